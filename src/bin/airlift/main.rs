@@ -1,0 +1,3 @@
+//! The command line: arguments, one library call, rendering.
+
+fn main() {}

@@ -1,0 +1,169 @@
+//! Stable tokens: what a script may match, one for each way to fail. docs/errors.md lists them for people, and a test
+//! holds the two lists together.
+
+use std::fmt;
+
+/// What a failure means for the caller; the command line turns it into an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It did not work.
+    Failed,
+    /// It was asked for wrongly; nothing was tried.
+    Usage,
+    /// Some artifacts failed, the others are done.
+    Partial,
+    /// Content is not what its digest says.
+    Unverified,
+    /// A registry, storage or vault refused the credentials.
+    Unauthorized,
+    /// The person stopped it.
+    Interrupted,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $token:literal, $class:ident;)*) => {
+        /// Each way to fail, by name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// All of them, in the order of docs/errors.md.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The text that scripts match; it never changes.
+            pub const fn token(self) -> &'static str {
+                match self { $(Self::$name => $token,)* }
+            }
+
+            /// What it means for the caller.
+            pub const fn class(self) -> Class {
+                match self { $(Self::$name => Class::$class,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A reference cannot be read.
+    UsageReference = "usage.reference", Usage;
+    /// More artifacts than one run takes.
+    UsageTooManyArtifacts = "usage.too-many-artifacts", Usage;
+    /// An argument, or a combination of arguments, makes no sense.
+    UsageArgument = "usage.argument", Usage;
+    /// An artifact list, a key, a certificate or another file given by the person cannot be read.
+    UsageFile = "usage.file", Usage;
+
+    /// No connection: unknown host, refused, reset before an answer.
+    RegistryUnreachable = "registry.unreachable", Failed;
+    /// TLS failed: unknown authority, wrong name, expired.
+    RegistryTls = "registry.tls", Failed;
+    /// Answers stopped, or came slower than the minimum rate.
+    RegistryStalled = "registry.stalled", Failed;
+    /// 401, or a token endpoint that gives no token.
+    RegistryUnauthorized = "registry.unauthorized", Unauthorized;
+    /// 403.
+    RegistryDenied = "registry.denied", Unauthorized;
+    /// Credentials are stored but cannot be read: a helper failed, a file is malformed.
+    RegistryCredentials = "registry.credentials", Unauthorized;
+    /// A definite 404.
+    RegistryNotFound = "registry.not-found", Failed;
+    /// 429 until the retries were used up.
+    RegistryRateLimited = "registry.rate-limited", Failed;
+    /// 5xx until the retries were used up.
+    RegistryServer = "registry.server-error", Failed;
+    /// An answer that the specification does not allow.
+    RegistryProtocol = "registry.protocol", Failed;
+    /// A redirect, token realm, upload location or layer URL that the policy does not allow.
+    RegistryPolicy = "registry.policy", Failed;
+    /// The registry refused an upload or a manifest.
+    RegistryRefused = "registry.refused", Failed;
+    /// The registry refuses manifests with foreign layers.
+    RegistryForeignRefused = "registry.foreign-refused", Failed;
+    /// The registry refuses an index of which some manifests are absent.
+    RegistrySparseRefused = "registry.sparse-refused", Failed;
+
+    /// Bytes do not have the digest they were asked for by.
+    ContentDigestMismatch = "content.digest-mismatch", Unverified;
+    /// More or fewer bytes than the descriptor says.
+    ContentSizeMismatch = "content.size-mismatch", Unverified;
+    /// A document that is read whole is larger than its limit.
+    ContentTooLarge = "content.too-large", Failed;
+    /// The content is not there.
+    ContentNotFound = "content.not-found", Failed;
+    /// A manifest cannot be read.
+    ManifestMalformed = "manifest.malformed", Failed;
+    /// A manifest can be read in two ways.
+    ManifestAmbiguous = "manifest.ambiguous", Failed;
+    /// Docker schema 1.
+    ManifestSchema1 = "manifest.schema-1", Failed;
+
+    /// The file is no bundle, layout or archive.
+    BundleUnknown = "bundle.not-a-bundle", Failed;
+    /// A bundle of a later format.
+    BundleVersion = "bundle.version", Failed;
+    /// The file ends too early.
+    BundleTruncated = "bundle.truncated", Unverified;
+    /// The tar's structure is wrong: a checksum, padding, end blocks, trailing bytes, order.
+    BundleStructure = "bundle.structure", Unverified;
+    /// An entry that a bundle must not have: a link, a device, a sparse file, a name that leaves the bundle, a double.
+    BundleEntry = "bundle.entry", Unverified;
+    /// `index.json` or `airlift.json` is not what the seal says.
+    BundleSeal = "bundle.seal", Unverified;
+    /// A blob in the bundle does not have its digest.
+    BundleDigestMismatch = "bundle.digest-mismatch", Unverified;
+    /// A blob in the bundle does not have its size.
+    BundleSizeMismatch = "bundle.size-mismatch", Unverified;
+    /// A blob that the bundle must have is not in it.
+    BundleMissing = "bundle.missing", Unverified;
+    /// The bundle has a blob that nothing names.
+    BundleForeignEntry = "bundle.foreign-entry", Unverified;
+
+    /// Something is there already, and `--overwrite` was not given.
+    OutputExists = "output.exists", Failed;
+    /// Too little free space.
+    OutputSpace = "output.no-space", Failed;
+    /// Another run holds the same output.
+    OutputBusy = "output.busy", Failed;
+    /// Reading a file failed.
+    IoRead = "io.read", Failed;
+    /// Writing a file failed.
+    IoWrite = "io.write", Failed;
+    /// The copy is not equal to its source.
+    CopyMismatch = "copy.mismatch", Unverified;
+
+    /// Too many attached artifacts, or nested too deeply.
+    TransferLimit = "transfer.limit", Failed;
+    /// The tag in the target points elsewhere.
+    TransferTagMoved = "transfer.tag-exists", Failed;
+    /// Two artifacts of the run would become the same tag.
+    TransferTagCollision = "transfer.tag-collision", Usage;
+    /// Some artifacts failed.
+    TransferPartial = "transfer.partial", Partial;
+    /// Stopped by a signal.
+    Interrupted = "interrupted", Interrupted;
+    /// A defect of airlift itself.
+    Internal = "internal", Failed;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.token())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_token_is_its_own_and_fit_for_scripts() {
+        let tokens: HashSet<_> = Code::ALL.iter().map(|code| code.token()).collect();
+        assert_eq!(tokens.len(), Code::ALL.len());
+        let fit =
+            |token: &&str| token.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b));
+        assert!(tokens.iter().all(fit));
+    }
+}

@@ -1,0 +1,237 @@
+//! The only form in which content enters a sink.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+
+use crate::oci::{Descriptor, Hasher};
+
+use super::{
+    Source,
+    error::{Error, Result},
+};
+
+/// Bytes on their way, in order.
+pub type ByteStream = stream::BoxStream<'static, Result<Bytes>>;
+
+/// A stream that ends well only if it was exactly the content its descriptor names.
+///
+/// The last bytes are held back until the digest was found right and the source has ended, so whoever consumed the whole
+/// stream without an error has proven content, and whoever did not has never had the whole of it.
+pub struct Verified {
+    expected: Descriptor,
+    inner: ByteStream,
+    hasher: Option<Hasher>,
+    seen: u64,
+    held: Option<Bytes>,
+    origin: Option<Arc<dyn Source>>,
+}
+
+impl Verified {
+    /// Verifies `stream`, which must give the content from its first byte.
+    pub fn new(expected: Descriptor, stream: ByteStream) -> Self {
+        let hasher = Some(Hasher::new(expected.digest.algorithm()));
+        Self { expected, inner: stream, hasher, seen: 0, held: None, origin: None }
+    }
+
+    /// Fetches `blob` from `source`. A sink can have it again by [`Verified::reopen`], to continue a broken upload.
+    pub async fn open(source: Arc<dyn Source>, blob: &Descriptor) -> Result<Self> {
+        let stream = source.fetch(blob, 0).await?;
+        Ok(Self { origin: Some(source), ..Self::new(blob.clone(), stream) })
+    }
+
+    /// Goes on where an earlier attempt stopped: `hasher` has taken in the first `from` bytes, and the stream gives the
+    /// rest only.
+    pub async fn resume(source: Arc<dyn Source>, blob: &Descriptor, hasher: Hasher, from: u64) -> Result<Self> {
+        let stream = source.fetch(blob, from).await?;
+        Ok(Self { hasher: Some(hasher), seen: from, ..Self::new(blob.clone(), stream) })
+    }
+
+    /// Verifies bytes that are in memory, such as a manifest.
+    pub fn bytes(expected: Descriptor, content: Bytes) -> Self {
+        Self::new(expected, stream::once(async { Ok(content) }).boxed())
+    }
+
+    /// What the stream must turn out to be.
+    pub const fn descriptor(&self) -> &Descriptor {
+        &self.expected
+    }
+
+    /// The same content once more from its first byte, or `None` where the source cannot be asked again.
+    pub async fn reopen(&self) -> Result<Option<Self>> {
+        match &self.origin {
+            Some(source) => Ok(Some(Self::open(Arc::clone(source), &self.expected).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The whole content in memory. For documents only: the caller has checked `descriptor().size` against a limit.
+    pub async fn collect(mut self) -> Result<Bytes> {
+        let mut whole = Vec::with_capacity(usize::try_from(self.expected.size).unwrap_or(0));
+        while let Some(chunk) = self.next().await {
+            whole.extend_from_slice(&chunk?);
+        }
+        Ok(whole.into())
+    }
+
+    fn mismatch(&self) -> Error {
+        Error::SizeMismatch { digest: self.expected.digest, expected: self.expected.size, actual: self.seen }
+    }
+
+    /// Takes in the next chunk; `Some` is what may be passed on now.
+    fn take_in(&mut self, chunk: Bytes) -> Result<Option<Bytes>> {
+        self.seen += chunk.len() as u64;
+        if self.seen > self.expected.size {
+            return Err(self.mismatch());
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&chunk);
+        }
+        if self.seen < self.expected.size {
+            return Ok(Some(chunk));
+        }
+        self.check_digest()?;
+        self.held = Some(chunk);
+        Ok(None)
+    }
+
+    /// Called once, when every byte was taken in.
+    fn check_digest(&mut self) -> Result<()> {
+        let Some(hasher) = self.hasher.take() else { return Ok(()) };
+        let actual = hasher.finish();
+        if actual == self.expected.digest {
+            return Ok(());
+        }
+        Err(Error::DigestMismatch { expected: self.expected.digest, actual })
+    }
+
+    /// The source has ended: what was held back may go, if all was there.
+    fn at_end(&mut self) -> Result<Option<Bytes>> {
+        if self.seen < self.expected.size {
+            return Err(self.mismatch());
+        }
+        // Only empty content, and content resumed at its very end, come here unchecked.
+        self.check_digest()?;
+        Ok(self.held.take())
+    }
+}
+
+impl Stream for Verified {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let step = match ready!(self.inner.as_mut().poll_next(cx)) {
+                Some(Ok(chunk)) if chunk.is_empty() => continue,
+                Some(Ok(chunk)) => match self.take_in(chunk) {
+                    Ok(None) => continue,
+                    step => step,
+                },
+                Some(Err(error)) => Err(error),
+                None => self.at_end(),
+            };
+            if step.is_err() {
+                // Whoever polls on after an error must not be told of a good end.
+                self.inner = stream::pending().boxed();
+            }
+            return Poll::Ready(step.transpose());
+        }
+    }
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified")
+            .field("expected", &self.expected.digest)
+            .field("seen", &self.seen)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::oci::Digest;
+
+    fn chunks(parts: &[&[u8]]) -> ByteStream {
+        let parts: Vec<_> = parts.iter().map(|part| Ok(Bytes::copy_from_slice(part))).collect();
+        stream::iter(parts).boxed()
+    }
+
+    /// What came through before the end, and the end.
+    async fn run(expected: Descriptor, stream: ByteStream) -> (Vec<u8>, Result<()>) {
+        let mut verified = Verified::new(expected, stream);
+        let mut passed = Vec::new();
+        while let Some(chunk) = verified.next().await {
+            match chunk {
+                Ok(chunk) => passed.extend_from_slice(&chunk),
+                Err(error) => return (passed, Err(error)),
+            }
+        }
+        (passed, Ok(()))
+    }
+
+    #[tokio::test]
+    async fn the_last_bytes_of_wrong_content_are_never_passed_on() {
+        let expected = Descriptor::of("a/b", b"abcdef");
+        let (passed, end) = run(expected.clone(), chunks(&[b"abc", b"", b"def"])).await;
+        assert_eq!((passed.as_slice(), end.is_ok()), (b"abcdef".as_slice(), true));
+
+        let (passed, end) = run(expected.clone(), chunks(&[b"abc", b"deF"])).await;
+        assert_eq!(passed, b"abc");
+        assert!(matches!(end, Err(Error::DigestMismatch { .. })));
+
+        let (passed, end) = run(expected.clone(), chunks(&[b"abc", b"def", b"g"])).await;
+        assert_eq!(passed, b"abc");
+        assert!(matches!(end, Err(Error::SizeMismatch { actual: 7, .. })));
+
+        let (_, end) = run(expected, chunks(&[b"abc"])).await;
+        assert!(matches!(end, Err(Error::SizeMismatch { actual: 3, .. })));
+    }
+
+    #[tokio::test]
+    async fn empty_content_is_checked_too() {
+        assert!(run(Descriptor::of("a/b", b""), chunks(&[])).await.1.is_ok());
+        let wrong = Descriptor::new("a/b", Digest::sha256(b"x"), 0);
+        assert!(matches!(run(wrong, chunks(&[])).await.1, Err(Error::DigestMismatch { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn any_cutting_of_the_right_bytes_passes_and_any_changed_byte_does_not(
+            content in proptest::collection::vec(any::<u8>(), 1..200),
+            cuts in proptest::collection::vec(1usize..40, 0..12),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let cut = |bytes: &[u8]| {
+                let mut rest = bytes;
+                let mut parts = Vec::new();
+                for size in cuts.iter().copied() {
+                    let (head, tail) = rest.split_at(size.min(rest.len()));
+                    parts.push(Ok(Bytes::copy_from_slice(head)));
+                    rest = tail;
+                }
+                parts.push(Ok(Bytes::copy_from_slice(rest)));
+                stream::iter(parts).boxed()
+            };
+            let expected = Descriptor::of("a/b", &content);
+            let (passed, end) = futures::executor::block_on(run(expected.clone(), cut(&content)));
+            prop_assert!(end.is_ok());
+            prop_assert_eq!(&passed, &content);
+
+            let mut damaged = content.clone();
+            damaged[at.index(content.len())] ^= 1;
+            let (passed, end) = futures::executor::block_on(run(expected, cut(&damaged)));
+            prop_assert!(end.is_err());
+            prop_assert!(passed.len() < content.len());
+        }
+    }
+}

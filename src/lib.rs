@@ -1,0 +1,21 @@
+//! airlift carries container images and every other OCI artifact across an air gap.
+//!
+//! The crate is a house of rows, and a room knows only the rows below it (`tests/suite/layers.rs` holds the table):
+//!
+//! | row | rooms | what for |
+//! |---|---|---|
+//! | 3 | [`transfer`], [`server`] | the engines: export, copy, verify, import; the distribution API |
+//! | 2 | [`registry`], [`bundle`], [`store`] | places where content lives |
+//! | 1 | [`content`], [`progress`] | the seam: what a place offers, what a run tells |
+//! | 0 | [`oci`] | digests, references, descriptors, manifests |
+//!
+//! The command line (`src/bin/airlift`) sees only what is public here.
+
+pub mod bundle;
+pub mod content;
+pub mod oci;
+pub mod progress;
+pub mod registry;
+pub mod server;
+pub mod store;
+pub mod transfer;

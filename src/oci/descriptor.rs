@@ -1,0 +1,81 @@
+//! Content descriptors (image-spec 1.1, *descriptor.md*).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{digest::Digest, media_type, platform::Platform};
+
+/// What a manifest says of a piece of content: its type, its digest, and its size in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// The media type; empty where an old tool left it out.
+    #[serde(default)]
+    pub media_type: String,
+    /// What names the content.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+    /// Where else the content may be had; used by foreign layers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
+    /// Free text by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// The type of the artifact that the described manifest is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// What the described image runs on; used in indexes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+}
+
+impl Descriptor {
+    /// A bare descriptor.
+    pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Self {
+        Self {
+            media_type: media_type.into(),
+            digest,
+            size,
+            urls: Vec::new(),
+            annotations: BTreeMap::new(),
+            artifact_type: None,
+            platform: None,
+        }
+    }
+
+    /// The descriptor of `content` itself, by SHA-256.
+    pub fn of(media_type: impl Into<String>, content: &[u8]) -> Self {
+        Self::new(media_type, Digest::sha256(content), content.len() as u64)
+    }
+
+    /// Whether this describes a non-distributable layer.
+    pub fn is_foreign(&self) -> bool {
+        media_type::is_foreign_layer(&self.media_type)
+    }
+}
+
+/// Some tools write `"annotations": null`.
+fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_annotations_and_unknown_fields_are_read_and_a_bad_digest_is_not() {
+        let digest = Digest::sha256(b"abc");
+        let text = format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":3,"annotations":null,"x":1}}"#);
+        let descriptor: Descriptor = serde_json::from_str(&text).unwrap();
+        assert_eq!(descriptor, Descriptor::new("a/b", digest, 3));
+        for bad in [r#""sha256:../..""#, "1", "null"] {
+            let text = format!(r#"{{"mediaType":"a/b","digest":{bad},"size":3}}"#);
+            assert!(serde_json::from_str::<Descriptor>(&text).is_err());
+        }
+        let negative = format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":-1}}"#);
+        assert!(serde_json::from_str::<Descriptor>(&negative).is_err());
+    }
+}

@@ -1,0 +1,15 @@
+//! The words of the trade: digests, references, descriptors, manifests. No I/O and nothing asynchronous may enter.
+
+pub mod descriptor;
+pub mod digest;
+pub mod error_code;
+pub mod manifest;
+pub mod media_type;
+pub mod platform;
+pub mod reference;
+
+pub use descriptor::Descriptor;
+pub use digest::{Algorithm, Digest, Hasher};
+pub use manifest::{Manifest, ManifestError};
+pub use platform::Platform;
+pub use reference::{Name, Reference, Tag};

@@ -1,0 +1,330 @@
+//! References: how people and tools name an artifact.
+//!
+//! Parsing is that of the `oci-distribution` crate (the grammar of `distribution/reference`), narrowed by our own
+//! [`Digest`], so that a reference never carries a digest which could not name a blob.
+
+use std::{cmp::Ordering, fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::digest::{Digest, ParseDigestError};
+
+/// Longest tag the distribution-spec allows, in characters.
+const MAX_TAG: usize = 128;
+
+/// Longest repository name, in characters; the limit of `distribution/reference`.
+const MAX_REPOSITORY: usize = 255;
+
+/// Why a text names no artifact.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseReferenceError {
+    /// The text does not have the form `[host/]repository[:tag][@digest]`.
+    #[error("{text:?} is not a reference: {reason}")]
+    Malformed {
+        /// What was given.
+        text: String,
+        /// The grammar's complaint.
+        reason: String,
+    },
+    /// The digest is malformed or of an unknown algorithm.
+    #[error("{text:?} is not a reference")]
+    Digest {
+        /// What was given.
+        text: String,
+        /// What is wrong with its digest.
+        source: ParseDigestError,
+    },
+    /// Not `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`.
+    #[error("{0:?} is not a tag")]
+    Tag(String),
+}
+
+/// A tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (distribution-spec 1.1, "Pulling manifests").
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag(String);
+
+impl Tag {
+    /// The tag that tools assume where none is written.
+    pub fn latest() -> Self {
+        Self("latest".to_owned())
+    }
+
+    /// The tag under which clients keep the referrers of `subject` where a registry has no referrers API
+    /// (distribution-spec 1.1, "Referrers tag schema"): the digest with `-` for `:`, cut to the tag's length.
+    pub fn referrers_fallback(subject: &Digest) -> Self {
+        Self(fallback_stem(subject))
+    }
+
+    /// The tags by which cosign attaches a signature, attestations and SBOMs to `subject`.
+    pub fn cosign(subject: &Digest) -> [Self; 3] {
+        let stem = fallback_stem(subject);
+        ["sig", "att", "sbom"].map(|suffix| Self(format!("{stem}.{suffix}")))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `alg-hex`, the hex part cut to 64 characters as the referrers tag schema has it.
+fn fallback_stem(subject: &Digest) -> String {
+    format!("{}-{:.64}", subject.algorithm(), subject.hex())
+}
+
+impl FromStr for Tag {
+    type Err = ParseReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        let good = match text.as_bytes() {
+            [first, rest @ ..] => {
+                word(*first) && rest.len() < MAX_TAG && rest.iter().all(|&b| word(b) || b == b'.' || b == b'-')
+            }
+            [] => false,
+        };
+        good.then(|| Self(text.to_owned())).ok_or_else(|| ParseReferenceError::Tag(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a manifest is asked for by, within a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Name {
+    /// A name that can move.
+    Tag(Tag),
+    /// A name that cannot.
+    Digest(Digest),
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => tag.fmt(f),
+            Self::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+/// A full reference: host, repository, and a tag, a digest or both. Displayed as `host/repository[:tag][@digest]`.
+///
+/// `docker.io` short names are completed (`alpine` is `docker.io/library/alpine:latest`), as every tool does.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Reference {
+    registry: String,
+    repository: String,
+    tag: Option<Tag>,
+    digest: Option<Digest>,
+}
+
+impl Reference {
+    /// Parses what a person typed. `default_registry` is the host for a reference that names none.
+    ///
+    /// A first part counts as a host when it holds a dot or a colon, or is `localhost`.
+    pub fn parse(text: &str, default_registry: Option<&str>) -> Result<Self, ParseReferenceError> {
+        match default_registry {
+            Some(registry) if !names_host(text) => format!("{registry}/{text}").parse(),
+            _ => text.parse(),
+        }
+    }
+
+    /// The reference of `repository` on `registry` by `name`; the parts must be valid together.
+    pub fn new(registry: &str, repository: &str, name: &Name) -> Result<Self, ParseReferenceError> {
+        match name {
+            Name::Tag(tag) => format!("{registry}/{repository}:{tag}").parse(),
+            Name::Digest(digest) => format!("{registry}/{repository}@{digest}").parse(),
+        }
+    }
+
+    /// The host, with its port if any: `docker.io`, `localhost:5000`.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// The repository below the host: `library/alpine`.
+    pub fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    /// The tag, if any.
+    pub const fn tag(&self) -> Option<&Tag> {
+        self.tag.as_ref()
+    }
+
+    /// The digest, if any.
+    pub const fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    /// What the manifest is asked for by: the digest where there is one, for it is exact; else the tag.
+    pub fn name(&self) -> Name {
+        match (self.digest, &self.tag) {
+            (Some(digest), _) => Name::Digest(digest),
+            (None, Some(tag)) => Name::Tag(tag.clone()),
+            (None, None) => Name::Tag(Tag::latest()),
+        }
+    }
+
+    /// `host/repository`, which two artifacts of one repository share.
+    pub fn context(&self) -> String {
+        format!("{}/{}", self.registry, self.repository)
+    }
+}
+
+/// Whether `name` is a repository name (distribution-spec 1.1, "Pulling manifests"): lower-case words joined by `.`, `_`,
+/// `__` or dashes, in parts joined by `/`, of 255 characters at the most.
+pub fn is_repository(name: &str) -> bool {
+    name.len() <= MAX_REPOSITORY && name.split('/').all(is_repository_part)
+}
+
+fn is_repository_part(part: &str) -> bool {
+    let word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends_in_words = |bytes: &[u8]| bytes.first().is_some_and(word) && bytes.last().is_some_and(word);
+    let joined = |run: &[u8]| matches!(run, b"." | b"_" | b"__") || run.iter().all(|&b| b == b'-');
+    ends_in_words(part.as_bytes())
+        && part.as_bytes().chunk_by(|a, b| word(a) == word(b)).all(|run| run.iter().all(word) || joined(run))
+}
+
+/// Whether the first part of a typed reference is a host.
+fn names_host(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost")
+}
+
+impl FromStr for Reference {
+    type Err = ParseReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed: oci_distribution::Reference = text.parse().map_err(|error: oci_distribution::ParseError| {
+            ParseReferenceError::Malformed { text: text.to_owned(), reason: error.to_string() }
+        })?;
+        let digest = parsed
+            .digest()
+            .map(Digest::from_str)
+            .transpose()
+            .map_err(|source| ParseReferenceError::Digest { text: text.to_owned(), source })?;
+        if !is_repository(parsed.repository()) {
+            // The crate takes a first part without a dot for a host by its grammar and for a path by its meaning.
+            let reason = format!("{:?} is not a repository name (lower case only)", parsed.repository());
+            return Err(ParseReferenceError::Malformed { text: text.to_owned(), reason });
+        }
+        Ok(Self {
+            registry: parsed.registry().to_owned(),
+            repository: parsed.repository().to_owned(),
+            tag: parsed.tag().map(Tag::from_str).transpose()?,
+            digest,
+        })
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.registry, self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+// By text: a bundle's index is sorted by reference, and a reader of the index sees only text.
+impl Ord for Reference {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.to_string().cmp(&other.to_string())
+    }
+}
+
+impl PartialOrd for Reference {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Serialize for Reference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_are_completed_and_hosts_kept() {
+        for (typed, host, full) in [
+            ("alpine", None, "docker.io/library/alpine:latest"),
+            ("alpine:3", Some("r.example:5000"), "r.example:5000/alpine:3"),
+            ("team/app", Some("127.0.0.1:5000"), "127.0.0.1:5000/team/app:latest"),
+            ("localhost/app:1", Some("r.example"), "localhost/app:1"),
+            ("ghcr.io/a/b:1", Some("r.example"), "ghcr.io/a/b:1"),
+        ] {
+            assert_eq!(Reference::parse(typed, host).unwrap().to_string(), full);
+        }
+    }
+
+    #[test]
+    fn a_digest_wins_over_a_tag_and_must_be_well_formed() {
+        let digest = Digest::sha256(b"abc");
+        let reference: Reference = format!("r.example/app:1@{digest}").parse().unwrap();
+        assert_eq!(reference.name(), Name::Digest(digest));
+        let upper = format!("r.example/app@sha256:{}", digest.hex().to_uppercase());
+        assert!(matches!(upper.parse::<Reference>(), Err(ParseReferenceError::Digest { .. })));
+    }
+
+    #[test]
+    fn what_is_no_reference_is_refused_with_the_text() {
+        for bad in ["", "UPPER/case", "a//b", "../etc/passwd", "host/repo:ta g", "repo@sha256:12"] {
+            let error = bad.parse::<Reference>().unwrap_err().to_string();
+            assert!(error.contains(&format!("{bad:?}")), "{error}");
+        }
+        for bad in ["", ".hidden", "a/b", "é", &"x".repeat(129)] {
+            assert!(bad.parse::<Tag>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn repository_names_follow_the_specification() {
+        for good in ["a", "library/nginx", "a.b/c_d/e__f/g---h", "0/1"] {
+            assert!(is_repository(good), "{good}");
+        }
+        for bad in
+            ["", "/", "a/", "/a", "a//b", "..", "a/../b", "A", "a._b", "a___b", "-a", "a-", "a b", &"x".repeat(256)]
+        {
+            assert!(!is_repository(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn attached_artifacts_have_the_tags_that_cosign_and_the_specification_give_them() {
+        let digest = Digest::sha256(b"abc");
+        let hex = digest.hex();
+        assert_eq!(Tag::referrers_fallback(&digest).as_str(), format!("sha256-{hex}"));
+        assert_eq!(
+            Tag::cosign(&digest).map(|t| t.to_string()),
+            ["sig", "att", "sbom"].map(|s| format!("sha256-{hex}.{s}"))
+        );
+        let long = Digest::of(super::super::digest::Algorithm::Sha512, b"abc");
+        assert_eq!(Tag::referrers_fallback(&long).as_str().len(), "sha512-".len() + 64);
+    }
+}

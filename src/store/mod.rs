@@ -1,0 +1,1 @@
+//! A read-write, content-addressed place on disk, what `serve --store` keeps.

@@ -1,0 +1,1 @@
+//! The engines: plan what moves, move it, prove it, tell of it.
