@@ -1,3 +1,5 @@
 //! Everything that is tested from outside, one file a subject.
 
 mod layers;
+mod peers;
+mod support;

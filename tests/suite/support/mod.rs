@@ -1,0 +1,28 @@
+//! What the integration tests stand on: real peers, started on loopback and ended with the test that owns them.
+//!
+//! A test says what it needs (`needs!("docker-registry", "skopeo")`), starts it, and lets it go out of scope.
+#![allow(dead_code, unused_imports, reason = "a library for the tests: what one verb does not use, another does")]
+#![allow(clippy::print_stderr, reason = "what a peer said belongs to the failed test's output")]
+
+pub(crate) mod airlift;
+pub(crate) mod artifacts;
+pub(crate) mod compare;
+pub(crate) mod containerd;
+pub(crate) mod files;
+pub(crate) mod http;
+pub(crate) mod peers;
+pub(crate) mod podman;
+pub(crate) mod process;
+pub(crate) mod real_image;
+pub(crate) mod registry;
+pub(crate) mod skopeo;
+pub(crate) mod tls;
+pub(crate) mod umoci;
+
+pub(crate) use airlift::Airlift;
+pub(crate) use containerd::Containerd;
+pub(crate) use peers::needs;
+pub(crate) use podman::Podman;
+pub(crate) use process::Ran;
+pub(crate) use registry::{Options, Registry};
+pub(crate) use skopeo::Skopeo;

@@ -1,0 +1,51 @@
+//! Which of the programs that a test needs this machine has.
+
+use std::{env, io::Write, path::PathBuf};
+
+/// Folders of system programs, which a user's `PATH` often lacks.
+const SYSTEM: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// Where `program` is.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(SYSTEM.map(PathBuf::from));
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// The program's path, for `Command`; `needs!` was said before.
+pub(crate) fn path(program: &str) -> PathBuf {
+    find(program).unwrap_or_else(|| panic!("{program} is not installed: say needs!(\"{program}\") first"))
+}
+
+/// Whether everything in `programs` is there. What is not is told loudly, and fails the test in CI, where a skipped test
+/// would look like a passed one.
+#[must_use]
+pub(crate) fn present(test: &str, programs: &[&str]) -> bool {
+    let missing: Vec<&str> = programs.iter().copied().filter(|program| find(program).is_none()).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let missing = missing.join(", ");
+    assert!(!in_ci(), "{test} needs {missing}, and in CI nothing is skipped: tests/setup installs it");
+    // Straight to the descriptor: the test harness swallows what `eprintln!` says in a test that passes.
+    let line = format!("SKIPPED: {test} needs {missing} (tests/setup installs it)\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    false
+}
+
+/// Whether this is the run that decides.
+pub(crate) fn in_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| value == "true")
+}
+
+/// Returns from the test if one of the programs is not installed here.
+macro_rules! needs {
+    ($($program:expr),+ $(,)?) => {
+        // The thread of a test bears the test's name.
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        if !$crate::support::peers::present(&test, &[$($program),+]) {
+            return;
+        }
+    };
+}
+pub(crate) use needs;

@@ -1,0 +1,39 @@
+//! `podman` with storage of its own (vfs, no kernel help needed); pulls, loads and pushes, never runs a container.
+
+use std::{ffi::OsStr, process::Command};
+
+use tempfile::TempDir;
+
+use super::{peers, process::Ran};
+
+/// A private storage for podman.
+pub(crate) struct Podman {
+    folder: TempDir,
+}
+
+impl Podman {
+    /// Prepares the storage.
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::with_prefix("airlift-podman-").unwrap();
+        // Podman insists that the file it is pointed to exists.
+        std::fs::write(folder.path().join("auth.json"), "{}").unwrap();
+        Self { folder }
+    }
+
+    /// `podman ARGS`.
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
+        let folder = self.folder.path();
+        let mut command = Command::new(peers::path("podman"));
+        command.env("HOME", folder).env("XDG_RUNTIME_DIR", folder).env("TMPDIR", folder);
+        command.env("REGISTRY_AUTH_FILE", folder.join("auth.json"));
+        command.arg("--root").arg(folder.join("root")).arg("--runroot").arg(folder.join("run"));
+        command.arg("--tmpdir").arg(folder.join("tmp")).args(["--storage-driver", "vfs", "--events-backend", "none"]);
+        Ran::of(command.args(args))
+    }
+
+    /// Pulls from a registry on loopback and returns the image id.
+    #[track_caller]
+    pub(crate) fn pull(&self, reference: &str) -> String {
+        self.run(["pull", "--quiet", "--tls-verify=false", reference]).success().stdout.trim().to_owned()
+    }
+}
