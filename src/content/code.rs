@@ -21,11 +21,11 @@ pub enum Class {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $token:literal, $class:ident;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $token:literal, $class:ident;)*) => {
         /// Each way to fail, by name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
-        pub enum Code { $($(#[$doc])* $name,)* }
+        pub enum Code { $($(#[doc = $doc])* $name,)* }
 
         impl Code {
             /// All of them, in the order of docs/errors.md.
@@ -34,6 +34,11 @@ macro_rules! codes {
             /// The text that scripts match; it never changes.
             pub const fn token(self) -> &'static str {
                 match self { $(Self::$name => $token,)* }
+            }
+
+            /// What happened, in a sentence for docs/errors.md: the documentation of the variant.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),*).trim_ascii(),)* }
             }
 
             /// What it means for the caller.

@@ -1,3 +1,49 @@
 //! The command line: arguments, one library call, rendering.
+//!
+//! `args` is what was typed, `context` what it means, `commands` what is done; `output` shows it, and `failure` is the one
+//! place where errors meet people. A new command is a file in `args`, a file in `commands` and an arm in each `mod.rs`.
 
-fn main() {}
+#![allow(dead_code, reason = "the commands that use these land next")]
+
+mod args;
+mod commands;
+mod context;
+#[cfg(test)]
+mod docs;
+mod failure;
+mod hint;
+mod log;
+mod mistake;
+mod output;
+mod runtime;
+mod signal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    args::{Cli, Command},
+    context::Context,
+    failure::{Failure, Voice},
+};
+
+fn main() -> ExitCode {
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::report_usage(&error, Voice::guess()),
+    };
+    let voice = Voice::of(&global);
+    let context = Context::new(global);
+    let outcome = run(command, &context);
+    context.status().finish();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(voice),
+    }
+}
+
+fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    context.begin_log()?;
+    commands::run(command, context)
+}

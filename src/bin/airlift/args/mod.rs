@@ -1,0 +1,34 @@
+//! What was typed. Shapes and help texts only: what they mean is decided in `context` and in each command.
+
+pub(crate) mod completions;
+pub(crate) mod global;
+pub(crate) mod man;
+
+use clap::{Parser, Subcommand};
+
+use global::Global;
+
+/// Carries OCI artifacts across an air gap.
+///
+/// airlift packs container images and every other OCI artifact from a registry into one verified, reproducible bundle,
+/// proves the bundle intact on the other side, and pushes it into the registry there.
+#[derive(Debug, Parser)]
+#[command(name = "airlift", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = EXIT_CODES, subcommand_help_heading = "Commands")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0 done · 1 failed · 2 usage · 3 some artifacts failed · 4 content did not verify · 5 not authorised · 130 interrupted";
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Completions(completions::Args),
+    Man(man::Args),
+}

@@ -1,0 +1,14 @@
+//! What is done: each command builds its options, makes one library call and renders the answer.
+
+mod completions;
+mod man;
+
+use crate::{args::Command, context::Context, failure::Failure};
+
+/// Runs what was asked for.
+pub(crate) fn run(command: Command, _context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
+}

@@ -1,0 +1,195 @@
+//! The one place where errors meet people: exit code, stable token, what happened, why, and what to do next.
+
+use std::{error::Error, fmt::Write as _, process::ExitCode};
+
+use airlift::content::{Class, Code, Fault};
+use clap::builder::styling::{AnsiColor, Style};
+use serde::Serialize;
+
+use crate::{
+    args::global::{Global, Progress},
+    hint, output,
+};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HELP: Style = AnsiColor::Cyan.on_default().bold();
+
+/// A command's bad end. Anything with a token becomes one by `?`.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: Code,
+    error: Box<dyn Error + Send + Sync>,
+    hint: Option<String>,
+}
+
+impl<E: Fault> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { code: error.code(), error: Box::new(error), hint: None }
+    }
+}
+
+/// How an error is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Voice {
+    /// To a person.
+    Text,
+    /// To a script.
+    Json,
+}
+
+impl Voice {
+    /// As the options say.
+    pub(crate) const fn of(global: &Global) -> Self {
+        if global.json || matches!(global.progress, Progress::Json) { Self::Json } else { Self::Text }
+    }
+
+    /// For arguments that cannot be parsed, so that only their look can tell.
+    pub(crate) fn guess() -> Self {
+        if std::env::args_os().any(|arg| arg == "--json") { Self::Json } else { Self::Text }
+    }
+}
+
+/// The error object of `--json`.
+#[derive(Serialize)]
+struct Object<'a> {
+    v: u32,
+    event: &'a str,
+    error: Body<'a>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    token: &'a str,
+    message: String,
+    causes: Vec<String>,
+    hint: String,
+}
+
+impl Failure {
+    /// With a next step that is more exact than the token's own.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Prints it on stderr; the exit code is that of its class.
+    pub(crate) fn report(&self, voice: Voice) -> ExitCode {
+        output::print_aside(&match voice {
+            Voice::Text => self.text(),
+            Voice::Json => self.json(),
+        });
+        ExitCode::from(exit_code(self.code.class()))
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{ERROR}error[{}]{ERROR:#}: {}\n", self.code, self.error);
+        for cause in causes(&*self.error) {
+            let _ = writeln!(text, "  cause: {cause}");
+        }
+        let _ = writeln!(text, "{HELP}help{HELP:#}: {}", self.next_step());
+        text
+    }
+
+    fn json(&self) -> String {
+        let message = self.error.to_string();
+        let causes = causes(&*self.error);
+        let error = Body { token: self.code.token(), message, causes, hint: self.next_step().to_owned() };
+        output::json::line(&Object { v: output::json::VERSION, event: "error", error })
+    }
+
+    fn next_step(&self) -> &str {
+        self.hint.as_deref().unwrap_or_else(|| hint::of(self.code))
+    }
+}
+
+/// The chain below `error`, without levels that only repeat what the level above says.
+fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
+    let mut said = error.to_string();
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !text.is_empty() && !said.contains(&text) {
+            causes.push(text.clone());
+            said = text;
+        }
+        next = cause.source();
+    }
+    causes
+}
+
+/// The exit codes of docs/errors.md.
+pub(crate) const fn exit_code(class: Class) -> u8 {
+    match class {
+        Class::Failed => 1,
+        Class::Usage => 2,
+        Class::Partial => 3,
+        Class::Unverified => 4,
+        Class::Unauthorized => 5,
+        Class::Interrupted => 130,
+    }
+}
+
+/// Prints what clap has to say: help and version on stdout, a usage error with its token on stderr.
+pub(crate) fn report_usage(error: &clap::Error, voice: Voice) -> ExitCode {
+    if !error.use_stderr() {
+        return output::print(error.render().ansi().to_string().as_bytes())
+            .map_or_else(|failure| failure.report(voice), |()| ExitCode::SUCCESS);
+    }
+    let code = Code::UsageArgument;
+    match voice {
+        Voice::Text => {
+            let token = format!("error[{code}]:");
+            output::print_aside(&error.render().ansi().to_string().replacen("error:", &token, 1));
+        }
+        Voice::Json => {
+            let rendered = error.render().to_string();
+            let message = rendered.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let error = Body { token: code.token(), message, causes: Vec::new(), hint: hint::of(code).to_owned() };
+            output::print_aside(&output::json::line(&Object { v: output::json::VERSION, event: "error", error }));
+        }
+    }
+    ExitCode::from(exit_code(code.class()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the upper level: the lower level")]
+    struct Upper(#[source] Lower);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the lower level")]
+    struct Lower(#[source] std::io::Error);
+
+    impl Fault for Upper {
+        fn code(&self) -> Code {
+            Code::IoRead
+        }
+    }
+
+    fn sample() -> Failure {
+        Upper(Lower(std::io::Error::other("the bottom"))).into()
+    }
+
+    #[test]
+    fn a_cause_that_the_level_above_has_told_is_not_told_again() {
+        let text = anstream::adapter::strip_str(&sample().text()).to_string();
+        let hint = hint::of(Code::IoRead);
+        assert_eq!(
+            text,
+            format!("error[io.read]: the upper level: the lower level\n  cause: the bottom\nhelp: {hint}\n")
+        );
+    }
+
+    #[test]
+    fn the_json_object_has_what_the_text_has() {
+        let object: serde_json::Value = serde_json::from_str(&sample().hint("do this").json()).unwrap();
+        let expected = serde_json::json!({"v": 1, "event": "error", "error": {
+            "token": "io.read", "message": "the upper level: the lower level", "causes": ["the bottom"], "hint": "do this",
+        }});
+        assert_eq!(object, expected);
+    }
+}

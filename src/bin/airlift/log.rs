@@ -1,0 +1,41 @@
+//! `--log`: what the library traces, on stderr, above the bars where there are any.
+
+use std::{io, sync::Arc};
+
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use crate::{failure::Failure, mistake::Mistake, output::Status};
+
+/// Begins to log at `filter`.
+pub(crate) fn begin(filter: &str, status: Arc<dyn Status>) -> Result<(), Failure> {
+    let filter =
+        EnvFilter::builder().parse(filter).map_err(|source| Mistake::Log { text: filter.to_owned(), source })?;
+    // Colours would end in log files: stderr is often one.
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Above(status)).init();
+    Ok(())
+}
+
+/// Writes so that bars on the same terminal are not torn.
+struct Above(Arc<dyn Status>);
+
+impl<'a> MakeWriter<'a> for Above {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line(Arc::clone(&self.0))
+    }
+}
+
+/// One line of the log.
+struct Line(Arc<dyn Status>);
+
+impl io::Write for Line {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.say(String::from_utf8_lossy(text).trim_end());
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

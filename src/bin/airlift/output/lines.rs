@@ -1,0 +1,89 @@
+//! Progress for logs: a line for each step, and one now and then for how far it is.
+
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use airlift::progress::{Event, Observe};
+
+use super::{
+    Status, print_aside,
+    tally::Tally,
+    words::{clock, size, step},
+};
+
+/// Between two lines of how far it is. A log of an hour's run then has some hundred.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Prints lines.
+pub(super) struct Lines(Mutex<State>);
+
+struct State {
+    tally: Tally,
+    told: Instant,
+}
+
+impl State {
+    /// The line that `event` is worth at `now`.
+    fn line(&mut self, event: &Event, now: Instant) -> Option<String> {
+        self.tally.take(event, now);
+        if let Some(step) = step(event) {
+            return Some(step);
+        }
+        let due = matches!(event, Event::Advanced { .. }) && now.duration_since(self.told) >= PAUSE;
+        due.then(|| {
+            self.told = now;
+            let (tally, left) = (&self.tally, self.tally.left(now).map_or("?".to_owned(), clock));
+            let (done, bytes, rate) = (size(tally.done), size(tally.bytes), size(tally.rate(now)));
+            format!("{:>3} %: {done} of {bytes}, {rate}/s, {left} left", tally.percent())
+        })
+    }
+}
+
+impl Lines {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self(Mutex::new(State { tally: Tally::new(now), told: now }))
+    }
+}
+
+impl Observe for Lines {
+    fn observe(&self, event: Event) {
+        let line = self.0.lock().ok().and_then(|mut state| state.line(&event, Instant::now()));
+        if let Some(line) = line {
+            self.say(&line);
+        }
+    }
+}
+
+impl Status for Lines {
+    fn say(&self, line: &str) {
+        print_aside(&format!("{line}\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use airlift::oci::Digest;
+
+    use super::*;
+
+    #[test]
+    fn many_small_advances_make_one_line_a_pause() {
+        let start = Instant::now();
+        let mut state = State { tally: Tally::new(start), told: start };
+        let planned = state.line(&Event::Planned { blobs: 1, bytes: 2000, present: 0 }, start);
+        assert_eq!(planned.as_deref(), Some("1 blobs, 2.0 KiB"));
+        let blob = Digest::sha256(b"1");
+        let lines: Vec<_> = (1..=1000)
+            .filter_map(|tick| {
+                state.line(&Event::Advanced { blob, bytes: 1 }, start + Duration::from_millis(tick * 10))
+            })
+            .collect();
+        assert_eq!(
+            lines,
+            [" 25 %: 500 B of 2.0 KiB, 100 B/s, 0:15 left", " 50 %: 1000 B of 2.0 KiB, 100 B/s, 0:10 left"]
+        );
+    }
+}

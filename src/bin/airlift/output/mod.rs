@@ -1,0 +1,64 @@
+//! What people and scripts see: results on stdout, status on stderr.
+//!
+//! Status is one of four: bars on a terminal, lines elsewhere, JSON lines for scripts, or quiet.
+
+mod bars;
+pub(crate) mod json;
+mod lines;
+mod quiet;
+mod tally;
+mod words;
+
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+    sync::Arc,
+};
+
+use airlift::progress::Observe;
+
+#[allow(unused_imports, reason = "the commands that use these land next")]
+pub(crate) use words::{count, size};
+
+use crate::{args::global::Progress, failure::Failure, mistake::Mistake};
+
+/// What stands on stderr while a command works.
+pub(crate) trait Status: Observe {
+    /// Prints a line, above the bars where there are any.
+    fn say(&self, line: &str);
+
+    /// Clears the screen for what comes after; more events change nothing.
+    fn finish(&self) {}
+}
+
+/// The status that the options ask for, and the terminal allows.
+pub(crate) fn status(progress: Progress, quiet: bool) -> Arc<dyn Status> {
+    match progress {
+        _ if quiet => Arc::new(quiet::Quiet { warns: false }),
+        Progress::None => Arc::new(quiet::Quiet { warns: true }),
+        Progress::Json => Arc::new(json::Lines::new()),
+        Progress::Bars if io::stderr().is_terminal() => Arc::new(bars::Bars::new()),
+        Progress::Auto if io::stderr().is_terminal() && !is_dumb() => Arc::new(bars::Bars::new()),
+        Progress::Auto | Progress::Bars | Progress::Lines => Arc::new(lines::Lines::new()),
+    }
+}
+
+/// Terminals that cannot move the cursor say so.
+fn is_dumb() -> bool {
+    env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Prints a result on stdout. A reader that has seen enough (`| head`) is no failure.
+pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut stdout = anstream::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written.map_err(|source| Mistake::Stdout { source })?),
+    }
+}
+
+/// Prints on stderr. If nobody listens there, nobody can be told.
+pub(crate) fn print_aside(text: &str) {
+    let mut stderr = anstream::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}

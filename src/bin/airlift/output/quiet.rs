@@ -1,0 +1,24 @@
+//! `--progress none` and `--quiet`.
+
+use airlift::progress::{Event, Observe};
+
+use super::{Status, print_aside};
+
+/// Tells nothing of progress, and of warnings only where `warns`.
+pub(super) struct Quiet {
+    pub(super) warns: bool,
+}
+
+impl Observe for Quiet {
+    fn observe(&self, event: Event) {
+        if let (true, Event::Warned(text)) = (self.warns, event) {
+            self.say(&format!("warning: {text}"));
+        }
+    }
+}
+
+impl Status for Quiet {
+    fn say(&self, line: &str) {
+        print_aside(&format!("{line}\n"));
+    }
+}

@@ -1,0 +1,80 @@
+//! Events in words, for bars and lines alike.
+
+use std::time::Duration;
+
+use airlift::progress::{Event, Phase};
+use bytesize::ByteSize;
+
+/// `1.5 GiB`
+pub(crate) fn size(bytes: u64) -> String {
+    ByteSize(bytes).display().iec().to_string()
+}
+
+/// `1 artifact`, `2 artifacts`
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `0:07`, `12:34`, `1:02:03`
+pub(super) fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+/// What a run is busy with.
+pub(super) const fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Resolving => "resolving",
+        Phase::Planning => "planning",
+        Phase::Transferring => "transferring",
+        Phase::Verifying => "verifying",
+        Phase::Publishing => "publishing",
+        _ => "working",
+    }
+}
+
+/// What went otherwise than it should: worth a line even above bars.
+pub(super) fn notice(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Retried { what, cause, attempt, wait } => {
+            format!("retry: {what}: {cause}; try {attempt} in {:.1} s", wait.as_secs_f64())
+        }
+        Event::Failed { artifact, reason } => format!("failed: {artifact}: {reason}"),
+        Event::Warned(text) => format!("warning: {text}"),
+        _ => return None,
+    })
+}
+
+/// What is worth a line in a log, beside the notices and how far it is.
+pub(super) fn step(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Phase(now) => phase(*now).to_owned(),
+        Event::Resolved { artifact, pieces, bytes } => format!("{artifact}: {pieces} pieces, {}", size(*bytes)),
+        Event::Planned { blobs, bytes, present: 0 } => format!("{blobs} blobs, {}", size(*bytes)),
+        Event::Planned { blobs, bytes, present } => {
+            format!("{blobs} blobs, {}; {} in place already", size(*bytes), size(*present))
+        }
+        Event::Completed { artifact } => format!("done: {artifact}"),
+        other => return notice(other),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_times_and_counts_read_as_people_write_them() {
+        assert_eq!([size(0), size(1536), size(3 << 30)], ["0 B", "1.5 KiB", "3.0 GiB"]);
+        assert_eq!([7, 754, 3723].map(|s| clock(Duration::from_secs(s))), ["0:07", "12:34", "1:02:03"]);
+        assert_eq!([count(0, "blob"), count(1, "blob")], ["0 blobs", "1 blob"]);
+    }
+
+    #[test]
+    fn a_retry_tells_what_why_and_when() {
+        let wait = Duration::from_millis(1500);
+        let event = Event::Retried { what: "GET r.example/v2/".into(), cause: "503".into(), attempt: 2, wait };
+        assert_eq!(notice(&event).unwrap(), "retry: GET r.example/v2/: 503; try 2 in 1.5 s");
+    }
+}
