@@ -1,1 +1,3 @@
 //! The engines: plan what moves, move it, prove it, tell of it.
+
+pub mod list;
