@@ -1,5 +1,7 @@
 //! Everything that is tested from outside, one file a subject.
 
+mod cli;
+mod errors;
 mod layers;
 mod peers;
 mod support;

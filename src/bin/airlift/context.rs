@@ -43,6 +43,11 @@ impl Context {
         &*self.status
     }
 
+    /// Whether answers are for scripts.
+    pub(crate) const fn json(&self) -> bool {
+        self.global.json
+    }
+
     /// Prints a command's answer on stdout: `value` as JSON where `--json` was given, else what `text` makes of it.
     pub(crate) fn answer<T: Serialize + ?Sized>(
         &self,

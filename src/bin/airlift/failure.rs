@@ -19,12 +19,13 @@ const HELP: Style = AnsiColor::Cyan.on_default().bold();
 pub(crate) struct Failure {
     code: Code,
     error: Box<dyn Error + Send + Sync>,
+    details: Vec<String>,
     hint: Option<String>,
 }
 
 impl<E: Fault> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { code: error.code(), error: Box::new(error), hint: None }
+        Self { code: error.code(), error: Box::new(error), details: Vec::new(), hint: None }
     }
 }
 
@@ -72,6 +73,12 @@ impl Failure {
         self
     }
 
+    /// With a line for each thing that failed; they stand above the causes.
+    pub(crate) fn details(mut self, details: Vec<String>) -> Self {
+        self.details = details;
+        self
+    }
+
     /// Prints it on stderr; the exit code is that of its class.
     pub(crate) fn report(&self, voice: Voice) -> ExitCode {
         output::print_aside(&match voice {
@@ -83,6 +90,9 @@ impl Failure {
 
     fn text(&self) -> String {
         let mut text = format!("{ERROR}error[{}]{ERROR:#}: {}\n", self.code, self.error);
+        for detail in &self.details {
+            let _ = writeln!(text, "  {detail}");
+        }
         for cause in causes(&*self.error) {
             let _ = writeln!(text, "  cause: {cause}");
         }
@@ -92,7 +102,7 @@ impl Failure {
 
     fn json(&self) -> String {
         let message = self.error.to_string();
-        let causes = causes(&*self.error);
+        let causes = self.details.iter().cloned().chain(causes(&*self.error)).collect();
         let error = Body { token: self.code.token(), message, causes, hint: self.next_step().to_owned() };
         output::json::line(&Object { v: output::json::VERSION, event: "error", error })
     }

@@ -49,7 +49,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Check that the host is a registry and that no proxy answers for it; `--log debug` shows the answers."
         }
         C::RegistryPolicy => {
-            "The registry points to an address that it may not choose for us. Name that host yourself if you trust it: as a registry of the run, or with `--plain-http HOST`."
+            "The registry points to an address that it may not choose for us. If you trust that host, name it with `--allow-host HOST`."
         }
         C::RegistryRefused => {
             "Read the registry's reason above; its limits on size, media types or immutable tags are set on its side."

@@ -2,12 +2,33 @@
 
 use std::{io, path::PathBuf};
 
-use airlift::content::{Code, Fault};
+use airlift::{
+    content::{Code, Fault},
+    oci::reference::ParseReferenceError,
+};
 
 /// A failure of the command line's own.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum Mistake {
+    /// An artifact on the command line cannot be read.
+    #[error("an artifact that was asked for has no valid name")]
+    Reference { source: ParseReferenceError },
+    /// The lists that were given are empty.
+    #[error("no artifact was asked for")]
+    NoArtifacts,
+    /// More artifacts than one run takes.
+    #[error("{count} artifacts were asked for, and one run takes {limit}")]
+    TooManyArtifacts { count: usize, limit: usize },
+    /// `--client-cert` and `--client-key` belong together.
+    #[error("--client-cert and --client-key belong together, and only one was given")]
+    HalfIdentity,
+    /// A place that is no path.
+    #[error("{text} is no local path, and bundles cannot be kept elsewhere yet")]
+    Location { text: String },
+    /// Artifacts failed, and the run went on without them.
+    #[error("{failed} of {all} artifacts failed; the others are done")]
+    Partial { failed: usize, all: usize },
     /// A file of the person's cannot be read.
     #[error("{} cannot be read", path.display())]
     Read { path: PathBuf, source: io::Error },
@@ -36,7 +57,10 @@ impl Fault for Mistake {
         match self {
             Self::Read { .. } => Code::UsageFile,
             Self::Write { .. } | Self::Stdout { .. } => Code::IoWrite,
-            Self::Log { .. } => Code::UsageArgument,
+            Self::Reference { .. } => Code::UsageReference,
+            Self::TooManyArtifacts { .. } => Code::UsageTooManyArtifacts,
+            Self::Log { .. } | Self::NoArtifacts | Self::HalfIdentity | Self::Location { .. } => Code::UsageArgument,
+            Self::Partial { .. } => Code::TransferPartial,
             Self::Runtime { .. } | Self::Json { .. } => Code::Internal,
             Self::Interrupted { .. } => Code::Interrupted,
         }

@@ -44,9 +44,9 @@ pub(crate) struct Global {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Registry options")]
 pub(crate) struct Registry {
-    /// Trust the certificate authorities in this PEM file too.
+    /// Trust the certificate authorities in this PEM file too; may be given several times.
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
-    pub(crate) ca_cert: Option<PathBuf>,
+    pub(crate) ca_cert: Vec<PathBuf>,
     /// Present this client certificate (PEM) to registries.
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub(crate) client_cert: Option<PathBuf>,
@@ -59,6 +59,9 @@ pub(crate) struct Registry {
     /// Speak http with this host; may be given several times. Loopback hosts need it not.
     #[arg(long, global = true, value_name = "HOST", hide_short_help = true)]
     pub(crate) plain_http: Vec<String>,
+    /// Let redirects, token endpoints and layer URLs lead to this host though its address is private; may be given several times.
+    #[arg(long, global = true, value_name = "HOST", hide_short_help = true)]
+    pub(crate) allow_host: Vec<String>,
     /// Read credentials from this file (docker's config.json or podman's auth.json).
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub(crate) authfile: Option<PathBuf>,

@@ -1,12 +1,20 @@
 //! What was typed. Shapes and help texts only: what they mean is decided in `context` and in each command.
 
 pub(crate) mod completions;
+pub(crate) mod copy;
+pub(crate) mod export;
 pub(crate) mod global;
+pub(crate) mod inspect;
+pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod man;
+mod transfer;
+pub(crate) mod verify;
 
 use clap::{Parser, Subcommand};
 
 use global::Global;
+pub(crate) use transfer::{Jobs, Transfer};
 
 /// Carries OCI artifacts across an air gap.
 ///
@@ -24,7 +32,10 @@ pub(crate) struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0 done · 1 failed · 2 usage · 3 some artifacts failed · 4 content did not verify · 5 not authorised · 130 interrupted";
+  0 done  1 failed  2 usage  3 some artifacts failed  4 content did not verify
+  5 not authorised  130 interrupted
+
+A run that was stopped or failed is gone on with by the same command.";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ mod bars;
 pub(crate) mod json;
 mod lines;
 mod quiet;
+pub(crate) mod table;
 mod tally;
 mod words;
 

@@ -1,0 +1,24 @@
+use std::path::PathBuf;
+
+/// Copy a bundle and prove the copy equal by reading it back.
+///
+/// A copy that was stopped goes on with the same command.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  airlift copy bundle.tar /mnt/usb/bundle.tar
+  airlift copy /mnt/usb/bundle.tar ./bundle.tar --delete-source")]
+pub(crate) struct Args {
+    /// The bundle.
+    #[arg(value_name = "SRC")]
+    pub(crate) from: PathBuf,
+    /// Where to: a file, or a folder.
+    #[arg(value_name = "DST")]
+    pub(crate) to: PathBuf,
+    /// Replace what is there; otherwise that is refused, and nothing is touched.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Remove the source once the copy is proven.
+    #[arg(long)]
+    pub(crate) delete_source: bool,
+}

@@ -1,0 +1,20 @@
+use std::path::PathBuf;
+
+/// Show what is inside a bundle, without reading the layers.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  airlift inspect bundle.tar
+  airlift inspect bundle.tar --tree
+  airlift inspect bundle.tar --json | jq -r '.artifacts[].reference'")]
+pub(crate) struct Args {
+    /// A bundle, an OCI layout or an oci-archive.
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+    /// Each artifact with its manifests, layers and attached artifacts.
+    #[arg(long, conflicts_with = "sums")]
+    pub(crate) tree: bool,
+    /// Digest, size and offset of every blob.
+    #[arg(long)]
+    pub(crate) sums: bool,
+}

@@ -1,0 +1,36 @@
+//! What export and import have in common.
+
+use std::path::PathBuf;
+
+use clap::value_parser;
+
+/// Transfers at once, at the most: more only queue at the registry.
+const MAX_JOBS: i64 = 64;
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Jobs {
+    /// Transfers, or hashing threads, at once.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = value_parser!(u16).range(1..=MAX_JOBS))]
+    jobs: u16,
+}
+
+impl Jobs {
+    pub(crate) fn count(self) -> usize {
+        self.jobs.into()
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Transfer {
+    /// Do what can be done; exit code 3 if an artifact failed, and the report names it.
+    #[arg(long)]
+    pub(crate) continue_on_errors: bool,
+    /// Show what would be done, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Write what became of each artifact to this file as JSON, and those to try again to FILE.retry.txt, for `export -f`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) jobs: Jobs,
+}

@@ -1,0 +1,97 @@
+//! What a person sees: help, and what bad input gets. Nothing here needs a registry.
+//!
+//! The snapshots are transcripts; after a change that is meant, `INSTA_UPDATE=always cargo test cli` writes them anew.
+
+use std::fmt::Write as _;
+
+use crate::support::{Airlift, Ran};
+
+/// What `ran` showed, as it would stand in a terminal, without the places of this machine.
+fn transcript(airlift: &Airlift, asked: &str, ran: &Ran) -> String {
+    let mut text = format!("$ {asked}\n");
+    for (name, stream) in [("", &ran.stdout), ("stderr: ", &ran.stderr)] {
+        for line in stream.lines() {
+            let _ = writeln!(text, "{}", format!("{name}{line}").trim_end());
+        }
+    }
+    let _ = writeln!(text, "exit {}\n", ran.code.unwrap_or(-1));
+    text.replace(&airlift.home().display().to_string(), "HOME")
+}
+
+/// The transcript of `airlift LINE` for each line; words are split at blanks.
+fn session(airlift: &Airlift, lines: &[&str]) -> String {
+    let run = |line: &&str| transcript(airlift, &format!("airlift {line}"), &airlift.run(line.split_whitespace()));
+    lines.iter().map(run).collect()
+}
+
+#[test]
+fn without_arguments_the_help_is_shown_and_nothing_is_done() {
+    insta::assert_snapshot!(session(&Airlift::new(), &[""]));
+}
+
+#[test]
+fn the_version_is_one_line_on_stdout() {
+    let ran = Airlift::new().run(["--version"]).success();
+    assert_eq!(ran.stdout, format!("airlift {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn every_command_has_a_help_of_its_own() {
+    let airlift = Airlift::new();
+    let commands = airlift.run(["--help"]).success().stdout;
+    let commands = commands.split_once("Commands:\n").unwrap().1.split_once("\n\n").unwrap().0;
+    for line in commands.lines() {
+        let command = line.split_whitespace().next().unwrap();
+        let help = airlift.run(["help", command]).success();
+        assert!(help.stdout.contains(&format!("Usage: airlift {command}")) || command == "help", "{help}");
+    }
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_usage_errors() {
+    insta::assert_snapshot!(session(
+        &Airlift::new(),
+        &[
+            "exprot",
+            "completions",
+            "completions tcsh",
+            "completions bash --progress sometimes",
+            "completions bash --log airlift=loud",
+        ]
+    ));
+}
+
+#[test]
+fn an_error_is_json_where_json_was_asked_for() {
+    let airlift = Airlift::new();
+    let ran = airlift.run(["completions", "tcsh", "--json"]).exits(2);
+    let object: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_eq!((&object["v"], &object["event"]), (&1.into(), &"error".into()), "{ran}");
+    assert_eq!(object["error"]["token"], "usage.argument");
+    for part in ["message", "hint"] {
+        assert!(object["error"][part].as_str().is_some_and(|text| !text.is_empty()), "{ran}");
+    }
+    assert_eq!(ran.stdout, "");
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    let airlift = Airlift::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = airlift.run(["completions", shell]).success();
+        assert!(ran.stdout.contains("airlift") && ran.stdout.contains("completions"), "{ran}");
+    }
+}
+
+#[test]
+fn there_is_a_manual_page_for_every_command() {
+    let airlift = Airlift::new();
+    airlift.run(["man", "pages/man1"]).success();
+    let pages = crate::support::process::files_below(&airlift.home().join("pages/man1"));
+    for page in ["airlift.1", "airlift-completions.1", "airlift-man.1"] {
+        assert!(pages.iter().any(|found| found == page), "{pages:?}");
+    }
+    let refused = airlift.run(["man", "/dev/null/pages"]).exits(1);
+    refused.says(&["error[io.write]", "/dev/null/pages", "cause:", "help:"]);
+}
