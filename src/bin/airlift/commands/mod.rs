@@ -1,6 +1,7 @@
 //! What is done: each command builds its options, makes one library call and renders the answer.
 
 mod completions;
+mod demo;
 mod man;
 
 use crate::{args::Command, context::Context, failure::Failure};

@@ -1,0 +1,56 @@
+# Sourced by the scripts of this folder: where things lie, and a docker-registry on loopback.
+
+bench=${AIRLIFT_BENCH_DIR:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/target/bench}
+mkdir -p "$bench"
+bench=$(cd "$bench" && pwd)
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+need() { for program; do command -v "$program" >/dev/null || die "$program is missing: tests/setup installs it"; done; }
+
+registries=()
+# Ends what was started here, by pid, whatever happens.
+end_registries() { for pid in "${registries[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done; registries=(); }
+
+# start_registry FOLDER: a registry with its storage in FOLDER; sets `address`, `registry_pid` and `registry_log`.
+start_registry() {
+  mkdir -p "$1"
+  registry_log=$1/log
+  cat >"$1/config.yml" <<YML
+version: 0.1
+log: { level: info, accesslog: { disabled: false } }
+storage:
+  filesystem: { rootdirectory: $1/storage }
+  delete: { enabled: true }
+  maintenance: { uploadpurging: { enabled: false } }
+http: { addr: "127.0.0.1:0" }
+YML
+  OTEL_TRACES_EXPORTER=none docker-registry serve "$1/config.yml" >"$registry_log" 2>&1 &
+  registry_pid=$!
+  registries+=("$registry_pid")
+  address=
+  while [ -z "$address" ]; do
+    kill -0 "$registry_pid" 2>/dev/null || die "docker-registry does not start: $(cat "$registry_log")"
+    address=$(sed -n 's/.*listening on \(127\.0\.0\.1:[0-9]*\).*/\1/p' "$registry_log")
+  done
+}
+
+# stop_registry PID
+stop_registry() {
+  kill "$1" 2>/dev/null && wait "$1" 2>/dev/null
+  local left=() pid
+  for pid in "${registries[@]}"; do [ "$pid" = "$1" ] || left+=("$pid"); done
+  registries=("${left[@]}")
+}
+
+# push_blob ADDRESS REPOSITORY FILE DIGEST: POST, then one PUT.
+push_blob() {
+  local location
+  location=$(curl -sS -o /dev/null -w '%header{location}' -X POST "http://$1/v2/$2/blobs/uploads/" -H 'content-length: 0')
+  curl -sS --fail -o /dev/null -X PUT -H 'content-type: application/octet-stream' -T "$3" "$location&digest=$4"
+}
+
+# push_manifest ADDRESS REPOSITORY NAME MEDIA_TYPE FILE
+push_manifest() {
+  curl -sS --fail -o /dev/null -X PUT -H "content-type: $4" --data-binary "@$5" "http://$1/v2/$2/manifests/$3"
+}
