@@ -1,1 +1,29 @@
 //! A registry as a place: the distribution API (distribution-spec 1.1) from the client's side.
+//!
+//! [`Client`] holds what all repositories share (connections, tokens, the policy); a [`Repository`] is the place that the
+//! engine moves content out of or into. Nothing here hashes a blob: what leaves is unverified, what enters was verified
+//! by [`crate::content::Verified`]. Everything that a peer says is checked against caps and the [`policy`] of addresses.
+
+mod answer;
+mod blob;
+mod client;
+mod download;
+mod endpoint;
+mod error;
+mod manifest;
+mod policy;
+mod redact;
+mod referrers;
+mod repository;
+mod retry;
+mod settings;
+mod tags;
+mod transport;
+mod upload;
+
+pub use client::Client;
+pub use error::{At, Detail, Error};
+pub use redact::Redacted;
+pub use repository::Repository;
+pub use retry::Retry;
+pub use settings::Settings;

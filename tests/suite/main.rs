@@ -4,4 +4,5 @@ mod cli;
 mod errors;
 mod layers;
 mod peers;
+mod registry;
 mod support;

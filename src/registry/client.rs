@@ -1,0 +1,27 @@
+//! What all repositories share.
+
+use std::sync::Arc;
+
+use super::{error::Error, repository::Repository, settings::Settings, transport::Transport};
+
+/// A client of registries: connections, tokens and what was learnt of each registry. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Client(Arc<Transport>);
+
+impl Client {
+    /// A client by `settings`; reads the certificates that they name, and connects to nothing yet.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        Transport::new(settings).map(|transport| Self(Arc::new(transport)))
+    }
+
+    /// `repository` on `registry` (`docker.io`, `localhost:5000`), as a reference names them.
+    pub fn repository(&self, registry: &str, repository: &str) -> Repository {
+        Repository::new(Arc::clone(&self.0), registry, repository)
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}

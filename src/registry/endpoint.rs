@@ -1,0 +1,99 @@
+//! From the name of a registry to its base URL.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use tokio::sync::OnceCell;
+use url::Url;
+
+use super::{
+    error::{At, Error},
+    policy,
+    transport::{Call, Payload, Transport},
+};
+
+/// The base URLs found so far, by the registry's name.
+#[derive(Default)]
+pub(super) struct Endpoints(Mutex<HashMap<String, Arc<OnceCell<Url>>>>);
+
+impl Endpoints {
+    fn slot(&self, registry: &str) -> Arc<OnceCell<Url>> {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(registry.to_owned()).or_default())
+    }
+}
+
+impl Transport {
+    /// The base URL of `registry`, ending in `/`. The first call for a loopback host finds out whether TLS is spoken.
+    pub(super) async fn endpoint(&self, registry: &str) -> Result<Url, Error> {
+        let slot = self.endpoints.slot(registry);
+        slot.get_or_try_init(|| self.find(registry)).await.cloned()
+    }
+
+    async fn find(&self, registry: &str) -> Result<Url, Error> {
+        let at = At { registry: registry.to_owned(), repository: None, what: "registry".to_owned() };
+        // docker.io is the name in references; the API has lived elsewhere since its beginning.
+        let host = if matches!(registry, "docker.io" | "index.docker.io") { "registry-1.docker.io" } else { registry };
+        let base = |scheme: &str| {
+            let url = format!("{scheme}://{host}/").parse::<Url>().ok();
+            // A host with a path, a user or a query would be a way to talk to somebody else.
+            url.filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none())
+                .filter(|url| url.username().is_empty() && url.password().is_none() && !host.contains(['@', '/']))
+        };
+        let (Some(plain), Some(secure)) = (base("http"), base("https")) else { return Err(Error::Name { at }) };
+        self.named.add(host);
+        if self.is_plain(&plain) {
+            return Ok(plain);
+        }
+        if policy::is_loopback(&plain) && self.speaks_plain(&plain, &secure, &at).await { Ok(plain) } else { Ok(secure) }
+    }
+
+    /// Whether a loopback host is to be spoken to without TLS: it answers so, and does not ask for TLS by its answer.
+    async fn speaks_plain(&self, plain: &Url, secure: &Url, at: &At) -> bool {
+        match self.ping(plain, at).await {
+            // Servers of TLS answer plain requests with 400 and an explanation, or a redirect.
+            Ok(status) if status != StatusCode::BAD_REQUEST && !status.is_redirection() => true,
+            // Refused, cut, or such an answer: it is TLS if TLS can be spoken, be it with a certificate unknown to us.
+            Ok(_) | Err(_) => match self.ping(secure, at).await {
+                Ok(_) => false,
+                Err(error) => !is_certificate(&error),
+            },
+        }
+    }
+
+    async fn ping(&self, base: &Url, at: &At) -> Result<StatusCode, Error> {
+        let mut url = base.clone();
+        url.set_path("/v2/");
+        let call = Call {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            payload: Payload::None,
+            registry: None,
+            at: at.clone(),
+            patience: self.settings.retry.answer,
+        };
+        self.send(call).await.map(|answer| answer.status())
+    }
+}
+
+/// Whether TLS was spoken, and only the certificate (theirs or ours) was found wanting.
+fn is_certificate(error: &Error) -> bool {
+    let Error::Tls { source, .. } = error else { return false };
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source);
+    while let Some(each) = cause {
+        let inner = each.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = each.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()));
+        if let Some(tls) = tls {
+            return matches!(
+                tls,
+                rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_) | rustls::Error::NoCertificatesPresented
+            );
+        }
+        cause = each.source();
+    }
+    false
+}

@@ -1,0 +1,347 @@
+//! Everything that can go wrong with a registry, each with its token.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use crate::{
+    content::{self, Code, Fault},
+    oci::{Digest, ManifestError, error_code::{Envelope, ErrorCode}},
+};
+
+use super::redact::Redacted;
+
+/// Longest piece of a registry's own words that is repeated, in characters.
+const LONGEST_WORDS: usize = 300;
+
+/// Where something happened and what was being done: `host/repository: what`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At {
+    /// The registry as the person wrote it.
+    pub registry: String,
+    /// The repository, where one is concerned.
+    pub repository: Option<String>,
+    /// What was being done: "blob sha256:…", "manifest v1", "login".
+    pub what: String,
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.registry)?;
+        if let Some(repository) = &self.repository {
+            write!(f, "/{repository}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// What a registry said about a failure: the error envelope of distribution-spec 1.1, "Error Codes". May be empty.
+#[derive(Debug, Default)]
+pub struct Detail(Vec<(ErrorCode, String)>);
+
+impl Detail {
+    /// Reads the body of an error answer; whatever is no envelope says nothing.
+    pub(super) fn parse(body: &[u8]) -> Self {
+        let Ok(envelope) = serde_json::from_slice::<Envelope>(body) else { return Self::default() };
+        let words = |item: &crate::oci::error_code::ErrorItem| match &item.detail {
+            serde_json::Value::Null => item.message.clone(),
+            serde_json::Value::Object(fields) if fields.is_empty() => item.message.clone(),
+            detail => format!("{} {detail}", item.message),
+        };
+        Self(envelope.errors.into_iter().map(|item| { let text = words(&item); (item.code, plain(&text)) }).collect())
+    }
+
+    /// Whether one of the codes is `code`.
+    pub fn has(&self, code: &ErrorCode) -> bool {
+        self.0.iter().any(|(own, _)| own == code)
+    }
+
+    /// Whether the registry gave no reason at all, or only the code that says as much.
+    pub(super) fn is_vague(&self) -> bool {
+        self.0.iter().all(|(code, _)| matches!(code, ErrorCode::Other(text) if text == "UNKNOWN"))
+    }
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (code, words) in &self.0 {
+            let name = serde_json::to_value(code).ok().and_then(|name| name.as_str().map(plain)).unwrap_or_default();
+            write!(f, "; {name} {words}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A peer's words, without control characters and of bounded length.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_WORDS).collect()
+}
+
+/// Why a registry could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no connection: unknown host, refused, cut before an answer.
+    #[error("{at}: no connection to the registry")]
+    Unreachable {
+        /// Where and what.
+        at: At,
+        /// The transport's reason, without URL.
+        source: reqwest::Error,
+    },
+    /// The connection broke while content was on its way.
+    #[error("{at}: the connection broke after {bytes} bytes")]
+    Broken {
+        /// Where and what.
+        at: At,
+        /// Bytes that had passed.
+        bytes: u64,
+        /// The transport's reason, without URL; absent where the other side just closed.
+        source: Option<reqwest::Error>,
+    },
+    /// TLS failed.
+    #[error("{at}: no trusted TLS connection")]
+    Tls {
+        /// Where and what.
+        at: At,
+        /// Unknown authority, wrong name, expired.
+        source: reqwest::Error,
+    },
+    /// No answer, or bytes came slower than the minimum rate.
+    #[error("{at}: nothing usable came within {} seconds ({bytes} bytes)", waited.as_secs_f32())]
+    Stalled {
+        /// Where and what.
+        at: At,
+        /// How long was waited.
+        waited: Duration,
+        /// Bytes that came in that time.
+        bytes: u64,
+    },
+    /// 401 after everything was tried.
+    #[error("{at}: not authorised ({reason}){detail}")]
+    Unauthorized {
+        /// Where and what.
+        at: At,
+        /// Which credentials were tried.
+        reason: String,
+        /// The registry's words.
+        detail: Detail,
+    },
+    /// 403.
+    #[error("{at}: access denied{detail}")]
+    Denied {
+        /// Where and what.
+        at: At,
+        /// The registry's words.
+        detail: Detail,
+    },
+    /// A definite 404.
+    #[error("{at}: not found")]
+    NotFound {
+        /// Where and what.
+        at: At,
+    },
+    /// 429.
+    #[error("{at}: the registry limits the rate of requests{detail}")]
+    RateLimited {
+        /// Where and what.
+        at: At,
+        /// How long it asks to wait.
+        after: Option<Duration>,
+        /// The registry's words.
+        detail: Detail,
+    },
+    /// 5xx.
+    #[error("{at}: the registry failed with status {status}{detail}")]
+    Server {
+        /// Where and what.
+        at: At,
+        /// HTTP status.
+        status: u16,
+        /// How long it asks to wait.
+        after: Option<Duration>,
+        /// The registry's words.
+        detail: Detail,
+    },
+    /// An answer that the specification does not allow.
+    #[error("{at}: {reason}")]
+    Protocol {
+        /// Where and what.
+        at: At,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An address that the registry sent us to and that we do not go to.
+    #[error("{at}: the registry leads to {url}, {reason}")]
+    Policy {
+        /// Where and what.
+        at: At,
+        /// The address.
+        url: Redacted,
+        /// Why not.
+        reason: String,
+    },
+    /// Any other refusal.
+    #[error("{at}: refused with status {status}{detail}")]
+    Refused {
+        /// Where and what.
+        at: At,
+        /// HTTP status.
+        status: u16,
+        /// The registry's words.
+        detail: Detail,
+    },
+    /// The registry does not take a manifest whose layers have `urls`.
+    #[error(
+        "{at}: the registry refuses a manifest with foreign layers{detail}; allow their addresses there \
+         (distribution: validation.manifests.urls.allow) or rewrite the manifest"
+    )]
+    ForeignRefused {
+        /// Where and what.
+        at: At,
+        /// The registry's words.
+        detail: Detail,
+    },
+    /// The registry does not take an index of which some manifests are absent.
+    #[error("{at}: the registry refuses an index with absent manifests{detail}")]
+    SparseRefused {
+        /// Where and what.
+        at: At,
+        /// The registry's words.
+        detail: Detail,
+    },
+    /// The header and the bytes disagree.
+    #[error("{at}: the registry claims the digest {claimed}, but the bytes have {actual}")]
+    DigestHeader {
+        /// Where and what.
+        at: At,
+        /// `Docker-Content-Digest`, as it came.
+        claimed: String,
+        /// Of the bytes.
+        actual: Digest,
+    },
+    /// The bytes are others than were asked for.
+    #[error("{at}: asked for {expected}, got bytes with the digest {actual}")]
+    DigestMismatch {
+        /// Where and what.
+        at: At,
+        /// Asked for.
+        expected: Digest,
+        /// Of the bytes.
+        actual: Digest,
+    },
+    /// A document read whole is over its limit.
+    #[error("{at}: larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// Where and what.
+        at: At,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// A manifest is not one that can be carried.
+    #[error("{at}: the manifest cannot be carried")]
+    Manifest {
+        /// Where and what.
+        at: At,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// The name of a registry or repository has no valid form.
+    #[error("{at}: not the name of a registry and repository")]
+    Name {
+        /// Where and what.
+        at: At,
+    },
+    /// A certificate or key given by the person cannot be read.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The HTTP client cannot be set up.
+    #[error("the HTTP client cannot be set up")]
+    Setup(#[source] reqwest::Error),
+}
+
+impl Fault for Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::Unreachable { .. } | Self::Broken { .. } => Code::RegistryUnreachable,
+            Self::Tls { .. } => Code::RegistryTls,
+            Self::Stalled { .. } => Code::RegistryStalled,
+            Self::Unauthorized { .. } => Code::RegistryUnauthorized,
+            Self::Denied { .. } => Code::RegistryDenied,
+            Self::NotFound { .. } => Code::RegistryNotFound,
+            Self::RateLimited { .. } => Code::RegistryRateLimited,
+            Self::Server { .. } => Code::RegistryServer,
+            Self::Protocol { .. } => Code::RegistryProtocol,
+            Self::Policy { .. } => Code::RegistryPolicy,
+            Self::Refused { .. } => Code::RegistryRefused,
+            Self::ForeignRefused { .. } => Code::RegistryForeignRefused,
+            Self::SparseRefused { .. } => Code::RegistrySparseRefused,
+            Self::DigestHeader { .. } | Self::DigestMismatch { .. } => Code::ContentDigestMismatch,
+            Self::TooLarge { .. } => Code::ContentTooLarge,
+            Self::Manifest { source, .. } => source.code(),
+            Self::Name { .. } => Code::UsageReference,
+            Self::File { .. } => Code::UsageFile,
+            Self::Setup(_) => Code::Internal,
+        }
+    }
+}
+
+impl From<Error> for content::Error {
+    fn from(error: Error) -> Self {
+        Self::place(error)
+    }
+}
+
+impl Error {
+    /// Whether the same call may succeed later, and if so how long the registry asks to wait.
+    pub(super) fn transient(&self) -> Option<Option<Duration>> {
+        match self {
+            Self::Unreachable { .. } | Self::Broken { .. } | Self::Stalled { .. } => Some(None),
+            Self::RateLimited { after, .. } | Self::Server { after, .. } => Some(*after),
+            _ => None,
+        }
+    }
+
+    /// Puts a transport failure into its class. The URL, which may carry a signature, is dropped.
+    pub(super) fn transport(at: At, source: reqwest::Error, waited: Duration) -> Self {
+        let source = source.without_url();
+        if is_tls(&source) {
+            return Self::Tls { at, source };
+        }
+        if source.is_timeout() && !source.is_connect() {
+            return Self::Stalled { at, waited, bytes: 0 };
+        }
+        Self::Unreachable { at, source }
+    }
+}
+
+/// Whether the cause, at whatever depth, is TLS. It stands inside an `io::Error`, which does not show it as its source.
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(each) = cause {
+        let inner = each.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if each.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = each.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registrys_words_are_repeated_without_control_characters() {
+        let body = br#"{"errors":[{"code":"DENIED","message":"no\u001b[31m way","detail":{"a":1}},{"code":"ODD"}]}"#;
+        let detail = Detail::parse(body);
+        assert_eq!(detail.to_string(), "; DENIED no [31m way {\"a\":1}; ODD ");
+        assert!(detail.has(&ErrorCode::Denied) && !detail.is_vague());
+        assert!(Detail::parse(b"<html>").is_vague());
+        assert!(Detail::parse(br#"{"errors":[{"code":"UNKNOWN","message":"unknown error"}]}"#).is_vague());
+    }
+}

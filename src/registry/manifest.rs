@@ -1,0 +1,211 @@
+//! Manifests: raw bytes by digest and by tag (distribution-spec 1.1, "Pulling manifests", "Pushing Manifests").
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use reqwest::{
+    Method, StatusCode,
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MATCH},
+};
+
+use crate::{
+    content::{self, ByteStream, Verified},
+    oci::{Algorithm, Descriptor, Digest, Manifest, Name, error_code::ErrorCode, media_type},
+};
+
+use super::{
+    answer::{Answer, CONTENT_DIGEST},
+    error::{At, Error},
+    repository::Repository,
+    transport::{Payload, value},
+};
+
+/// The answer header by which a registry says that it keeps referrers (distribution-spec 1.1, "Pushing Manifests with
+/// Subject").
+const OCI_SUBJECT: &str = "oci-subject";
+
+impl Repository {
+    /// The manifest of that name, its bytes checked against the digest if the name is one, and against the header.
+    pub(super) async fn get_manifest(&self, name: &Name) -> Result<Manifest, Error> {
+        self.get_manifest_and_etag(name).await.map(|(manifest, _)| manifest)
+    }
+
+    /// [`Self::get_manifest`], with the entity tag by which a later write can be made conditional.
+    pub(super) async fn get_manifest_and_etag(&self, name: &Name) -> Result<(Manifest, Option<String>), Error> {
+        let at = self.at(format!("manifest {name}"));
+        let settings = &self.transport.settings;
+        let mut waits = settings.retry.waits();
+        // The body belongs to the try: one that breaks is asked for again.
+        let call = self.manifest_call(Method::GET, name, &at).await?;
+        let (body, content_type, claimed, etag) = loop {
+            let read = async {
+                let answer = self.transport.send(call.clone()).await?.expect(&[StatusCode::OK]).await?;
+                let content_type = answer.header(CONTENT_TYPE).map(str::to_owned);
+                let claimed = answer.header(CONTENT_DIGEST).map(str::to_owned);
+                let etag = answer.header(ETAG).map(str::to_owned);
+                Ok((answer.read(settings.manifest_limit()).await?, content_type, claimed, etag))
+            };
+            match read.await {
+                Ok(read) => break read,
+                Err(error) => waits.after(error, &at, &settings.progress).await?,
+            }
+        };
+        let manifest = checked(&at, name, body.into(), content_type.as_deref(), claimed)?;
+        Ok((manifest, etag))
+    }
+
+    async fn manifest_call(&self, method: Method, name: &Name, at: &At) -> Result<super::transport::Call, Error> {
+        let mut call = self.call(method, &format!("manifests/{name}"), at).await?;
+        for media_type in media_type::MANIFESTS.into_iter().chain(["*/*"]) {
+            call.headers.append(ACCEPT, value(media_type));
+        }
+        Ok(call)
+    }
+
+    pub(super) async fn head_manifest(&self, name: &Name) -> Result<Option<Descriptor>, Error> {
+        let at = self.at(format!("manifest {name}"));
+        let call = self.manifest_call(Method::HEAD, name, &at).await?;
+        match self.persist(&[StatusCode::OK], call).await {
+            Ok(answer) => described(&answer, name),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn fetch_manifest(&self, content: &Descriptor, from: u64) -> content::Result<ByteStream> {
+        let manifest = self.get_manifest(&Name::Digest(content.digest)).await?;
+        let raw = manifest.raw();
+        let start = usize::try_from(from).unwrap_or(usize::MAX).min(raw.len());
+        let rest = raw.slice(start..);
+        Ok(stream::once(async { Ok(rest) }).boxed())
+    }
+
+    pub(super) async fn push_manifest(&self, content: &Descriptor, body: Verified) -> content::Result<()> {
+        let at = self.at(format!("manifest {}", content.digest));
+        let limit = self.transport.settings.manifest_limit();
+        if content.size > limit {
+            return Err(Error::TooLarge { at, limit }.into());
+        }
+        let raw = body.collect().await?;
+        let manifest = Manifest::parse_as(raw, Some(&content.media_type), content.digest.algorithm())?;
+        Ok(self.put_manifest(&Name::Digest(content.digest), &manifest).await?)
+    }
+
+    /// Puts `manifest` under `name`, and where the registry does not keep referrers itself, keeps them for it.
+    pub(super) async fn put_manifest(&self, name: &Name, manifest: &Manifest) -> Result<(), Error> {
+        let at = self.at(format!("manifest {name}"));
+        let answer = self.put_manifest_bytes(&at, name, manifest, None).await?;
+        let subject_is_kept = answer.header(OCI_SUBJECT).is_some();
+        match manifest.subject() {
+            Some(subject) if !subject_is_kept => self.attach(manifest, &subject.digest).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The plain `PUT`, on the condition that what is there still has the entity tag `unless_changed`.
+    pub(super) async fn put_manifest_bytes(
+        &self,
+        at: &At,
+        name: &Name,
+        manifest: &Manifest,
+        unless_changed: Option<&str>,
+    ) -> Result<Answer, Error> {
+        let settings = &self.transport.settings;
+        let mut waits = settings.retry.waits();
+        let good = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED, StatusCode::NO_CONTENT];
+        let mut call = self.call(Method::PUT, &format!("manifests/{name}"), at).await?;
+        call.headers.insert(CONTENT_TYPE, value(manifest.media_type()));
+        if let Some(etag) = unless_changed {
+            call.headers.insert(IF_MATCH, value(etag));
+        }
+        call.payload = Payload::Document(manifest.raw().clone());
+        call.patience = settings.retry.commit;
+        let answer = loop {
+            let error = match self.transport.send(call.clone()).await {
+                Ok(answer) if good.contains(&answer.status()) => break answer,
+                Ok(answer) => answer.failure().await,
+                Err(error) => error,
+            };
+            waits.after(explained(error, manifest), at, &settings.progress).await?;
+        };
+        if let Some(claimed) = answer.header(CONTENT_DIGEST) {
+            agree(at, claimed, manifest.raw(), manifest.digest())?;
+        }
+        Ok(answer)
+    }
+}
+
+/// What a `HEAD` says; a registry that says no digest is believed to have what was asked for by digest.
+fn described(answer: &Answer, name: &Name) -> Result<Option<Descriptor>, Error> {
+    let said = answer.header(CONTENT_DIGEST).and_then(|text| text.parse().ok());
+    let (Some(digest), media_type) = (
+        match name {
+            Name::Digest(digest) => Some(*digest),
+            Name::Tag(_) => said,
+        },
+        answer.header(CONTENT_TYPE).unwrap_or_default(),
+    ) else {
+        return Err(Error::Protocol { at: answer.at.clone(), reason: "HEAD says no digest".to_owned() });
+    };
+    let size = answer.header(CONTENT_LENGTH).and_then(|text| text.parse().ok()).unwrap_or(0);
+    Ok(Some(Descriptor::new(media_type, digest, size)))
+}
+
+/// Bytes become a manifest only if every digest spoken of is theirs.
+fn checked(
+    at: &At,
+    name: &Name,
+    raw: Bytes,
+    content_type: Option<&str>,
+    claimed: Option<String>,
+) -> Result<Manifest, Error> {
+    let asked = match name {
+        Name::Digest(digest) => Some(*digest),
+        Name::Tag(_) => None,
+    };
+    // By a tag, the registry's own name for the manifest says which algorithm it goes by there.
+    let said = claimed.as_deref().and_then(|text| text.parse::<Digest>().ok());
+    let algorithm = asked.or(said).map_or(Algorithm::Sha256, |digest| digest.algorithm());
+    let actual = Digest::of(algorithm, &raw);
+    if let Some(expected) = asked.filter(|asked| *asked != actual) {
+        return Err(Error::DigestMismatch { at: at.clone(), expected, actual });
+    }
+    if let Some(claimed) = claimed {
+        agree(at, &claimed, &raw, actual)?;
+    }
+    Manifest::parse_as(raw, content_type, algorithm).map_err(|source| Error::Manifest { at: at.clone(), source })
+}
+
+/// A claimed digest must be that of the bytes, by whichever algorithm it goes.
+fn agree(at: &At, claimed: &str, raw: &[u8], actual: Digest) -> Result<(), Error> {
+    let own = claimed.parse::<Digest>().map(|claimed| (claimed, Digest::of(claimed.algorithm(), raw)));
+    match own {
+        Ok((claimed, own)) if claimed == own => Ok(()),
+        _ => Err(Error::DigestHeader { at: at.clone(), claimed: claimed.chars().take(150).collect(), actual }),
+    }
+}
+
+/// A refused manifest for one of the two reasons that people meet and that the registry's words do not tell.
+fn explained(error: Error, manifest: &Manifest) -> Error {
+    let has_urls = manifest.layers().iter().any(|layer| layer.is_foreign() || !layer.urls.is_empty());
+    let is_index = !manifest.children().is_empty();
+    match error {
+        // distribution answers with 500 UNKNOWN where an address is not on its list.
+        Error::Server { at, status: 500, detail, .. } if has_urls && speaks_of_blobs(&detail) => {
+            Error::ForeignRefused { at, detail }
+        }
+        Error::Refused { at, detail, .. } if has_urls && speaks_of_blobs(&detail) => {
+            Error::ForeignRefused { at, detail }
+        }
+        Error::Refused { at, detail, .. }
+            if is_index && (detail.has(&ErrorCode::ManifestBlobUnknown) || detail.has(&ErrorCode::ManifestUnknown)) =>
+        {
+            Error::SparseRefused { at, detail }
+        }
+        error => error,
+    }
+}
+
+fn speaks_of_blobs(detail: &super::error::Detail) -> bool {
+    let codes = [ErrorCode::ManifestInvalid, ErrorCode::ManifestBlobUnknown, ErrorCode::BlobUnknown];
+    detail.is_vague() || codes.iter().any(|code| detail.has(code))
+}

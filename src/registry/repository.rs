@@ -1,0 +1,161 @@
+//! One repository, as the place that the engine knows.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use reqwest::{Method, StatusCode, header::HeaderMap};
+
+use crate::{
+    content::{self, Assign, ByteStream, Lookup, Referrers, Resolve, Sink, Source, Verified},
+    oci::{Descriptor, Digest, Manifest, Name, Tag, media_type, reference},
+};
+
+use super::{
+    answer::Answer,
+    error::{At, Error},
+    transport::{Call, Payload, Transport},
+};
+
+/// A repository on a registry. Cheap to clone.
+#[derive(Clone)]
+pub struct Repository {
+    pub(super) transport: Arc<Transport>,
+    registry: Arc<str>,
+    repository: Arc<str>,
+}
+
+impl Repository {
+    pub(super) fn new(transport: Arc<Transport>, registry: &str, repository: &str) -> Self {
+        Self { transport, registry: registry.into(), repository: repository.into() }
+    }
+
+    /// The registry, as a reference names it: `docker.io`.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// The repository below it: `library/alpine`.
+    pub fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    /// The descriptor of the manifest of that name, without its bytes; `None` if it is definitely not there.
+    ///
+    /// It is the registry's word, not checked: good for "is it there", not for "is it this".
+    pub async fn head(&self, name: &Name) -> content::Result<Option<Descriptor>> {
+        Ok(self.head_manifest(name).await?)
+    }
+
+    /// Asks the registry to take `blob` over from another of its repositories. `false`: it has to be uploaded.
+    pub async fn mount(&self, blob: &Descriptor, from_repository: &str) -> content::Result<bool> {
+        Ok(self.mount_blob(blob, from_repository).await?)
+    }
+
+    /// Every tag of the repository, in the registry's order (distribution-spec 1.1, "Listing Tags").
+    pub async fn tags(&self) -> content::Result<Vec<Tag>> {
+        Ok(self.list_tags().await?)
+    }
+
+    pub(super) fn at(&self, what: impl Into<String>) -> At {
+        At {
+            registry: self.registry.to_string(),
+            repository: Some(self.repository.to_string()),
+            what: what.into(),
+        }
+    }
+
+    /// A call to `/v2/<repository>/<path>`; `path` is made of digests, tags and words of ours only.
+    pub(super) async fn call(&self, method: Method, path: &str, at: &At) -> Result<Call, Error> {
+        if !reference::is_repository(&self.repository) {
+            return Err(Error::Name { at: at.clone() });
+        }
+        let base = self.transport.endpoint(&self.registry).await?;
+        let url = base
+            .join(&format!("v2/{}/{path}", self.repository))
+            .map_err(|_| Error::Name { at: at.clone() })?;
+        Ok(Call {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            payload: Payload::None,
+            registry: Some(self.registry.to_string()),
+            at: at.clone(),
+            patience: self.transport.settings.retry.answer,
+        })
+    }
+
+    /// Makes a call until it is answered with one of `good`, within the limits of patience.
+    pub(super) async fn persist(
+        &self,
+        good: &[StatusCode],
+        call: Call,
+    ) -> Result<Answer, Error> {
+        let settings = &self.transport.settings;
+        let mut waits = settings.retry.waits();
+        loop {
+            let error = match self.transport.send(call.clone()).await {
+                Ok(answer) if good.contains(&answer.status()) => return Ok(answer),
+                Ok(answer) => answer.failure().await,
+                Err(error) => error,
+            };
+            waits.after(error, &call.at, &settings.progress).await?;
+        }
+    }
+}
+
+#[async_trait]
+impl Lookup for Repository {
+    async fn contains(&self, content: &Descriptor) -> content::Result<bool> {
+        if media_type::is_manifest(&content.media_type) {
+            return Ok(self.head_manifest(&Name::Digest(content.digest)).await?.is_some());
+        }
+        Ok(self.has_blob(content).await?)
+    }
+}
+
+#[async_trait]
+impl Source for Repository {
+    async fn fetch(&self, content: &Descriptor, from: u64) -> content::Result<ByteStream> {
+        if media_type::is_manifest(&content.media_type) {
+            return self.fetch_manifest(content, from).await;
+        }
+        self.fetch_blob(content, from).await
+    }
+}
+
+#[async_trait]
+impl Sink for Repository {
+    async fn push(&self, content: &Descriptor, body: Verified) -> content::Result<()> {
+        if media_type::is_manifest(&content.media_type) {
+            return self.push_manifest(content, body).await;
+        }
+        self.push_blob(content, body).await
+    }
+}
+
+#[async_trait]
+impl Resolve for Repository {
+    async fn resolve(&self, name: &Name) -> content::Result<Manifest> {
+        Ok(self.get_manifest(name).await?)
+    }
+}
+
+#[async_trait]
+impl Assign for Repository {
+    async fn tag(&self, tag: &Tag, manifest: &Manifest) -> content::Result<()> {
+        Ok(self.put_manifest(&Name::Tag(tag.clone()), manifest).await?)
+    }
+}
+
+#[async_trait]
+impl Referrers for Repository {
+    async fn referrers(&self, subject: &Digest) -> content::Result<Vec<Descriptor>> {
+        Ok(self.list_referrers(subject).await?)
+    }
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Repository({}/{})", self.registry, self.repository)
+    }
+}

@@ -1,0 +1,237 @@
+//! One call: where it goes, by which connection, with which authorization, and along which redirects.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use reqwest::{
+    Body, Certificate, ClientBuilder, Identity, Method, StatusCode,
+    header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION},
+    redirect,
+};
+use url::Url;
+
+use super::{
+    answer::Answer,
+    endpoint::Endpoints,
+    error::{At, Error},
+    policy::{self, Guard, Named},
+    redact::Redacted,
+    settings::Settings,
+};
+
+/// Redirects followed for one call; storage behind a registry needs one, a mirror in front of it another.
+const MAX_HOPS: usize = 5;
+
+/// What a call carries.
+#[derive(Clone)]
+pub(super) enum Payload {
+    /// Nothing.
+    None,
+    /// A document.
+    Document(Bytes),
+}
+
+/// A call to make, as often as it takes.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Payload,
+    /// The registry that may see our authorization, and what for; `None` for strangers.
+    pub(super) registry: Option<String>,
+    pub(super) at: At,
+    /// How long the head of the answer may take.
+    pub(super) patience: Duration,
+}
+
+/// Connections by who is at their other end. Each is built when it is first needed: reading the system's certificates
+/// takes longer than most commands.
+#[derive(Default)]
+struct Clients {
+    /// Hosts that the person named.
+    named: OnceLock<reqwest::Client>,
+    /// Loopback: never through a proxy.
+    loopback: OnceLock<reqwest::Client>,
+    /// Hosts that a registry named: strict TLS, without our identity, never to inner addresses.
+    strangers: OnceLock<reqwest::Client>,
+}
+
+/// What all calls share.
+pub(super) struct Transport {
+    pub(super) settings: Settings,
+    pub(super) named: Named,
+    pub(super) endpoints: Endpoints,
+    clients: Clients,
+    authorities: Vec<Certificate>,
+    identity: Option<Identity>,
+}
+
+impl Transport {
+    pub(super) fn new(settings: Settings) -> Result<Self, Error> {
+        let named = Named::default();
+        for host in settings.named_hosts.iter().chain(&settings.plain_http) {
+            named.add(host);
+        }
+        let mut authorities = Vec::new();
+        for path in &settings.ca_certs {
+            let found = Certificate::from_pem_bundle(&read(path)?).map_err(|error| file(path, &error))?;
+            if found.is_empty() {
+                return Err(Error::File { path: path.clone(), reason: "holds no PEM certificate".to_owned() });
+            }
+            authorities.extend(found);
+        }
+        let identity = settings.client_identity.as_ref().map(|(chain, key)| identity(chain, key)).transpose()?;
+        Ok(Self {
+            settings,
+            named,
+            endpoints: Endpoints::default(),
+            clients: Clients::default(),
+            authorities,
+            identity,
+        })
+    }
+
+    /// Makes the call once, following redirects. The answer may have any status.
+    pub(super) async fn send(&self, call: Call) -> Result<Answer, Error> {
+        let Call { method, mut url, mut headers, payload, at, patience, .. } = call;
+        for _ in 0..=MAX_HOPS {
+            let request = self.client_for(&url)?.request(method.clone(), url.clone()).headers(headers.clone());
+            let request = match &payload {
+                Payload::None if matches!(method, Method::POST | Method::PUT | Method::PATCH) => {
+                    request.header(CONTENT_LENGTH, 0)
+                }
+                Payload::None => request,
+                Payload::Document(bytes) => request.body(bytes.clone()),
+            };
+            let answer = tokio::time::timeout(patience, request.send())
+                .await
+                .map_err(|_| Error::Stalled { at: at.clone(), waited: patience, bytes: 0 })?
+                .map_err(|error| Error::transport(at.clone(), error, patience))?;
+            let Some(next) = redirect_target(&answer) else { return Ok(Answer::new(answer, url, at)) };
+            let next = next.map_err(|reason| Error::Protocol { at: at.clone(), reason })?;
+            self.check(&next, &url, &at)?;
+            if origin(&next) != origin(&url) {
+                headers.remove(AUTHORIZATION);
+            }
+            url = next;
+        }
+        Err(Error::Protocol { at, reason: format!("more than {MAX_HOPS} redirects") })
+    }
+
+    /// Makes the call once with content on its way, which cannot be sent again: no redirects, no patience.
+    pub(super) async fn send_content(&self, call: Call, body: Body, length: u64) -> Result<Answer, Error> {
+        let Call { method, url, headers, at, .. } = call;
+        let request = self.client_for(&url)?.request(method, url.clone()).headers(headers);
+        let request = request.header(CONTENT_LENGTH, length).body(body);
+        let answer = request.send().await.map_err(|error| Error::transport(at.clone(), error, Duration::ZERO))?;
+        Ok(Answer::new(answer, url, at))
+    }
+
+    /// Whether we go to `next`, which the answer of `from` names.
+    pub(super) fn check(&self, next: &Url, from: &Url, at: &At) -> Result<(), Error> {
+        let downgrade = || {
+            let plain = self.is_plain(next) || policy::is_loopback(next);
+            (from.scheme() == "https" && next.scheme() == "http" && !plain).then(|| "without TLS".to_owned())
+        };
+        match policy::objection(next, &self.named).or_else(downgrade) {
+            Some(reason) => Err(Error::Policy { at: at.clone(), url: Redacted::new(next), reason }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the person wants this host to be spoken to without TLS.
+    pub(super) fn is_plain(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        self.settings.plain_http.iter().any(|plain| {
+            plain == host || Some(plain.as_str()) == url.port().map(|port| format!("{host}:{port}")).as_deref()
+        })
+    }
+
+    fn client_for(&self, url: &Url) -> Result<&reqwest::Client, Error> {
+        let is_named = url.host_str().is_some_and(|host| self.named.has(host));
+        let (slot, builder) = match (is_named, policy::is_loopback(url)) {
+            (true, true) => (&self.clients.loopback, self.own_builder().no_proxy()),
+            (true, false) => (&self.clients.named, self.own_builder()),
+            (false, _) => (&self.clients.strangers, self.builder().dns_resolver(Guard::new(&self.named))),
+        };
+        if let Some(client) = slot.get() {
+            return Ok(client);
+        }
+        let client = builder.build().map_err(Error::Setup)?;
+        Ok(slot.get_or_init(|| client))
+    }
+
+    fn own_builder(&self) -> ClientBuilder {
+        let mut builder = self.builder();
+        if let Some(identity) = &self.identity {
+            builder = builder.identity(identity.clone());
+        }
+        builder.tls_danger_accept_invalid_certs(self.settings.insecure)
+    }
+
+    fn builder(&self) -> ClientBuilder {
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("airlift/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            // One HTTP/2 connection is slower than several of HTTP/1.1 for a few large bodies, and costs more CPU.
+            .http1_only()
+            .tcp_nodelay(true)
+            .pool_max_idle_per_host(self.settings.idle_connections)
+            .connect_timeout(self.settings.retry.connect);
+        builder.tls_certs_merge(self.authorities.iter().cloned())
+    }
+}
+
+/// Where a redirect leads; `None` if the answer is none.
+fn redirect_target(answer: &reqwest::Response) -> Option<Result<Url, String>> {
+    let redirects = matches!(
+        answer.status(),
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    );
+    redirects.then(|| location(answer.headers(), answer.url(), "a redirect"))
+}
+
+/// The `Location` of an answer to `asked`, absolute or relative.
+pub(super) fn location(headers: &HeaderMap, asked: &Url, what: &str) -> Result<Url, String> {
+    let text = headers.get(LOCATION).ok_or_else(|| format!("{what} without a Location"))?;
+    let text = text.to_str().map_err(|_| format!("{what} with a Location that is no text"))?;
+    asked.join(text).map_err(|error| format!("{what} with a Location that is no URL: {error}"))
+}
+
+/// Scheme, host and port: what authorization is bound to.
+pub(super) fn origin(url: &Url) -> (String, Option<String>, Option<u16>) {
+    (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default())
+}
+
+/// A header's value from text of ours.
+pub(super) fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|error| Error::File { path: path.to_owned(), reason: error.to_string() })
+}
+
+fn file(path: &Path, error: &reqwest::Error) -> Error {
+    let reason = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    Error::File { path: path.to_owned(), reason }
+}
+
+fn identity(chain: &PathBuf, key: &PathBuf) -> Result<Identity, Error> {
+    let mut pem = read(chain)?;
+    pem.push(b'\n');
+    pem.extend(read(key)?);
+    Identity::from_pem(&pem).map_err(|error| file(key, &error))
+}
