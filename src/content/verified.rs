@@ -64,10 +64,15 @@ impl Verified {
     }
 
     /// The same content once more from its first byte, or `None` where the source cannot be asked again.
-    pub async fn reopen(&self) -> Result<Option<Self>> {
-        match &self.origin {
-            Some(source) => Ok(Some(Self::open(Arc::clone(source), &self.expected).await?)),
-            None => Ok(None),
+    ///
+    /// The future does not borrow `self`, which cannot be shared between threads.
+    pub fn reopen(&self) -> impl Future<Output = Result<Option<Self>>> + Send + use<> {
+        let (origin, expected) = (self.origin.clone(), self.expected.clone());
+        async move {
+            match origin {
+                Some(source) => Ok(Some(Self::open(source, &expected).await?)),
+                None => Ok(None),
+            }
         }
     }
 

@@ -69,7 +69,9 @@ impl Answer {
             StatusCode::REQUEST_TIMEOUT => Error::Server { at, status: status.as_u16(), after, detail },
             status if status.is_server_error() => Error::Server { at, status: status.as_u16(), after, detail },
             status if status.is_client_error() => Error::Refused { at, status: status.as_u16(), detail },
-            status => Error::Protocol { at, reason: format!("an answer with the unexpected status {}", status.as_u16()) },
+            status => {
+                Error::Protocol { at, reason: format!("an answer with the unexpected status {}", status.as_u16()) }
+            }
         }
     }
 

@@ -99,13 +99,11 @@ impl Download {
 
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            let step = match self.answer.as_mut() {
-                Some(answer) => watch(answer, &self.repository, &mut self.waited, &mut self.arrived).await,
-                None => {
-                    self.reopen().await?;
-                    continue;
-                }
+            let Some(answer) = self.answer.as_mut() else {
+                self.reopen().await?;
+                continue;
             };
+            let step = watch(answer, &self.repository, &mut self.waited, &mut self.arrived).await;
             match step {
                 Ok(Some(chunk)) => {
                     if let Some(chunk) = self.take(chunk) {
@@ -247,7 +245,9 @@ mod tests {
         for good in ["bytes 10-99/100", "bytes 10-50/100", "bytes 10-99/*"] {
             assert!(continues(good, 10, 100), "{good}");
         }
-        for bad in ["", "bytes 0-99/100", "bytes 11-99/100", "bytes 10-100/101", "bytes 10-9/100", "10-99/100", "bytes */100"] {
+        for bad in
+            ["", "bytes 0-99/100", "bytes 11-99/100", "bytes 10-100/101", "bytes 10-9/100", "10-99/100", "bytes */100"]
+        {
             assert!(!continues(bad, 10, 100), "{bad}");
         }
     }

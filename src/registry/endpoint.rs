@@ -48,7 +48,11 @@ impl Transport {
         if self.is_plain(&plain) {
             return Ok(plain);
         }
-        if policy::is_loopback(&plain) && self.speaks_plain(&plain, &secure, &at).await { Ok(plain) } else { Ok(secure) }
+        if policy::is_loopback(&plain) && self.speaks_plain(&plain, &secure, &at).await {
+            Ok(plain)
+        } else {
+            Ok(secure)
+        }
     }
 
     /// Whether a loopback host is to be spoken to without TLS: it answers so, and does not ask for TLS by its answer.
@@ -90,7 +94,9 @@ fn is_certificate(error: &Error) -> bool {
         if let Some(tls) = tls {
             return matches!(
                 tls,
-                rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_) | rustls::Error::NoCertificatesPresented
+                rustls::Error::InvalidCertificate(_)
+                    | rustls::Error::AlertReceived(_)
+                    | rustls::Error::NoCertificatesPresented
             );
         }
         cause = each.source();

@@ -4,7 +4,10 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use crate::{
     content::{self, Code, Fault},
-    oci::{Digest, ManifestError, error_code::{Envelope, ErrorCode}},
+    oci::{
+        Digest, ManifestError,
+        error_code::{Envelope, ErrorCode},
+    },
 };
 
 use super::redact::Redacted;
@@ -46,7 +49,16 @@ impl Detail {
             serde_json::Value::Object(fields) if fields.is_empty() => item.message.clone(),
             detail => format!("{} {detail}", item.message),
         };
-        Self(envelope.errors.into_iter().map(|item| { let text = words(&item); (item.code, plain(&text)) }).collect())
+        Self(
+            envelope
+                .errors
+                .into_iter()
+                .map(|item| {
+                    let text = words(&item);
+                    (item.code, plain(&text))
+                })
+                .collect(),
+        )
     }
 
     /// Whether one of the codes is `code`.
@@ -296,11 +308,22 @@ impl From<Error> for content::Error {
 }
 
 impl Error {
-    /// Whether the same call may succeed later, and if so how long the registry asks to wait.
-    pub(super) fn transient(&self) -> Option<Option<Duration>> {
+    /// Whether the same call may succeed later.
+    pub(super) const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Broken { .. }
+                | Self::Stalled { .. }
+                | Self::RateLimited { .. }
+                | Self::Server { .. }
+        )
+    }
+
+    /// How long the registry asks to wait.
+    pub(super) const fn asked_wait(&self) -> Option<Duration> {
         match self {
-            Self::Unreachable { .. } | Self::Broken { .. } | Self::Stalled { .. } => Some(None),
-            Self::RateLimited { after, .. } | Self::Server { after, .. } => Some(*after),
+            Self::RateLimited { after, .. } | Self::Server { after, .. } => *after,
             _ => None,
         }
     }
@@ -323,7 +346,7 @@ fn is_tls(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(each) = cause {
         let inner = each.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if each.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if each.is::<rustls::Error>() || inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some() {
             return true;
         }
         cause = each.source();

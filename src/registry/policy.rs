@@ -102,8 +102,9 @@ fn is_inner_v6(ip: Ipv6Addr) -> bool {
     // Forms that carry an IPv4 address are as inner as that is: mapped, compatible, NAT64 and 6to4.
     let carried = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     let v4 = match segments {
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(carried(high, low)),
-        [0x2002, high, low, ..] => Some(carried(high, low)),
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            Some(carried(high, low))
+        }
         _ => None,
     };
     ip.is_loopback()
@@ -139,7 +140,8 @@ impl Resolve for Guard {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let kept: Vec<SocketAddr> = found.filter(|address| free || !is_inner(address.ip())).collect();
             if kept.is_empty() {
-                let reason = format!("{} has only addresses inside this network; if it is meant, name it", name.as_str());
+                let reason =
+                    format!("{} has only addresses inside this network; if it is meant, name it", name.as_str());
                 return Err(reason.into());
             }
             Ok(Box::new(kept.into_iter()) as Addrs)

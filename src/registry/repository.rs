@@ -21,12 +21,12 @@ use super::{
 pub struct Repository {
     pub(super) transport: Arc<Transport>,
     registry: Arc<str>,
-    repository: Arc<str>,
+    name: Arc<str>,
 }
 
 impl Repository {
     pub(super) fn new(transport: Arc<Transport>, registry: &str, repository: &str) -> Self {
-        Self { transport, registry: registry.into(), repository: repository.into() }
+        Self { transport, registry: registry.into(), name: repository.into() }
     }
 
     /// The registry, as a reference names it: `docker.io`.
@@ -36,7 +36,7 @@ impl Repository {
 
     /// The repository below it: `library/alpine`.
     pub fn repository(&self) -> &str {
-        &self.repository
+        &self.name
     }
 
     /// The descriptor of the manifest of that name, without its bytes; `None` if it is definitely not there.
@@ -57,22 +57,16 @@ impl Repository {
     }
 
     pub(super) fn at(&self, what: impl Into<String>) -> At {
-        At {
-            registry: self.registry.to_string(),
-            repository: Some(self.repository.to_string()),
-            what: what.into(),
-        }
+        At { registry: self.registry.to_string(), repository: Some(self.name.to_string()), what: what.into() }
     }
 
     /// A call to `/v2/<repository>/<path>`; `path` is made of digests, tags and words of ours only.
     pub(super) async fn call(&self, method: Method, path: &str, at: &At) -> Result<Call, Error> {
-        if !reference::is_repository(&self.repository) {
+        if !reference::is_repository(&self.name) {
             return Err(Error::Name { at: at.clone() });
         }
         let base = self.transport.endpoint(&self.registry).await?;
-        let url = base
-            .join(&format!("v2/{}/{path}", self.repository))
-            .map_err(|_| Error::Name { at: at.clone() })?;
+        let url = base.join(&format!("v2/{}/{path}", self.name)).map_err(|_| Error::Name { at: at.clone() })?;
         Ok(Call {
             method,
             url,
@@ -85,11 +79,7 @@ impl Repository {
     }
 
     /// Makes a call until it is answered with one of `good`, within the limits of patience.
-    pub(super) async fn persist(
-        &self,
-        good: &[StatusCode],
-        call: Call,
-    ) -> Result<Answer, Error> {
+    pub(super) async fn persist(&self, good: &[StatusCode], call: Call) -> Result<Answer, Error> {
         let settings = &self.transport.settings;
         let mut waits = settings.retry.waits();
         loop {
@@ -156,6 +146,6 @@ impl Referrers for Repository {
 
 impl fmt::Debug for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Repository({}/{})", self.registry, self.repository)
+        write!(f, "Repository({}/{})", self.registry, self.name)
     }
 }

@@ -45,10 +45,10 @@ impl Default for Retry {
             attempts: 6,
             first: Duration::from_millis(400),
             longest: Duration::from_secs(20),
-            longest_asked: Duration::from_secs(120),
+            longest_asked: Duration::from_mins(2),
             connect: Duration::from_secs(15),
-            answer: Duration::from_secs(60),
-            commit: Duration::from_secs(600),
+            answer: Duration::from_mins(1),
+            commit: Duration::from_mins(10),
             stall_window: Duration::from_secs(30),
             stall_bytes: 30 << 10,
             renewed_by: 1 << 20,
@@ -80,9 +80,11 @@ pub(super) struct Waits {
 impl Waits {
     /// Waits until the next try, or gives `error` back: for good, if it cannot pass or the tries are used up.
     pub(super) async fn after(&mut self, error: Error, at: &At, progress: &Progress) -> Result<(), Error> {
-        let Some(asked) = error.transient() else { return Err(error) };
+        if !error.may_pass() {
+            return Err(error);
+        }
         let Some(own) = self.own.next() else { return Err(error) };
-        let wait = asked.map_or(own, |asked| asked.min(self.longest_asked).max(own));
+        let wait = error.asked_wait().map_or(own, |asked| asked.min(self.longest_asked).max(own));
         self.attempt += 1;
         let cause = iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
         let cause = cause.map(ToString::to_string).collect::<Vec<_>>().join(": ");

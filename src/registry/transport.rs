@@ -1,11 +1,6 @@
 //! One call: where it goes, by which connection, with which authorization, and along which redirects.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::OnceLock,
-    time::Duration,
-};
+use std::{fs, path::Path, sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{
@@ -21,6 +16,7 @@ use super::{
     error::{At, Error},
     policy::{self, Guard, Named},
     redact::Redacted,
+    referrers::Writing,
     settings::Settings,
 };
 
@@ -44,6 +40,7 @@ pub(super) struct Call {
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload,
     /// The registry that may see our authorization, and what for; `None` for strangers.
+    #[expect(dead_code, reason = "the next step reads it")]
     pub(super) registry: Option<String>,
     pub(super) at: At,
     /// How long the head of the answer may take.
@@ -67,6 +64,7 @@ pub(super) struct Transport {
     pub(super) settings: Settings,
     pub(super) named: Named,
     pub(super) endpoints: Endpoints,
+    pub(super) writing: Writing,
     clients: Clients,
     authorities: Vec<Certificate>,
     identity: Option<Identity>,
@@ -91,6 +89,7 @@ impl Transport {
             settings,
             named,
             endpoints: Endpoints::default(),
+            writing: Writing::default(),
             clients: Clients::default(),
             authorities,
             identity,
@@ -131,6 +130,23 @@ impl Transport {
         let request = request.header(CONTENT_LENGTH, length).body(body);
         let answer = request.send().await.map_err(|error| Error::transport(at.clone(), error, Duration::ZERO))?;
         Ok(Answer::new(answer, url, at))
+    }
+
+    /// Where the `Location` of an answer leads, if we go there.
+    ///
+    /// A registry behind a proxy that ends TLS often names itself without TLS; the host is the same, so TLS stays.
+    pub(super) fn follow(&self, answer: &Answer, what: &str) -> Result<Url, Error> {
+        let next = location(answer.headers(), &answer.url, what);
+        let mut next = next.map_err(|reason| Error::Protocol { at: answer.at.clone(), reason })?;
+        let is_same_host =
+            next.host_str() == answer.url.host_str() && (next.port().is_none() || next.port() == answer.url.port());
+        if is_same_host && answer.url.scheme() == "https" && next.scheme() == "http" {
+            // Both are special schemes, between which a URL can always change; the port then is that of the answer.
+            let changed = next.set_scheme("https").and_then(|()| next.set_port(answer.url.port()));
+            debug_assert!(changed.is_ok(), "http can become https");
+        }
+        self.check(&next, &answer.url, &answer.at)?;
+        Ok(next)
     }
 
     /// Whether we go to `next`, which the answer of `from` names.
@@ -229,7 +245,7 @@ fn file(path: &Path, error: &reqwest::Error) -> Error {
     Error::File { path: path.to_owned(), reason }
 }
 
-fn identity(chain: &PathBuf, key: &PathBuf) -> Result<Identity, Error> {
+fn identity(chain: &Path, key: &Path) -> Result<Identity, Error> {
     let mut pem = read(chain)?;
     pem.push(b'\n');
     pem.extend(read(key)?);

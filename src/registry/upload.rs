@@ -1,30 +1,286 @@
 //! Blobs on their way into a registry (distribution-spec 1.1, "Pushing blobs").
+//!
+//! A blob goes in one `PUT` after a `POST`. What breaks is continued: the registry is asked how much it has, the content
+//! is opened once more, hashed again from its first byte, and sent from where the registry stands, in chunks. A session
+//! that cannot become the blob is cancelled, so that nothing half is left.
 
-use reqwest::{Body, Method, StatusCode};
+use reqwest::{
+    Method, StatusCode,
+    header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, RANGE},
+};
+use url::Url;
 
 use crate::{
     content::{self, Verified},
-    oci::Descriptor,
+    oci::{Descriptor, error_code::ErrorCode},
 };
 
-use super::{error::Error, repository::Repository, transport::location};
+use super::{
+    answer::Answer,
+    error::{At, Error},
+    feed::Feed,
+    repository::Repository,
+    transport::{Call, Payload, value},
+};
+
+/// Bytes up to which a blob is read whole before it is sent: it can then be sent again without asking its source. Most
+/// configs are smaller, and sixteen jobs of it do not count.
+const SMALL: u64 = 256 << 10;
+
+/// The smallest chunk that a registry takes, but for the last one.
+const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
+
+/// Blobs are opaque.
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 impl Repository {
-    pub(super) async fn mount_blob(&self, _blob: &Descriptor, _from: &str) -> Result<bool, Error> {
-        Ok(false)
+    /// Takes a blob over from another repository of the same registry; `false` if the registry would rather be sent it.
+    pub(super) async fn mount_blob(&self, blob: &Descriptor, from: &str) -> Result<bool, Error> {
+        let at = self.at(format!("mount of blob {} from {from}", blob.digest));
+        let mut call = self.call(Method::POST, "blobs/uploads/", &at).await?;
+        call.url.query_pairs_mut().append_pair("mount", &blob.digest.to_string()).append_pair("from", from);
+        match self.persist(&[StatusCode::CREATED, StatusCode::ACCEPTED], call).await {
+            Ok(answer) if answer.status() == StatusCode::CREATED => Ok(true),
+            // An ordinary upload was begun instead; whoever pushes begins one of its own.
+            Ok(answer) => {
+                if let Ok(session) = self.session(&answer) {
+                    self.cancel(session, &at).await;
+                }
+                Ok(false)
+            }
+            // A mount is a favour; what it needs of the other repository may be missing.
+            Err(Error::Denied { .. } | Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) async fn push_blob(&self, blob: &Descriptor, body: Verified) -> content::Result<()> {
         let at = self.blob_at(blob);
-        let begin = self.call(Method::POST, "blobs/uploads/", &at).await?;
-        let begun = self.persist(&[StatusCode::ACCEPTED], begin).await?;
-        let mut url = location(begun.headers(), &begun.url, "an upload").map_err(|reason| Error::Protocol { at: at.clone(), reason })?;
-        self.transport.check(&url, &begun.url, &at)?;
-        url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
-        let mut call = self.call(Method::PUT, "", &at).await?;
-        call.url = url;
-        call.headers.insert("content-type", reqwest::header::HeaderValue::from_static("application/octet-stream"));
-        self.transport.send_content(call, Body::wrap_stream(body), blob.size).await?.expect(&[StatusCode::CREATED]).await?;
-        Ok(())
+        if blob.size <= SMALL {
+            let content = body.collect().await?;
+            return Ok(self.push_small(blob, &at, content).await?);
+        }
+        let feed = Feed::new(body);
+        Upload { repository: self, blob, at, feed, session: None, chunk: 0, chunked: false, was_continued: false }
+            .run()
+            .await
     }
+
+    async fn push_small(&self, blob: &Descriptor, at: &At, content: bytes::Bytes) -> Result<(), Error> {
+        let settings = &self.transport.settings;
+        let mut waits = settings.retry.waits();
+        loop {
+            let session = self.begin(at).await?.0;
+            let mut call = self.session_call(Method::PUT, with_digest(&session, blob), at).await?;
+            call.headers.insert(CONTENT_TYPE, OCTETS);
+            call.payload = Payload::Document(content.clone());
+            call.patience = settings.retry.commit;
+            let error = match self.transport.send(call).await {
+                Ok(answer) if answer.status().is_success() => return Ok(()),
+                Ok(answer) => answer.failure().await,
+                Err(error) => error,
+            };
+            self.cancel(session, at).await;
+            waits.after(error, at, &settings.progress).await?;
+            if self.head_blob(blob).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Begins an upload; gives its session and the smallest chunk that the registry takes.
+    async fn begin(&self, at: &At) -> Result<(Url, u64), Error> {
+        let call = self.call(Method::POST, "blobs/uploads/", at).await?;
+        let answer = self.persist(&[StatusCode::ACCEPTED], call).await?;
+        let least = answer.header(CHUNK_MIN_LENGTH).and_then(|text| text.parse().ok()).unwrap_or(0);
+        Ok((self.session(&answer)?, least))
+    }
+
+    /// Where an upload goes on, as an answer says.
+    fn session(&self, answer: &Answer) -> Result<Url, Error> {
+        self.transport.follow(answer, "an upload")
+    }
+
+    async fn session_call(&self, method: Method, session: Url, at: &At) -> Result<Call, Error> {
+        Ok(Call { url: session, ..self.call(method, "blobs/uploads/", at).await? })
+    }
+
+    /// Gives a session up, as far as the registry lets us; it forgets sessions by itself in time.
+    async fn cancel(&self, session: Url, at: &At) {
+        let Ok(call) = self.session_call(Method::DELETE, session, at).await else { return };
+        if let Err(error) = self.transport.send(call).await {
+            tracing::debug!(%at, %error, "the upload could not be cancelled");
+        }
+    }
+}
+
+/// A blob under way in one piece or in chunks.
+struct Upload<'a> {
+    repository: &'a Repository,
+    blob: &'a Descriptor,
+    at: At,
+    feed: Feed,
+    session: Option<Url>,
+    /// The smallest chunk that the registry takes, in bytes.
+    chunk: u64,
+    chunked: bool,
+    was_continued: bool,
+}
+
+impl Upload<'_> {
+    async fn run(mut self) -> content::Result<()> {
+        let settings = &self.repository.transport.settings;
+        let mut waits = settings.retry.waits();
+        let mut renewed = 0;
+        let mut authorised_again = false;
+        loop {
+            let Err(error) = self.attempt().await else { return Ok(()) };
+            if let Some(failure) = self.feed.failure() {
+                self.give_up().await;
+                return Err(failure);
+            }
+            if self.feed.taken() >= renewed + settings.retry.renewed_by {
+                (waits, renewed) = (settings.retry.waits(), self.feed.taken());
+            }
+            let outcome = match error {
+                // Something on the way does not take bodies of this size.
+                Error::Refused { status: 413, .. } if !self.chunked => Ok(()),
+                // The token ran out under way. The call has already had it forgotten.
+                Error::Unauthorized { .. } if !authorised_again => {
+                    authorised_again = true;
+                    Ok(())
+                }
+                // Pieces that the registry put together wrongly; once more from the beginning, once.
+                Error::Refused { ref detail, .. } if self.was_continued && detail.has(&ErrorCode::DigestInvalid) => {
+                    self.was_continued = false;
+                    self.session = None;
+                    Ok(())
+                }
+                error => waits.after(error, &self.at, &settings.progress).await,
+            };
+            let recovered = match outcome {
+                Ok(()) => self.recover().await,
+                Err(error) => Err(error.into()),
+            };
+            match recovered {
+                Ok(false) => {}
+                Ok(true) => return Ok(()),
+                Err(error) => {
+                    self.give_up().await;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn give_up(&mut self) {
+        if let Some(session) = self.session.take() {
+            self.repository.cancel(session, &self.at).await;
+        }
+    }
+
+    async fn attempt(&mut self) -> Result<(), Error> {
+        if self.session.is_none() {
+            let (session, least) = self.repository.begin(&self.at).await?;
+            self.chunk = self.repository.transport.settings.chunk.max(least).max(1);
+            self.session = Some(session);
+        }
+        let Some(session) = self.session.clone() else { return Ok(()) };
+        if !self.chunked {
+            let call = self.call(Method::PUT, with_digest(&session, self.blob)).await?;
+            let answer = self.feed.send(&self.repository.transport, call, self.blob.size).await?;
+            return accept(answer).await.map(drop);
+        }
+        let mut session = session;
+        while self.feed.taken() < self.blob.size {
+            session = self.send_chunk(session).await?;
+        }
+        let mut call = self.call(Method::PUT, with_digest(&session, self.blob)).await?;
+        call.patience = self.repository.transport.settings.retry.commit;
+        accept(self.repository.transport.send(call).await?).await.map(drop)
+    }
+
+    /// Sends the next chunk; gives the session as it goes on.
+    async fn send_chunk(&mut self, session: Url) -> Result<Url, Error> {
+        let first = self.feed.taken();
+        let length = self.chunk.min(self.blob.size - first);
+        let mut call = self.call(Method::PATCH, session).await?;
+        call.headers.insert(CONTENT_RANGE, value(&format!("{first}-{}", first + length - 1)));
+        let answer = accept(self.feed.send(&self.repository.transport, call, length).await?).await?;
+        let session = self.repository.session(&answer)?;
+        self.session = Some(session.clone());
+        match received(&answer) {
+            Some(received) if received != first + length => {
+                Err(Error::Broken { at: self.at.clone(), bytes: received, source: None })
+            }
+            _ => Ok(session),
+        }
+    }
+
+    async fn call(&self, method: Method, session: Url) -> Result<Call, Error> {
+        let mut call = self.repository.session_call(method, session, &self.at).await?;
+        call.headers.insert(CONTENT_TYPE, OCTETS);
+        Ok(call)
+    }
+
+    /// Finds out where the registry stands and brings the content there. `true`: the blob is there already.
+    async fn recover(&mut self) -> content::Result<bool> {
+        self.chunked = true;
+        let stands = match self.session.clone() {
+            Some(session) => self.standing(session).await?,
+            None => None,
+        };
+        if stands.is_none() {
+            // The answer to the last call may be all that was lost.
+            if self.repository.head_blob(self.blob).await? {
+                return Ok(true);
+            }
+            self.give_up().await;
+        }
+        let stands = stands.unwrap_or(0);
+        self.was_continued |= stands > 0;
+        tracing::debug!(at = %self.at, stands, "the upload goes on");
+        if !self.feed.rewind(stands).await? {
+            let error = Error::Broken { at: self.at.clone(), bytes: stands, source: None };
+            return Err(error.into());
+        }
+        Ok(false)
+    }
+
+    /// Bytes that the registry has of the session; `None` if they are of no use.
+    async fn standing(&mut self, session: Url) -> Result<Option<u64>, Error> {
+        let call = self.repository.session_call(Method::GET, session, &self.at).await?;
+        let good = [StatusCode::NO_CONTENT, StatusCode::ACCEPTED, StatusCode::OK];
+        match self.repository.persist(&good, call).await {
+            Ok(answer) => {
+                if answer.headers().contains_key(reqwest::header::LOCATION) {
+                    self.session = Some(self.repository.session(&answer)?);
+                }
+                // distribution writes 0-0 for no byte and for one alike; one byte is no loss.
+                Ok(received(&answer).filter(|received| *received > 1 && *received <= self.blob.size))
+            }
+            Err(Error::NotFound { .. } | Error::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The answer to a part of an upload, if it is a good one.
+async fn accept(answer: Answer) -> Result<Answer, Error> {
+    let good = [StatusCode::CREATED, StatusCode::ACCEPTED, StatusCode::NO_CONTENT, StatusCode::OK];
+    answer.expect(&good).await
+}
+
+/// Bytes received so far, of `Range: 0-LAST`.
+fn received(answer: &Answer) -> Option<u64> {
+    let range = answer.header(RANGE)?;
+    let last = range.strip_prefix("bytes=").unwrap_or(range).strip_prefix("0-")?;
+    last.parse::<u64>().ok()?.checked_add(1)
+}
+
+/// The session's URL with the digest that ends it; whatever state it carries stays as it is.
+fn with_digest(session: &Url, blob: &Descriptor) -> Url {
+    let mut url = session.clone();
+    url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
+    url
 }

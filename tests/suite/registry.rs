@@ -5,11 +5,13 @@ use airlift::{
     registry::{Client, Settings},
 };
 
-use super::support::registry::{Options, Registry};
+use super::support::{Options, Registry, needs};
 
 #[tokio::test]
-async fn a_repository_takes_and_gives_blobs() {
+async fn a_repository_is_a_place() {
+    needs!("docker-registry");
     let registry = Registry::start(Options::default());
     let repository = Client::new(Settings::default()).unwrap().repository(registry.address(), "team/app");
     conformance::content(&repository).await;
+    conformance::names(&repository).await;
 }
