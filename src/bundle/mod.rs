@@ -1,1 +1,35 @@
 //! A bundle as a place: an OCI image layout in a planned, sealed tar (docs/bundle-format.md).
+//!
+//! The plan is the file: [`Layout`] is a pure function of [`Contents`], and everything else here either writes what the
+//! layout says ([`Writer`], [`StreamWriter`]) or holds a file against it ([`Reader`]). Nothing here knows a registry, and
+//! no name found in a tar is ever used as a path.
+
+pub mod contents;
+pub mod error;
+pub mod facts;
+pub mod header;
+pub mod index;
+pub mod layout;
+pub mod reader;
+pub mod stream;
+pub mod writer;
+
+mod disk;
+mod expand;
+mod folder;
+mod held;
+mod journal;
+mod moves;
+mod partial;
+mod scan;
+mod strict;
+mod structure;
+
+pub use contents::{Contents, Order};
+pub use error::{Error, Result};
+pub use facts::{Absent, Facts, Reason};
+pub use index::{Attached, Index, Root};
+pub use layout::{Entry, Layout, Place};
+pub use reader::{Format, Reader};
+pub use stream::StreamWriter;
+pub use writer::{Finished, Writer};

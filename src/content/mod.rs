@@ -17,7 +17,7 @@ use async_trait::async_trait;
 
 pub use code::{Class, Code};
 pub use error::{Error, Fault, Result};
-pub use verified::{ByteStream, Verified};
+pub use verified::{ByteStream, Landing, Verified};
 
 use crate::oci::{Descriptor, Digest, Manifest, Name, Tag};
 

@@ -10,12 +10,19 @@ use std::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 
-use crate::oci::{Descriptor, Hasher};
+use crate::oci::{Descriptor, Digest, Hasher};
 
 use super::{
     Source,
     error::{Error, Result},
 };
+
+/// Bytes that a batch of [`Verified::drain`] has at the least, but for the last: few system calls, and still in the
+/// processor's cache when they are written after hashing.
+const BATCH: usize = 512 << 10;
+
+/// Chunks that a batch has at the most; Linux takes 1024 (`IOV_MAX`) in one call.
+const BATCH_CHUNKS: usize = 1024;
 
 /// Bytes on their way, in order.
 pub type ByteStream = stream::BoxStream<'static, Result<Bytes>>;
@@ -85,6 +92,51 @@ impl Verified {
         Ok(whole.into())
     }
 
+    /// Hashes the content and hands it to `landing` in batches, both on threads for blocking work: the reactor neither
+    /// hashes nor writes. While one batch lands, the next is gathered; no more than two are in memory. Call it instead of
+    /// polling, on a fresh value and within a tokio runtime.
+    ///
+    /// # Errors
+    /// What the stream or the landing fails with, and a mismatch of size or digest.
+    pub async fn drain<L: Landing>(mut self, landing: L) -> Result<()> {
+        // Only a value that was polled to its end has no hasher; a new one then finds the digest wrong.
+        let hasher = self.hasher.take().unwrap_or_else(|| Hasher::new(self.expected.digest.algorithm()));
+        let mut drained = Some(Drained { landing, hasher, at: self.seen, expected: self.expected.digest });
+        let mut under_way = None;
+        loop {
+            let gathered = self.gather().await;
+            if let Some(task) = under_way.take() {
+                drained = Some(joined(task).await?);
+            }
+            let (batch, last) = gathered?;
+            let Some(state) = drained.take() else { unreachable!("a batch that landed gives its state back") };
+            let task = tokio::task::spawn_blocking(move || state.step(&batch, last));
+            if last {
+                return joined(task).await.map(drop);
+            }
+            under_way = Some(task);
+        }
+    }
+
+    /// The next batch, and whether the content ends with it.
+    async fn gather(&mut self) -> Result<(Vec<Bytes>, bool)> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while let Some(chunk) = self.inner.next().await {
+            let chunk = chunk?;
+            self.seen += chunk.len() as u64;
+            if self.seen > self.expected.size {
+                return Err(self.mismatch());
+            }
+            bytes += chunk.len();
+            batch.push(chunk);
+            if bytes >= BATCH || batch.len() == BATCH_CHUNKS {
+                return Ok((batch, false));
+            }
+        }
+        if self.seen < self.expected.size { Err(self.mismatch()) } else { Ok((batch, true)) }
+    }
+
     fn mismatch(&self) -> Error {
         Error::SizeMismatch { digest: self.expected.digest, expected: self.expected.size, actual: self.seen }
     }
@@ -127,6 +179,53 @@ impl Verified {
     }
 }
 
+/// Where [`Verified::drain`] puts content. Called on threads for blocking work, one call at a time.
+///
+/// Bytes land before they are proven: a landing must not make them visible until [`Landing::proven`]. It is dropped
+/// when the last call has returned, also where the draining was given up.
+pub trait Landing: Send + 'static {
+    /// Takes `chunks`, the content from byte `at` on; `hasher` has taken in everything up to their end.
+    fn land(&mut self, at: u64, chunks: &[Bytes], hasher: &Hasher) -> Result<()>;
+
+    /// All has landed, and it is the content that was expected.
+    fn proven(&mut self) -> Result<()>;
+}
+
+/// What goes from batch to batch.
+struct Drained<L> {
+    landing: L,
+    hasher: Hasher,
+    at: u64,
+    expected: Digest,
+}
+
+impl<L: Landing> Drained<L> {
+    fn step(mut self, batch: &[Bytes], last: bool) -> Result<Self> {
+        for chunk in batch {
+            self.hasher.update(chunk);
+        }
+        self.landing.land(self.at, batch, &self.hasher)?;
+        self.at += batch.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        if last {
+            let actual = self.hasher.clone().finish();
+            if actual != self.expected {
+                return Err(Error::DigestMismatch { expected: self.expected, actual });
+            }
+            self.landing.proven()?;
+        }
+        Ok(self)
+    }
+}
+
+async fn joined<T>(task: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
+    match task.await.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(outcome) => outcome,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // Only a runtime that shuts down cancels such a task, and then nobody waits for this any more.
+        Err(Err(_cancelled)) => std::future::pending().await,
+    }
+}
+
 impl Stream for Verified {
     type Item = Result<Bytes>;
 
@@ -164,7 +263,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::oci::Digest;
 
     fn chunks(parts: &[&[u8]]) -> ByteStream {
         let parts: Vec<_> = parts.iter().map(|part| Ok(Bytes::copy_from_slice(part))).collect();
@@ -200,6 +298,50 @@ mod tests {
 
         let (_, end) = run(expected, chunks(&[b"abc"])).await;
         assert!(matches!(end, Err(Error::SizeMismatch { actual: 3, .. })));
+    }
+
+    /// What landed, and whether it was proven.
+    #[derive(Default)]
+    struct Ground(Vec<u8>, bool);
+
+    struct Lands(Arc<std::sync::Mutex<Ground>>);
+
+    impl Landing for Lands {
+        fn land(&mut self, at: u64, chunks: &[Bytes], _: &Hasher) -> Result<()> {
+            let ground = &mut self.0.lock().unwrap().0;
+            assert_eq!(at, ground.len() as u64, "batches land in order, without gaps");
+            for chunk in chunks {
+                ground.extend_from_slice(chunk);
+            }
+            Ok(())
+        }
+
+        fn proven(&mut self) -> Result<()> {
+            self.0.lock().unwrap().1 = true;
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn drained_content_is_proven_only_if_it_is_the_content() {
+        let content: Vec<u8> = (0..3 * BATCH + 7).map(|at| (at % 251).to_le_bytes()[0]).collect();
+        let expected = Descriptor::of("a/b", &content);
+        let mut damaged = content.clone();
+        damaged[BATCH] ^= 1;
+        let longer = [&content[..], b"x"].concat();
+        for (given, good) in [(&content, true), (&damaged, false), (&content[1..].to_vec(), false), (&longer, false)] {
+            for size in [1 << 10, 100_000, 4 * BATCH] {
+                let ground = Arc::default();
+                let parts: Vec<&[u8]> = given.chunks(size).collect();
+                let end = Verified::new(expected.clone(), chunks(&parts)).drain(Lands(Arc::clone(&ground))).await;
+                let ground = ground.lock().unwrap();
+                assert_eq!((end.is_ok(), ground.1), (good, good));
+                assert!(!good || ground.0 == content);
+            }
+        }
+        let ground = Arc::default();
+        Verified::new(Descriptor::of("a/b", b""), chunks(&[])).drain(Lands(Arc::clone(&ground))).await.unwrap();
+        assert!(ground.lock().unwrap().1, "empty content is proven too");
     }
 
     #[tokio::test]

@@ -1,0 +1,158 @@
+//! Files by position: whole batches written, ranges hashed and moved, room asked for. Every call blocks.
+
+use std::{
+    fs::File,
+    io::{self, IoSlice},
+    os::unix::fs::FileExt,
+    path::Path,
+};
+
+use bytes::Bytes;
+use rustix::fs::FallocateFlags;
+
+use crate::oci::{Algorithm, Hasher};
+
+/// Bytes read or moved at a time: large enough that system calls do not count, small enough for the processor's cache.
+pub(crate) const CHUNK: usize = 1 << 20;
+
+/// Writes all of `chunks`, one after the other, from `offset` on.
+pub(crate) fn write_at(file: &File, chunks: &[Bytes], mut offset: u64) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
+    let mut rest = &mut slices[..];
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match rustix::io::pwritev(file, rest, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                offset += written as u64;
+                IoSlice::advance_slices(&mut rest, written);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Hashes `size` bytes from `offset` on; `each` is told of every chunk's length. `None` where the file ends before.
+pub(crate) fn hash_at(
+    file: &File,
+    algorithm: Algorithm,
+    offset: u64,
+    size: u64,
+    buffer: &mut Vec<u8>,
+    mut each: impl FnMut(u64),
+) -> io::Result<Option<Hasher>> {
+    let mut hasher = Hasher::new(algorithm);
+    buffer.resize(CHUNK, 0);
+    let mut done = 0;
+    while done < size {
+        let want = usize::try_from(size - done).unwrap_or(CHUNK).min(CHUNK);
+        match file.read_at(&mut buffer[..want], offset + done) {
+            Ok(0) => return Ok(None),
+            Ok(read) => {
+                hasher.update(&buffer[..read]);
+                done += read as u64;
+                each(read as u64);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(hasher))
+}
+
+/// Moves `size` bytes within `file`; the ranges may overlap.
+pub(crate) fn move_within(file: &File, from: u64, to: u64, size: u64) -> io::Result<()> {
+    let gap = from.abs_diff(to);
+    if gap == 0 || size == 0 {
+        return Ok(());
+    }
+    if gap >= size && copy_range(file, from, to, size)? {
+        return Ok(());
+    }
+    // Chunk by chunk, from the end that is overwritten last.
+    let mut buffer = vec![0; CHUNK];
+    let mut done = 0;
+    while done < size {
+        let step = (size - done).min(CHUNK as u64);
+        let at = if to < from { done } else { size - done - step };
+        let chunk = &mut buffer[..usize::try_from(step).unwrap_or(CHUNK)];
+        file.read_exact_at(chunk, from + at)?;
+        file.write_all_at(chunk, to + at)?;
+        done += step;
+    }
+    Ok(())
+}
+
+/// Lets the kernel copy, which on some file systems moves no data at all. `false` where it cannot.
+fn copy_range(file: &File, mut from: u64, mut to: u64, size: u64) -> io::Result<bool> {
+    let mut left = size;
+    while left > 0 {
+        let step = usize::try_from(left).unwrap_or(1 << 30).min(1 << 30);
+        match rustix::fs::copy_file_range(file, Some(&mut from), file, Some(&mut to), step) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(copied) => left -= copied as u64,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::NOSPC) => return Err(io::ErrorKind::StorageFull.into()),
+            // The ranges do not overlap, so starting over by hand is safe.
+            Err(_) => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// Bytes that may still be written on the file system of `path`.
+pub(crate) fn free(path: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Reserves the first `size` bytes, where the file system can.
+pub(crate) fn reserve(file: &File, size: u64) -> io::Result<()> {
+    use rustix::io::Errno;
+    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, size) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the names in `folder` durable. File systems that cannot sync a folder need not.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// The folder that `path` lies in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn moved_bytes_arrive_whole_however_the_ranges_overlap(
+            from in 0_usize..3000, to in 0_usize..3000, size in 0_usize..2000, large in any::<bool>(),
+        ) {
+            let scale = if large { 1500 } else { 1 };
+            let (from, to, size) = (from * scale, to * scale, size * scale);
+            let file = tempfile::tempfile().unwrap();
+            let content: Vec<u8> = (0..from.max(to) + size).map(|at| (at / 7).to_le_bytes()[0]).collect();
+            file.write_all_at(&content, 0).unwrap();
+            move_within(&file, from as u64, to as u64, size as u64).unwrap();
+            let mut moved = vec![0; size];
+            file.read_exact_at(&mut moved, to as u64).unwrap();
+            prop_assert!(moved == content[from..from + size]);
+        }
+    }
+}

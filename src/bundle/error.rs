@@ -1,0 +1,240 @@
+//! Why a bundle could not be written or read.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    content::{self, Code, Fault},
+    oci::{Digest, ManifestError},
+};
+
+/// `Result` of this room.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a bundle could not be written or read. Offsets are bytes from the start of the (expanded) file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The output is there already.
+    #[error("{} exists already; it is replaced only with --overwrite", path.display())]
+    Exists {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Another run writes the same output.
+    #[error("another run is writing {}", path.display())]
+    Busy {
+        /// The partial file it holds.
+        path: PathBuf,
+    },
+    /// The file system has not enough room.
+    #[error("{} needs {needed} bytes more, but its file system has only {free} bytes free", path.display())]
+    Space {
+        /// What was to be written.
+        path: PathBuf,
+        /// Bytes still needed.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// Neither a bundle nor an image layout, nor an archive of one.
+    #[error("{} is not a bundle: {reason}", path.display())]
+    Unknown {
+        /// Which file.
+        path: PathBuf,
+        /// What it looks like instead.
+        reason: String,
+    },
+    /// A bundle of a later format.
+    #[error("the bundle has format version {found}; this airlift reads version {}", super::facts::VERSION)]
+    Version {
+        /// The version it says.
+        found: u64,
+    },
+    /// The file ends too early.
+    #[error("the bundle ends at byte {length}, within {entry}; it must have {expected} bytes or more")]
+    Truncated {
+        /// Bytes that are there.
+        length: u64,
+        /// Bytes that had to be there at the least.
+        expected: u64,
+        /// The entry it ends in.
+        entry: String,
+    },
+    /// The tar is not built as it must be.
+    #[error("{entry} at byte {offset} is malformed: {reason}")]
+    Structure {
+        /// Where.
+        offset: u64,
+        /// In which entry.
+        entry: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An entry that a bundle must not have.
+    #[error("the entry {entry:?} at byte {offset} is refused: {reason}")]
+    Entry {
+        /// Where its header begins.
+        offset: u64,
+        /// Its name.
+        entry: String,
+        /// What it is.
+        reason: String,
+    },
+    /// A sealed document is not the one that was sealed.
+    #[error("{document} is not as it was sealed: {reason}")]
+    Seal {
+        /// `index.json` or `airlift.json`.
+        document: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Bytes are others than their digest says.
+    #[error("{expected} at byte {offset} has the digest {actual}")]
+    DigestMismatch {
+        /// The digest it is stored under.
+        expected: Digest,
+        /// The digest it has.
+        actual: Digest,
+        /// Where it begins; 0 where it is a file of its own.
+        offset: u64,
+    },
+    /// Two places say different sizes of one digest.
+    #[error("{digest} has {actual} bytes where {expected} were expected")]
+    SizeMismatch {
+        /// Of what.
+        digest: Digest,
+        /// Bytes expected.
+        expected: u64,
+        /// Bytes found.
+        actual: u64,
+    },
+    /// Content that must be there is not.
+    #[error("{digest} is not in the bundle")]
+    Missing {
+        /// Which content.
+        digest: Digest,
+    },
+    /// An entry that the plan does not have.
+    #[error("the entry {entry:?} at byte {offset} belongs to nothing in the bundle")]
+    Foreign {
+        /// Where its header begins.
+        offset: u64,
+        /// Its name.
+        entry: String,
+    },
+    /// A document that is read whole is over its limit.
+    #[error("{what} is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// What was read.
+        what: String,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// A manifest cannot be carried.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A blob was pushed that the plan does not have.
+    #[error("{digest} is not in the plan of the bundle")]
+    Unplanned {
+        /// Which blob.
+        digest: Digest,
+    },
+    /// A streamed bundle was given its blobs in another order than the file's.
+    #[error("{found} was given where the bundle goes on with {expected}")]
+    Order {
+        /// What comes next in the file, or `the end`.
+        expected: String,
+        /// What was given.
+        found: Digest,
+    },
+    /// The bundle was to be finished before all its blobs were there.
+    #[error("{missing} blobs of the bundle were not fetched, the first is {first}")]
+    Incomplete {
+        /// How many.
+        missing: usize,
+        /// The first of them in the file.
+        first: Digest,
+    },
+    /// The blob's content did not verify.
+    #[error(transparent)]
+    Content(Box<content::Error>),
+}
+
+impl Error {
+    /// For `map_err` of what was read from `path`.
+    pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Read { path, source }
+    }
+
+    /// For `map_err` of what was written to `path`.
+    pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Write { path, source }
+    }
+}
+
+impl Fault for Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::Read { .. } => Code::IoRead,
+            Self::Write { source, .. }
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                Code::OutputSpace
+            }
+            Self::Write { .. } => Code::IoWrite,
+            Self::Exists { .. } => Code::OutputExists,
+            Self::Busy { .. } => Code::OutputBusy,
+            Self::Space { .. } => Code::OutputSpace,
+            Self::Unknown { .. } => Code::BundleUnknown,
+            Self::Version { .. } => Code::BundleVersion,
+            Self::Truncated { .. } => Code::BundleTruncated,
+            Self::Structure { .. } => Code::BundleStructure,
+            Self::Entry { .. } => Code::BundleEntry,
+            Self::Seal { .. } => Code::BundleSeal,
+            Self::DigestMismatch { .. } => Code::BundleDigestMismatch,
+            Self::SizeMismatch { .. } => Code::BundleSizeMismatch,
+            Self::Missing { .. } => Code::BundleMissing,
+            Self::Foreign { .. } => Code::BundleForeignEntry,
+            Self::TooLarge { .. } => Code::ContentTooLarge,
+            Self::Manifest(error) => error.code(),
+            Self::Content(error) => error.code(),
+            Self::Unplanned { .. } | Self::Order { .. } | Self::Incomplete { .. } => Code::Internal,
+        }
+    }
+}
+
+impl From<Error> for content::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Content(error) => *error,
+            other => Self::place(other),
+        }
+    }
+}
+
+impl From<content::Error> for Error {
+    fn from(error: content::Error) -> Self {
+        Self::Content(Box::new(error))
+    }
+}

@@ -1,0 +1,107 @@
+//! `airlift.json`: the seal of `index.json`, and what is absent on purpose.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Result};
+use crate::oci::Digest;
+
+/// The format that this code writes and reads (docs/bundle-format.md).
+pub const VERSION: u64 = 1;
+
+/// Why content that a manifest names is not in the bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Reason {
+    /// A platform filter left it out.
+    Platform,
+    /// It is a non-distributable layer, and those were left out.
+    Foreign,
+    /// The receiver has it already.
+    Delta,
+}
+
+/// Content that is absent on purpose. Fields stand in the order of canonical JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Absent {
+    /// Which content.
+    pub digest: Digest,
+    /// Why.
+    pub reason: Reason,
+    /// Its bytes, as the manifests say.
+    pub size: u64,
+}
+
+/// What `airlift.json` says. Fields stand in the order of canonical JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Facts {
+    /// Everything the manifests of the bundle name that is not in it, sorted by digest.
+    pub absent: Vec<Absent>,
+    /// SHA-256 of `index.json`, the bundle id.
+    pub index: Digest,
+    /// The format version.
+    pub version: u64,
+}
+
+/// The one field that must be readable in every version.
+#[derive(Deserialize)]
+struct AnyVersion {
+    version: u64,
+}
+
+impl Facts {
+    /// The facts of a bundle of format 1 whose `index.json` has the digest `index`.
+    pub const fn new(index: Digest, absent: Vec<Absent>) -> Self {
+        Self { absent, index, version: VERSION }
+    }
+
+    /// Canonical JSON.
+    ///
+    /// # Panics
+    /// Never: strings and numbers can always be written.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings and numbers serialise")
+    }
+
+    /// Reads `airlift.json`, which must be canonical and of a version known here.
+    pub fn parse(text: &[u8]) -> Result<Self> {
+        let seal = |reason: String| Error::Seal { document: "airlift.json", reason };
+        let AnyVersion { version } = serde_json::from_slice(text).map_err(|error| seal(error.to_string()))?;
+        if version != VERSION {
+            return Err(Error::Version { found: version });
+        }
+        let facts: Self = serde_json::from_slice(text).map_err(|error| seal(error.to_string()))?;
+        if facts.to_json() != text {
+            return Err(seal("it is not canonical JSON".to_owned()));
+        }
+        Ok(facts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::{Code, Fault};
+
+    #[test]
+    fn facts_are_read_back_and_nothing_else_is_taken_for_them() {
+        let absent = Absent { digest: Digest::sha256(b"a"), reason: Reason::Foreign, size: 1 };
+        let facts = Facts::new(Digest::sha256(b"index"), vec![absent]);
+        let json = String::from_utf8(facts.to_json()).unwrap();
+        assert_eq!(Facts::parse(json.as_bytes()).unwrap(), facts);
+        for (from, to, code) in [
+            (r#""version":1"#, r#""version":2,"new":true"#, Code::BundleVersion),
+            (r#""version":1"#, r#""version":1,"new":true"#, Code::BundleSeal),
+            (r#""version":1"#, r#""version": 1"#, Code::BundleSeal),
+            ("foreign", "Foreign", Code::BundleSeal),
+            ("foreign", "fore\\u0069gn", Code::BundleSeal),
+        ] {
+            let changed = json.replace(from, to);
+            assert_ne!(changed, json);
+            assert_eq!(Facts::parse(changed.as_bytes()).unwrap_err().code(), code, "{changed}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What a partial bundle holds already, told beside it: one JSON line for each thing that arrived. Nothing in it is
+//! trusted; it only says where to look, and what is found there is hashed again.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Result};
+use crate::oci::Digest;
+
+/// Largest journal that is read; a line has about 200 bytes.
+const LIMIT: u64 = 64 << 20;
+
+/// One thing that happened to the partial file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Line {
+    /// A whole blob was written and verified.
+    Blob {
+        /// Which.
+        digest: Digest,
+        /// Where its content begins.
+        offset: u64,
+        /// Its bytes.
+        size: u64,
+    },
+    /// The first bytes of a blob were written.
+    Mark {
+        /// Of which blob.
+        digest: Digest,
+        /// Where its content begins.
+        offset: u64,
+        /// How many bytes of it are there.
+        size: u64,
+        /// The digest of those.
+        prefix: Digest,
+    },
+    /// What was written of a blob turned out wrong.
+    Drop {
+        /// Of which blob.
+        digest: Digest,
+    },
+}
+
+impl Line {
+    pub(crate) const fn digest(&self) -> Digest {
+        match self {
+            Self::Blob { digest, .. } | Self::Mark { digest, .. } | Self::Drop { digest } => *digest,
+        }
+    }
+}
+
+/// The journal of one run, open for more lines.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Opens the journal at `path` and reads what is in it. A `fresh` partial file has none: what lies there belongs to
+    /// an older one.
+    pub(crate) fn open(path: &Path, fresh: bool) -> Result<(Self, Vec<Line>)> {
+        let mut options = OpenOptions::new();
+        let mut file = options.create(true).append(true).read(true).open(path).map_err(Error::write(path))?;
+        if fresh {
+            file.set_len(0).map_err(Error::write(path))?;
+        }
+        let mut text = Vec::new();
+        (&mut file).take(LIMIT).read_to_end(&mut text).map_err(Error::read(path))?;
+        // A run that was killed may have left half a line; the next one must not be glued to it.
+        if text.last().is_some_and(|&last| last != b'\n') {
+            file.write_all(b"\n").map_err(Error::write(path))?;
+        }
+        let lines = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        Ok((Self { file, path: path.to_owned() }, lines))
+    }
+
+    /// Adds a line, in one write.
+    pub(crate) fn add(&self, line: &Line) -> Result<()> {
+        let mut text = serde_json::to_vec(line).expect("strings and numbers serialise");
+        text.push(b'\n');
+        (&self.file).write_all(&text).map_err(Error::write(&self.path))
+    }
+
+    /// Removes it: what it tells of is complete.
+    pub(crate) fn remove(self) -> Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::write(&self.path)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_line_is_passed_over_and_spoils_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let line = |content: &[u8]| Line::Drop { digest: Digest::sha256(content) };
+        let (journal, none) = Journal::open(&path, true).unwrap();
+        assert_eq!(none, []);
+        journal.add(&line(b"1")).unwrap();
+        fs::write(&path, [&fs::read(&path).unwrap()[..], br#"{"blob":{"dig"#].concat()).unwrap();
+        let (journal, lines) = Journal::open(&path, false).unwrap();
+        assert_eq!(lines, [line(b"1")]);
+        journal.add(&line(b"2")).unwrap();
+        assert_eq!(Journal::open(&path, false).unwrap().1, [line(b"1"), line(b"2")]);
+        assert_eq!(Journal::open(&path, true).unwrap().1, []);
+    }
+}

@@ -1,0 +1,202 @@
+//! The plan of the file: where each byte of a bundle lies, before any blob is there.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::{
+    Contents, Error, Facts, Result,
+    header::{self, END, blob_name, padding},
+};
+use crate::oci::{Descriptor, Digest};
+
+/// The content of `oci-layout` (image-spec 1.1, *image-layout.md*).
+pub const MARKER: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// The name of the entry that makes a folder an image layout.
+pub const MARKER_NAME: &str = "oci-layout";
+/// The name of the entry that lists the artifacts.
+pub const INDEX_NAME: &str = "index.json";
+/// The name of the entry that seals the index.
+pub const FACTS_NAME: &str = "airlift.json";
+
+/// Largest offset in a bundle: what the systems' signed file offsets hold.
+const MAX_TOTAL: u64 = i64::MAX as u64;
+
+/// Where a manifest or blob lies. Offsets are bytes from the start of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What lies there.
+    pub blob: Descriptor,
+    /// The first byte of its tar header.
+    pub header_offset: u64,
+    /// The first byte of its content.
+    pub offset: u64,
+}
+
+impl Place {
+    /// The first byte after its content.
+    pub const fn end(&self) -> u64 {
+        self.offset + self.blob.size
+    }
+}
+
+/// An entry of the tar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// The first byte of its header.
+    pub header_offset: u64,
+    /// The first byte of its content.
+    pub offset: u64,
+    /// Bytes of its content.
+    pub size: u64,
+}
+
+/// The plan of a bundle: a pure function of its [`Contents`].
+#[derive(Clone, Debug)]
+pub struct Layout {
+    id: Digest,
+    facts: Facts,
+    head: Bytes,
+    documents: Vec<Entry>,
+    places: Vec<Place>,
+    manifests: usize,
+    by_digest: HashMap<Digest, usize>,
+    total: u64,
+}
+
+impl Layout {
+    /// Plans the bundle of `contents`.
+    ///
+    /// # Errors
+    /// A manifest is missing, sizes contradict each other, or the bundle would be larger than a file can be.
+    pub fn of(contents: &Contents) -> Result<Self> {
+        let order = contents.order()?;
+        if let Some(missing) = order.missing.first() {
+            return Err(Error::Missing { digest: missing.digest });
+        }
+        let facts = Facts::new(contents.index.id(), order.absent);
+        let mut head = Head::default();
+        head.document(MARKER_NAME, MARKER);
+        head.document(INDEX_NAME, &contents.index.to_json());
+        head.document(FACTS_NAME, &facts.to_json());
+        let documents = std::mem::take(&mut head.entries);
+        let mut places = Vec::with_capacity(order.manifests.len() + order.blobs.len());
+        for (descriptor, manifest) in &order.manifests {
+            head.document(&blob_name(&descriptor.digest), manifest.raw());
+            let Some(entry) = head.entries.pop() else { continue };
+            let blob = Descriptor::new(descriptor.media_type.clone(), descriptor.digest, descriptor.size);
+            places.push(Place { blob, header_offset: entry.header_offset, offset: entry.offset });
+        }
+        let manifests = places.len();
+        let mut end = head.bytes.len() as u64;
+        for blob in order.blobs {
+            let header_offset = end;
+            let offset = header_offset + header::length(&blob_name(&blob.digest));
+            let next = offset.checked_add(blob.size).filter(|&next| next < MAX_TOTAL - END - header::BLOCK);
+            let too_large = || Error::TooLarge { what: "the bundle".to_owned(), limit: MAX_TOTAL };
+            end = next.map(|next| next + padding(next)).ok_or_else(too_large)?;
+            places.push(Place { blob, header_offset, offset });
+        }
+        let by_digest = places.iter().enumerate().map(|(at, place)| (place.blob.digest, at)).collect();
+        let (id, head) = (contents.index.id(), head.bytes.into());
+        Ok(Self { id, facts, head, documents, places, manifests, by_digest, total: end + END })
+    }
+
+    /// The bundle id.
+    pub const fn id(&self) -> Digest {
+        self.id
+    }
+
+    /// What `airlift.json` says.
+    pub const fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Everything in front of the first config's or layer's header.
+    pub const fn head(&self) -> &Bytes {
+        &self.head
+    }
+
+    /// Configs, then layers, in the order of the file.
+    pub fn blobs(&self) -> &[Place] {
+        &self.places[self.manifests..]
+    }
+
+    /// Manifests and indexes, in the order of the file.
+    pub fn manifests(&self) -> &[Place] {
+        &self.places[..self.manifests]
+    }
+
+    /// Every entry of the tar, in the order of the file.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> {
+        let blobs = self.places.iter().map(|place| Entry {
+            name: blob_name(&place.blob.digest),
+            header_offset: place.header_offset,
+            offset: place.offset,
+            size: place.blob.size,
+        });
+        self.documents.iter().cloned().chain(blobs)
+    }
+
+    /// Bytes of the whole file.
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Bytes of configs and layers.
+    pub fn blob_bytes(&self) -> u64 {
+        self.blobs().iter().map(|place| place.blob.size).sum()
+    }
+
+    /// Where a manifest or blob lies, if it is in the bundle.
+    pub fn place(&self, digest: &Digest) -> Option<&Place> {
+        self.by_digest.get(digest).map(|&at| &self.places[at])
+    }
+
+    /// Whether `digest` is a manifest of the bundle.
+    pub fn is_manifest(&self, digest: &Digest) -> bool {
+        self.by_digest.get(digest).is_some_and(|&at| at < self.manifests)
+    }
+
+    /// Everything of the file but the content of configs and layers, as pieces with their offsets: the head, then what
+    /// lies before each of them (the padding of the one before, and the header), and last the padding and end blocks.
+    pub fn frame(&self) -> impl Iterator<Item = (u64, Bytes)> {
+        let blobs = self.blobs();
+        let between = blobs.iter().enumerate().map(move |(at, place)| {
+            let start = at.checked_sub(1).map_or(place.header_offset, |before| blobs[before].end());
+            let mut bytes = zeros(place.header_offset - start);
+            bytes.extend(header::encode(&blob_name(&place.blob.digest), place.blob.size));
+            (start, bytes.into())
+        });
+        let end = blobs.last().map_or(self.head.len() as u64, Place::end);
+        let last = (end, zeros(self.total - end).into());
+        std::iter::once((0, self.head.clone())).chain(between).chain(std::iter::once(last))
+    }
+}
+
+/// So few that they always fit into memory: padding and end blocks.
+fn zeros(count: u64) -> Vec<u8> {
+    vec![0; usize::try_from(count).unwrap_or(0)]
+}
+
+/// The front of the file as it is put together.
+#[derive(Default)]
+struct Head {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+impl Head {
+    fn document(&mut self, name: &str, content: &[u8]) {
+        let header_offset = self.bytes.len() as u64;
+        let size = content.len() as u64;
+        self.bytes.extend(header::encode(name, size));
+        let offset = self.bytes.len() as u64;
+        self.bytes.extend_from_slice(content);
+        self.bytes.extend(zeros(padding(size)));
+        self.entries.push(Entry { name: name.to_owned(), header_offset, offset, size });
+    }
+}

@@ -1,0 +1,142 @@
+//! The file that a bundle grows in: `<name>.partial`, held by one run, made room for, published under its final name.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{CWD, RenameFlags},
+    io::Errno,
+};
+
+use super::{Error, Result, disk};
+
+/// Bytes of a block in which a file's allocation is told (POSIX leaves it open; Linux says 512 for every file system).
+const ALLOCATION_UNIT: u64 = 512;
+
+/// An output under way. Dropping it keeps the file, for a later run to go on with.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    file: File,
+    path: PathBuf,
+    goal: PathBuf,
+    overwrite: bool,
+    fresh: bool,
+}
+
+/// `path` with more behind its name.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name: OsString = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+impl Partial {
+    /// Opens or creates the partial file of `goal` and locks it.
+    ///
+    /// # Errors
+    /// `goal` is there and `overwrite` was not asked for, or another run holds the partial file; nothing was touched.
+    pub(crate) fn open(goal: &Path, overwrite: bool) -> Result<Self> {
+        check_goal(goal, overwrite)?;
+        let path = with_suffix(goal, ".partial");
+        loop {
+            let fresh = !path.exists();
+            let mut options = OpenOptions::new();
+            let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+            let file = file.map_err(Error::write(&path))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(Error::Busy { path }),
+                Err(TryLockError::Error(error)) => return Err(Error::write(&path)(error)),
+            }
+            // The run that held it may have published it between our opening and locking; then it is no longer ours.
+            if is_same(&file, &path).map_err(Error::read(&path))? {
+                check_goal(goal, overwrite)?;
+                return Ok(Self { file, path, goal: goal.to_owned(), overwrite, fresh });
+            }
+        }
+    }
+
+    pub(crate) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether this run created it.
+    pub(crate) const fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Where its journal is.
+    pub(crate) fn journal(&self) -> PathBuf {
+        with_suffix(&self.path, ".journal")
+    }
+
+    /// Checks that `total` bytes fit, counting what the file occupies already.
+    pub(crate) fn check_space(&self, total: u64) -> Result<()> {
+        let occupied = self.file.metadata().map_err(Error::read(&self.path))?.blocks() * ALLOCATION_UNIT;
+        let needed = total.saturating_sub(occupied);
+        let free = disk::free(disk::folder_of(&self.path)).map_err(Error::read(&self.path))?;
+        if needed > free {
+            return Err(Error::Space { path: self.goal.clone(), needed, free });
+        }
+        Ok(())
+    }
+
+    /// Reserves `total` bytes.
+    pub(crate) fn reserve(&self, total: u64) -> Result<()> {
+        self.check_space(total)?;
+        disk::reserve(&self.file, total).map_err(Error::write(&self.path))
+    }
+
+    /// Cuts the file to `total` bytes, makes it durable and gives it its final name.
+    pub(crate) fn publish(self, total: u64) -> Result<PathBuf> {
+        self.file.set_len(total).map_err(Error::write(&self.path))?;
+        self.file.sync_all().map_err(Error::write(&self.path))?;
+        check_goal(&self.goal, self.overwrite)?;
+        self.rename().map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Error::Exists { path: self.goal.clone() },
+            _ => Error::write(&self.goal)(error),
+        })?;
+        disk::sync_folder(disk::folder_of(&self.goal)).map_err(Error::write(&self.goal))?;
+        Ok(self.goal)
+    }
+
+    fn rename(&self) -> io::Result<()> {
+        if !self.overwrite {
+            match rustix::fs::renameat_with(CWD, &self.path, CWD, &self.goal, RenameFlags::NOREPLACE) {
+                // Some file systems know no such flag; it was checked just now that nothing is there.
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+        fs::rename(&self.path, &self.goal)
+    }
+}
+
+fn check_goal(goal: &Path, overwrite: bool) -> Result<()> {
+    match fs::symlink_metadata(goal) {
+        Ok(found) if found.is_dir() => Err(Error::write(goal)(io::ErrorKind::IsADirectory.into())),
+        Ok(_) if !overwrite => Err(Error::Exists { path: goal.to_owned() }),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::write(goal)(error)),
+    }
+}
+
+/// Whether `path` still names `file`.
+fn is_same(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok(named.dev() == ours.dev() && named.ino() == ours.ino()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,509 @@
+//! A bundle, archive or layout folder as a source of content.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+
+use super::{
+    Contents, Error, Facts, Index, Layout, Result,
+    expand::{self, Compression},
+    folder::Folder,
+    header::{self, blob_name},
+    layout::{FACTS_NAME, INDEX_NAME, MARKER_NAME},
+    scan::{self, Spot},
+    strict::{self, MANIFEST_LIMIT, MANIFESTS_LIMIT, read_manifest, read_up_to},
+    structure::{Header, header_differs},
+    writer::off_reactor,
+};
+use crate::{
+    content::{self, ByteStream, Lookup, Referrers, Resolve, Source},
+    oci::{Descriptor, Digest, Manifest, Name},
+};
+
+/// Bytes of a chunk of [`Source::fetch`]; two are in memory for each stream.
+const CHUNK: u64 = 512 << 10;
+
+/// Largest `index.json` of another tool.
+const DOCUMENT_LIMIT: u64 = 64 << 20;
+
+/// What was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// A bundle of ours: planned and sealed, read strictly.
+    Bundle,
+    /// A tar with an image layout that another tool made.
+    Archive,
+    /// A folder with an image layout.
+    Folder,
+}
+
+/// Reads a bundle. Cheap to clone; many tasks may read at once.
+#[derive(Clone, Debug)]
+pub struct Reader(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    format: Format,
+    size: u64,
+    facts: Option<Facts>,
+    contents: Contents,
+    layout: Option<Layout>,
+    store: Store,
+}
+
+/// Where the bytes are.
+#[derive(Debug)]
+enum Store {
+    Planned(Arc<File>),
+    Scanned(Arc<File>, HashMap<String, Spot>),
+    Folder(Folder),
+}
+
+/// An open file and where in it a blob is.
+struct Found {
+    file: Arc<File>,
+    spot: Spot,
+}
+
+impl Reader {
+    /// Opens a bundle, an archive of an image layout (gzip or zstd may be around it) or the folder of one. Only the head of
+    /// a bundle is read, and only the index and the manifests of the others.
+    ///
+    /// # Errors
+    /// It is none of these, or malformed: each way has its own token and says where.
+    pub async fn open(path: &Path) -> Result<Self> {
+        let path = path.to_owned();
+        off_reactor(move || Ok(Self(Arc::new(Inner::open(path)?)))).await
+    }
+
+    /// What was opened.
+    pub fn format(&self) -> Format {
+        self.0.format
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Bytes of the tar (expanded, if it was compressed); of a folder, bytes of all content its manifests name.
+    pub fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    /// The artifacts in it.
+    pub fn index(&self) -> &Index {
+        &self.0.contents.index
+    }
+
+    /// The SHA-256 of `index.json` as it stands there; of a bundle the bundle id.
+    pub fn id(&self) -> Digest {
+        self.index().id()
+    }
+
+    /// What `airlift.json` says, if there is one.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.0.facts.as_ref()
+    }
+
+    /// Everything that opening learnt.
+    pub fn contents(&self) -> &Contents {
+        &self.0.contents
+    }
+
+    /// A manifest, if it is there.
+    pub fn manifest(&self, digest: &Digest) -> Option<&Manifest> {
+        self.0.contents.manifests.get(digest)
+    }
+
+    /// The plan of a bundle of ours.
+    pub fn layout(&self) -> Option<&Layout> {
+        self.0.layout.as_ref()
+    }
+
+    /// Where in the file the content of `digest` begins; `None` if it is not there, or a file of its own.
+    pub fn offset(&self, digest: &Digest) -> Option<u64> {
+        match &self.0.store {
+            Store::Planned(_) => self.0.layout.as_ref()?.place(digest).map(|place| place.offset),
+            Store::Scanned(_, files) => files.get(&blob_name(digest)).map(|spot| spot.offset),
+            Store::Folder(_) => None,
+        }
+    }
+
+    /// Hashes the blob as it is stored and tells `each` of the bytes done. Blocks; `buffer` is for use again.
+    ///
+    /// # Errors
+    /// It is not there, has another size or another digest, or cannot be read.
+    pub fn check(&self, blob: &Descriptor, buffer: &mut Vec<u8>, each: impl FnMut(u64)) -> Result<()> {
+        self.0.check(blob, buffer, each)
+    }
+
+    /// Holds everything of a bundle that is not content against the plan: headers, padding, end. Blocks. Empty for what
+    /// is no bundle of ours.
+    pub fn check_frame(&self) -> Result<Vec<Error>> {
+        self.0.check_frame()
+    }
+}
+
+impl Inner {
+    fn open(path: PathBuf) -> Result<Self> {
+        let meta = std::fs::metadata(&path).map_err(Error::read(&path))?;
+        if meta.is_dir() {
+            return Self::open_folder(path);
+        }
+        let unknown = |path: &Path, reason: &str| Error::Unknown { path: path.to_owned(), reason: reason.to_owned() };
+        if !meta.is_file() {
+            return Err(unknown(&path, "it is not a regular file"));
+        }
+        let mut file = File::open(&path).map_err(Error::read(&path))?;
+        let mut length = meta.len();
+        let mut begin = read_up_to(&file, 0, header::BLOCK).map_err(Error::read(&path))?;
+        if let Some(compression) = Compression::of(&begin) {
+            file = expand::expand(&file, length, compression, &path)?;
+            length = file.metadata().map_err(Error::read(&path))?.len();
+            begin = read_up_to(&file, 0, header::BLOCK).map_err(Error::read(&path))?;
+        }
+        if begin.is_empty() {
+            return Err(unknown(&path, "it is empty"));
+        }
+        if strict::is_ours(&file, length).map_err(Error::read(&path))? {
+            let (contents, layout) = strict::open(&file, length, &path)?;
+            let facts = Some(layout.facts().clone());
+            let store = Store::Planned(Arc::new(file));
+            return Ok(Self {
+                path,
+                format: Format::Bundle,
+                size: length,
+                facts,
+                contents,
+                layout: Some(layout),
+                store,
+            });
+        }
+        if begin.len() < 512 || Header::read(&begin).is_err() {
+            return Err(unknown(&path, what_it_looks_like(&begin)));
+        }
+        let files = scan::scan(&file, length, &path)?;
+        let store = Store::Scanned(Arc::new(file), files);
+        Self::open_foreign(path, Format::Archive, length, store)
+    }
+
+    fn open_folder(path: PathBuf) -> Result<Self> {
+        let folder = Folder::open(&path).map_err(Error::read(&path))?;
+        let mut inner = Self::open_foreign(path, Format::Folder, 0, Store::Folder(folder))?;
+        let order = inner.contents.order()?;
+        let manifests: u64 = order.manifests.iter().map(|(_, manifest)| manifest.raw().len() as u64).sum();
+        inner.size = order.blobs.iter().fold(manifests, |sum, blob| sum.saturating_add(blob.size));
+        Ok(inner)
+    }
+
+    fn open_foreign(path: PathBuf, format: Format, size: u64, store: Store) -> Result<Self> {
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let index = Index::new(Vec::new(), Vec::new());
+        let contents = Contents { index, manifests: HashMap::new(), absent: BTreeMap::new() };
+        let mut inner = Self { path, format, size, facts: None, contents, layout: None, store };
+        let missing = |document: &str| Error::Unknown {
+            path: inner.path.clone(),
+            reason: format!("there is no {document} in it, so it is no image layout"),
+        };
+        let marker = inner.document(MARKER_NAME)?.ok_or_else(|| missing(MARKER_NAME))?;
+        let index = inner.document(INDEX_NAME)?.ok_or_else(|| missing(INDEX_NAME))?;
+        check_marker(&marker)?;
+        inner.contents.index = Index::parse_foreign(&index, &name)?;
+        if let Some(text) = inner.document(FACTS_NAME)? {
+            // An unpacked bundle: its seal still holds, and it still says what is absent on purpose.
+            let facts = Facts::parse(&text)?;
+            if facts.index != Digest::sha256(&index) {
+                let reason = format!("it has the digest {}, sealed was {}", Digest::sha256(&index), facts.index);
+                return Err(Error::Seal { document: INDEX_NAME, reason });
+            }
+            inner.contents.absent = facts.absent.iter().map(|absent| (absent.digest, absent.clone())).collect();
+            inner.facts = Some(facts);
+        }
+        inner.read_manifests()?;
+        Ok(inner)
+    }
+
+    fn read_manifests(&mut self) -> Result<()> {
+        let mut room = MANIFESTS_LIMIT;
+        let mut stack: Vec<Descriptor> = self.contents.index.descriptors().rev().cloned().collect();
+        while let Some(descriptor) = stack.pop() {
+            let digest = descriptor.digest;
+            if self.contents.absent.contains_key(&digest) || self.contents.manifests.contains_key(&digest) {
+                continue;
+            }
+            // What is not there is for whoever wants it to tell of: verify lists it, fetch fails on it.
+            let Some(found) = self.find(&digest)? else { continue };
+            let limit = MANIFEST_LIMIT.min(room);
+            if found.spot.size > limit {
+                return Err(Error::TooLarge { what: blob_name(&digest), limit });
+            }
+            if found.spot.size != descriptor.size {
+                return Err(Error::SizeMismatch { digest, expected: descriptor.size, actual: found.spot.size });
+            }
+            let raw = read_up_to(&found.file, found.spot.offset, found.spot.size).map_err(Error::read(&self.path))?;
+            room -= raw.len() as u64;
+            let manifest = read_manifest(raw.into(), &descriptor, found.spot.offset)?;
+            stack.extend(manifest.children().iter().rev().cloned());
+            self.contents.manifests.insert(digest, manifest);
+        }
+        Ok(())
+    }
+
+    /// A small document of another tool's layout.
+    fn document(&self, name: &str) -> Result<Option<Bytes>> {
+        let Some(found) = self.find_file(name)? else { return Ok(None) };
+        if found.spot.size > DOCUMENT_LIMIT {
+            return Err(Error::TooLarge { what: name.to_owned(), limit: DOCUMENT_LIMIT });
+        }
+        let bytes = read_up_to(&found.file, found.spot.offset, found.spot.size).map_err(Error::read(&self.path))?;
+        Ok(Some(bytes.into()))
+    }
+
+    fn find_file(&self, name: &str) -> Result<Option<Found>> {
+        match &self.store {
+            Store::Planned(_) => Ok(None),
+            Store::Scanned(file, files) => Ok(files.get(name).map(|&spot| Found { file: Arc::clone(file), spot })),
+            Store::Folder(folder) => {
+                let path = self.path.join(name);
+                let Some(file) = folder.file(name).map_err(Error::read(&path))? else { return Ok(None) };
+                let size = file.metadata().map_err(Error::read(&path))?.len();
+                Ok(Some(Found { file: Arc::new(file), spot: Spot { offset: 0, size } }))
+            }
+        }
+    }
+
+    /// Where a blob is. In a bundle of ours the header in front of it must be the planned one.
+    fn find(&self, digest: &Digest) -> Result<Option<Found>> {
+        let (Store::Planned(file), Some(layout)) = (&self.store, &self.layout) else {
+            return self.find_file(&blob_name(digest));
+        };
+        let Some(place) = layout.place(digest) else { return Ok(None) };
+        let name = blob_name(digest);
+        let planned = header::encode(&name, place.blob.size);
+        let found = read_up_to(file, place.header_offset, planned.len() as u64).map_err(Error::read(&self.path))?;
+        if found.len() < planned.len() {
+            let length = place.header_offset + found.len() as u64;
+            return Err(Error::Truncated { length, expected: layout.total(), entry: name });
+        }
+        if found != planned {
+            return Err(header_differs(&found, &planned, place.header_offset, &name, place.blob.size));
+        }
+        Ok(Some(Found { file: Arc::clone(file), spot: Spot { offset: place.offset, size: place.blob.size } }))
+    }
+
+    fn find_sized(&self, blob: &Descriptor) -> Result<Found> {
+        let found = self.find(&blob.digest)?.ok_or(Error::Missing { digest: blob.digest })?;
+        if found.spot.size != blob.size {
+            return Err(Error::SizeMismatch { digest: blob.digest, expected: blob.size, actual: found.spot.size });
+        }
+        Ok(found)
+    }
+
+    fn check(&self, blob: &Descriptor, buffer: &mut Vec<u8>, each: impl FnMut(u64)) -> Result<()> {
+        let Found { file, spot } = self.find_sized(blob)?;
+        let expected = blob.digest;
+        let hasher = super::disk::hash_at(&file, expected.algorithm(), spot.offset, spot.size, buffer, each)
+            .map_err(Error::read(&self.path))?;
+        let Some(hasher) = hasher else { return Err(self.ends_early(spot, &expected)) };
+        let actual = hasher.finish();
+        if actual == expected {
+            return Ok(());
+        }
+        Err(Error::DigestMismatch { expected, actual, offset: spot.offset })
+    }
+
+    fn ends_early(&self, spot: Spot, digest: &Digest) -> Error {
+        let expected = spot.offset + spot.size;
+        Error::Truncated { length: self.size.min(expected - 1), expected, entry: blob_name(digest) }
+    }
+
+    fn check_frame(&self) -> Result<Vec<Error>> {
+        let (Store::Planned(file), Some(layout)) = (&self.store, &self.layout) else { return Ok(Vec::new()) };
+        let mut findings = Vec::new();
+        for (at, (offset, planned)) in layout.frame().enumerate() {
+            let found = read_up_to(file, offset, planned.len() as u64).map_err(Error::read(&self.path))?;
+            if found == planned {
+                continue;
+            }
+            findings.push(frame_differs(layout, at, offset, &found, &planned));
+        }
+        Ok(findings)
+    }
+}
+
+/// What is wrong with the piece `at` of the frame, which begins at `offset`.
+fn frame_differs(layout: &Layout, at: usize, offset: u64, found: &[u8], planned: &[u8]) -> Error {
+    let blobs = layout.blobs();
+    let before = at.checked_sub(2).and_then(|at| blobs.get(at));
+    let entry = before.map_or_else(|| "the head".to_owned(), |place| blob_name(&place.blob.digest));
+    if found.len() < planned.len() {
+        return Error::Truncated { length: offset + found.len() as u64, expected: layout.total(), entry };
+    }
+    let first = found.iter().zip(planned).position(|(a, b)| a != b).unwrap_or(0);
+    let structure = |reason: &str| Error::Structure {
+        offset: offset + first as u64,
+        entry: entry.clone(),
+        reason: reason.to_owned(),
+    };
+    if at == 0 {
+        return structure("it is not as planned");
+    }
+    let Some(place) = blobs.get(at - 1) else {
+        let padding = before.map_or(0, |place| header::padding(place.blob.size));
+        let in_padding = (first as u64) < padding;
+        return structure(if in_padding { "its padding is not zero" } else { "the end blocks after it are not zero" });
+    };
+    let skip = usize::try_from(place.header_offset - offset).unwrap_or(0);
+    if first < skip {
+        return structure("its padding is not zero");
+    }
+    let name = blob_name(&place.blob.digest);
+    header_differs(&found[skip..], &planned[skip..], place.header_offset, &name, place.blob.size)
+}
+
+fn check_marker(text: &[u8]) -> Result<()> {
+    let malformed = |reason: String| Error::Structure { offset: 0, entry: MARKER_NAME.to_owned(), reason };
+    let marker: serde_json::Value = serde_json::from_slice(text).map_err(|error| malformed(error.to_string()))?;
+    match marker.get("imageLayoutVersion").and_then(serde_json::Value::as_str) {
+        Some("1.0.0") => Ok(()),
+        other => Err(malformed(format!("its imageLayoutVersion is {other:?}, known is \"1.0.0\""))),
+    }
+}
+
+/// What people take for a bundle most often.
+fn what_it_looks_like(begin: &[u8]) -> &'static str {
+    let text = begin.trim_ascii_start();
+    let html = ["<!doctype", "<html", "<?xml"];
+    let starts = |word: &&str| text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()));
+    if html.iter().any(starts) {
+        return "it is a web page, perhaps the answer of a proxy or a login page";
+    }
+    match begin {
+        [b'P', b'K', 3, 4, ..] => "it is a zip archive",
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => "it is compressed by xz; gzip and zstd are read",
+        [b'B', b'Z', b'h', ..] => "it is compressed by bzip2; gzip and zstd are read",
+        [b'{' | b'[', ..] => "it is a JSON document",
+        _ if begin.iter().all(|&byte| byte == 0) => "it begins with zeros only",
+        _ => "it does not begin with the header of a tar",
+    }
+}
+
+#[async_trait]
+impl Lookup for Reader {
+    /// Whether `content` is stored here; it is not hashed.
+    async fn contains(&self, content: &Descriptor) -> content::Result<bool> {
+        if self.manifest(&content.digest).is_some() {
+            return Ok(true);
+        }
+        let inner = Arc::clone(&self.0);
+        let digest = content.digest;
+        Ok(off_reactor(move || inner.find(&digest)).await?.is_some())
+    }
+}
+
+#[async_trait]
+impl Source for Reader {
+    async fn fetch(&self, content: &Descriptor, from: u64) -> content::Result<ByteStream> {
+        if let Some(manifest) = self.manifest(&content.digest) {
+            let start = usize::try_from(from).unwrap_or(usize::MAX).min(manifest.raw().len());
+            let rest = manifest.raw().slice(start..);
+            return Ok(stream::iter([Ok(rest)]).boxed());
+        }
+        let inner = Arc::clone(&self.0);
+        let blob = content.clone();
+        let found = off_reactor(move || inner.find_sized(&blob)).await?;
+        let end = found.spot.offset + found.spot.size;
+        let at = found.spot.offset.saturating_add(from).min(end);
+        let chunks = Chunks { inner: Arc::clone(&self.0), file: found.file, digest: content.digest, at, end };
+        Ok(chunks.stream())
+    }
+}
+
+/// A range of a file, read chunk by chunk, one ahead of who takes them.
+struct Chunks {
+    inner: Arc<Inner>,
+    file: Arc<File>,
+    digest: Digest,
+    at: u64,
+    end: u64,
+}
+
+impl Chunks {
+    fn stream(mut self) -> ByteStream {
+        let first = self.read_next();
+        stream::unfold((self, first), |(mut chunks, next)| async move {
+            let outcome = next?.await.map_err(tokio::task::JoinError::try_into_panic);
+            let chunk = match outcome {
+                Ok(chunk) => chunk,
+                Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                Err(Err(_cancelled)) => std::future::pending().await,
+            };
+            let next = if chunk.is_ok() { chunks.read_next() } else { None };
+            Some((chunk, (chunks, next)))
+        })
+        .boxed()
+    }
+
+    /// Begins to read the next chunk; `None` at the end.
+    fn read_next(&mut self) -> Option<tokio::task::JoinHandle<content::Result<Bytes>>> {
+        let size = CHUNK.min(self.end - self.at);
+        if size == 0 {
+            return None;
+        }
+        let (inner, file, digest, at, end) =
+            (Arc::clone(&self.inner), Arc::clone(&self.file), self.digest, self.at, self.end);
+        self.at += size;
+        Some(tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+            match file.read_exact_at(&mut bytes, at) {
+                Ok(()) => Ok(bytes.into()),
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    Err(inner.ends_early(Spot { offset: at, size: end - at }, &digest).into())
+                }
+                Err(error) => Err(Error::read(&inner.path)(error).into()),
+            }
+        }))
+    }
+}
+
+#[async_trait]
+impl Resolve for Reader {
+    /// By digest, or by a tag of which the bundle's artifacts have exactly one.
+    async fn resolve(&self, name: &Name) -> content::Result<Manifest> {
+        let not_found = || content::Error::NotFound { what: name.to_string() };
+        let digest = match name {
+            Name::Digest(digest) => *digest,
+            Name::Tag(tag) => {
+                let mut tagged = self.index().roots().iter().filter(|root| root.reference.tag() == Some(tag));
+                let first = tagged.next().ok_or_else(not_found)?.descriptor.digest;
+                if tagged.any(|root| root.descriptor.digest != first) {
+                    return Err(content::Error::NotFound { what: format!("{tag} without a repository") });
+                }
+                first
+            }
+        };
+        self.manifest(&digest).cloned().ok_or_else(not_found)
+    }
+}
+
+#[async_trait]
+impl Referrers for Reader {
+    async fn referrers(&self, subject: &Digest) -> content::Result<Vec<Descriptor>> {
+        let manifests = self.0.contents.manifests.values();
+        let attached = manifests.filter(|manifest| manifest.subject().is_some_and(|found| found.digest == *subject));
+        let mut found: Vec<Descriptor> = attached.map(|manifest| manifest.descriptor().clone()).collect();
+        found.sort_by_key(|descriptor| descriptor.digest);
+        Ok(found)
+    }
+}

@@ -1,0 +1,175 @@
+//! A bundle of ours is read by what it must be: each header is computed and compared, nothing is searched.
+
+use std::{collections::HashMap, fs::File, io, os::unix::fs::FileExt, path::Path};
+
+use bytes::Bytes;
+
+use super::{
+    Contents, Error, Facts, Index, Layout, Result,
+    header::{self, BLOCK, BLOCK_LEN, blob_name, padding},
+    layout::{FACTS_NAME, INDEX_NAME, MARKER, MARKER_NAME},
+    structure::{Header, header_differs},
+};
+use crate::oci::{Descriptor, Digest, Manifest};
+
+/// Largest `index.json` or `airlift.json`: some hundred bytes for each artifact or absent blob.
+const DOCUMENT_LIMIT: u64 = 64 << 20;
+
+/// Largest manifest: what the command line lets people raise the limit to.
+pub(crate) const MANIFEST_LIMIT: u64 = 20 << 20;
+
+/// All manifests together, for they are kept in memory.
+pub(crate) const MANIFESTS_LIMIT: u64 = 512 << 20;
+
+/// Whether `file` was written as a bundle of ours, perhaps damaged since: its first header or its third is exactly what
+/// we write. One flipped bit cannot make the reader take it for another tool's.
+pub(crate) fn is_ours(file: &File, length: u64) -> io::Result<bool> {
+    let first = header::encode(MARKER_NAME, MARKER.len() as u64);
+    let begin = read_up_to(file, 0, BLOCK)?;
+    if !begin.is_empty() && first.starts_with(&begin) {
+        return Ok(true);
+    }
+    let index = BLOCK + MARKER.len() as u64 + padding(MARKER.len() as u64);
+    let Ok(found) = Header::read(&padded(read_up_to(file, index, BLOCK)?)) else { return Ok(false) };
+    let facts = found.size.checked_next_multiple_of(BLOCK).and_then(|size| size.checked_add(index + BLOCK));
+    let Some(facts) = facts.filter(|&facts| facts < length) else { return Ok(false) };
+    let block = padded(read_up_to(file, facts, BLOCK)?);
+    Ok(Header::read(&block).is_ok_and(|found| block == header::encode(FACTS_NAME, found.size)))
+}
+
+fn padded(mut block: Vec<u8>) -> Vec<u8> {
+    block.resize(BLOCK_LEN, 0);
+    block
+}
+
+/// Up to `size` bytes at `offset`, fewer where the file ends.
+pub(crate) fn read_up_to(file: &File, offset: u64, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.read_at(&mut bytes[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(done);
+    Ok(bytes)
+}
+
+/// Reads the head of a bundle of `length` bytes and checks that the file has exactly the length that follows from it.
+pub(crate) fn open(file: &File, length: u64, path: &Path) -> Result<(Contents, Layout)> {
+    let mut cursor = Cursor { file, path, length, at: 0 };
+    let marker = cursor.document(MARKER_NAME)?;
+    if marker != MARKER {
+        let reason = "it is not the one that image layouts have".to_owned();
+        return Err(Error::Structure { offset: BLOCK, entry: MARKER_NAME.to_owned(), reason });
+    }
+    let index_json = cursor.document(INDEX_NAME)?;
+    let facts = Facts::parse(&cursor.document(FACTS_NAME)?)?;
+    if facts.index != Digest::sha256(&index_json) {
+        let reason = format!("it has the digest {}, sealed was {}", Digest::sha256(&index_json), facts.index);
+        return Err(Error::Seal { document: INDEX_NAME, reason });
+    }
+    let index = Index::parse(&index_json)?;
+    let absent = facts.absent.iter().map(|absent| (absent.digest, absent.clone())).collect();
+    let mut contents = Contents { index, manifests: HashMap::new(), absent };
+    cursor.manifests(&mut contents)?;
+    let layout = Layout::of(&contents)?;
+    if *layout.facts() != facts {
+        let reason = "what it says to be absent is not what the manifests name and the bundle lacks".to_owned();
+        return Err(Error::Seal { document: FACTS_NAME, reason });
+    }
+    if length < layout.total() {
+        let entry = layout.entries().take_while(|entry| entry.header_offset < length).last();
+        let entry = entry.map_or_else(|| MARKER_NAME.to_owned(), |entry| entry.name);
+        return Err(Error::Truncated { length, expected: layout.total(), entry });
+    }
+    if length > layout.total() {
+        let reason = format!("{} bytes follow it", length - layout.total());
+        return Err(Error::Structure { offset: layout.total(), entry: "the end".to_owned(), reason });
+    }
+    Ok((contents, layout))
+}
+
+struct Cursor<'a> {
+    file: &'a File,
+    path: &'a Path,
+    length: u64,
+    at: u64,
+}
+
+impl Cursor<'_> {
+    /// The next entry, which must be called `name`, of any size.
+    fn document(&mut self, name: &str) -> Result<Bytes> {
+        let block = self.read(self.at, BLOCK, name)?;
+        // Where the header is unreadable any size will do: the comparison says what is wrong with it.
+        let size = Header::read(&block).map_or(0, |header| header.size);
+        self.entry(name, size, DOCUMENT_LIMIT)
+    }
+
+    /// The next entry, which must be called `name` and have `size` bytes.
+    fn entry(&mut self, name: &str, size: u64, limit: u64) -> Result<Bytes> {
+        let planned = header::encode(name, size);
+        let found = self.read(self.at, planned.len() as u64, name)?;
+        if found != planned {
+            return Err(header_differs(&found, &planned, self.at, name, size));
+        }
+        if size > limit {
+            return Err(Error::TooLarge { what: name.to_owned(), limit });
+        }
+        let offset = self.at + planned.len() as u64;
+        let mut content = self.read(offset, size + padding(size), name)?;
+        let zeros = content.split_off(usize::try_from(size).unwrap_or(usize::MAX).min(content.len()));
+        if let Some(at) = zeros.iter().position(|&byte| byte != 0) {
+            let offset = offset + size + at as u64;
+            return Err(Error::Structure {
+                offset,
+                entry: name.to_owned(),
+                reason: "its padding is not zero".to_owned(),
+            });
+        }
+        self.at = offset + size + padding(size);
+        Ok(content.into())
+    }
+
+    fn read(&self, offset: u64, size: u64, entry: &str) -> Result<Vec<u8>> {
+        let expected = offset.saturating_add(size);
+        let truncated = || Error::Truncated { length: self.length, expected, entry: entry.to_owned() };
+        if expected > self.length {
+            return Err(truncated());
+        }
+        let bytes = read_up_to(self.file, offset, size).map_err(Error::read(self.path))?;
+        if (bytes.len() as u64) < size { Err(truncated()) } else { Ok(bytes) }
+    }
+
+    /// Every manifest that `contents.index` leads to, in the order in which they must lie.
+    fn manifests(&mut self, contents: &mut Contents) -> Result<()> {
+        let mut room = MANIFESTS_LIMIT;
+        let mut stack: Vec<Descriptor> = contents.index.descriptors().rev().cloned().collect();
+        while let Some(descriptor) = stack.pop() {
+            let digest = descriptor.digest;
+            if contents.absent.contains_key(&digest) || contents.manifests.contains_key(&digest) {
+                continue;
+            }
+            let offset = self.at + header::length(&blob_name(&digest));
+            let raw = self.entry(&blob_name(&digest), descriptor.size, MANIFEST_LIMIT.min(room))?;
+            room -= raw.len() as u64;
+            let manifest = read_manifest(raw, &descriptor, offset)?;
+            stack.extend(manifest.children().iter().rev().cloned());
+            contents.manifests.insert(digest, manifest);
+        }
+        Ok(())
+    }
+}
+
+/// The manifest that `descriptor` names, its digest checked.
+pub(crate) fn read_manifest(raw: Bytes, descriptor: &Descriptor, offset: u64) -> Result<Manifest> {
+    let expected = descriptor.digest;
+    let actual = Digest::of(expected.algorithm(), &raw);
+    if actual != expected {
+        return Err(Error::DigestMismatch { expected, actual, offset });
+    }
+    Ok(Manifest::parse_as(raw, Some(&descriptor.media_type), expected.algorithm())?)
+}
