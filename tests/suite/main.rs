@@ -1,5 +1,6 @@
 //! Everything that is tested from outside, one file a subject.
 
+mod bundle;
 mod cli;
 mod errors;
 mod layers;

@@ -10,6 +10,7 @@ pub(crate) mod compare;
 pub(crate) mod containerd;
 pub(crate) mod files;
 pub(crate) mod http;
+pub(crate) mod packed;
 pub(crate) mod peers;
 pub(crate) mod podman;
 pub(crate) mod process;
