@@ -2,6 +2,7 @@
 
 mod bundle;
 mod cli;
+mod docs;
 mod errors;
 mod layers;
 mod peers;

@@ -1,0 +1,166 @@
+//! What can be checked of the prose: every dependency is argued for, every link leads somewhere, and nothing in it is of
+//! one machine only.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Beginnings of paths that only a developer's machine has. A path for everyone is relative, or of the standard
+/// hierarchy (`/etc`, `/mnt`, `/usr`, `/var`).
+const OF_ONE_MACHINE: [&str; 6] = ["/root", "/home/", "/Users/", "C:\\Users", "/work/", "/workspace"];
+
+/// What ends a target in `[text](target)`.
+const AFTER_LINK: char = ')';
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn markdown_in(folder: &Path, deep: bool, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if deep && path.is_dir() {
+            markdown_in(&path, deep, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every page of the project: at the top, in `docs`, beside the tests and the benches.
+fn pages() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    markdown_in(root(), false, &mut found);
+    for folder in ["docs", "tests", "benches", "fixtures"] {
+        let folder = root().join(folder);
+        if folder.is_dir() {
+            markdown_in(&folder, true, &mut found);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The lines of `text` that are not in a fenced block.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut fenced = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fenced && !fence
+    })
+}
+
+/// The targets of the links in `text`.
+fn links(text: &str) -> Vec<&str> {
+    let mut targets = Vec::new();
+    for line in prose(text) {
+        for (at, _) in line.match_indices("](") {
+            let target = &line[at + 2..];
+            targets.extend(target.split_once(AFTER_LINK).map(|(target, _)| target));
+        }
+    }
+    targets
+}
+
+/// The anchor that a heading gets on the usual hosts: lower case, spaces to dashes, punctuation gone.
+fn anchor(heading: &str) -> String {
+    let heading = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+fn has_anchor(page: &str, wanted: &str) -> bool {
+    prose(page).any(|line| line.starts_with('#') && anchor(line) == wanted)
+}
+
+/// Why a link of `page` is broken, if it is.
+fn broken(page: &Path, text: &str, target: &str) -> Option<String> {
+    let (file, fragment) = target.split_once('#').unwrap_or((target, ""));
+    if file.contains("://") || file.starts_with("mailto:") {
+        return None;
+    }
+    let path = if file.is_empty() { page.to_owned() } else { page.parent().unwrap().join(file) };
+    let name = || page.strip_prefix(root()).unwrap_or(page).display();
+    if !path.exists() {
+        return Some(format!("{}: {target} leads nowhere", name()));
+    }
+    let is_page = path.extension().is_some_and(|extension| extension == "md");
+    let lost = is_page && !fragment.is_empty() && {
+        let other = if file.is_empty() { text.to_owned() } else { read(&path) };
+        !has_anchor(&other, fragment)
+    };
+    lost.then(|| format!("{}: {target} names a heading that is not there", name()))
+}
+
+/// The names of the direct dependencies in a Cargo.toml, whatever they are for.
+fn dependencies(manifest: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut inside = false;
+    for line in manifest.lines() {
+        if let Some(section) = line.strip_prefix('[') {
+            let section = section.trim_end_matches(']');
+            inside = section.ends_with("dependencies");
+        } else if inside && !line.starts_with(['#', ' ', '}', ']']) {
+            names.extend(line.split_once('=').map(|(name, _)| name.trim().trim_matches('"')));
+        }
+    }
+    // The crate tests itself with its own conformance suites.
+    names.retain(|name| *name != env!("CARGO_PKG_NAME"));
+    names
+}
+
+#[test]
+fn every_direct_dependency_has_its_line() {
+    let manifest = read(&root().join("Cargo.toml"));
+    let page = read(&root().join("docs/dependencies.md"));
+    let lines: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let wanted = dependencies(&manifest);
+    assert!(wanted.len() > 10, "Cargo.toml was not understood: {wanted:?}");
+    let missing: Vec<_> = wanted.iter().filter(|name| !lines.contains(name)).collect();
+    assert!(missing.is_empty(), "write a line in docs/dependencies.md for {missing:?}");
+    let gone: Vec<_> = lines.iter().filter(|name| !wanted.contains(name)).collect();
+    assert!(gone.is_empty(), "docs/dependencies.md has lines for {gone:?}, which Cargo.toml does not have");
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut all = Vec::new();
+    for page in pages() {
+        let text = read(&page);
+        all.extend(links(&text).into_iter().filter_map(|target| broken(&page, &text, target)));
+    }
+    assert!(all.is_empty(), "{all:#?}");
+}
+
+#[test]
+fn no_page_tells_of_one_machine() {
+    let mut all = Vec::new();
+    for page in pages() {
+        for (at, line) in read(&page).lines().enumerate() {
+            let found = OF_ONE_MACHINE.iter().find(|start| line.contains(**start));
+            all.extend(found.map(|start| format!("{}:{}: {start}", page.display(), at + 1)));
+        }
+    }
+    assert!(all.is_empty(), "{all:#?}");
+}
+
+#[test]
+fn dependencies_and_links_are_found_as_they_are_written() {
+    let manifest = "[package]\nname = \"x\"\n[dependencies]\na = \"1\"\n# b = \"1\"\nc-d = { version = \"1\", features = [\n    \"e\",\n] }\n\
+                    [target.'cfg(unix)'.dev-dependencies]\nf = \"1\"\n[profile.dev]\ng = 1\n";
+    assert_eq!(dependencies(manifest), ["a", "c-d", "f"]);
+    let page = "# A `b` of C\n[x](y.md) and [z](#a-b-of-c), ![p](q.png)\n```\n[n](o)\n# no heading\n```\n";
+    assert_eq!(links(page), ["y.md", "#a-b-of-c", "q.png"]);
+    assert!(has_anchor(page, "a-b-of-c") && !has_anchor(page, "no-heading"));
+    let at = root().join("docs/dependencies.md");
+    assert_eq!(broken(&at, page, "#a-b-of-c"), None);
+    assert_eq!(broken(&at, page, "../Cargo.toml"), None);
+    assert!(broken(&at, page, "#gone").is_some());
+    assert!(broken(&at, page, "no/such/file.md").is_some());
+}
