@@ -11,7 +11,8 @@ pub(crate) const fn of(code: Code) -> &'static str {
     use Code as C;
     match code {
         C::UsageReference => {
-            "Write REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:HEX, such as docker.io/library/alpine:3; repositories are lower case."
+            "Write REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:HEX, such as docker.io/library/alpine:3; \
+             repositories are lower case."
         }
         C::UsageTooManyArtifacts => "Raise the limit with `--max-artifacts N`, or split the list over several runs.",
         C::UsageArgument => "See `airlift help COMMAND` for what the command takes, with examples.",
@@ -19,52 +20,65 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Check the path and the text of the file that is named; `airlift help COMMAND` shows the forms it may have."
         }
         C::RegistryUnreachable => {
-            "Check the host's name, its port and the proxy variables (HTTPS_PROXY, NO_PROXY); a registry without TLS needs `--plain-http HOST`."
+            "Check the host's name, its port and the proxy variables (HTTPS_PROXY, NO_PROXY); a registry without \
+             TLS needs `--plain-http HOST`."
         }
         C::RegistryTls => {
-            "Give the registry's certificate authority with `--ca-cert FILE`; if it speaks no TLS, `--plain-http HOST`; to go unverified, `--insecure`."
+            "Give the registry's certificate authority with `--ca-cert FILE`; if it speaks no TLS, `--plain-http \
+             HOST`; to go unverified, `--insecure`."
         }
         C::RegistryStalled => {
             "Run the same command again, it continues where it stopped; a slow line is helped by `--jobs 1`."
         }
         C::RegistryUnauthorized => {
-            "Run `airlift login REGISTRY`, or set AIRLIFT_USERNAME and AIRLIFT_PASSWORD, or name a file with `--authfile FILE`."
+            "Run `airlift login REGISTRY`, or set AIRLIFT_USERNAME and AIRLIFT_PASSWORD, or name a file with \
+             `--authfile FILE`."
         }
         C::RegistryDenied => {
-            "The registry knows who you are and says no: ask for the right to the repository, or `airlift login REGISTRY` as someone else."
+            "The registry knows who you are and says no: ask for the right to the repository, or `airlift login \
+             REGISTRY` as someone else."
         }
         C::RegistryCredentials => {
-            "Repair the credential file or helper that is named, or go round it with `--authfile FILE` or AIRLIFT_USERNAME and AIRLIFT_PASSWORD."
+            "Repair the credential file or helper that is named, or go round it with `--authfile FILE` or \
+             AIRLIFT_USERNAME and AIRLIFT_PASSWORD."
         }
         C::RegistryNotFound => {
-            "Check the repository and the tag for mistakes; some registries answer so where the right to see is missing: `airlift login REGISTRY`."
+            "Check the repository and the tag for mistakes; some registries answer so where the right to see is \
+             missing: `airlift login REGISTRY`."
         }
         C::RegistryRateLimited => {
-            "Wait, then run the same command again: it continues where it stopped. `airlift login REGISTRY` raises most limits, `--jobs 1` asks more slowly."
+            "Wait, then run the same command again: it continues where it stopped. `airlift login REGISTRY` \
+             raises most limits, `--jobs 1` asks more slowly."
         }
         C::RegistryServer => {
-            "Run the same command again later: it continues where it stopped. `--log debug` shows the registry's answers."
+            "Run the same command again later: it continues where it stopped. `--log debug` shows the registry's \
+             answers."
         }
         C::RegistryProtocol => {
             "Check that the host is a registry and that no proxy answers for it; `--log debug` shows the answers."
         }
         C::RegistryPolicy => {
-            "The registry points to an address that it may not choose for us. If you trust that host, name it with `--allow-host HOST`."
+            "The registry points to an address that it may not choose for us. If you trust that host, name it \
+             with `--allow-host HOST`."
         }
         C::RegistryRefused => {
             "Read the registry's reason above; its limits on size, media types or immutable tags are set on its side."
         }
         C::RegistryForeignRefused => {
-            "Allow layer URLs in the registry (distribution: `validation.manifests.urls.allow`), or import with `--rewrite-foreign`, which changes digests."
+            "Allow layer URLs in the registry (distribution: `validation.manifests.urls.allow`), or import with \
+             `--rewrite-foreign`, which changes digests."
         }
         C::RegistrySparseRefused => {
-            "Export again without `--platform` so that the index is whole, or allow sparse indexes in the registry (distribution 3: `validation.manifests.indexes.platforms`)."
+            "Export again without `--platform` so that the index is whole, or allow sparse indexes in the \
+             registry (distribution 3: `validation.manifests.indexes.platforms`)."
         }
         C::ContentDigestMismatch => {
-            "Run the same command again; if the digest is wrong once more, the source's copy is damaged, or something on the way changes it."
+            "Run the same command again; if the digest is wrong once more, the source's copy is damaged, or \
+             something on the way changes it."
         }
         C::ContentSizeMismatch => {
-            "Run the same command again; if the size is wrong once more, the source's copy is damaged, or a proxy cuts it."
+            "Run the same command again; if the size is wrong once more, the source's copy is damaged, or a proxy \
+             cuts it."
         }
         C::ContentTooLarge => "The document is larger than any real one; check what the host serves under that name.",
         C::ContentNotFound => "Check what is there: `airlift inspect BUNDLE` lists a bundle's artifacts.",
@@ -72,7 +86,8 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "The manifest is broken where it comes from: push the artifact there again with the tool that made it."
         }
         C::ManifestAmbiguous => {
-            "Manifests that read as two things are refused because they can be used to deceive: push the artifact again with a current tool."
+            "Manifests that read as two things are refused because they can be used to deceive: push the artifact \
+             again with a current tool."
         }
         C::ManifestSchema1 => {
             "Convert it at the source: pull it and push it again with a current tool, which writes schema 2 or OCI."
@@ -85,14 +100,16 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Copy the bundle again with `airlift copy SRC DST`, which goes on where the copy ends and checks it."
         }
         C::BundleStructure => {
-            "The file was changed after it was written: run `airlift verify BUNDLE` to see every finding, then copy it again from a good one."
+            "The file was changed after it was written: run `airlift verify BUNDLE` to see every finding, then \
+             copy it again from a good one."
         }
         C::BundleEntry => "Do not use the file: no tool of ours writes such an entry. Ask where it comes from.",
         C::BundleSeal => {
             "Names in the bundle were changed after it was written: do not use it; copy it again from a good one."
         }
         C::BundleDigestMismatch | C::BundleSizeMismatch => {
-            "Run `airlift verify BUNDLE` to see every finding, then copy the bundle again from a good one with `airlift copy`."
+            "Run `airlift verify BUNDLE` to see every finding, then copy the bundle again from a good one with \
+             `airlift copy`."
         }
         C::BundleMissing => {
             "Run `airlift verify BUNDLE` to see what is missing; give the bundle, or the set of volumes, that has it."
@@ -107,7 +124,8 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::OutputBusy => "Wait until the other run has ended; if none runs, run the same command again.",
         C::IoRead => "Check the path, its permissions and the medium, then run the same command again.",
         C::IoWrite => {
-            "Check that the folder exists and can be written and that the disk is not full, then run the same command again."
+            "Check that the folder exists and can be written and that the disk is not full, then run the same \
+             command again."
         }
         C::CopyMismatch => {
             "The destination's medium did not keep what was written: use another one; the source is untouched."
@@ -120,7 +138,8 @@ pub(crate) const fn of(code: Code) -> &'static str {
         }
         C::TransferTagCollision => "Keep them apart with `--keep-host` or a `--map FROM=TO` for one of them.",
         C::TransferPartial => {
-            "The report names each artifact that failed, with its reason; `--report FILE` also writes a list to run again with `-f`."
+            "The report names each artifact that failed, with its reason; `--report FILE` also writes a list to \
+             run again with `-f`."
         }
         C::Interrupted => {
             "Run the same command again: it continues where this one stopped, and nothing that arrived is moved twice."

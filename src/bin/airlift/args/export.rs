@@ -13,8 +13,8 @@ pub(crate) enum Foreign {
 
 /// Pack artifacts into a bundle.
 ///
-/// Every artifact is resolved first: its index, platforms, signatures, SBOMs and attestations. Then each blob is fetched once,
-/// verified, and written to its place. A run that was stopped goes on with the same command.
+/// Every artifact is resolved first: its index, platforms, signatures, SBOMs and attestations. Then each blob is fetched
+/// once, verified, and written to its place. A run that was stopped goes on with the same command.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,9 @@ pub(crate) struct Args {
     /// registry/repo:tag, registry/repo@sha256:…, or repo (then :latest)
     #[arg(value_name = "ARTIFACT", required_unless_present = "file")]
     pub(crate) artifacts: Vec<String>,
-    /// Artifacts from a file: one a line (# comments), or YAML/JSON (a list, or {registry, artifacts: [...]}); '-' is stdin.
+    /// Artifacts from a file; '-' is stdin.
+    ///
+    /// One a line (# comments), or YAML/JSON: a list, or {registry: HOST, artifacts: [...]}.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Vec<PathBuf>,
     /// The registry of artifacts that name none [default: docker.io, as every tool has it]

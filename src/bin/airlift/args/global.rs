@@ -59,7 +59,7 @@ pub(crate) struct Registry {
     /// Speak http with this host; may be given several times. Loopback hosts need it not.
     #[arg(long, global = true, value_name = "HOST", hide_short_help = true)]
     pub(crate) plain_http: Vec<String>,
-    /// Let redirects, token endpoints and layer URLs lead to this host though its address is private; may be given several times.
+    /// Let redirects, token endpoints and layer URLs lead to this host though its address is private.
     #[arg(long, global = true, value_name = "HOST", hide_short_help = true)]
     pub(crate) allow_host: Vec<String>,
     /// Read credentials from this file (docker's config.json or podman's auth.json).

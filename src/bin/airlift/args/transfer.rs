@@ -28,7 +28,9 @@ pub(crate) struct Transfer {
     /// Show what would be done, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Write what became of each artifact to this file as JSON, and those to try again to FILE.retry.txt, for `export -f`.
+    /// Write what became of each artifact to this file, as JSON.
+    ///
+    /// Beside it, FILE.retry.txt lists the artifacts to try again; `export -f` takes it.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     #[command(flatten)]
