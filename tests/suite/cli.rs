@@ -89,7 +89,7 @@ fn there_is_a_manual_page_for_every_command() {
     let airlift = Airlift::new();
     airlift.run(["man", "pages/man1"]).success();
     let pages = crate::support::process::files_below(&airlift.home().join("pages/man1"));
-    for page in ["airlift.1", "airlift-completions.1", "airlift-man.1"] {
+    for page in ["airlift.1", "airlift-completions.1", "airlift-inspect.1", "airlift-man.1"] {
         assert!(pages.iter().any(|found| found == page), "{pages:?}");
     }
     let refused = airlift.run(["man", "/dev/null/pages"]).exits(1);

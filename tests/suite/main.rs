@@ -4,6 +4,7 @@ mod bundle;
 mod cli;
 mod docs;
 mod errors;
+mod inspect;
 mod layers;
 mod peers;
 mod registry;

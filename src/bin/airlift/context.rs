@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use airlift::progress;
+use airlift::{
+    progress,
+    registry::{Client, Settings},
+};
 use serde::Serialize;
 
 use crate::{
     args::global::Global,
     failure::Failure,
     log,
+    mistake::Mistake,
     output::{self, Status},
 };
 
@@ -46,6 +50,29 @@ impl Context {
     /// Whether answers are for scripts.
     pub(crate) const fn json(&self) -> bool {
         self.global.json
+    }
+
+    /// How registries are talked to.
+    fn settings(&self) -> Result<Settings, Mistake> {
+        let options = &self.global.registry;
+        let mut settings = Settings::default();
+        settings.ca_certs.clone_from(&options.ca_cert);
+        settings.client_identity = match (&options.client_cert, &options.client_key) {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            (None, None) => None,
+            _ => return Err(Mistake::HalfIdentity),
+        };
+        settings.insecure = options.insecure;
+        settings.plain_http.clone_from(&options.plain_http);
+        settings.named_hosts.clone_from(&options.allow_host);
+        settings.authfile.clone_from(&options.authfile);
+        settings.progress = self.progress();
+        Ok(settings)
+    }
+
+    /// The client of all registries of the run.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        Ok(Client::new(self.settings()?)?)
     }
 
     /// Prints a command's answer on stdout: `value` as JSON where `--json` was given, else what `text` makes of it.

@@ -40,6 +40,7 @@ A run that was stopped or failed is gone on with by the same command.";
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Inspect(inspect::Args),
     Completions(completions::Args),
     Man(man::Args),
 }

@@ -2,13 +2,15 @@
 
 mod completions;
 mod demo;
+mod inspect;
 mod man;
 
 use crate::{args::Command, context::Context, failure::Failure};
 
 /// Runs what was asked for.
-pub(crate) fn run(command: Command, _context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
+        Command::Inspect(args) => inspect::run(&args, context),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

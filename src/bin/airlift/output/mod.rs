@@ -8,6 +8,7 @@ mod lines;
 mod quiet;
 pub(crate) mod table;
 mod tally;
+pub(crate) mod tree;
 mod words;
 
 use std::{
@@ -18,7 +19,6 @@ use std::{
 
 use airlift::progress::Observe;
 
-#[allow(unused_imports, reason = "the commands that use these land next")]
 pub(crate) use words::{count, size};
 
 use crate::{args::global::Progress, failure::Failure, mistake::Mistake};

@@ -1,0 +1,62 @@
+use airlift::{
+    bundle::Reader,
+    transfer::inspect::{Inspection, inspect},
+};
+
+use crate::{
+    args::inspect::Args,
+    context::Context,
+    failure::Failure,
+    output::{
+        count, size,
+        table::{Column, table},
+        tree,
+    },
+    runtime,
+};
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let reader = runtime::run(async { Ok(Reader::open(&args.bundle).await?) })?;
+    let found = inspect(&reader);
+    context.answer(&found, |found| match args {
+        Args { tree: true, .. } => tree::tree(found),
+        Args { sums: true, .. } => sums(found),
+        _ => summary(found),
+    })
+}
+
+fn summary(found: &Inspection) -> String {
+    let columns = [
+        Column::Left("ARTIFACT"),
+        Column::Left("DIGEST"),
+        Column::Right("SIZE"),
+        Column::Left("PLATFORMS"),
+        Column::Right("ATTACHED"),
+    ];
+    let rows = found.artifacts.iter().map(|artifact| {
+        let platforms: Vec<_> = artifact.platforms.iter().map(ToString::to_string).collect();
+        vec![
+            artifact.reference.to_string(),
+            artifact.root.digest.to_string(),
+            size(artifact.bytes),
+            if platforms.is_empty() { "-".to_owned() } else { platforms.join(",") },
+            artifact.attached.len().to_string(),
+        ]
+    });
+    let table = table(&columns, rows);
+    let shared = found.blobs.iter().filter(|blob| blob.artifacts > 1).count();
+    let (artifacts, blobs) = (count(found.artifacts.len(), "artifact"), count(found.blobs.len(), "blob"));
+    let absent = match found.absent.len() {
+        0 => String::new(),
+        number => format!(", {} left out on purpose", count(number, "blob")),
+    };
+    let Inspection { format, bundle, size: bytes, .. } = found;
+    format!("{table}\n{artifacts}, {blobs} ({shared} shared){absent}\n{format} of {}, id {bundle}\n", size(*bytes))
+}
+
+/// What `sha256sum -c` reads, in a folder that the bundle was unpacked into.
+fn sums(found: &Inspection) -> String {
+    let index = format!("{}  index.json\n", found.bundle.hex());
+    let line = |digest: airlift::oci::Digest| format!("{0}  blobs/{1}/{0}\n", digest.hex(), digest.algorithm());
+    std::iter::once(index).chain(found.blobs.iter().map(|blob| line(blob.digest))).collect()
+}

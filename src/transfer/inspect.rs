@@ -1,0 +1,313 @@
+//! Inspect: what a bundle holds, told from its manifests alone.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde::Serialize;
+
+use crate::{
+    bundle::{Absent, Contents, Format, Reader, facts::Reason},
+    oci::{Descriptor, Digest, Manifest, Platform, Reference, Tag},
+};
+
+/// Nested indexes deeper than this are not shown; none that is meant well comes near.
+const MAX_DEPTH: usize = 16;
+
+/// Everything that a bundle's manifests tell.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// `bundle` (ours), `archive` or `folder` (of other tools).
+    pub format: &'static str,
+    /// SHA-256 of `index.json`; of ours the bundle id.
+    pub bundle: Digest,
+    /// Bytes of the file.
+    pub size: u64,
+    /// The artifacts, by name.
+    pub artifacts: Vec<Artifact>,
+    /// Every manifest, config and layer, each once, in the order of the file where there is one.
+    pub blobs: Vec<Blob>,
+    /// What the manifests name and the bundle leaves out on purpose.
+    pub absent: Vec<Absent>,
+}
+
+/// One artifact.
+#[derive(Clone, Debug, Serialize)]
+pub struct Artifact {
+    /// Its full name.
+    pub reference: Reference,
+    /// Bytes of its manifests, configs and layers, each once, without what is attached to it or absent.
+    pub bytes: u64,
+    /// What it runs on, as its index says; empty for an artifact that is no index.
+    pub platforms: Vec<Platform>,
+    /// Its root manifest and what that names.
+    #[serde(flatten)]
+    pub root: Node,
+    /// Signatures, SBOMs, attestations.
+    pub attached: Vec<Node>,
+}
+
+/// A manifest, config or layer, and what it names.
+#[derive(Clone, Debug, Serialize)]
+pub struct Node {
+    /// Of its bytes.
+    pub digest: Digest,
+    /// Its media type.
+    #[serde(rename = "mediaType")]
+    pub media_type: String,
+    /// The type of the artifact, where it is one.
+    #[serde(rename = "artifactType", skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// Bytes.
+    pub size: u64,
+    /// What it runs on, as the index says that names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// The tag it is attached by, where it is not by `subject`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// Why it is not in the bundle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absent: Option<Reason>,
+    /// What it names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub content: Vec<Node>,
+}
+
+/// A manifest, config or layer where it lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Blob {
+    /// Of its bytes.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+    /// Of its first byte in the file; absent where it is a file of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// How many of the artifacts name it, attached ones included.
+    pub artifacts: usize,
+}
+
+/// What `reader` has.
+pub fn inspect(reader: &Reader) -> Inspection {
+    let format = match reader.format() {
+        Format::Bundle => "bundle",
+        Format::Archive => "archive",
+        Format::Folder => "folder",
+    };
+    let artifacts = artifacts(reader.contents());
+    let blobs = blobs(&artifacts, |digest| reader.offset(digest));
+    let absent = reader.contents().absent.values().cloned().collect();
+    Inspection { format, bundle: reader.id(), size: reader.size(), artifacts, blobs, absent }
+}
+
+/// The artifacts of `contents`. What is attached by a tag is shown with what it is attached to, not as one of them.
+fn artifacts(contents: &Contents) -> Vec<Artifact> {
+    let index = &contents.index;
+    let mut found: Vec<(Artifact, HashSet<Digest>)> = Vec::new();
+    for root in index.roots() {
+        let node = node(&root.descriptor, contents, 0);
+        let mut seen = BTreeMap::new();
+        sizes(&node, &mut seen);
+        let manifests = seen.keys().filter(|digest| contents.manifests.contains_key(*digest)).copied().collect();
+        let platforms: BTreeSet<_> = node
+            .content
+            .iter()
+            .filter(|child| child.absent.is_none())
+            .filter_map(|child| child.platform.clone())
+            .collect();
+        let artifact = Artifact {
+            reference: root.reference.clone(),
+            bytes: seen.values().sum(),
+            platforms: platforms.into_iter().filter(|platform| platform.os != "unknown").collect(),
+            root: node,
+            attached: Vec::new(),
+        };
+        found.push((artifact, manifests));
+    }
+    let by_tag = attached_by_tag(&found);
+    let tagged: Vec<_> = found.iter().map(|(artifact, _)| artifact.clone()).collect();
+    for (at, (artifact, manifests)) in found.iter_mut().enumerate() {
+        let context = artifact.reference.context();
+        let mut known = manifests.clone();
+        // Attached to attached: each round finds what is attached to what the round before found.
+        let mut rest: Vec<_> = index.attached().iter().filter(|one| one.repository == context).collect();
+        loop {
+            let (now, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| {
+                subject(contents, &one.descriptor.digest).is_some_and(|subject| known.contains(&subject))
+            });
+            rest = later;
+            if now.is_empty() {
+                break;
+            }
+            known.extend(now.iter().map(|one| one.descriptor.digest));
+            artifact.attached.extend(now.iter().map(|one| node(&one.descriptor, contents, 0)));
+        }
+        for (child, _) in by_tag.iter().filter(|(_, parent)| *parent == at) {
+            let tag = tagged[*child].reference.tag().map(ToString::to_string);
+            artifact.attached.push(Node { tag, ..tagged[*child].root.clone() });
+        }
+    }
+    let hidden: HashSet<usize> = by_tag.into_iter().map(|(child, _)| child).collect();
+    let shown = found.into_iter().enumerate().filter(|(at, _)| !hidden.contains(at));
+    shown.map(|(_, (artifact, _))| artifact).collect()
+}
+
+fn subject(contents: &Contents, digest: &Digest) -> Option<Digest> {
+    contents.manifests.get(digest).and_then(Manifest::subject).map(|subject| subject.digest)
+}
+
+/// Pairs of artifacts of which the first has a name that attaches it to the second.
+fn attached_by_tag(found: &[(Artifact, HashSet<Digest>)]) -> Vec<(usize, usize)> {
+    let mut parents: BTreeMap<(String, Tag), usize> = BTreeMap::new();
+    for (at, (artifact, manifests)) in found.iter().enumerate() {
+        for digest in manifests {
+            let tags = Tag::cosign(digest).into_iter().chain([Tag::referrers_fallback(digest)]);
+            parents.extend(tags.map(|tag| ((artifact.reference.context(), tag), at)));
+        }
+    }
+    let parent = |artifact: &Artifact| {
+        let tag = artifact.reference.tag()?.clone();
+        parents.get(&(artifact.reference.context(), tag)).copied()
+    };
+    let pairs = found.iter().enumerate().filter_map(|(at, (artifact, _))| Some((at, parent(artifact)?)));
+    pairs.filter(|(child, parent)| child != parent).collect()
+}
+
+fn node(descriptor: &Descriptor, contents: &Contents, depth: usize) -> Node {
+    let manifest = contents.manifests.get(&descriptor.digest);
+    let below = |one: &Descriptor| node(one, contents, depth + 1);
+    let content = match manifest {
+        Some(manifest) if depth < MAX_DEPTH => manifest.children().iter().chain(manifest.blobs()).map(below).collect(),
+        _ => Vec::new(),
+    };
+    let own_type = manifest.and_then(|manifest| manifest.descriptor().artifact_type.clone());
+    Node {
+        digest: descriptor.digest,
+        media_type: descriptor.media_type.clone(),
+        artifact_type: own_type.or_else(|| descriptor.artifact_type.clone()),
+        size: descriptor.size,
+        platform: descriptor.platform.clone(),
+        tag: None,
+        absent: contents.absent.get(&descriptor.digest).map(|absent| absent.reason),
+        content,
+    }
+}
+
+/// Sizes by digest of what is there of `node`.
+fn sizes(node: &Node, seen: &mut BTreeMap<Digest, u64>) {
+    if node.absent.is_none() {
+        seen.insert(node.digest, node.size);
+    }
+    node.content.iter().for_each(|child| sizes(child, seen));
+}
+
+fn blobs(artifacts: &[Artifact], offset: impl Fn(&Digest) -> Option<u64>) -> Vec<Blob> {
+    let mut found: BTreeMap<Digest, Blob> = BTreeMap::new();
+    for artifact in artifacts {
+        let mut seen = BTreeMap::new();
+        for node in artifact.attached.iter().chain([&artifact.root]) {
+            sizes(node, &mut seen);
+        }
+        for (digest, size) in seen {
+            let fresh = || Blob { digest, size, offset: offset(&digest), artifacts: 0 };
+            found.entry(digest).or_insert_with(fresh).artifacts += 1;
+        }
+    }
+    let mut blobs: Vec<_> = found.into_values().collect();
+    blobs.sort_by_key(|blob| blob.offset);
+    blobs
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use bytes::Bytes;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        bundle::{Attached, Index, Root},
+        oci::media_type,
+    };
+
+    const CONTEXT: &str = "r.example/app";
+
+    fn manifest(document: &Value) -> Manifest {
+        Manifest::parse(Bytes::from(document.to_string()), None).unwrap()
+    }
+
+    fn image(layers: &[Descriptor], more: &Value) -> Manifest {
+        let config = Descriptor::of("application/vnd.oci.image.config.v1+json", b"{}");
+        let mut document = json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config,
+            "layers": layers});
+        document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        manifest(&document)
+    }
+
+    fn root(tag: &str, manifest: &Manifest) -> Root {
+        Root { reference: format!("{CONTEXT}:{tag}").parse().unwrap(), descriptor: manifest.descriptor().clone() }
+    }
+
+    /// A two-platform image of which one platform is left out, with an SBOM that is signed, and a signature by tag; and
+    /// another image that shares a layer.
+    fn contents() -> Contents {
+        let layer = Descriptor::of("application/vnd.oci.image.layer.v1.tar", b"shared layer");
+        let [amd64, arm64] =
+            ["amd64", "arm64"].map(|name| image(std::slice::from_ref(&layer), &json!({"annotations": {"for": name}})));
+        let platform = |manifest: &Manifest, architecture: &str| {
+            let mut descriptor = json!(manifest.descriptor());
+            descriptor["platform"] = json!({"os": "linux", "architecture": architecture});
+            descriptor
+        };
+        let index = manifest(&json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX,
+            "manifests": [platform(&amd64, "amd64"), platform(&arm64, "arm64")]}));
+        let other = image(&[layer], &json!({"annotations": {"for": "other"}}));
+        let bare = |of: &Manifest| json!(Descriptor::new(of.media_type(), of.digest(), of.raw().len() as u64));
+        let sbom = image(&[], &json!({"artifactType": "a/sbom", "subject": bare(&amd64)}));
+        let proof = image(&[], &json!({"artifactType": "a/signature", "subject": bare(&sbom)}));
+        let signature = image(&[], &json!({"annotations": {"for": "signature"}}));
+        let tag = &Tag::cosign(&index.digest())[0];
+        let roots = vec![root("1", &index), root("2", &other), root(tag.as_str(), &signature)];
+        let attached = |of: &Manifest| Attached { repository: CONTEXT.to_owned(), descriptor: of.descriptor().clone() };
+        let absent = Absent { digest: arm64.digest(), reason: Reason::Platform, size: 1 };
+        Contents {
+            index: Index::new(roots, vec![attached(&proof), attached(&sbom)]),
+            manifests: HashMap::from([amd64, index, other, sbom, proof, signature].map(|one| (one.digest(), one))),
+            absent: BTreeMap::from([(arm64.digest(), absent)]),
+        }
+    }
+
+    #[test]
+    fn what_is_attached_by_subject_or_tag_is_shown_with_what_it_is_attached_to() {
+        let found = artifacts(&contents());
+        let names: Vec<_> = found.iter().map(|artifact| artifact.reference.to_string()).collect();
+        assert_eq!(names, ["r.example/app:1", "r.example/app:2"]);
+        let kinds: Vec<_> = found[0].attached.iter().map(|node| node.artifact_type.as_deref().unwrap()).collect();
+        assert_eq!(kinds, ["a/sbom", "a/signature", "application/vnd.oci.image.config.v1+json"]);
+        assert!(found[0].attached[2].tag.as_ref().is_some_and(|tag| tag.starts_with("sha256-")));
+        assert!(found[1].attached.is_empty());
+    }
+
+    #[test]
+    fn what_is_left_out_on_purpose_is_shown_and_not_counted() {
+        let found = artifacts(&contents());
+        let platforms: Vec<_> = found[0].platforms.iter().map(ToString::to_string).collect();
+        assert_eq!(platforms, ["linux/amd64"]);
+        let [present, absent] = &found[0].root.content[..] else { panic!("two children") };
+        assert_eq!((present.absent, absent.absent), (None, Some(Reason::Platform)));
+        assert_eq!(present.content.len(), 2);
+        let there = found[0].root.size + present.size + present.content.iter().map(|node| node.size).sum::<u64>();
+        assert_eq!(found[0].bytes, there);
+    }
+
+    #[test]
+    fn blobs_are_listed_once_in_the_order_of_the_file_and_know_who_shares_them() {
+        let found = artifacts(&contents());
+        let layer = Digest::sha256(b"shared layer");
+        let blobs = blobs(&found, |digest| Some(if *digest == layer { 0 } else { 512 }));
+        assert_eq!((blobs[0].digest, blobs[0].artifacts), (layer, 2));
+        let once: HashSet<_> = blobs.iter().map(|blob| blob.digest).collect();
+        // 2 images, index, SBOM, its signature, the signature by tag; config and layer.
+        assert_eq!((blobs.len(), once.len()), (8, 8));
+    }
+}

@@ -1,0 +1,73 @@
+//! `airlift inspect`: what a person sees of a bundle, and what scripts get.
+
+use crate::support::{
+    Airlift,
+    artifacts::{Artifact, Blob},
+    packed::Packed,
+};
+
+/// Two artifacts that share a layer, an SBOM attached by subject, and a signature attached by tag.
+fn sample() -> Packed {
+    let image = Artifact::multi_platform(1, 3000);
+    let payload = Blob::new("application/spdx+json", &b"{\"spdx\":1}"[..]);
+    let sbom = Artifact::attached("application/spdx+json", payload, Some(&image));
+    let signature = Artifact::image("linux/amd64", vec![Blob::layer(7, 100)]);
+    let tag = format!("r.example/team/app:sha256-{}.sig", image.digest().hex());
+    Packed::new()
+        .with("r.example/base:2", Artifact::image("linux/amd64", vec![Blob::layer(1, 3000), Blob::layer(9, 512)]))
+        .with(&tag, signature)
+        .with("r.example/team/app:1", image)
+        .attached("r.example/team/app", sbom)
+}
+
+async fn with_bundle() -> Airlift {
+    let airlift = Airlift::new();
+    sample().write(&airlift.home().join("b.tar")).await;
+    airlift
+}
+
+#[tokio::test]
+async fn people_see_artifacts_trees_and_sums() {
+    let airlift = with_bundle().await;
+    let shown = |more: &[&str]| {
+        let ran = airlift.run(["inspect", "b.tar"].iter().chain(more)).success();
+        assert_eq!(ran.stderr, "");
+        ran.stdout
+    };
+    insta::assert_snapshot!("summary", shown(&[]));
+    insta::assert_snapshot!("tree", shown(&["--tree"]));
+    insta::assert_snapshot!("sums", shown(&["--sums"]));
+}
+
+#[tokio::test]
+async fn the_sums_are_what_other_tools_find_in_the_unpacked_bundle() {
+    let airlift = with_bundle().await;
+    let sums = airlift.run(["inspect", "b.tar", "--sums"]).success().stdout;
+    let unpacked = airlift.home().join("unpacked");
+    tar::Archive::new(std::fs::File::open(airlift.home().join("b.tar")).unwrap()).unpack(&unpacked).unwrap();
+    for line in sums.lines() {
+        let (hex, name) = line.split_once("  ").unwrap();
+        let content = std::fs::read(unpacked.join(name)).unwrap();
+        assert_eq!(airlift::oci::Digest::sha256(&content).hex(), hex, "{name}");
+    }
+    let files = crate::support::process::files_below(&unpacked);
+    // Neither the marker nor the seal is content.
+    assert_eq!(sums.lines().count(), files.len() - 2, "{files:#?}");
+}
+
+#[tokio::test]
+async fn scripts_get_everything_with_offsets() {
+    let airlift = with_bundle().await;
+    let found = airlift.json(["inspect", "b.tar", "--json"]);
+    assert_eq!(found["format"], "bundle");
+    let names: Vec<_> = found["artifacts"].as_array().unwrap().iter().map(|one| &one["reference"]).collect();
+    assert_eq!(names, ["r.example/base:2", "r.example/team/app:1"]);
+    assert_eq!(found["artifacts"][1]["attached"].as_array().unwrap().len(), 2);
+    let bundle = std::fs::read(airlift.home().join("b.tar")).unwrap();
+    assert_eq!(found["size"], bundle.len());
+    for blob in found["blobs"].as_array().unwrap() {
+        let number = |name: &str| usize::try_from(blob[name].as_u64().unwrap()).unwrap();
+        let content = &bundle[number("offset")..][..number("size")];
+        assert_eq!(airlift::oci::Digest::sha256(content).to_string(), blob["digest"].as_str().unwrap());
+    }
+}
