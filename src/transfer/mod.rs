@@ -1,4 +1,20 @@
 //! The engines: plan what moves, move it, prove it, tell of it.
+//!
+//! What each run does is data before it is done ([`export::plan`], [`import::plan`]). Everything that moves bytes goes
+//! through `execute`, whatever the two places are.
 
+pub mod error;
+mod execute;
+pub mod export;
+pub mod import;
 pub mod inspect;
+mod items;
 pub mod list;
+pub mod plan;
+pub mod report;
+pub mod resolve;
+mod rewrite;
+pub mod target;
+
+pub use error::{Cause, Error, Failure, Side};
+pub use report::{Outcome, Report, State};

@@ -87,6 +87,22 @@ impl Process {
         self.child.wait().unwrap()
     }
 
+    /// The exit status if it ends within `patience`.
+    pub(crate) fn wait_at_most(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + patience;
+        let mut log = self.log.text.lock().unwrap();
+        // The log ends with the process, and its end wakes us.
+        while !log.1 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            log = self.log.grown.wait_timeout(log, left).unwrap().0;
+        }
+        drop(log);
+        Some(self.child.wait().unwrap())
+    }
+
     /// The exit status if it has ended.
     pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()

@@ -1,0 +1,206 @@
+//! What can end a run, and what can end one artifact of it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::report::Report;
+use crate::{
+    bundle,
+    content::{self, Code, Fault},
+    oci::{Digest, Reference, Tag},
+};
+
+/// Where something went wrong, seen from the person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Where content is taken from.
+    Source,
+    /// The bundle between the two.
+    Bundle,
+    /// Where content is put.
+    Target,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Bundle => "bundle",
+            Self::Target => "target",
+        })
+    }
+}
+
+/// Why one artifact failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{artifact} ({side})")]
+pub struct Failure {
+    /// Which artifact, by its name at the source.
+    pub artifact: Reference,
+    /// Where it went wrong.
+    pub side: Side,
+    /// What went wrong.
+    #[source]
+    pub cause: Cause,
+}
+
+/// What went wrong with an artifact.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// A place failed, or had other content than it should.
+    #[error(transparent)]
+    Content(#[from] content::Error),
+    /// One blob of it failed.
+    #[error("blob {digest} ({size} bytes)")]
+    Blob {
+        /// Which blob.
+        digest: Digest,
+        /// Its bytes.
+        size: u64,
+        /// Why. Shared, for several artifacts may need the blob.
+        #[source]
+        source: std::sync::Arc<content::Error>,
+    },
+    /// The tag is taken.
+    #[error("tag {tag} of {repository} points to {found}, and this artifact is {wanted}")]
+    TagExists {
+        /// `host/repository` in the target.
+        repository: String,
+        /// The tag.
+        tag: Tag,
+        /// What it names now.
+        found: Digest,
+        /// What it would name.
+        wanted: Digest,
+    },
+    /// More attached artifacts, or deeper, than a run follows.
+    #[error("{what} exceed the limit of {limit}")]
+    Limit {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// A platform was asked for, and the index has none such.
+    #[error("none of its {manifests} manifests is for the platforms asked for; it has {offered}")]
+    NoPlatform {
+        /// Manifests in the index.
+        manifests: usize,
+        /// The platforms it has, for people.
+        offered: String,
+    },
+}
+
+impl Fault for Cause {
+    fn code(&self) -> Code {
+        match self {
+            Self::Content(error) => error.code(),
+            Self::Blob { source, .. } => source.code(),
+            Self::TagExists { .. } => Code::TransferTagMoved,
+            Self::Limit { .. } => Code::TransferLimit,
+            Self::NoPlatform { .. } => Code::UsageArgument,
+        }
+    }
+}
+
+impl Fault for Failure {
+    fn code(&self) -> Code {
+        self.cause.code()
+    }
+}
+
+/// Why a run ended without doing what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Artifacts failed, and the run was not told to go on without them.
+    #[error("{}", summary(.report, .failures))]
+    Artifacts {
+        /// All that is known of every artifact of the run.
+        report: Box<Report>,
+        /// What failed; never empty.
+        failures: Vec<Failure>,
+    },
+    /// The bundle could not be written or read.
+    #[error(transparent)]
+    Bundle(#[from] bundle::Error),
+    /// A place failed in a way that is no single artifact's fault.
+    #[error(transparent)]
+    Content(#[from] content::Error),
+    /// Two artifacts would be given the same name in the target.
+    #[error("{first} and {second} would both become {target}, and they differ")]
+    Collision {
+        /// One artifact.
+        first: Box<Reference>,
+        /// The other.
+        second: Box<Reference>,
+        /// The name.
+        target: Box<Reference>,
+    },
+    /// A reference in the bundle cannot be turned into one for the target.
+    #[error("{artifact} cannot be renamed for the target")]
+    Rename {
+        /// The artifact in the bundle.
+        artifact: Box<Reference>,
+        /// What is wrong with the new name.
+        source: crate::oci::reference::ParseReferenceError,
+    },
+    /// The bundle is not what it should be, found before anything was pushed.
+    #[error("{path} is damaged: {findings} finding(s), the first: {first}")]
+    Damaged {
+        /// Which bundle.
+        path: String,
+        /// How many.
+        findings: usize,
+        /// One of them.
+        first: String,
+        /// Its token.
+        code: Code,
+    },
+    /// A file could not be written, read or removed.
+    #[error("cannot {what} {path}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A task of ours ended in a panic.
+    #[error("a task of the run ended abnormally")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+fn summary(report: &Report, failures: &[Failure]) -> String {
+    format!("{} of {} artifacts failed", failures.len(), report.artifacts.len())
+}
+
+impl Error {
+    /// What is known of every artifact, where the run came that far.
+    pub fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Artifacts { report, .. } => Some(report),
+            _ => None,
+        }
+    }
+}
+
+impl Fault for Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::Artifacts { failures, .. } => failures.first().map_or(Code::Internal, Fault::code),
+            Self::Bundle(error) => error.code(),
+            Self::Content(error) => error.code(),
+            Self::Collision { .. } => Code::TransferTagCollision,
+            Self::Rename { .. } => Code::UsageReference,
+            Self::Damaged { code, .. } => *code,
+            Self::Io { what: "read", .. } => Code::IoRead,
+            Self::Io { .. } => Code::IoWrite,
+            Self::Task(_) => Code::Internal,
+        }
+    }
+}

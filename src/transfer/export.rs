@@ -1,0 +1,242 @@
+//! Export: registry → bundle.
+
+use std::{
+    collections::HashMap,
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{
+    error::Error,
+    execute::{self, Move},
+    plan::{Origins, Plan},
+    report::{Report, State},
+    resolve::{Limits, Selection},
+};
+use crate::{
+    bundle::{self, Finished, StreamWriter, Writer},
+    content::{self, Verified},
+    oci::{Digest, Platform, Reference},
+    progress::{Event, Phase, Progress},
+};
+
+/// What to do with non-distributable layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Foreign {
+    /// Carry them: the far side has no other way to them.
+    #[default]
+    Include,
+    /// Leave them out, and say so in the bundle.
+    Skip,
+}
+
+/// What to export, and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Which artifacts. Their order does not matter, and doubles count once.
+    pub artifacts: Vec<Reference>,
+    /// Platforms to keep of an index; empty keeps all.
+    pub platforms: Vec<Platform>,
+    /// Non-distributable layers.
+    pub foreign: Foreign,
+    /// Whether signatures, SBOMs and attestations travel too.
+    pub referrers: bool,
+    /// Pack what can be packed.
+    pub continue_on_errors: bool,
+    /// Transfers at once; at least one.
+    pub jobs: usize,
+    /// How far attached artifacts are followed.
+    pub limits: Limits,
+}
+
+impl Request {
+    pub(super) fn selection(&self) -> Selection {
+        Selection { platforms: self.platforms.clone(), referrers: self.referrers, limits: self.limits }
+    }
+}
+
+/// Where the bundle goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A file; beside it lie `NAME.partial` and its journal until it is complete.
+    File {
+        /// Its final name.
+        path: PathBuf,
+        /// Whether a file of that name may be replaced.
+        overwrite: bool,
+    },
+    /// Standard output, in order, without resume.
+    Stdout,
+}
+
+/// Finds out what `request` means: resolves every artifact and asks the source for every blob. Nothing is written.
+///
+/// Artifacts that fail are in the plan's report; without `continue_on_errors` they are an error that names them all.
+pub async fn plan(origins: &impl Origins, request: &Request, progress: &Progress) -> Result<Plan, Error> {
+    let plan = Plan::make(origins, request, progress).await?;
+    let hopeless = plan.contents().index.roots().is_empty();
+    if !plan.failures().is_empty() && (hopeless || !request.continue_on_errors) {
+        return Err(plan.into_error());
+    }
+    Ok(plan)
+}
+
+/// Exports: plans, then writes the bundle and gives it its name once every byte is proven.
+///
+/// A run that was stopped leaves a partial file; the same call goes on with it.
+pub async fn run(
+    origins: &impl Origins,
+    request: &Request,
+    to: Destination,
+    progress: &Progress,
+) -> Result<Report, Error> {
+    if let Destination::File { path, overwrite: false } = &to {
+        // Before the first request, for asking about fifty artifacts takes its time.
+        if path.exists() {
+            return Err(bundle::Error::Exists { path: path.clone() }.into());
+        }
+    }
+    let plan = plan(origins, request, progress).await?;
+    match to {
+        Destination::File { path, overwrite } => {
+            let writer = Writer::open(&path, plan.contents().clone(), overwrite).await?;
+            let run = Run { plan, request, progress, moved: Arc::default() };
+            run.into_file(writer, path).await
+        }
+        Destination::Stdout => {
+            let run = Run { plan, request, progress, moved: Arc::default() };
+            run.into_stream(tokio::io::stdout()).await
+        }
+    }
+}
+
+struct Run<'a> {
+    plan: Plan,
+    request: &'a Request,
+    progress: &'a Progress,
+    moved: Arc<AtomicU64>,
+}
+
+impl Run<'_> {
+    async fn into_file(mut self, writer: Writer, path: PathBuf) -> Result<Report, Error> {
+        let reused = writer.present();
+        self.tell_planned(reused);
+        let writer = Arc::new(writer);
+        let failed = self.move_blobs(&writer).await?;
+        let writer = Arc::into_inner(writer).expect("every task that held the writer has ended");
+        if !failed.is_empty() {
+            self.plan.drop_blobs(failed);
+            if !self.request.continue_on_errors || self.plan.contents().index.roots().is_empty() {
+                return Err(self.plan.into_error());
+            }
+            writer.replan(self.plan.contents().clone()).await?;
+        }
+        self.progress.tell(Event::Phase(Phase::Publishing));
+        let finished = writer.finish().await?;
+        Ok(self.report(&finished, reused, Some(path)))
+    }
+
+    /// Moves every blob that the writer lacks; the largest first, for they would be alone at the end. Returns what
+    /// failed.
+    async fn move_blobs(&self, writer: &Arc<Writer>) -> Result<HashMap<Digest, content::Error>, Error> {
+        let mut missing = Vec::new();
+        for place in writer.layout().blobs() {
+            if !content::Lookup::contains(&**writer, &place.blob).await? {
+                missing.push(Move {
+                    origins: self.plan.origins(&place.blob.digest),
+                    arrived: writer.arrived(&place.blob),
+                    blob: place.blob.clone(),
+                });
+            }
+        }
+        missing.sort_by_key(|a_move| std::cmp::Reverse(a_move.blob.size));
+        let mut failed = HashMap::new();
+        let mut broken = None;
+        let go_on = self.request.continue_on_errors;
+        let work = |one: Move| {
+            let (writer, progress, moved) = (Arc::clone(writer), self.progress.clone(), Arc::clone(&self.moved));
+            async move {
+                let digest = one.blob.digest;
+                (digest, one.run(&*writer, &progress, &moved).await)
+            }
+        };
+        execute::each(missing, self.request.jobs, work, |(digest, result)| match result {
+            Ok(()) => ControlFlow::Continue(Vec::new()),
+            // A full disk is not an artifact's fault, and the next blob would meet it too.
+            Err(error) if is_local(&error) => {
+                broken = Some(error);
+                ControlFlow::Break(())
+            }
+            Err(error) => {
+                failed.insert(digest, error);
+                if go_on { ControlFlow::Continue(Vec::new()) } else { ControlFlow::Break(()) }
+            }
+        })
+        .await?;
+        match broken {
+            Some(error) => Err(error.into()),
+            None => Ok(failed),
+        }
+    }
+
+    async fn into_stream(self, out: impl tokio::io::AsyncWrite + Unpin + Send) -> Result<Report, Error> {
+        self.tell_planned(0);
+        let mut writer = StreamWriter::new(self.plan.contents(), out)?;
+        let blobs: Vec<_> = writer.layout().blobs().iter().map(|place| place.blob.clone()).collect();
+        for blob in blobs {
+            self.progress.tell(Event::Started { blob: blob.digest, size: blob.size });
+            if let Err(error) = self.stream_blob(&mut writer, &blob).await {
+                let mut plan = self.plan;
+                plan.drop_blobs(HashMap::from([(blob.digest, error)]));
+                return Err(plan.into_error());
+            }
+            self.progress.tell(Event::Finished { blob: blob.digest });
+        }
+        let finished = writer.finish().await?;
+        Ok(self.report(&finished, 0, None))
+    }
+
+    async fn stream_blob<W: tokio::io::AsyncWrite + Unpin + Send>(
+        &self,
+        writer: &mut StreamWriter<W>,
+        blob: &crate::oci::Descriptor,
+    ) -> content::Result<()> {
+        let origin = self.plan.origins(&blob.digest).into_iter().next();
+        let origin = origin.ok_or_else(|| content::Error::NotFound { what: blob.digest.to_string() })?;
+        let source = execute::metered(&origin, self.progress, &self.moved);
+        Ok(writer.push(blob, Verified::open(source, blob).await?).await?)
+    }
+
+    fn tell_planned(&self, present: u64) {
+        let (blobs, bytes) = self.plan.totals();
+        self.progress.tell(Event::Planned { blobs, bytes, present });
+        self.progress.tell(Event::Phase(Phase::Transferring));
+    }
+
+    fn report(self, finished: &Finished, reused: u64, output: Option<PathBuf>) -> Report {
+        let moved = self.moved.load(Ordering::Relaxed);
+        let mut report = self.plan.into_report();
+        for outcome in &mut report.artifacts {
+            if outcome.state == State::NotReached {
+                outcome.state = State::Done;
+                self.progress.tell(Event::Completed { artifact: outcome.reference.clone() });
+            }
+        }
+        report.bytes_moved = moved;
+        report.bytes_reused = reused;
+        report.output = output;
+        report.output_bytes = Some(finished.bytes);
+        report.bundle = Some(finished.id);
+        report
+    }
+}
+
+/// Whether a failed move is the fault of this machine's disk.
+fn is_local(error: &content::Error) -> bool {
+    use content::{Code, Fault};
+    matches!(error.code(), Code::IoWrite | Code::IoRead | Code::OutputSpace | Code::Internal)
+}

@@ -1,0 +1,171 @@
+//! The plan of an import: each artifact of the bundles with everything that goes with it and its name in the target.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{error::Error, import::Request, rewrite, target::Renaming};
+use crate::{
+    bundle::{Contents, Reader},
+    content,
+    oci::{Descriptor, Digest, Manifest, Reference},
+};
+
+/// One artifact to import.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    /// Its name in the bundle.
+    pub(super) reference: Reference,
+    /// Its name in the target.
+    pub(super) target: Reference,
+    /// Its root in the bundle; the one that goes to the target is the last of `manifests`.
+    pub(super) digest: Digest,
+    /// Its manifests, children before those that name them.
+    pub(super) manifests: Vec<Manifest>,
+    /// What is attached to it, each after its subject.
+    pub(super) attached: Vec<Manifest>,
+    /// Its configs and layers, each once, without those that the bundle leaves out.
+    pub(super) blobs: Vec<Descriptor>,
+    /// Blobs that the bundle leaves out because the target has them.
+    pub(super) assumed: Vec<Descriptor>,
+    /// Which of the bundles it is in.
+    pub(super) bundle: usize,
+}
+
+impl Item {
+    /// The root as it will be in the target.
+    pub(super) fn root(&self) -> &Manifest {
+        self.manifests.last().expect("an artifact has at least its root")
+    }
+
+    /// Bytes of its blobs.
+    pub(super) fn bytes(&self) -> u64 {
+        self.blobs.iter().map(|blob| blob.size).sum()
+    }
+}
+
+/// Every artifact of `bundles`, by target name. The same artifact in two bundles counts once.
+pub(super) fn items(bundles: &[Reader], request: &Request) -> Result<(Vec<Item>, Vec<String>), Error> {
+    let renaming = Renaming { to: request.to.clone(), keep_host: request.keep_host, rules: request.map.clone() };
+    let mut by_target: BTreeMap<Reference, Item> = BTreeMap::new();
+    let mut warnings = Vec::new();
+    for (bundle, reader) in bundles.iter().enumerate() {
+        for root in reader.index().roots() {
+            let item = item(reader, bundle, &root.reference, root.descriptor.digest, request, &renaming)?;
+            if item.root().digest() != item.digest {
+                warnings.push(rewrite_warning(&item));
+            }
+            match by_target.get(&item.target) {
+                Some(other) if other.root().digest() != item.root().digest() => {
+                    let (first, second) = (Box::new(other.reference.clone()), Box::new(item.reference));
+                    return Err(Error::Collision { first, second, target: Box::new(item.target) });
+                }
+                Some(_) => {}
+                None => {
+                    by_target.insert(item.target.clone(), item);
+                }
+            }
+        }
+    }
+    Ok((by_target.into_values().collect(), warnings))
+}
+
+fn rewrite_warning(item: &Item) -> String {
+    let mut text = format!(
+        "{}: foreign layers made distributable, {} became {}",
+        item.reference,
+        item.digest,
+        item.root().digest()
+    );
+    if !item.attached.is_empty() {
+        text.push_str("; what is attached to it (signatures, SBOMs) speaks of the digest before");
+    }
+    text
+}
+
+fn item(
+    reader: &Reader,
+    bundle: usize,
+    reference: &Reference,
+    digest: Digest,
+    request: &Request,
+    renaming: &Renaming,
+) -> Result<Item, Error> {
+    let contents = reader.contents();
+    let missing = || content::Error::NotFound { what: format!("manifest {digest} of {reference}") };
+    let root = contents.manifests.get(&digest).ok_or_else(missing)?;
+    let mut manifests = Vec::new();
+    children_first(root, contents, &mut HashSet::new(), &mut manifests);
+    let attached = attached(reference, &manifests, contents);
+    if request.rewrite_foreign {
+        let rewritten = rewrite::foreign(root, &contents.manifests).map_err(content::Error::from)?;
+        for manifest in &mut manifests {
+            if let Some(new) = rewritten.get(&manifest.digest()) {
+                *manifest = new.clone();
+            }
+        }
+    }
+    let (blobs, assumed) = blobs(manifests.iter().chain(&attached), contents);
+    let target = manifests.last().map_or(digest, Manifest::digest);
+    let target = renaming
+        .reference(reference, target)
+        .map_err(|source| Error::Rename { artifact: Box::new(reference.clone()), source })?;
+    Ok(Item { reference: reference.clone(), target, digest, manifests, attached, blobs, assumed, bundle })
+}
+
+/// The graph under `manifest`, children before parents, each once.
+fn children_first(manifest: &Manifest, contents: &Contents, seen: &mut HashSet<Digest>, order: &mut Vec<Manifest>) {
+    if !seen.insert(manifest.digest()) {
+        return;
+    }
+    for child in manifest.children().iter().filter_map(|child| contents.manifests.get(&child.digest)) {
+        children_first(child, contents, seen, order);
+    }
+    order.push(manifest.clone());
+}
+
+/// What the bundle has attached, in the repository of `reference`, to any of `manifests` or to what is attached there.
+fn attached(reference: &Reference, manifests: &[Manifest], contents: &Contents) -> Vec<Manifest> {
+    let repository = reference.context();
+    let mut by_subject: HashMap<Digest, Vec<&Manifest>> = HashMap::new();
+    for one in contents.index.attached().iter().filter(|one| one.repository == repository) {
+        if let Some(manifest) = contents.manifests.get(&one.descriptor.digest)
+            && let Some(subject) = manifest.subject()
+        {
+            by_subject.entry(subject.digest).or_default().push(manifest);
+        }
+    }
+    let mut order: Vec<Manifest> = Vec::new();
+    let mut seen: HashSet<Digest> = manifests.iter().map(Manifest::digest).collect();
+    let mut subjects: Vec<Digest> = seen.iter().copied().collect();
+    subjects.sort();
+    while let Some(subject) = subjects.pop() {
+        for manifest in by_subject.get(&subject).into_iter().flatten() {
+            let before = order.len();
+            children_first(manifest, contents, &mut seen, &mut order);
+            subjects.extend(order[before..].iter().map(Manifest::digest));
+        }
+    }
+    order
+}
+
+/// The blobs that `manifests` name: those in the bundle, and those that it leaves to the target.
+fn blobs<'a>(manifests: impl Iterator<Item = &'a Manifest>, contents: &Contents) -> (Vec<Descriptor>, Vec<Descriptor>) {
+    let mut seen = HashSet::new();
+    let mut present = Vec::new();
+    let mut assumed = Vec::new();
+    for manifest in manifests {
+        let leaves = manifest.children().iter().filter(|child| !contents.manifests.contains_key(&child.digest));
+        // A rewritten child is a manifest too, though the bundle knows it by another digest.
+        let leaves = leaves.filter(|child| !crate::oci::media_type::is_manifest(&child.media_type));
+        for blob in manifest.blobs().chain(leaves) {
+            if !seen.insert(blob.digest) {
+                continue;
+            }
+            match contents.absent.get(&blob.digest).map(|absent| absent.reason) {
+                None => present.push(blob.clone()),
+                Some(crate::bundle::Reason::Delta) => assumed.push(blob.clone()),
+                Some(_) => {}
+            }
+        }
+    }
+    (present, assumed)
+}

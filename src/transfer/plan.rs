@@ -1,0 +1,261 @@
+//! The plan of an export: what every artifact consists of, where each blob may be had, and so the whole bundle, before a
+//! single layer moves.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use futures::{StreamExt, stream};
+use tokio::sync::Semaphore;
+
+use super::{
+    error::{Cause, Error, Failure, Side},
+    export::{Foreign, Request},
+    report::{Outcome, Report},
+    resolve::{Origin, Resolved, resolve},
+};
+use crate::{
+    bundle::{Absent, Attached, Contents, Index, Reason, Root},
+    content::{self, Source},
+    oci::{Descriptor, Digest, Name, Reference},
+    progress::{Event, Phase, Progress},
+    registry,
+};
+
+/// Requests under way at once while planning, at the least. They are small and wait for answers, so there may be more
+/// of them than transfers.
+const MIN_REQUESTS: usize = 16;
+
+/// Repositories, by the references of the artifacts in them.
+pub trait Origins: Sync {
+    /// The repository that holds `reference`.
+    fn origin(&self, reference: &Reference) -> Arc<dyn Origin>;
+}
+
+impl Origins for registry::Client {
+    fn origin(&self, reference: &Reference) -> Arc<dyn Origin> {
+        Arc::new(self.repository(reference.registry(), reference.repository()))
+    }
+}
+
+/// One artifact and where it is from.
+struct Artifact {
+    resolved: Resolved,
+    blobs: Vec<Descriptor>,
+    origin: Arc<dyn Origin>,
+}
+
+/// What an export will do.
+pub struct Plan {
+    artifacts: Vec<Artifact>,
+    /// By blob, which artifacts name it, as places in `artifacts`.
+    holders: HashMap<Digest, Vec<usize>>,
+    failures: Vec<Failure>,
+    report: Report,
+    contents: Contents,
+}
+
+impl Plan {
+    pub(super) async fn make(origins: &impl Origins, request: &Request, progress: &Progress) -> Result<Self, Error> {
+        progress.tell(Event::Phase(Phase::Resolving));
+        let requests = Semaphore::new(request.jobs.max(MIN_REQUESTS));
+        let references: BTreeSet<&Reference> = request.artifacts.iter().collect();
+        let mut plan = Self {
+            artifacts: Vec::new(),
+            holders: HashMap::new(),
+            failures: Vec::new(),
+            report: Report {
+                artifacts: references.iter().map(|&reference| Outcome::unknown(reference.clone())).collect(),
+                ..Report::default()
+            },
+            contents: contents_of(&[]),
+        };
+        plan.resolve(references, origins, request, &requests, progress).await;
+        plan.holders = holders_of(&plan.artifacts);
+        progress.tell(Event::Phase(Phase::Planning));
+        let missing = plan.missing_blobs(&requests).await;
+        plan.drop_blobs(missing);
+        Ok(plan)
+    }
+
+    /// Resolves every reference; what fails is noted, and the others go on.
+    async fn resolve(
+        &mut self,
+        references: BTreeSet<&Reference>,
+        origins: &impl Origins,
+        request: &Request,
+        requests: &Semaphore,
+        progress: &Progress,
+    ) {
+        let selection = request.selection();
+        let resolving = references.into_iter().map(|reference| {
+            let origin = origins.origin(reference);
+            let selection = &selection;
+            async move {
+                let resolved = resolve(Arc::clone(&origin), reference.clone(), selection, requests).await;
+                (reference, origin, resolved)
+            }
+        });
+        // In order, so that the first failure named is the same at each run.
+        let mut resolving = stream::iter(resolving).buffered(request.jobs.max(MIN_REQUESTS));
+        while let Some((reference, origin, resolved)) = resolving.next().await {
+            match resolved {
+                Ok(mut resolved) => {
+                    if request.foreign == Foreign::Skip {
+                        leave_out_foreign(&mut resolved);
+                    }
+                    self.add(resolved, origin, progress);
+                }
+                Err(cause) => {
+                    progress.tell(Event::Failed { artifact: reference.clone(), reason: super::report::chain(&cause) });
+                    self.failures.push(Failure { artifact: reference.clone(), side: Side::Source, cause });
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, resolved: Resolved, origin: Arc<dyn Origin>, progress: &Progress) {
+        let blobs = resolved.blobs();
+        let bytes = blobs.iter().map(|blob| blob.size).sum();
+        let pieces = (resolved.manifests.len() + blobs.len()) as u64;
+        progress.tell(Event::Resolved { artifact: resolved.reference.clone(), pieces, bytes });
+        if let Some(outcome) = self.report.artifacts.iter_mut().find(|one| one.reference == resolved.reference) {
+            outcome.digest = Some(resolved.root.digest);
+            outcome.bytes = bytes;
+            outcome.attached = (resolved.attached.len() + resolved.tagged.len()) as u64;
+        }
+        self.artifacts.push(Artifact { resolved, blobs, origin });
+    }
+
+    /// Asks the source for every blob, so that what is missing is known before the layout is fixed.
+    async fn missing_blobs(&self, requests: &Semaphore) -> HashMap<Digest, content::Error> {
+        let blobs: BTreeMap<Digest, &Descriptor> =
+            self.artifacts.iter().flat_map(|artifact| &artifact.blobs).map(|blob| (blob.digest, blob)).collect();
+        let asking = blobs.into_values().map(|blob| {
+            let origins = self.origins(&blob.digest);
+            async move {
+                let mut outcome = content::Error::NotFound { what: format!("blob {}", blob.digest) };
+                for origin in origins {
+                    let _permit = requests.acquire().await;
+                    match origin.contains(blob).await {
+                        Ok(true) => return None,
+                        Ok(false) => {}
+                        Err(error) => outcome = error,
+                    }
+                }
+                Some((blob.digest, outcome))
+            }
+        });
+        let asking: Vec<_> = asking.collect();
+        stream::iter(asking).buffer_unordered(MIN_REQUESTS).filter_map(async |missing| missing).collect().await
+    }
+
+    /// Plans out the artifacts that need one of `failed`, and computes what the bundle holds without them.
+    pub(super) fn drop_blobs(&mut self, failed: HashMap<Digest, content::Error>) {
+        let failed: HashMap<Digest, Arc<content::Error>> =
+            failed.into_iter().map(|(digest, error)| (digest, Arc::new(error))).collect();
+        let (good, bad): (Vec<_>, Vec<_>) = std::mem::take(&mut self.artifacts)
+            .into_iter()
+            .partition(|artifact| !artifact.blobs.iter().any(|blob| failed.contains_key(&blob.digest)));
+        self.artifacts = good;
+        self.holders = holders_of(&self.artifacts);
+        for artifact in bad {
+            let cause = artifact.blobs.iter().find_map(|blob| {
+                let source = Arc::clone(failed.get(&blob.digest)?);
+                Some(Cause::Blob { digest: blob.digest, size: blob.size, source })
+            });
+            let artifact = artifact.resolved.reference;
+            self.failures.extend(cause.map(|cause| Failure { artifact, side: Side::Source, cause }));
+        }
+        self.report.fail(&self.failures);
+        self.contents = contents_of(&self.artifacts);
+    }
+
+    /// Where a blob may be had: every repository whose artifacts name it.
+    pub(super) fn origins(&self, blob: &Digest) -> Vec<Arc<dyn Source>> {
+        let mut seen = HashSet::new();
+        let holders = self.holders.get(blob).into_iter().flatten();
+        holders
+            .map(|&at| &self.artifacts[at])
+            .filter(|artifact| seen.insert(artifact.resolved.reference.context()))
+            .map(|artifact| Arc::clone(&artifact.origin) as Arc<dyn Source>)
+            .collect()
+    }
+
+    /// What the bundle will hold; its layout follows from it alone.
+    pub const fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
+    /// Each blob once: how many, and their bytes.
+    pub fn totals(&self) -> (u64, u64) {
+        let mut seen = HashSet::new();
+        let blobs = self.artifacts.iter().flat_map(|artifact| &artifact.blobs);
+        let sizes = blobs.filter(|blob| seen.insert(blob.digest)).map(|blob| blob.size);
+        let bytes = sizes.sum();
+        (seen.len() as u64, bytes)
+    }
+
+    /// Artifacts that cannot be exported, and why.
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+
+    /// What is known of every artifact asked for.
+    pub const fn report(&self) -> &Report {
+        &self.report
+    }
+
+    pub(super) fn into_report(self) -> Report {
+        self.report
+    }
+
+    pub(super) fn into_error(self) -> Error {
+        Error::Artifacts { report: Box::new(self.report), failures: self.failures }
+    }
+}
+
+fn leave_out_foreign(resolved: &mut Resolved) {
+    let foreign: BTreeMap<Digest, u64> =
+        resolved.blobs().into_iter().filter(Descriptor::is_foreign).map(|blob| (blob.digest, blob.size)).collect();
+    let absent = foreign.into_iter().map(|(digest, size)| Absent { digest, size, reason: Reason::Foreign });
+    resolved.absent.extend(absent);
+}
+
+fn holders_of(artifacts: &[Artifact]) -> HashMap<Digest, Vec<usize>> {
+    let mut holders: HashMap<Digest, Vec<usize>> = HashMap::new();
+    for (at, artifact) in artifacts.iter().enumerate() {
+        for blob in &artifact.blobs {
+            holders.entry(blob.digest).or_default().push(at);
+        }
+    }
+    holders
+}
+
+fn contents_of(artifacts: &[Artifact]) -> Contents {
+    let mut roots = Vec::new();
+    let mut attached = Vec::new();
+    let mut manifests = HashMap::new();
+    let mut absent = BTreeMap::new();
+    let mut present = HashSet::new();
+    for Artifact { resolved, blobs, .. } in artifacts {
+        roots.push(Root { reference: resolved.reference.clone(), descriptor: resolved.root.clone() });
+        for (tag, descriptor) in &resolved.tagged {
+            let name = Name::Tag(tag.clone());
+            let reference = Reference::new(resolved.reference.registry(), resolved.reference.repository(), &name)
+                .expect("the repository of a reference and a tag make a reference");
+            roots.push(Root { reference, descriptor: descriptor.clone() });
+        }
+        let repository = resolved.reference.context();
+        attached.extend(
+            resolved.attached.iter().map(|one| Attached { repository: repository.clone(), descriptor: one.clone() }),
+        );
+        manifests.extend(resolved.manifests.iter().map(|(digest, manifest)| (*digest, manifest.clone())));
+        absent.extend(resolved.absent.iter().map(|absent| (absent.digest, absent.clone())));
+        present.extend(blobs.iter().map(|blob| blob.digest));
+    }
+    // What one artifact leaves out, another may bring.
+    absent.retain(|digest, _| !present.contains(digest) && !manifests.contains_key(digest));
+    Contents { index: Index::new(roots, attached), manifests, absent }
+}

@@ -1,0 +1,287 @@
+//! References become graphs: everything an artifact consists of, and everything attached to it.
+//!
+//! What peers lose silently is carried: for the root, for each child and for each attached artifact in turn, the
+//! manifests that name it as `subject` and the tags by which cosign attaches to it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::sync::Semaphore;
+
+use super::error::Cause;
+use crate::{
+    bundle::{Absent, Reason},
+    content::{self, Referrers, Resolve, Source},
+    oci::{Descriptor, Digest, Manifest, Name, Platform, Reference, Tag, media_type},
+};
+
+/// How far attached artifacts are followed.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Attached to attached to … so many times.
+    pub depth: usize,
+    /// Manifests of one artifact, all told.
+    pub manifests: usize,
+}
+
+impl Default for Limits {
+    /// A signature of an attestation of an SBOM of an image is 3 deep; a large index with signatures has some hundred
+    /// manifests. Whatever goes beyond is more likely to be a trap than an artifact.
+    fn default() -> Self {
+        Self { depth: 8, manifests: 10_000 }
+    }
+}
+
+/// What belongs to the artifacts of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Platforms to keep; empty keeps all.
+    pub platforms: Vec<Platform>,
+    /// Whether signatures, SBOMs and other attached artifacts belong to it.
+    pub referrers: bool,
+    /// How far they are followed.
+    pub limits: Limits,
+}
+
+/// A repository that artifacts are resolved in.
+pub trait Origin: Source + Resolve + Referrers {}
+
+impl<P: Source + Resolve + Referrers> Origin for P {}
+
+/// An artifact's graph.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// Its full name.
+    pub reference: Reference,
+    /// Its root manifest.
+    pub root: Descriptor,
+    /// Every manifest of it and of what is attached to it.
+    pub manifests: HashMap<Digest, Manifest>,
+    /// Manifests attached by `subject`, in the order of their digests.
+    pub attached: Vec<Descriptor>,
+    /// Manifests attached by a cosign tag.
+    pub tagged: Vec<(Tag, Descriptor)>,
+    /// Manifests left out on purpose.
+    pub absent: Vec<Absent>,
+}
+
+impl Resolved {
+    /// Every blob that its manifests name, each once: configs, layers, and children of indexes that are no manifests.
+    pub fn blobs(&self) -> Vec<Descriptor> {
+        let absent: HashSet<Digest> = self.absent.iter().map(|absent| absent.digest).collect();
+        let mut seen = HashSet::new();
+        let mut blobs = Vec::new();
+        for manifest in self.manifests.values() {
+            for blob in manifest.blobs().chain(manifest.children()) {
+                let leaf = !self.manifests.contains_key(&blob.digest) && !absent.contains(&blob.digest);
+                if leaf && seen.insert(blob.digest) {
+                    blobs.push(blob.clone());
+                }
+            }
+        }
+        blobs
+    }
+}
+
+/// Resolves `reference` in `origin`. `requests` bounds what is asked at once, over all artifacts of a run.
+pub async fn resolve(
+    origin: Arc<dyn Origin>,
+    reference: Reference,
+    selection: &Selection,
+    requests: &Semaphore,
+) -> Result<Resolved, Cause> {
+    let root = limited(requests, origin.resolve(&reference.name())).await?;
+    let walk = Walk {
+        origin: &*origin,
+        selection,
+        requests,
+        tasks: FuturesUnordered::new(),
+        known: HashSet::new(),
+        found: Resolved {
+            root: root.descriptor().clone(),
+            reference,
+            manifests: HashMap::new(),
+            attached: Vec::new(),
+            tagged: Vec::new(),
+            absent: Vec::new(),
+        },
+    };
+    walk.run(root).await
+}
+
+async fn limited<T>(requests: &Semaphore, call: impl Future<Output = T>) -> T {
+    // The semaphore is never closed; were it, asking unbounded would still be right.
+    let _permit = requests.acquire().await;
+    call.await
+}
+
+/// An answer that the walk waited for.
+enum Found {
+    /// A child of an index, or `None` for a child that is a blob.
+    Child(Option<Manifest>, usize),
+    /// What is attached by `subject`.
+    Attached(Vec<Descriptor>, usize),
+    /// What is attached by a tag.
+    Tagged(Tag, Manifest, usize),
+    /// Nothing.
+    Nothing,
+}
+
+struct Walk<'a> {
+    origin: &'a dyn Origin,
+    selection: &'a Selection,
+    requests: &'a Semaphore,
+    tasks: FuturesUnordered<BoxFuture<'a, Result<Found, Cause>>>,
+    /// Manifests that are or will be in `found`.
+    known: HashSet<Digest>,
+    found: Resolved,
+}
+
+impl Walk<'_> {
+    async fn run(mut self, root: Manifest) -> Result<Resolved, Cause> {
+        self.known.insert(root.digest());
+        self.take_in(root, 0)?;
+        while let Some(found) = self.tasks.next().await {
+            match found? {
+                Found::Child(Some(manifest), depth) => self.take_in(manifest, depth)?,
+                Found::Tagged(tag, manifest, depth) => {
+                    self.found.tagged.push((tag, manifest.descriptor().clone()));
+                    if self.known.insert(manifest.digest()) {
+                        self.take_in(manifest, depth)?;
+                    }
+                }
+                Found::Attached(descriptors, depth) => self.attach(descriptors, depth)?,
+                Found::Child(None, _) | Found::Nothing => {}
+            }
+        }
+        self.found.attached.sort_by_key(|descriptor| descriptor.digest);
+        self.found.tagged.sort_by(|(a, _), (b, _)| a.cmp(b));
+        // What one index leaves out, another may hold.
+        let Resolved { manifests, absent, .. } = &mut self.found;
+        absent.retain(|absent| !manifests.contains_key(&absent.digest));
+        absent.sort_by_key(|absent| absent.digest);
+        Ok(self.found)
+    }
+
+    /// Notes a manifest and asks for what it leads to.
+    fn take_in(&mut self, manifest: Manifest, depth: usize) -> Result<(), Cause> {
+        let digest = manifest.digest();
+        for child in self.selected(&manifest)? {
+            if self.known.insert(child.digest) {
+                self.ask_child(child, depth);
+            }
+        }
+        self.found.manifests.insert(digest, manifest);
+        if self.known.len() > self.selection.limits.manifests {
+            return Err(Cause::Limit { what: "manifests of one artifact", limit: self.selection.limits.manifests });
+        }
+        if self.selection.referrers {
+            self.ask_attached(digest, depth);
+        }
+        Ok(())
+    }
+
+    fn ask_child(&self, child: Descriptor, depth: usize) {
+        let (origin, requests) = (self.origin, self.requests);
+        self.tasks.push(Box::pin(async move {
+            let name = Name::Digest(child.digest);
+            let manifest = match limited(requests, origin.resolve(&name)).await {
+                Ok(manifest) => manifest,
+                // An index may list blobs too, as build caches do.
+                Err(error) if error.is_not_found() && !media_type::is_manifest(&child.media_type) => {
+                    return Ok(Found::Child(None, depth));
+                }
+                Err(error) => return Err(error.into()),
+            };
+            check_size(&child, &manifest)?;
+            Ok(Found::Child(Some(manifest), depth))
+        }));
+    }
+
+    fn ask_attached(&self, subject: Digest, depth: usize) {
+        let (origin, requests) = (self.origin, self.requests);
+        self.tasks.push(Box::pin(async move {
+            let attached = limited(requests, origin.referrers(&subject)).await?;
+            Ok(Found::Attached(attached, depth + 1))
+        }));
+        for tag in Tag::cosign(&subject) {
+            self.tasks.push(Box::pin(async move {
+                match limited(requests, origin.resolve(&Name::Tag(tag.clone()))).await {
+                    Ok(manifest) => Ok(Found::Tagged(tag, manifest, depth + 1)),
+                    Err(error) if error.is_not_found() => Ok(Found::Nothing),
+                    Err(error) => Err(error.into()),
+                }
+            }));
+        }
+    }
+
+    fn attach(&mut self, descriptors: Vec<Descriptor>, depth: usize) -> Result<(), Cause> {
+        if !descriptors.is_empty() && depth > self.selection.limits.depth {
+            return Err(Cause::Limit {
+                what: "attached artifacts, one on another,",
+                limit: self.selection.limits.depth,
+            });
+        }
+        for descriptor in descriptors {
+            if self.known.insert(descriptor.digest) {
+                let bare = Descriptor::new(descriptor.media_type.clone(), descriptor.digest, descriptor.size);
+                self.found.attached.push(Descriptor { artifact_type: descriptor.artifact_type.clone(), ..bare });
+                self.ask_child(descriptor, depth);
+            }
+        }
+        Ok(())
+    }
+
+    /// The children to carry; the others are noted as absent.
+    fn selected(&mut self, manifest: &Manifest) -> Result<Vec<Descriptor>, Cause> {
+        let children = manifest.children();
+        let wanted: HashSet<Digest> =
+            children.iter().filter(|child| self.wants(child)).map(|child| child.digest).collect();
+        let describes_wanted = |child: &Descriptor| {
+            // BuildKit's attestations stand beside the images they describe, as platform unknown/unknown.
+            child.annotations.get("vnd.docker.reference.digest").map(|of| wanted.iter().any(|w| w.to_string() == *of))
+        };
+        let (keep, leave): (Vec<_>, Vec<_>) = children
+            .iter()
+            .cloned()
+            .partition(|child| describes_wanted(child).unwrap_or_else(|| wanted.contains(&child.digest)));
+        // Only the artifact itself must have what was asked for; what is nested or attached may be all for others.
+        let is_root = self.found.manifests.is_empty();
+        if is_root && keep.is_empty() && !leave.is_empty() {
+            let offered: Vec<_> =
+                leave.iter().filter_map(|child| child.platform.as_ref()).map(ToString::to_string).collect();
+            return Err(Cause::NoPlatform { manifests: leave.len(), offered: offered.join(", ") });
+        }
+        let kept: HashSet<Digest> = keep.iter().map(|child| child.digest).collect();
+        let left = leave.into_iter().filter(|child| !kept.contains(&child.digest));
+        for Descriptor { digest, size, .. } in left {
+            if !self.found.absent.iter().any(|absent| absent.digest == digest) {
+                self.found.absent.push(Absent { digest, size, reason: Reason::Platform });
+            }
+        }
+        Ok(keep)
+    }
+
+    /// Whether the filter lets a child through by its own platform; a child without one is no image to be filtered.
+    fn wants(&self, child: &Descriptor) -> bool {
+        let platforms = &self.selection.platforms;
+        match &child.platform {
+            Some(platform) if !platforms.is_empty() => platforms.iter().any(|filter| filter.selects(platform)),
+            _ => true,
+        }
+    }
+}
+
+fn check_size(expected: &Descriptor, manifest: &Manifest) -> content::Result<()> {
+    let actual = manifest.descriptor().size;
+    if actual == expected.size {
+        return Ok(());
+    }
+    Err(content::Error::SizeMismatch { digest: expected.digest, expected: expected.size, actual })
+}
+
+#[cfg(test)]
+mod tests;
