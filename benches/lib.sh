@@ -10,7 +10,10 @@ need() { for program; do command -v "$program" >/dev/null || die "$program is mi
 
 registries=()
 # Ends what was started here, by pid, whatever happens.
-end_registries() { for pid in "${registries[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done; registries=(); }
+end_registries() {
+  local pid
+  for pid in "${registries[@]}"; do stop_registry "$pid"; done
+}
 
 # start_registry FOLDER: a registry with its storage in FOLDER; sets `address`, `registry_pid` and `registry_log`.
 start_registry() {
@@ -37,7 +40,8 @@ YML
 
 # stop_registry PID
 stop_registry() {
-  kill "$1" 2>/dev/null && wait "$1" 2>/dev/null
+  # A process that was ended by a signal counts as failed.
+  { kill "$1" && wait "$1"; } 2>/dev/null || true
   local left=() pid
   for pid in "${registries[@]}"; do [ "$pid" = "$1" ] || left+=("$pid"); done
   registries=("${left[@]}")

@@ -5,7 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use crate::support::{
-    Containerd, Options, Podman, Registry, Skopeo, artifacts,
+    Containerd, Options, Podman, Proxy, Registry, Skopeo, Tmpfs, artifacts,
     artifacts::{Artifact, Blob},
     compare,
     files::Files,
@@ -131,6 +131,38 @@ fn a_real_image_goes_from_umoci_by_skopeo_to_podman() {
         .map(|entry| entry.unwrap().metadata().unwrap().len())
         .sum();
     assert!(content > 100_000_000, "{content}");
+}
+
+#[test]
+fn a_wire_counts_what_passes_and_is_cut_where_asked() {
+    let files = Files::start();
+    let content = artifacts::noise(6, 3_000_000);
+    let url = files.put("/file", content.clone());
+    let address = url.trim_start_matches("http://").trim_end_matches("/file");
+    let proxy = Proxy::before(address);
+    let through = format!("http://{}/file", proxy.address());
+    assert_eq!(http::get(&through).body, content);
+    let whole = proxy.downloaded();
+    assert!((3_000_000..3_000_500).contains(&whole), "{whole}");
+    assert!((10..1000).contains(&proxy.uploaded()));
+    proxy.cut_after(1_000_000);
+    assert!(std::panic::catch_unwind(|| http::get(&through)).is_err(), "a cut answer is no answer");
+    assert_eq!(proxy.cuts_left(), 0);
+    let cut = proxy.downloaded() - whole;
+    assert!((1_000_000..1_100_000).contains(&cut), "{cut}");
+    assert_eq!(http::get(&through).body, content);
+}
+
+#[test]
+fn a_small_file_system_is_full_at_its_size() {
+    needs!("mount", "umount");
+    let Some(tmpfs) = Tmpfs::mount(1 << 20) else { return };
+    let file = tmpfs.path().join("file");
+    let error = fs::write(&file, artifacts::noise(7, 2 << 20)).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    let path = tmpfs.path().to_owned();
+    drop(tmpfs);
+    assert!(!path.exists());
 }
 
 #[test]

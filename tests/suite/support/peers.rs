@@ -27,10 +27,15 @@ pub(crate) fn present(test: &str, programs: &[&str]) -> bool {
     }
     let missing = missing.join(", ");
     assert!(!in_ci(), "{test} needs {missing}, and in CI nothing is skipped: tests/setup installs it");
-    // Straight to the descriptor: the test harness swallows what `eprintln!` says in a test that passes.
-    let line = format!("SKIPPED: {test} needs {missing} (tests/setup installs it)\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    skipped(test, &format!("{missing} (tests/setup installs it)"));
     false
+}
+
+/// Tells what is not tested, and why.
+pub(crate) fn skipped(test: &str, needs: &str) {
+    // Straight to the descriptor: the test harness swallows what `eprintln!` says in a test that passes.
+    let line = format!("SKIPPED: {test} needs {}\n", needs.trim_end());
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// Whether this is the run that decides.
