@@ -61,8 +61,10 @@ pub enum View {
     },
     /// An index or manifest list.
     Index {
-        /// `manifests`.
+        /// Of `manifests`, those that are manifests by their media type.
         manifests: Vec<Descriptor>,
+        /// Of `manifests`, the others: build caches list layers there.
+        blobs: Vec<Descriptor>,
     },
     /// A document of an unknown type that names nothing: carried as it is.
     Opaque,
@@ -157,7 +159,7 @@ impl Manifest {
     /// The child manifests of an index; empty for anything else.
     pub fn children(&self) -> &[Descriptor] {
         match &self.view {
-            View::Index { manifests } => manifests,
+            View::Index { manifests, .. } => manifests,
             View::Image { .. } | View::Opaque => &[],
         }
     }
@@ -170,11 +172,12 @@ impl Manifest {
         }
     }
 
-    /// The layers of an image or the blobs of an artifact; empty for an index.
+    /// The layers of an image, the blobs of an artifact, or what an index lists beside manifests.
     pub fn layers(&self) -> &[Descriptor] {
         match &self.view {
             View::Image { layers, .. } => layers,
-            View::Index { .. } | View::Opaque => &[],
+            View::Index { blobs, .. } => blobs,
+            View::Opaque => &[],
         }
     }
 
@@ -236,7 +239,10 @@ impl Document {
             return Err(malformed("a manifest without config or layers"));
         }
         if let Some(manifests) = &self.manifests {
-            return Ok(View::Index { manifests: manifests.clone() });
+            let is_manifest =
+                |child: &Descriptor| child.media_type.is_empty() || media_type::is_manifest(&child.media_type);
+            let (manifests, blobs) = manifests.iter().cloned().partition(is_manifest);
+            return Ok(View::Index { manifests, blobs });
         }
         if content {
             let layers = self.layers.iter().chain(&self.blobs).flatten().cloned().collect();
@@ -290,6 +296,15 @@ mod tests {
         assert!(matches!(parse(&index, Some(media_type::OCI_MANIFEST)), Err(ManifestError::Ambiguous { .. })));
         assert!(parse(&index, Some(media_type::OCI_INDEX)).is_ok());
         assert!(parse(&index, Some("application/json")).is_ok());
+    }
+
+    #[test]
+    fn an_index_tells_manifests_from_the_layers_that_build_caches_list() {
+        let child = serde_json::to_string(&Descriptor::of(media_type::OCI_MANIFEST, b"m")).unwrap();
+        let text = format!(r#"{{"schemaVersion":2,"manifests":[{},{child}]}}"#, descriptor(b"layer"));
+        let index = parse(&text, None).unwrap();
+        assert_eq!(index.children().iter().map(|c| c.digest).collect::<Vec<_>>(), [Digest::sha256(b"m")]);
+        assert_eq!(index.blobs().map(|b| b.digest).collect::<Vec<_>>(), [Digest::sha256(b"layer")]);
     }
 
     #[test]

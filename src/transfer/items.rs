@@ -153,10 +153,7 @@ fn blobs<'a>(manifests: impl Iterator<Item = &'a Manifest>, contents: &Contents)
     let mut present = Vec::new();
     let mut assumed = Vec::new();
     for manifest in manifests {
-        let leaves = manifest.children().iter().filter(|child| !contents.manifests.contains_key(&child.digest));
-        // A rewritten child is a manifest too, though the bundle knows it by another digest.
-        let leaves = leaves.filter(|child| !crate::oci::media_type::is_manifest(&child.media_type));
-        for blob in manifest.blobs().chain(leaves) {
+        for blob in manifest.blobs() {
             if !seen.insert(blob.digest) {
                 continue;
             }

@@ -15,7 +15,7 @@ use super::error::Cause;
 use crate::{
     bundle::{Absent, Reason},
     content::{self, Referrers, Resolve, Source},
-    oci::{Descriptor, Digest, Manifest, Name, Platform, Reference, Tag, media_type},
+    oci::{Descriptor, Digest, Manifest, Name, Platform, Reference, Tag},
 };
 
 /// How far attached artifacts are followed.
@@ -69,15 +69,16 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Every blob that its manifests name, each once: configs, layers, and children of indexes that are no manifests.
+    /// Every blob that its manifests name and that is not left out, each once.
     pub fn blobs(&self) -> Vec<Descriptor> {
         let absent: HashSet<Digest> = self.absent.iter().map(|absent| absent.digest).collect();
         let mut seen = HashSet::new();
         let mut blobs = Vec::new();
         for manifest in self.manifests.values() {
-            for blob in manifest.blobs().chain(manifest.children()) {
-                let leaf = !self.manifests.contains_key(&blob.digest) && !absent.contains(&blob.digest);
-                if leaf && seen.insert(blob.digest) {
+            for blob in manifest.blobs() {
+                // The same bytes may be a manifest here and a blob there; they travel as the manifest.
+                let travels = !absent.contains(&blob.digest) && !self.manifests.contains_key(&blob.digest);
+                if travels && seen.insert(blob.digest) {
                     blobs.push(blob.clone());
                 }
             }
@@ -120,8 +121,8 @@ async fn limited<T>(requests: &Semaphore, call: impl Future<Output = T>) -> T {
 
 /// An answer that the walk waited for.
 enum Found {
-    /// A child of an index, or `None` for a child that is a blob.
-    Child(Option<Manifest>, usize),
+    /// A child of an index, or what is attached.
+    Child(Manifest, usize),
     /// What is attached by `subject`.
     Attached(Vec<Descriptor>, usize),
     /// What is attached by a tag.
@@ -146,7 +147,7 @@ impl Walk<'_> {
         self.take_in(root, 0)?;
         while let Some(found) = self.tasks.next().await {
             match found? {
-                Found::Child(Some(manifest), depth) => self.take_in(manifest, depth)?,
+                Found::Child(manifest, depth) => self.take_in(manifest, depth)?,
                 Found::Tagged(tag, manifest, depth) => {
                     self.found.tagged.push((tag, manifest.descriptor().clone()));
                     if self.known.insert(manifest.digest()) {
@@ -154,7 +155,7 @@ impl Walk<'_> {
                     }
                 }
                 Found::Attached(descriptors, depth) => self.attach(descriptors, depth)?,
-                Found::Child(None, _) | Found::Nothing => {}
+                Found::Nothing => {}
             }
         }
         self.found.attached.sort_by_key(|descriptor| descriptor.digest);
@@ -188,16 +189,9 @@ impl Walk<'_> {
         let (origin, requests) = (self.origin, self.requests);
         self.tasks.push(Box::pin(async move {
             let name = Name::Digest(child.digest);
-            let manifest = match limited(requests, origin.resolve(&name)).await {
-                Ok(manifest) => manifest,
-                // An index may list blobs too, as build caches do.
-                Err(error) if error.is_not_found() && !media_type::is_manifest(&child.media_type) => {
-                    return Ok(Found::Child(None, depth));
-                }
-                Err(error) => return Err(error.into()),
-            };
+            let manifest = limited(requests, origin.resolve(&name)).await?;
             check_size(&child, &manifest)?;
-            Ok(Found::Child(Some(manifest), depth))
+            Ok(Found::Child(manifest, depth))
         }));
     }
 

@@ -2,7 +2,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::content::{Assign, Sink, Verified, memory::Memory};
+use crate::{
+    content::{Assign, Sink, Verified, memory::Memory},
+    oci::media_type,
+};
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
