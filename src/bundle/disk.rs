@@ -15,6 +15,21 @@ use crate::oci::{Algorithm, Hasher};
 /// Bytes read or moved at a time: large enough that system calls do not count, small enough for the processor's cache.
 pub(crate) const CHUNK: usize = 1 << 20;
 
+/// Runs what blocks where it may.
+pub(crate) async fn off_reactor<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    joined(tokio::task::spawn_blocking(work)).await
+}
+
+/// What a task for blocking work gave; a panic in it goes on here.
+pub(crate) async fn joined<T>(task: tokio::task::JoinHandle<T>) -> T {
+    match task.await.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(outcome) => outcome,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // Only a runtime that shuts down cancels such a task, and then nobody waits for this any more.
+        Err(Err(_cancelled)) => std::future::pending().await,
+    }
+}
+
 /// Writes all of `chunks`, one after the other, from `offset` on.
 pub(crate) fn write_at(file: &File, chunks: &[Bytes], mut offset: u64) -> io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();

@@ -180,6 +180,30 @@ pub enum Error {
 }
 
 impl Error {
+    /// The content it concerns, if it is about one.
+    pub fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::DigestMismatch { expected: digest, .. }
+            | Self::SizeMismatch { digest, .. }
+            | Self::Missing { digest }
+            | Self::Unplanned { digest } => Some(*digest),
+            Self::Structure { entry, .. } | Self::Truncated { entry, .. } => blob_digest(entry),
+            _ => None,
+        }
+    }
+
+    /// Where in the file it is, if it is somewhere.
+    pub const fn offset(&self) -> Option<u64> {
+        match self {
+            Self::DigestMismatch { offset, .. }
+            | Self::Structure { offset, .. }
+            | Self::Entry { offset, .. }
+            | Self::Foreign { offset, .. }
+            | Self::Truncated { length: offset, .. } => Some(*offset),
+            _ => None,
+        }
+    }
+
     /// For `map_err` of what was read from `path`.
     pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
@@ -191,6 +215,12 @@ impl Error {
         let path = path.to_owned();
         move |source| Self::Write { path, source }
     }
+}
+
+/// The digest by which an entry is named.
+fn blob_digest(entry: &str) -> Option<Digest> {
+    let (algorithm, hex) = entry.strip_prefix("blobs/")?.split_once('/')?;
+    format!("{algorithm}:{hex}").parse().ok()
 }
 
 impl Fault for Error {

@@ -14,13 +14,13 @@ pub mod reader;
 pub mod stream;
 pub mod writer;
 
-mod disk;
+pub(crate) mod disk;
 mod expand;
 mod folder;
 mod held;
 mod journal;
 mod moves;
-mod partial;
+pub(crate) mod partial;
 mod scan;
 mod strict;
 mod structure;

@@ -14,6 +14,7 @@ use futures::{StreamExt, stream};
 
 use super::{
     Contents, Error, Facts, Index, Layout, Result,
+    disk::{self, joined, off_reactor},
     expand::{self, Compression},
     folder::Folder,
     header::{self, blob_name},
@@ -21,7 +22,6 @@ use super::{
     scan::{self, Spot},
     strict::{self, MANIFEST_LIMIT, MANIFESTS_LIMIT, read_manifest, read_up_to},
     structure::{Header, header_differs},
-    writer::off_reactor,
 };
 use crate::{
     content::{self, ByteStream, Lookup, Referrers, Resolve, Source},
@@ -84,6 +84,13 @@ impl Reader {
     pub async fn open(path: &Path) -> Result<Self> {
         let path = path.to_owned();
         off_reactor(move || Ok(Self(Arc::new(Inner::open(path)?)))).await
+    }
+
+    /// Whether the file at `path` is a bundle of ours, sound or damaged.
+    pub fn is_bundle(path: &Path) -> Result<bool> {
+        let file = File::open(path).map_err(Error::read(path))?;
+        let meta = file.metadata().map_err(Error::read(path))?;
+        Ok(meta.is_file() && strict::is_ours(&file, meta.len()).map_err(Error::read(path))?)
     }
 
     /// What was opened.
@@ -313,7 +320,7 @@ impl Inner {
     fn check(&self, blob: &Descriptor, buffer: &mut Vec<u8>, each: impl FnMut(u64)) -> Result<()> {
         let Found { file, spot } = self.find_sized(blob)?;
         let expected = blob.digest;
-        let hasher = super::disk::hash_at(&file, expected.algorithm(), spot.offset, spot.size, buffer, each)
+        let hasher = disk::hash_at(&file, expected.algorithm(), spot.offset, spot.size, buffer, each)
             .map_err(Error::read(&self.path))?;
         let Some(hasher) = hasher else { return Err(self.ends_early(spot, &expected)) };
         let actual = hasher.finish();
@@ -443,12 +450,7 @@ impl Chunks {
     fn stream(mut self) -> ByteStream {
         let first = self.read_next();
         stream::unfold((self, first), |(mut chunks, next)| async move {
-            let outcome = next?.await.map_err(tokio::task::JoinError::try_into_panic);
-            let chunk = match outcome {
-                Ok(chunk) => chunk,
-                Err(Ok(panic)) => std::panic::resume_unwind(panic),
-                Err(Err(_cancelled)) => std::future::pending().await,
-            };
+            let chunk = joined(next?).await;
             let next = if chunk.is_ok() { chunks.read_next() } else { None };
             Some((chunk, (chunks, next)))
         })

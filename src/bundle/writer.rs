@@ -11,7 +11,8 @@ use bytes::Bytes;
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
 use super::{
-    Contents, Error, Layout, Result, disk,
+    Contents, Error, Layout, Result,
+    disk::{self, off_reactor},
     held::{self, Held},
     journal::{Journal, Line},
     partial::Partial,
@@ -283,15 +284,5 @@ impl State {
             same.then_some(Held { digest, from: place.offset, bytes, hasher })
         });
         held.collect()
-    }
-}
-
-/// Runs what blocks where it may.
-pub(crate) async fn off_reactor<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await.map_err(tokio::task::JoinError::try_into_panic) {
-        Ok(outcome) => outcome,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // Only a runtime that shuts down cancels such a task, and then nobody waits for this any more.
-        Err(Err(_cancelled)) => std::future::pending().await,
     }
 }

@@ -3,6 +3,7 @@
 //! What each run does is data before it is done ([`export::plan`], [`import::plan`]). Everything that moves bytes goes
 //! through `execute`, whatever the two places are.
 
+pub mod copy;
 pub mod error;
 mod execute;
 pub mod export;
@@ -15,6 +16,7 @@ pub mod report;
 pub mod resolve;
 mod rewrite;
 pub mod target;
+pub mod verify;
 
 pub use error::{Cause, Error, Failure, Side};
 pub use report::{Outcome, Report, State};

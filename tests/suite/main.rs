@@ -2,6 +2,7 @@
 
 mod bundle;
 mod cli;
+mod copy;
 mod docs;
 mod errors;
 mod inspect;
@@ -9,3 +10,4 @@ mod layers;
 mod peers;
 mod registry;
 mod support;
+mod verify;

@@ -1,0 +1,189 @@
+//! Verification: every byte of a bundle read again, hashed, and held against the plan.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use crate::{
+    bundle::{self, Reader, disk::off_reactor},
+    content::{Code, Fault},
+    oci::{Descriptor, Digest, Reference},
+    progress::{Event, Phase, Progress},
+};
+
+/// Something that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which kind of thing.
+    pub code: Code,
+    /// The artifact it belongs to; the first by name where several share it.
+    pub artifact: Option<Reference>,
+    /// The content it concerns.
+    pub digest: Option<Digest>,
+    /// Where in the file, in bytes.
+    pub offset: Option<u64>,
+    /// What it is, for people.
+    pub message: String,
+}
+
+/// What verification found. All is well if there are no findings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verification {
+    /// The bundle id.
+    pub id: Digest,
+    /// Artifacts in it, without those that are attached to them.
+    pub artifacts: u64,
+    /// Manifests, configs and layers that were hashed.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Everything that is wrong, in the order of the file.
+    pub findings: Vec<Finding>,
+}
+
+impl Verification {
+    /// Whether every byte is as it must be.
+    pub const fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+/// Reads all of a bundle with `jobs` threads and lists everything that is wrong with it. Opening it has shown already that
+/// its head, with all manifests, is sound, or has failed.
+///
+/// # Errors
+/// Only where the work itself could not be done; what is wrong with the bundle is a finding.
+pub async fn verify(reader: &Reader, jobs: usize, progress: &Progress) -> bundle::Result<Verification> {
+    let (reader, progress) = (reader.clone(), progress.clone());
+    let given_up = GivenUp::default();
+    let flag = Arc::clone(&given_up.0);
+    let work = move || check(&reader, jobs.max(1), &progress, &flag);
+    off_reactor(work).await
+}
+
+/// Tells the threads when nobody waits for them any more.
+#[derive(Default)]
+struct GivenUp(Arc<AtomicBool>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn check(reader: &Reader, jobs: usize, progress: &Progress, given_up: &AtomicBool) -> bundle::Result<Verification> {
+    let order = reader.contents().order()?;
+    let manifests: u64 = order.manifests.iter().map(|(_, manifest)| manifest.raw().len() as u64).sum();
+    let bytes = order.blobs.iter().fold(manifests, |sum, blob| sum.saturating_add(blob.size));
+    let blobs = (order.manifests.len() + order.blobs.len()) as u64;
+    progress.tell(Event::Phase(Phase::Verifying));
+    progress.tell(Event::Planned { blobs, bytes, present: manifests });
+
+    let owners = Owners::of(reader);
+    let mut findings: Vec<Finding> = Vec::new();
+    findings.extend(reader.check_frame()?.iter().map(|error| owners.finding(error)));
+    let missing = order.missing.iter().map(|manifest| bundle::Error::Missing { digest: manifest.digest });
+    findings.extend(missing.map(|error| owners.finding(&error)));
+    // The largest first, so that no thread is left with one at the end while the others rest.
+    let mut queue: Vec<&Descriptor> = order.blobs.iter().collect();
+    queue.sort_by_key(|blob| std::cmp::Reverse(blob.size));
+    let errors = hash_all(reader, &queue, jobs, progress, given_up);
+    findings.extend(errors.iter().map(|error| owners.finding(error)));
+    findings.sort_by_key(|finding| (finding.offset.is_none(), finding.offset, finding.digest));
+    // A header is compared with the frame, and again before its blob: one damage, one finding.
+    findings.dedup();
+    let artifacts = reader.index().roots().len() as u64;
+    Ok(Verification { id: reader.id(), artifacts, blobs, bytes, findings })
+}
+
+fn hash_all(
+    reader: &Reader,
+    queue: &[&Descriptor],
+    jobs: usize,
+    progress: &Progress,
+    given_up: &AtomicBool,
+) -> Vec<bundle::Error> {
+    let next = AtomicUsize::new(0);
+    let errors = Mutex::new(Vec::new());
+    let work = || {
+        let mut buffer = Vec::new();
+        while let Some(blob) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if given_up.load(Ordering::Relaxed) {
+                return;
+            }
+            let digest = blob.digest;
+            progress.tell(Event::Started { blob: digest, size: blob.size });
+            match reader.check(blob, &mut buffer, |bytes| progress.tell(Event::Advanced { blob: digest, bytes })) {
+                Ok(()) => progress.tell(Event::Finished { blob: digest }),
+                Err(error) => {
+                    progress.tell(Event::Abandoned { blob: digest });
+                    errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..jobs.min(queue.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    errors.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Which artifact needs which content; the first by name where several do.
+struct Owners<'a>(HashMap<Digest, &'a Reference>);
+
+impl<'a> Owners<'a> {
+    fn of(reader: &'a Reader) -> Self {
+        let mut owners = HashMap::new();
+        let index = reader.index();
+        for root in index.roots() {
+            claim(reader, &root.descriptor, &root.reference, &mut owners);
+        }
+        // What is attached belongs to whoever needs its subject. Attached to something attached: a few rounds do.
+        for _ in index.attached() {
+            let before = owners.len();
+            for attached in index.attached() {
+                let subject = reader.manifest(&attached.descriptor.digest).and_then(|manifest| manifest.subject());
+                if let Some(&owner) = subject.and_then(|subject| owners.get(&subject.digest)) {
+                    claim(reader, &attached.descriptor, owner, &mut owners);
+                }
+            }
+            if owners.len() == before {
+                break;
+            }
+        }
+        Self(owners)
+    }
+
+    fn finding(&self, error: &bundle::Error) -> Finding {
+        let digest = error.digest();
+        Finding {
+            code: error.code(),
+            artifact: digest.and_then(|digest| self.0.get(&digest)).map(|&reference| reference.clone()),
+            digest,
+            offset: error.offset(),
+            message: error.to_string(),
+        }
+    }
+}
+
+fn claim<'a>(reader: &Reader, top: &Descriptor, owner: &'a Reference, owners: &mut HashMap<Digest, &'a Reference>) {
+    let mut stack = vec![top.digest];
+    let mut seen = HashSet::new();
+    while let Some(digest) = stack.pop() {
+        if !seen.insert(digest) {
+            continue;
+        }
+        owners.entry(digest).or_insert(owner);
+        if let Some(manifest) = reader.manifest(&digest) {
+            stack.extend(manifest.children().iter().chain(manifest.blobs()).map(|below| below.digest));
+        }
+    }
+}
