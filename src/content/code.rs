@@ -124,6 +124,16 @@ codes! {
     /// The bundle has a blob that nothing names.
     BundleForeignEntry = "bundle.foreign-entry", Unverified;
 
+    /// The store is of a later format.
+    StoreVersion = "store.version", Failed;
+    /// The store's database failed or is damaged.
+    StoreDatabase = "store.database", Failed;
+    /// An upload was finished, cancelled or taken over by another request.
+    StoreUpload = "store.upload", Failed;
+
+    /// The address to serve on cannot be listened on.
+    ServeListen = "serve.listen", Failed;
+
     /// Something is there already, and `--overwrite` was not given.
     OutputExists = "output.exists", Failed;
     /// Too little free space.

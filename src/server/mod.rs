@@ -1,1 +1,200 @@
-//! The distribution API (distribution-spec 1.1) from the registry's side, over any place.
+//! The distribution API: a store, or bundles in place, as a registry (distribution-spec, main branch).
+//!
+//! [`Server::bind`] with a [`Config`] and then [`Server::run`] is all there is to it. `route` says what a path means; the
+//! handlers stand in `pull`, `push`, `publish` and `discover`; a `shelf` is where pulled content comes from; `file` reads
+//! blobs; `listen` keeps connections within their limits.
+
+mod answer;
+mod body;
+mod discover;
+mod dispatch;
+mod file;
+mod listen;
+mod pace;
+mod publish;
+mod pull;
+mod push;
+mod query;
+pub mod range;
+pub mod route;
+mod shelf;
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::net::{TcpListener, ToSocketAddrs};
+
+use answer::Failure;
+use file::{Buffers, Checked};
+use shelf::Shelves;
+
+use crate::{
+    content::{Code, Fault},
+    oci::manifest,
+    store::Store,
+};
+
+/// The body of a request.
+type Incoming = hyper::body::Incoming;
+
+/// Why a server could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// What was asked for.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Fault for ServerError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Bind { .. } => Code::ServeListen,
+        }
+    }
+}
+
+/// What is served, and how.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where pushes go and pulls come from.
+    pub store: Option<Store>,
+    /// Refuse every change, also to a store.
+    pub read_only: bool,
+    /// Allow tags, manifests and blobs to be deleted.
+    pub deletes: bool,
+    /// Take indexes of which some manifests are absent.
+    pub sparse: bool,
+    /// Bytes of the largest manifest that is taken.
+    pub manifest_limit: u64,
+    /// What a client may use up.
+    pub limits: Limits,
+}
+
+/// Bounds that keep one client from starving the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once; further ones wait to be accepted.
+    pub connections: usize,
+    /// How long a connection may be without a complete request head, also between two requests.
+    pub idle: Duration,
+    /// How long a body may stand still, or crawl below 1 KiB a second, in either direction.
+    pub stall: Duration,
+    /// How long requests under way may take when the server is told to stop.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            idle: Duration::from_secs(60),
+            stall: Duration::from_secs(60),
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            store: None,
+            read_only: false,
+            deletes: true,
+            sparse: false,
+            manifest_limit: manifest::DEFAULT_LIMIT,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Everything that `store` has, and pushes into it.
+    pub fn store(store: Store) -> Self {
+        Self { store: Some(store), ..Self::default() }
+    }
+}
+
+/// A server that listens and does not answer yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    local: SocketAddr,
+    registry: Arc<Registry>,
+    limits: Limits,
+}
+
+impl Server {
+    /// Listens on `address`; port 0 takes a free one, see [`Server::local_addr`].
+    pub async fn bind(config: Config, address: impl ToSocketAddrs + ToString) -> Result<Self, ServerError> {
+        let failed = |source| ServerError::Bind { address: address.to_string(), source };
+        let listener = TcpListener::bind(&address).await.map_err(failed)?;
+        let local = listener.local_addr().map_err(failed)?;
+        let limits = config.limits;
+        Ok(Self { listener, local, registry: Arc::new(Registry::new(config)), limits })
+    }
+
+    /// The address it listens on.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Answers until `until` completes, and then until the requests under way are answered (or [`Limits::grace`] is over).
+    pub async fn run(self, until: impl Future<Output = ()> + Send) {
+        listen::serve(self.listener, self.registry, self.limits, until).await;
+    }
+}
+
+/// What all requests share.
+#[derive(Debug)]
+struct Registry {
+    store: Option<Store>,
+    shelves: Shelves,
+    read_only: bool,
+    deletes: bool,
+    sparse: bool,
+    manifest_limit: u64,
+    checked: Arc<Checked>,
+    buffers: Buffers,
+}
+
+impl Registry {
+    fn new(config: Config) -> Self {
+        let mut shelves: Vec<Arc<dyn shelf::Shelf>> = Vec::new();
+        if let Some(store) = &config.store {
+            shelves.push(Arc::new(store.clone()));
+        }
+        Self {
+            store: config.store,
+            shelves: Shelves(shelves),
+            read_only: config.read_only,
+            deletes: config.deletes,
+            sparse: config.sparse,
+            manifest_limit: config.manifest_limit,
+            checked: Arc::default(),
+            buffers: Buffers::default(),
+        }
+    }
+
+    /// Where pushes go, if they are allowed.
+    fn writable(&self) -> Result<&Store, Failure> {
+        let store = self.store.as_ref().filter(|_| !self.read_only);
+        store.ok_or_else(|| Failure::not_allowed("this registry is read-only"))
+    }
+
+    /// Where deletes go, if they are allowed.
+    fn deletable(&self) -> Result<&Store, Failure> {
+        let store = self.writable()?;
+        if self.deletes { Ok(store) } else { Err(Failure::not_allowed("deleting is switched off in this registry")) }
+    }
+
+    /// What was not in the store cannot be deleted if a bundle below it has it.
+    #[expect(clippy::unused_self, reason = "reads as a question to the registry, as its neighbours do")]
+    fn kept_below(&self, known: bool) -> Result<(), Failure> {
+        if known { Err(Failure::not_allowed("this is in a bundle that is served, and stays")) } else { Ok(()) }
+    }
+}

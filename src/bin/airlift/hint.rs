@@ -117,6 +117,14 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::BundleForeignEntry => {
             "Run `airlift verify BUNDLE`: the bundle holds more than its index names, so somebody added to it."
         }
+        C::StoreVersion => "Use the airlift that wrote the store, or a newer one.",
+        C::StoreDatabase => {
+            "The store's disk or its database is damaged: look at the disk, then put the store back from a copy, or push what it held again."
+        }
+        C::StoreUpload => "Begin the upload again; blobs that are complete are not sent a second time.",
+        C::ServeListen => {
+            "Another program may use the port: choose an address of this machine and a free port with `--listen ADDR:PORT`."
+        }
         C::OutputExists => "Give `--overwrite` to replace it, or another name.",
         C::OutputSpace => {
             "Make room or choose another disk, then run the same command again: what has arrived is kept."

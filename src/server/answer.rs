@@ -1,0 +1,174 @@
+//! Answers: what handlers give, and how it becomes HTTP.
+
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
+use serde::Serialize;
+
+use super::body::Body;
+use crate::{
+    content::Fault,
+    oci::{
+        Digest,
+        error_code::{Envelope, ErrorCode, ErrorItem},
+    },
+    store::StoreError,
+};
+
+/// The digest of what was sent or received (distribution-spec, "Pulling manifests").
+pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// A good answer.
+pub(super) type Answer = Response<Body>;
+
+/// What a handler gives.
+pub(super) type Outcome = Result<Answer, Failure>;
+
+/// A refusal, to be sent as the JSON envelope of the specification.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) status: StatusCode,
+    pub(super) errors: Vec<ErrorItem>,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Failure {
+    pub(super) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
+        let error = ErrorItem { code, message: message.into(), detail: serde_json::Value::Null };
+        Self { status, errors: vec![error], headers: Vec::new() }
+    }
+
+    #[must_use]
+    pub(super) fn with_detail(mut self, detail: serde_json::Value) -> Self {
+        if let Some(error) = self.errors.last_mut() {
+            error.detail = detail;
+        }
+        self
+    }
+
+    #[must_use]
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(super) fn blob_unknown(digest: &Digest) -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::BlobUnknown, "the repository has no such blob")
+            .with_detail(serde_json::json!({ "digest": digest }))
+    }
+
+    pub(super) fn manifest_unknown(name: &impl ToString) -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, "the repository has no such manifest")
+            .with_detail(serde_json::json!({ "name": name.to_string() }))
+    }
+
+    pub(super) fn name_unknown(repository: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NameUnknown, "there is no such repository")
+            .with_detail(serde_json::json!({ "name": repository }))
+    }
+
+    /// The verb is none of this resource's, or is switched off here.
+    pub(super) fn not_allowed(message: &str) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, message)
+    }
+
+    /// A defect or a broken disk: the log says which, the client learns nothing of this machine.
+    pub(super) fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(error = %Chain(error), "a request failed");
+        let code = ErrorCode::Other("UNKNOWN".to_owned());
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, "the registry failed; its log says why")
+    }
+
+    pub(super) fn into_answer(self) -> Answer {
+        let envelope = Envelope { errors: self.errors };
+        let mut answer = json(self.status, "application/json", &envelope);
+        for (name, value) in self.headers {
+            answer.headers_mut().append(name, value);
+        }
+        answer
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Mismatch { expected, actual } => Self::new(
+                StatusCode::BAD_REQUEST,
+                ErrorCode::DigestInvalid,
+                "what was sent has another digest; the upload is over",
+            )
+            .with_detail(serde_json::json!({ "expected": expected, "actual": actual })),
+            StoreError::Superseded => Self::new(
+                StatusCode::NOT_FOUND,
+                ErrorCode::BlobUploadUnknown,
+                "the upload is over, or another request continues it",
+            ),
+            error if error.code() == crate::content::Code::OutputSpace => {
+                tracing::error!("the store's disk is full");
+                let code = ErrorCode::Other("UNKNOWN".to_owned());
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, code, "the registry's disk is full; the upload is kept")
+            }
+            error => Self::internal(error),
+        }
+    }
+}
+
+/// An error with its causes, for the log.
+pub(super) struct Chain<'a>(pub(super) &'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = status;
+    if status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED {
+        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    answer
+}
+
+/// An answer of bytes in memory.
+pub(super) fn bytes(status: StatusCode, content_type: &str, content: Bytes) -> Answer {
+    let length = content.len();
+    let mut answer = Response::new(Body::bytes(content));
+    *answer.status_mut() = status;
+    set(&mut answer, CONTENT_TYPE, content_type);
+    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    answer
+}
+
+/// An answer of JSON.
+pub(super) fn json(status: StatusCode, content_type: &str, content: &impl Serialize) -> Answer {
+    match serde_json::to_vec(content) {
+        Ok(text) => bytes(status, content_type, text.into()),
+        Err(error) => {
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            empty(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+/// Sets a header whose value may hold what a client sent; what no header can hold is left out.
+pub(super) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().insert(name, value);
+    }
+}
+
+/// [`set`] for a digest.
+pub(super) fn set_digest(answer: &mut Answer, digest: &Digest) {
+    set(answer, CONTENT_DIGEST, &digest.to_string());
+}

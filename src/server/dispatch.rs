@@ -1,0 +1,91 @@
+//! From a request to its handler.
+
+use http::{
+    HeaderName, HeaderValue, Method, Request, StatusCode,
+    header::{ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING},
+};
+
+use super::{
+    Incoming, Registry,
+    answer::{self, Answer, Failure, Outcome},
+    pull::without_body_for,
+    query::Query,
+    route::{self, Mistake, Resource, Route},
+};
+use crate::oci::error_code::ErrorCode;
+
+/// How Docker's clients tell a registry from any other server.
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
+impl Registry {
+    /// Answers one request.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let method = request.method().clone();
+        let outcome = self.dispatch(request).await;
+        let mut answer = match outcome {
+            Ok(answer) => answer,
+            Err(failure) => without_body_for(&method, failure.into_answer()),
+        };
+        answer.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        answer
+    }
+
+    async fn dispatch(&self, request: Request<Incoming>) -> Outcome {
+        let (parts, body) = request.into_parts();
+        if parts.headers.contains_key(TRANSFER_ENCODING) && parts.headers.contains_key(CONTENT_LENGTH) {
+            // Two readings of where the body ends (RFC 9112, section 6.1).
+            let message = "a request has a Content-Length or a Transfer-Encoding, not both";
+            return Err(Failure::new(StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid, message));
+        }
+        let (method, query) = (&parts.method, Query::of(&parts.uri));
+        let headers = &parts.headers;
+        let reading = method == Method::GET || method == Method::HEAD;
+        let (repository, resource) = match route::parse(parts.uri.path()).map_err(mistaken)? {
+            Route::Repository(repository, resource) => (repository, resource),
+            Route::Base if reading => return Ok(without_body_for(method, base())),
+            Route::Health if reading => {
+                return Ok(without_body_for(method, answer::bytes(StatusCode::OK, "text/plain", "ok\n".into())));
+            }
+            Route::Catalog if reading => return self.catalog(method, &query),
+            Route::Base | Route::Health | Route::Catalog => return Err(not_here("GET, HEAD")),
+            Route::Page | Route::Metrics | Route::Token => return Err(mistaken(Mistake::Unknown)),
+        };
+        match (resource, method.as_str()) {
+            (Resource::Manifest(name), "GET" | "HEAD") => self.pull_manifest(method, repository, &name, headers),
+            (Resource::Manifest(name), "PUT") => self.push_manifest(repository, &name, &query, headers, body).await,
+            (Resource::Manifest(name), "DELETE") => self.delete_manifest(repository, &name).await,
+            (Resource::Manifest(_), _) => Err(not_here("GET, HEAD, PUT, DELETE")),
+            (Resource::Blob(digest), "GET" | "HEAD") => self.pull_blob(method, repository, &digest, headers).await,
+            (Resource::Blob(digest), "DELETE") => self.delete_blob(repository, digest).await,
+            (Resource::Blob(_), _) => Err(not_here("GET, HEAD, DELETE")),
+            (Resource::Uploads, "POST") => self.start_upload(repository, &query, headers, body).await,
+            (Resource::Uploads, _) => Err(not_here("POST")),
+            (Resource::Upload(id), "PATCH") => self.continue_upload(repository, id, headers, body).await,
+            (Resource::Upload(id), "PUT") => self.finish_upload(repository, id, &query, headers, body).await,
+            (Resource::Upload(id), "GET" | "HEAD") => self.upload_state(repository, id).await,
+            (Resource::Upload(id), "DELETE") => self.cancel_upload(repository, id).await,
+            (Resource::Upload(_), _) => Err(not_here("GET, HEAD, PATCH, PUT, DELETE")),
+            (Resource::Tags, "GET" | "HEAD") => self.tags(method, repository, &query),
+            (Resource::Referrers(subject), "GET" | "HEAD") => self.referrers(method, repository, &subject, &query),
+            (Resource::Tags | Resource::Referrers(_), _) => Err(not_here("GET, HEAD")),
+        }
+    }
+}
+
+fn base() -> Answer {
+    answer::bytes(StatusCode::OK, "application/json", "{}".into())
+}
+
+fn not_here(allowed: &'static str) -> Failure {
+    Failure::not_allowed("the method is none of this resource's").with(ALLOW, HeaderValue::from_static(allowed))
+}
+
+fn mistaken(mistake: Mistake) -> Failure {
+    let (status, code) = match mistake {
+        Mistake::Unknown => (StatusCode::NOT_FOUND, ErrorCode::Unsupported),
+        Mistake::Name => (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid),
+        Mistake::Digest => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
+        Mistake::Reference => (StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid),
+    };
+    Failure::new(status, code, mistake.to_string())
+}

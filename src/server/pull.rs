@@ -1,0 +1,164 @@
+//! Pulling: manifests and blobs (distribution-spec, "Pull").
+
+use std::sync::Arc;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{
+        ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
+    },
+};
+
+use super::{
+    Registry,
+    answer::{self, Answer, Failure, Outcome},
+    body::Body,
+    file::{self, Identity, Located, State},
+    range::{self, Wanted},
+    shelf::Shelf,
+};
+use crate::oci::{Digest, Name, error_code::ErrorCode};
+
+/// Content that a digest names never changes. One year, the longest that RFC 9111's forebears allowed.
+const FOREVER: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
+
+/// What a tag names may change at any moment; an ETag makes asking again cheap.
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
+
+const OCTETS: &str = "application/octet-stream";
+
+impl Registry {
+    /// `GET` and `HEAD` of `manifests/NAME`.
+    pub(super) fn pull_manifest(&self, method: &Method, repository: &str, name: &Name, headers: &HeaderMap) -> Outcome {
+        let found = self.shelves.document(repository, name)?;
+        let document = found.ok_or_else(|| Failure::manifest_unknown(name))?;
+        let mut answer = if not_modified(headers, &document.digest) {
+            answer::empty(StatusCode::NOT_MODIFIED)
+        } else {
+            answer::bytes(StatusCode::OK, &document.media_type, document.bytes)
+        };
+        name_content(&mut answer, &document.digest);
+        let caching = if matches!(name, Name::Tag(_)) { ASK_AGAIN } else { FOREVER };
+        answer.headers_mut().insert(CACHE_CONTROL, caching);
+        Ok(without_body_for(method, answer))
+    }
+
+    /// `GET` and `HEAD` of `blobs/DIGEST`.
+    pub(super) async fn pull_blob(
+        &self,
+        method: &Method,
+        repository: &str,
+        digest: &Digest,
+        headers: &HeaderMap,
+    ) -> Outcome {
+        if method == Method::HEAD {
+            return self.blob_head(repository, digest);
+        }
+        let blob = self.shelves.blob(repository, digest)?.ok_or_else(|| Failure::blob_unknown(digest))?;
+        if not_modified(headers, digest) {
+            let mut answer = answer::empty(StatusCode::NOT_MODIFIED);
+            name_content(&mut answer, digest);
+            return Ok(answer);
+        }
+        let size = blob.size;
+        match wanted(headers, digest, size) {
+            Wanted::Whole => self.send(blob, None).await,
+            Wanted::Part(part) => {
+                let range = format!("bytes {}-{}/{size}", part.start, part.end - 1);
+                let mut answer = self.send(blob, Some(part)).await?;
+                *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+                answer::set(&mut answer, CONTENT_RANGE, &range);
+                Ok(answer)
+            }
+            Wanted::Nothing => {
+                let message = "the blob has no byte of that range";
+                let failure = Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::SizeInvalid, message);
+                let range = HeaderValue::try_from(format!("bytes */{size}"));
+                Err(match range {
+                    Ok(range) => failure.with(CONTENT_RANGE, range),
+                    Err(_) => failure,
+                })
+            }
+        }
+    }
+
+    fn blob_head(&self, repository: &str, digest: &Digest) -> Outcome {
+        let size = self.shelves.blob_size(repository, digest)?.ok_or_else(|| Failure::blob_unknown(digest))?;
+        let mut answer = answer::empty(StatusCode::OK);
+        describe_blob(&mut answer, digest, size);
+        Ok(answer)
+    }
+
+    async fn send(&self, blob: Located, part: Option<std::ops::Range<u64>>) -> Outcome {
+        let identity = Identity::of(&blob.file).map_err(|error| Failure::internal(&error))?;
+        let mut state = self.checked.state(&blob, identity);
+        let reaches_end = part.as_ref().is_none_or(|part| part.end == blob.size);
+        if state == State::Unknown && part.is_some() && reaches_end {
+            // The end of a blob is never given away before the whole was seen to be right.
+            let (again, checked, buffers) = (blob.clone(), Arc::clone(&self.checked), self.buffers.clone());
+            let verified =
+                tokio::task::spawn_blocking(move || file::verify(&again, identity, &checked, &buffers)).await;
+            state = verified.map_err(|error| Failure::internal(&error))?;
+        }
+        if state == State::Damaged {
+            let message = "the blob is damaged where it is kept; the registry's log says where";
+            let code = ErrorCode::Other("UNKNOWN".to_owned());
+            return Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, code, message));
+        }
+        let (digest, size) = (blob.digest, blob.size);
+        let range = part.unwrap_or(0..size);
+        let length = range.end - range.start;
+        let hash = state == State::Unknown && length == size;
+        let body = if length == 0 {
+            Body::empty()
+        } else {
+            let stream = file::stream(blob, identity, range, hash, Arc::clone(&self.checked), self.buffers.clone());
+            Body::stream(stream, length)
+        };
+        let mut answer = Answer::new(body);
+        describe_blob(&mut answer, &digest, length);
+        Ok(answer)
+    }
+}
+
+/// The ETag of content is its digest.
+fn etag(digest: &Digest) -> String {
+    format!("\"{digest}\"")
+}
+
+fn not_modified(headers: &HeaderMap, digest: &Digest) -> bool {
+    let wanted = etag(digest);
+    let matches = |value: &HeaderValue| {
+        let Ok(text) = value.to_str() else { return false };
+        text.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == "*" || tag == wanted)
+    };
+    headers.get_all(IF_NONE_MATCH).iter().any(matches)
+}
+
+fn wanted(headers: &HeaderMap, digest: &Digest, size: u64) -> Wanted {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(range) = text(&RANGE) else { return Wanted::Whole };
+    if text(&IF_RANGE).is_some_and(|tag| tag != etag(digest)) || headers.get_all(RANGE).iter().count() > 1 {
+        return Wanted::Whole;
+    }
+    range::parse(range, size)
+}
+
+fn name_content(answer: &mut Answer, digest: &Digest) {
+    answer::set_digest(answer, digest);
+    answer::set(answer, ETAG, &etag(digest));
+}
+
+fn describe_blob(answer: &mut Answer, digest: &Digest, length: u64) {
+    name_content(answer, digest);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(OCTETS));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CACHE_CONTROL, FOREVER);
+}
+
+/// The same answer, for `HEAD` with its headers only.
+pub(super) fn without_body_for(method: &Method, answer: Answer) -> Answer {
+    if method == Method::HEAD { answer.map(|_| Body::empty()) } else { answer }
+}

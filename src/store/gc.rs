@@ -1,0 +1,135 @@
+//! Garbage collection: what no manifest names goes, while nobody else has the store open.
+
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    Store,
+    error::{Result, StoreError},
+    metadata::Db,
+};
+use crate::oci::{Digest, Manifest};
+
+/// What a sweep takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep {
+    /// Unfinished uploads that nobody touched for so long.
+    pub uploads_older_than: Duration,
+    /// Only tell what would go.
+    pub dry_run: bool,
+}
+
+/// What a sweep took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Blobs that no manifest names, and files that no blob is.
+    pub blobs: u64,
+    /// Bytes of both.
+    pub bytes: u64,
+    /// Abandoned uploads.
+    pub uploads: u64,
+}
+
+impl Store {
+    /// Opens the store in `dir` alone and takes out of it each blob that no manifest of its repository names.
+    pub fn sweep(dir: &Path, sweep: Sweep) -> Result<Collected> {
+        let store = Self::open(dir)?;
+        let mut collected = Collected::default();
+        let mut kept = HashSet::new();
+        let swept = store.metadata().write(|db| {
+            release_unnamed(db)?;
+            db.each_blob(|digest, _| {
+                kept.insert(digest);
+            })?;
+            if sweep.dry_run { Err(StoreError::Superseded) } else { Ok(()) }
+        });
+        match swept {
+            // The transaction of a dry run is rolled back.
+            Err(StoreError::Superseded) if sweep.dry_run => {}
+            swept => swept?,
+        }
+        for (path, digest) in blob_files(&store.paths().blobs())? {
+            if digest.is_none_or(|digest| !kept.contains(&digest)) {
+                collected.blobs += 1;
+                collected.bytes += fs::metadata(&path).map_err(|source| StoreError::read(&path, source))?.len();
+                remove(&path, sweep.dry_run)?;
+            }
+        }
+        collected.uploads = store.expire(sweep.uploads_older_than, sweep.dry_run)?;
+        Ok(collected)
+    }
+
+    /// Deletes unfinished uploads that nobody touched for `age`; safe while the store is served. How many.
+    pub fn expire_uploads(&self, age: Duration) -> Result<u64> {
+        self.expire(age, false)
+    }
+
+    fn expire(&self, age: Duration, dry_run: bool) -> Result<u64> {
+        let mut expired = 0;
+        let limit = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+        for path in entries(&self.paths().uploads())? {
+            let touched = fs::metadata(&path).and_then(|found| found.modified());
+            if touched.is_ok_and(|touched| touched <= limit) {
+                expired += 1;
+                remove(&path, dry_run)?;
+                let id = path.file_name().and_then(|name| name.to_str()?.split('.').next()?.parse().ok());
+                if let Some(id) = id {
+                    self.sessions().forget(&id);
+                }
+            }
+        }
+        Ok(expired)
+    }
+}
+
+/// Takes from each repository the blobs that none of its manifests names, and then those that no repository has.
+fn release_unnamed(db: &Db<'_>) -> Result<()> {
+    db.sweep(
+        "CREATE TEMP TABLE marked (repository INTEGER, digest TEXT, PRIMARY KEY (repository, digest)) WITHOUT ROWID",
+    )?;
+    db.each_manifest(|repository, media_type, bytes| {
+        // What cannot be parsed was not put here by us; it names nothing that we can know of.
+        if let Ok(manifest) = Manifest::parse(bytes.into(), Some(media_type)) {
+            manifest.blobs().try_for_each(|blob| db.mark(repository, &blob.digest))?;
+        }
+        Ok(())
+    })?;
+    db.sweep(
+        "DELETE FROM held WHERE NOT EXISTS (SELECT 1 FROM temp.marked
+         WHERE marked.repository = held.repository AND marked.digest = held.digest)",
+    )?;
+    db.sweep("DELETE FROM blob WHERE NOT EXISTS (SELECT 1 FROM held WHERE held.digest = blob.digest)")?;
+    db.sweep("DROP TABLE temp.marked")?;
+    Ok(())
+}
+
+/// Every file below `blobs/`, with the digest that its place gives it, if it does.
+fn blob_files(blobs: &Path) -> Result<Vec<(PathBuf, Option<Digest>)>> {
+    let mut files = Vec::new();
+    for algorithm in entries(blobs)? {
+        for shard in entries(&algorithm)? {
+            for path in entries(&shard)? {
+                let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
+                let text = name(&algorithm).zip(name(&path)).map(|(algorithm, hex)| format!("{algorithm}:{hex}"));
+                files.push((path, text.and_then(|text| text.parse().ok())));
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let list = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
+    list().map_err(|source| StoreError::read(folder, source))
+}
+
+fn remove(path: &Path, dry_run: bool) -> Result<()> {
+    if dry_run {
+        return Ok(());
+    }
+    fs::remove_file(path).map_err(|source| StoreError::write(path, source))
+}

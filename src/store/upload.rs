@@ -1,0 +1,372 @@
+//! Uploads: what was received stays until the upload is finished or cancelled, across requests and restarts.
+//!
+//! The file under `uploads/` is the session: its length is how far it came, and its name says whose it is. The hash of
+//! what was received is kept in memory from one request to the next, and after a restart it is made again from the file.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use tokio::{sync::OwnedMutexGuard, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    Store, blocking,
+    error::{Result, StoreError},
+};
+use crate::oci::{Algorithm, Digest, Hasher};
+
+/// Bytes gathered before they are hashed and written in one go. While one batch is written the next one is gathered.
+const BATCH: usize = 512 << 10;
+
+/// The uploads that this process has touched.
+#[derive(Debug, Default)]
+pub(super) struct Sessions(Mutex<HashMap<Uuid, Arc<Session>>>);
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Session>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets an upload whose file is gone.
+    pub(super) fn forget(&self, id: &Uuid) {
+        self.lock().remove(id);
+    }
+}
+
+#[derive(Debug)]
+struct Session {
+    path: PathBuf,
+    received: AtomicU64,
+    /// Cancelled when a later request takes the upload over: a client that lost its connection must not wait for the
+    /// server to notice.
+    turn: Mutex<CancellationToken>,
+    progress: Arc<tokio::sync::Mutex<Progress>>,
+}
+
+/// What is known of the file's bytes.
+#[derive(Debug)]
+struct Progress {
+    /// Has taken in exactly the file's bytes; `None` where that must be made again from the file.
+    hasher: Option<Hasher>,
+    over: bool,
+}
+
+/// An upload under way.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    store: Store,
+    repository: Arc<str>,
+    id: Uuid,
+    algorithm: Algorithm,
+    session: Arc<Session>,
+}
+
+pub(super) async fn begin(store: Store, repository: Arc<str>, algorithm: Algorithm) -> Result<Upload> {
+    let id = Uuid::new_v4();
+    let path = store.paths().upload(&id, &repository, algorithm);
+    let file = path.clone();
+    blocking(move || File::create_new(&file).map(drop).map_err(|source| StoreError::write(&file, source))).await?;
+    let session = session(path, 0, Some(Hasher::new(algorithm)));
+    store.sessions().lock().insert(id, Arc::clone(&session));
+    Ok(Upload { store, repository, id, algorithm, session })
+}
+
+pub(super) async fn find(store: Store, repository: Arc<str>, id: &str) -> Result<Option<Upload>> {
+    let Ok(id) = Uuid::try_parse(id) else { return Ok(None) };
+    blocking(move || {
+        for algorithm in Algorithm::ALL {
+            let path = store.paths().upload(&id, &repository, algorithm);
+            let received = match fs::metadata(&path) {
+                Ok(found) => found.len(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(StoreError::read(&path, source)),
+            };
+            let mut sessions = store.sessions().lock();
+            let session = Arc::clone(sessions.entry(id).or_insert_with(|| session(path, received, None)));
+            drop(sessions);
+            return Ok(Some(Upload { store, repository, id, algorithm, session }));
+        }
+        Ok(None)
+    })
+    .await
+}
+
+fn session(path: PathBuf, received: u64, hasher: Option<Hasher>) -> Arc<Session> {
+    Arc::new(Session {
+        path,
+        received: AtomicU64::new(received),
+        turn: Mutex::new(CancellationToken::new()),
+        progress: Arc::new(tokio::sync::Mutex::new(Progress { hasher, over: false })),
+    })
+}
+
+impl Upload {
+    /// What the session is called in URLs: a UUID.
+    pub const fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Bytes received so far.
+    pub fn received(&self) -> u64 {
+        self.session.received.load(Ordering::Acquire)
+    }
+
+    /// Takes the upload over: a writer of an earlier request fails with [`StoreError::Superseded`] from now on.
+    pub async fn writer(&self) -> Result<Writer> {
+        let turn = self.take_turn();
+        let progress = Arc::clone(&self.session.progress).lock_owned().await;
+        if progress.over || turn.is_cancelled() {
+            return Err(StoreError::Superseded);
+        }
+        let (session, algorithm) = (Arc::clone(&self.session), self.algorithm);
+        let batch = blocking(move || Batch::reopen(session, progress, algorithm)).await?;
+        Ok(Writer {
+            turn,
+            gathered: Vec::new(),
+            gathered_bytes: 0,
+            received: self.received(),
+            work: Work::Idle(batch),
+            upload: self.clone(),
+        })
+    }
+
+    /// Gives the upload up. What was received is deleted.
+    pub async fn cancel(&self) -> Result<()> {
+        self.take_turn();
+        let mut progress = Arc::clone(&self.session.progress).lock_owned().await;
+        progress.over = true;
+        self.store.sessions().forget(&self.id);
+        let path = self.session.path.clone();
+        blocking(move || match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::write(&path, error)),
+            _ => Ok(()),
+        })
+        .await
+    }
+
+    fn take_turn(&self) -> CancellationToken {
+        let turn = CancellationToken::new();
+        let mut current = self.session.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *current, turn.clone()).cancel();
+        turn
+    }
+}
+
+fn hash(file: &mut File, algorithm: Algorithm) -> io::Result<Hasher> {
+    let mut hasher = Hasher::new(algorithm);
+    let mut buffer = vec![0; BATCH];
+    file.seek(SeekFrom::Start(0))?;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}
+
+/// The one who writes an upload at present. Dropping it keeps what is in the file.
+#[derive(Debug)]
+pub struct Writer {
+    upload: Upload,
+    turn: CancellationToken,
+    gathered: Vec<Bytes>,
+    gathered_bytes: usize,
+    received: u64,
+    work: Work,
+}
+
+#[derive(Debug)]
+enum Work {
+    Idle(Batch),
+    Busy(JoinHandle<Result<Batch>>),
+    /// Writing failed.
+    Gone,
+}
+
+/// What goes to the writing thread and comes back. It holds the upload's lock, so that no other writer can begin before
+/// the last byte of this one is in the file, also when its request is long gone.
+#[derive(Debug)]
+struct Batch {
+    session: Arc<Session>,
+    progress: OwnedMutexGuard<Progress>,
+    file: File,
+    /// The content was verified before it came here, and is not hashed again.
+    trusted: bool,
+}
+
+impl Batch {
+    /// The file at its end, and the hash of all that is in it.
+    fn reopen(session: Arc<Session>, mut progress: OwnedMutexGuard<Progress>, algorithm: Algorithm) -> Result<Self> {
+        let path = &session.path;
+        let mut file = match OpenOptions::new().read(true).write(true).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Superseded),
+            Err(source) => return Err(StoreError::write(path, source)),
+        };
+        if progress.hasher.is_none() {
+            progress.hasher = Some(hash(&mut file, algorithm).map_err(|source| StoreError::read(path, source))?);
+        }
+        let end = file.seek(SeekFrom::End(0)).map_err(|source| StoreError::read(path, source))?;
+        session.received.store(end, Ordering::Release);
+        Ok(Self { session, progress, file, trusted: false })
+    }
+
+    fn take_in(mut self, chunks: &[Bytes]) -> Result<Self> {
+        for chunk in chunks {
+            if let Err(source) = self.file.write_all(chunk) {
+                // A part of the chunk may be in the file; the next request hashes what is there.
+                self.progress.hasher = None;
+                return Err(StoreError::write(&self.session.path, source));
+            }
+            if let Some(hasher) = self.progress.hasher.as_mut().filter(|_| !self.trusted) {
+                hasher.update(chunk);
+            }
+            self.session.received.fetch_add(chunk.len() as u64, Ordering::AcqRel);
+        }
+        Ok(self)
+    }
+
+    /// The digest of what is in the file, by `algorithm`.
+    fn digest(&mut self, algorithm: Algorithm) -> Result<Digest> {
+        let found = self.progress.hasher.take().map(Hasher::finish);
+        if let Some(found) = found.filter(|found| found.algorithm() == algorithm) {
+            return Ok(found);
+        }
+        let again = hash(&mut self.file, algorithm);
+        Ok(again.map_err(|source| StoreError::read(&self.session.path, source))?.finish())
+    }
+}
+
+impl Writer {
+    /// Bytes received so far, those still gathered included.
+    pub const fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Does not hash: the caller has verified the content, and whatever is finished is taken to be it.
+    #[must_use]
+    pub(super) fn trusting(mut self) -> Self {
+        if let Work::Idle(batch) = &mut self.work {
+            batch.trusted = true;
+        }
+        self
+    }
+
+    /// Hashes by `algorithm` from now on, if nothing was received yet; a client need not say at the start which it means.
+    pub fn expect(&mut self, algorithm: Algorithm) {
+        if let Work::Idle(batch) = &mut self.work
+            && self.received == 0
+        {
+            batch.progress.hasher = Some(Hasher::new(algorithm));
+        }
+    }
+
+    /// Takes in the next bytes.
+    pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        if self.turn.is_cancelled() {
+            return Err(StoreError::Superseded);
+        }
+        self.received += chunk.len() as u64;
+        self.gathered_bytes += chunk.len();
+        self.gathered.push(chunk);
+        if self.gathered_bytes < BATCH {
+            return Ok(());
+        }
+        let batch = self.reclaim().await?;
+        self.work = Work::Busy(self.hand_over(batch));
+        Ok(())
+    }
+
+    /// Completes when a later request takes the upload over; then this writer can do no more.
+    pub async fn superseded(&self) {
+        self.turn.cancelled().await;
+    }
+
+    /// Waits until all bytes are in the file, and lets go of the upload. Bytes received so far.
+    pub async fn pause(mut self) -> Result<u64> {
+        self.settle().await?;
+        Ok(self.upload.received())
+    }
+
+    /// Ends the upload: what was received must have the digest, and then the repository has the blob, durably.
+    /// Content of another digest ends the upload too, and its bytes are gone. After any other failure it can go on.
+    pub async fn finish(mut self, digest: Digest) -> Result<u64> {
+        let batch = self.settle().await?;
+        let upload = self.upload.clone();
+        blocking(move || upload.publish(batch, digest)).await
+    }
+
+    fn hand_over(&mut self, batch: Batch) -> JoinHandle<Result<Batch>> {
+        let chunks = std::mem::take(&mut self.gathered);
+        self.gathered_bytes = 0;
+        tokio::task::spawn_blocking(move || batch.take_in(&chunks))
+    }
+
+    /// Waits for the batch that is being written.
+    async fn reclaim(&mut self) -> Result<Batch> {
+        match std::mem::replace(&mut self.work, Work::Gone) {
+            Work::Idle(batch) => Ok(batch),
+            Work::Busy(work) => match work.await {
+                Ok(done) => done,
+                Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+            },
+            Work::Gone => Err(StoreError::Superseded),
+        }
+    }
+
+    /// Everything gathered is in the file.
+    async fn settle(&mut self) -> Result<Batch> {
+        if self.turn.is_cancelled() {
+            return Err(StoreError::Superseded);
+        }
+        let batch = self.reclaim().await?;
+        if self.gathered.is_empty() {
+            return Ok(batch);
+        }
+        self.work = Work::Busy(self.hand_over(batch));
+        self.reclaim().await
+    }
+}
+
+impl Upload {
+    /// Checks, syncs, renames, and enters a complete upload, in this order.
+    fn publish(&self, mut batch: Batch, digest: Digest) -> Result<u64> {
+        let (paths, part) = (self.store.paths(), &self.session.path);
+        let actual = if batch.trusted { digest } else { batch.digest(digest.algorithm())? };
+        if actual != digest {
+            fs::remove_file(part).map_err(|source| StoreError::write(part, source))?;
+            self.is_over(&mut batch);
+            return Err(StoreError::Mismatch { expected: digest, actual });
+        }
+        let (shard, target) = (paths.shard(&digest), paths.blob(&digest));
+        let place = || -> io::Result<()> {
+            batch.file.sync_data()?;
+            fs::create_dir_all(&shard)?;
+            fs::rename(part, &target)?;
+            File::open(&shard)?.sync_all()
+        };
+        place().map_err(|source| StoreError::write(&target, source))?;
+        let size = self.received();
+        self.store.metadata().write(|db| {
+            db.add_blob(&digest, size)?;
+            db.hold(&self.repository, &digest)
+        })?;
+        self.is_over(&mut batch);
+        Ok(size)
+    }
+
+    fn is_over(&self, batch: &mut Batch) {
+        batch.progress.over = true;
+        self.store.sessions().forget(&self.id);
+    }
+}
