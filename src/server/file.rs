@@ -146,7 +146,7 @@ impl Reading {
     fn read(&mut self) -> Result<Bytes, Error> {
         let mut lease = self.buffers.take();
         let wanted = usize::try_from(self.end - self.at).unwrap_or(CHUNK).min(CHUNK);
-        self.fill(&mut lease.buffer, wanted).map_err(|source| self.broken(source))?;
+        self.fill(&mut lease.buffer, wanted).map_err(|error| self.broken(&error))?;
         self.at += wanted as u64;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&lease.buffer);
@@ -180,7 +180,7 @@ impl Reading {
 
     /// Whether what was read is what was asked for, before the end of it is let go.
     fn conclude(&mut self) -> Result<(), Error> {
-        let now = Identity::of(&self.blob.file).map_err(|source| self.broken(source))?;
+        let now = Identity::of(&self.blob.file).map_err(|error| self.broken(&error))?;
         if now != self.identity {
             tracing::error!(place = %self.blob.place, blob = %self.blob.digest, "the file was changed while it was served");
             return Err(Error::NotFound { what: self.blob.digest.to_string() });
@@ -196,7 +196,7 @@ impl Reading {
         Err(Error::DigestMismatch { expected: self.blob.digest, actual })
     }
 
-    fn broken(&self, error: io::Error) -> Error {
+    fn broken(&self, error: &io::Error) -> Error {
         tracing::error!(place = %self.blob.place, blob = %self.blob.digest, %error, "the blob cannot be read");
         Error::NotFound { what: self.blob.digest.to_string() }
     }

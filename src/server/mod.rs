@@ -92,8 +92,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1024,
-            idle: Duration::from_secs(60),
-            stall: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
+            stall: Duration::from_mins(1),
             grace: Duration::from_secs(30),
         }
     }

@@ -113,11 +113,10 @@ impl<S> Paced<S> {
     ) -> Poll<io::Result<T>> {
         match &poll {
             Poll::Ready(Ok(done)) => self.written.moved(bytes(done)),
-            Poll::Ready(Err(_)) => {}
             Poll::Pending if self.written.blocked(cx, self.patience) => {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            Poll::Pending => {}
+            Poll::Ready(Err(_)) | Poll::Pending => {}
         }
         poll
     }

@@ -22,7 +22,7 @@ use crate::oci::{Digest, Name, error_code::ErrorCode};
 /// Content that a digest names never changes. One year, the longest that RFC 9111's forebears allowed.
 const FOREVER: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
 
-/// What a tag names may change at any moment; an ETag makes asking again cheap.
+/// What a tag names may change at any moment; an entity tag makes asking again cheap.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
 const OCTETS: &str = "application/octet-stream";
@@ -121,7 +121,7 @@ impl Registry {
     }
 }
 
-/// The ETag of content is its digest.
+/// The entity tag of content is its digest.
 fn etag(digest: &Digest) -> String {
     format!("\"{digest}\"")
 }

@@ -44,7 +44,7 @@ pub enum Resource<'a> {
 }
 
 /// Why a path means nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Mistake {
     /// No path of this API.
@@ -96,9 +96,8 @@ fn split(rest: &str) -> Option<(&str, &str, &str)> {
     let (head, last) = rest.rsplit_once('/')?;
     let (repository, kind) = head.rsplit_once('/')?;
     match (kind, last) {
-        ("tags", "list") | ("manifests" | "referrers", _) => Some((repository, kind, last)),
         ("blobs", "uploads") => Some((repository, "uploads", "")),
-        ("blobs", _) => Some((repository, kind, last)),
+        ("tags", "list") | ("manifests" | "referrers" | "blobs", _) => Some((repository, kind, last)),
         ("uploads", _) => Some((repository.strip_suffix("/blobs")?, kind, last)),
         _ => None,
     }

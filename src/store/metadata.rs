@@ -271,7 +271,7 @@ impl Db<'_> {
             "SELECT manifest.descriptor FROM repository JOIN manifest ON manifest.repository = repository.id
              WHERE repository.name = ?1 AND manifest.subject = ?2 ORDER BY manifest.digest",
         )?;
-        let found = query.query_map(params![repository, subject.to_string()], |row| descriptor(row))?;
+        let found = query.query_map(params![repository, subject.to_string()], descriptor)?;
         Ok(found.collect::<Result<_, _>>()?)
     }
 

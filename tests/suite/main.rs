@@ -9,5 +9,6 @@ mod inspect;
 mod layers;
 mod peers;
 mod registry;
+mod serve;
 mod support;
 mod verify;
