@@ -205,7 +205,7 @@ mod tests {
                     tokio::time::sleep(Duration::from_millis(900 * every)).await;
                 }
             });
-            let written = ours.write_all(&[0; 64 << 10]).await;
+            let written = ours.write_all(&vec![0; 64 << 10]).await;
             assert_eq!(written.is_ok(), good, "{bytes} bytes every {every} s");
             slow.abort();
         }
