@@ -91,7 +91,7 @@ impl Repository {
             url,
             headers: HeaderMap::new(),
             payload: Payload::None,
-            registry: None,
+            grant: None,
             at: at.clone(),
             patience: self.transport.settings.retry.answer,
         })

@@ -14,6 +14,13 @@ impl Client {
         Transport::new(settings).map(|transport| Self(Arc::new(transport)))
     }
 
+    /// Whether `registry` takes user and password: asks it, and keeps nothing.
+    ///
+    /// [`super::credentials::store`] keeps them, once this was answered.
+    pub async fn login(&self, registry: &str, user: &str, password: &str) -> Result<(), Error> {
+        self.0.login(registry, user, password).await
+    }
+
     /// `repository` on `registry` (`docker.io`, `localhost:5000`), as a reference names them.
     pub fn repository(&self, registry: &str, repository: &str) -> Repository {
         Repository::new(Arc::clone(&self.0), registry, repository)

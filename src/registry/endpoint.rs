@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use super::{
-    error::{At, Error},
+    error::{At, Error, tls_cause},
     policy,
     transport::{Call, Payload, Transport},
 };
@@ -76,7 +76,7 @@ impl Transport {
             url,
             headers: HeaderMap::new(),
             payload: Payload::None,
-            registry: None,
+            grant: None,
             at: at.clone(),
             patience: self.settings.retry.answer,
         };
@@ -86,20 +86,7 @@ impl Transport {
 
 /// Whether TLS was spoken, and only the certificate (theirs or ours) was found wanting.
 fn is_certificate(error: &Error) -> bool {
+    use rustls::Error::{AlertReceived, InvalidCertificate, NoCertificatesPresented};
     let Error::Tls { source, .. } = error else { return false };
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source);
-    while let Some(each) = cause {
-        let inner = each.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = each.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()));
-        if let Some(tls) = tls {
-            return matches!(
-                tls,
-                rustls::Error::InvalidCertificate(_)
-                    | rustls::Error::AlertReceived(_)
-                    | rustls::Error::NoCertificatesPresented
-            );
-        }
-        cause = each.source();
-    }
-    false
+    matches!(tls_cause(source), Some(InvalidCertificate(_) | AlertReceived(_) | NoCertificatesPresented))
 }

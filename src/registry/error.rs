@@ -137,6 +137,14 @@ pub enum Error {
         /// The registry's words.
         detail: Detail,
     },
+    /// Credentials are stored but cannot be used.
+    #[error("{at}: the stored credentials cannot be used")]
+    Credentials {
+        /// Where and what.
+        at: At,
+        /// Why not.
+        source: super::credentials::Error,
+    },
     /// 403.
     #[error("{at}: access denied{detail}")]
     Denied {
@@ -283,6 +291,7 @@ impl Fault for Error {
             Self::Stalled { .. } => Code::RegistryStalled,
             Self::Unauthorized { .. } => Code::RegistryUnauthorized,
             Self::Denied { .. } => Code::RegistryDenied,
+            Self::Credentials { .. } => Code::RegistryCredentials,
             Self::NotFound { .. } => Code::RegistryNotFound,
             Self::RateLimited { .. } => Code::RegistryRateLimited,
             Self::Server { .. } => Code::RegistryServer,
@@ -331,7 +340,7 @@ impl Error {
     /// Puts a transport failure into its class. The URL, which may carry a signature, is dropped.
     pub(super) fn transport(at: At, source: reqwest::Error, waited: Duration) -> Self {
         let source = source.without_url();
-        if is_tls(&source) {
+        if tls_cause(&source).is_some() {
             return Self::Tls { at, source };
         }
         if source.is_timeout() && !source.is_connect() {
@@ -341,17 +350,21 @@ impl Error {
     }
 }
 
-/// Whether the cause, at whatever depth, is TLS. It stands inside an `io::Error`, which does not show it as its source.
-fn is_tls(error: &reqwest::Error) -> bool {
+/// The TLS failure that is the cause, at whatever depth. It stands inside an `io::Error`, or two of them, which does not
+/// show it as its source.
+pub(super) fn tls_cause(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(each) = cause {
-        let inner = each.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if each.is::<rustls::Error>() || inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some() {
-            return true;
+        if let Some(tls) = each.downcast_ref() {
+            return Some(tls);
         }
-        cause = each.source();
+        let inner = each.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = match inner {
+            Some(inner) => Some(inner),
+            None => each.source(),
+        };
     }
-    false
+    None
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! by [`crate::content::Verified`]. Everything that a peer says is checked against caps and the [`policy`] of addresses.
 
 mod answer;
+mod auth;
 mod blob;
 mod client;
 mod download;
@@ -23,6 +24,7 @@ mod tags;
 mod transport;
 mod upload;
 
+pub use auth::credentials;
 pub use client::Client;
 pub use error::{At, Detail, Error};
 pub use redact::Redacted;

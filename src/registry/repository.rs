@@ -12,8 +12,9 @@ use crate::{
 
 use super::{
     answer::Answer,
+    auth::{Grant, scope::Scopes},
     error::{At, Error},
-    transport::{Call, Payload, Transport},
+    transport::{Call, Payload, Transport, origin},
 };
 
 /// A repository on a registry. Cheap to clone.
@@ -51,7 +52,7 @@ impl Repository {
         Ok(self.mount_blob(blob, from_repository).await?)
     }
 
-    /// Every tag of the repository, in the registry's order (distribution-spec 1.1, "Listing Tags").
+    /// Every tag of the repository, sorted (distribution-spec 1.1, "Listing Tags").
     pub async fn tags(&self) -> content::Result<Vec<Tag>> {
         Ok(self.list_tags().await?)
     }
@@ -67,12 +68,14 @@ impl Repository {
         }
         let base = self.transport.endpoint(&self.registry).await?;
         let url = base.join(&format!("v2/{}/{path}", self.name)).map_err(|_| Error::Name { at: at.clone() })?;
+        let reads = matches!(method, Method::GET | Method::HEAD);
+        let scopes = if reads { Scopes::pull(&self.name) } else { Scopes::push(&self.name) };
         Ok(Call {
             method,
             url,
             headers: HeaderMap::new(),
             payload: Payload::None,
-            registry: Some(self.registry.to_string()),
+            grant: Some(Grant { registry: self.registry.to_string(), origin: origin(&base), scopes }),
             at: at.clone(),
             patience: self.transport.settings.retry.answer,
         })

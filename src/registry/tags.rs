@@ -38,6 +38,8 @@ impl Repository {
             Ok(())
         })
         .await?;
+        // The specification wants them sorted, and not every registry does it.
+        tags.sort();
         Ok(tags)
     }
 }

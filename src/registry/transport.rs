@@ -12,6 +12,7 @@ use url::Url;
 
 use super::{
     answer::Answer,
+    auth::{Auth, Grant, credentials::Keychain},
     endpoint::Endpoints,
     error::{At, Error},
     policy::{self, Guard, Named},
@@ -39,9 +40,8 @@ pub(super) struct Call {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload,
-    /// The registry that may see our authorization, and what for; `None` for strangers.
-    #[expect(dead_code, reason = "the next step reads it")]
-    pub(super) registry: Option<String>,
+    /// Which registry may see our authorization, and what for; `None` for strangers.
+    pub(super) grant: Option<Grant>,
     pub(super) at: At,
     /// How long the head of the answer may take.
     pub(super) patience: Duration,
@@ -66,6 +66,7 @@ pub(super) struct Transport {
     pub(super) endpoints: Endpoints,
     pub(super) writing: Writing,
     clients: Clients,
+    pub(super) auth: Auth,
     authorities: Vec<Certificate>,
     identity: Option<Identity>,
 }
@@ -86,36 +87,60 @@ impl Transport {
         }
         let identity = settings.client_identity.as_ref().map(|(chain, key)| identity(chain, key)).transpose()?;
         Ok(Self {
-            settings,
             named,
             endpoints: Endpoints::default(),
             writing: Writing::default(),
             clients: Clients::default(),
+            auth: Auth::new(Keychain::from_environment(settings.authfile.as_deref())),
+            settings,
             authorities,
             identity,
         })
     }
 
-    /// Makes the call once, following redirects. The answer may have any status.
+    /// Makes the call once, with authorization where it belongs, following redirects. The answer may have any status.
     pub(super) async fn send(&self, call: Call) -> Result<Answer, Error> {
-        let Call { method, mut url, mut headers, payload, at, patience, .. } = call;
+        let Call { method, mut url, mut headers, payload, mut grant, at, patience } = call;
+        let mut rejected = None;
+        let mut was_challenged = false;
         for _ in 0..=MAX_HOPS {
-            let request = self.client_for(&url)?.request(method.clone(), url.clone()).headers(headers.clone());
-            let request = match &payload {
-                Payload::None if matches!(method, Method::POST | Method::PUT | Method::PATCH) => {
-                    request.header(CONTENT_LENGTH, 0)
+            let sent = match &grant {
+                Some(grant) if grant.origin == origin(&url) => {
+                    self.authorization(grant, rejected.as_ref(), &at).await?
                 }
+                _ => None,
+            };
+            let mut request = self.client_for(&url)?.request(method.clone(), url.clone()).headers(headers.clone());
+            request = match &payload {
+                Payload::None if is_write(&method) => request.header(CONTENT_LENGTH, 0),
                 Payload::None => request,
                 Payload::Document(bytes) => request.body(bytes.clone()),
             };
+            if let Some(authorization) = &sent {
+                request = request.header(AUTHORIZATION, authorization.clone());
+            }
             let answer = tokio::time::timeout(patience, request.send())
                 .await
                 .map_err(|_| Error::Stalled { at: at.clone(), waited: patience, bytes: 0 })?
                 .map_err(|error| Error::transport(at.clone(), error, patience))?;
+            if answer.status() == StatusCode::UNAUTHORIZED
+                && let Some(grant) = grant.as_ref().filter(|grant| grant.origin == origin(&url))
+            {
+                let answer = Answer::new(answer, url.clone(), at.clone());
+                self.challenged(grant, sent.as_ref(), was_challenged, answer).await?;
+                (was_challenged, rejected) = (true, sent);
+                continue;
+            }
             let Some(next) = redirect_target(&answer) else { return Ok(Answer::new(answer, url, at)) };
             let next = next.map_err(|reason| Error::Protocol { at: at.clone(), reason })?;
             self.check(&next, &url, &at)?;
             if origin(&next) != origin(&url) {
+                if is_write(&method) {
+                    let reason = format!("a write is redirected to another host, {}", Redacted::new(&next));
+                    return Err(Error::Protocol { at, reason });
+                }
+                // For good: who leads away could also lead back.
+                grant = None;
                 headers.remove(AUTHORIZATION);
             }
             url = next;
@@ -123,10 +148,16 @@ impl Transport {
         Err(Error::Protocol { at, reason: format!("more than {MAX_HOPS} redirects") })
     }
 
-    /// Makes the call once with content on its way, which cannot be sent again: no redirects, no patience.
+    /// Makes the call once with content on its way, which cannot be sent again: no redirects and no patience here. An
+    /// answer 401 means that the token ran out; the call by which the caller asks how far it got brings a new one.
     pub(super) async fn send_content(&self, call: Call, body: Body, length: u64) -> Result<Answer, Error> {
-        let Call { method, url, headers, at, .. } = call;
-        let request = self.client_for(&url)?.request(method, url.clone()).headers(headers);
+        let Call { method, url, headers, grant, at, .. } = call;
+        let mut request = self.client_for(&url)?.request(method, url.clone()).headers(headers);
+        if let Some(grant) = grant.filter(|grant| grant.origin == origin(&url))
+            && let Some(authorization) = self.authorization(&grant, None, &at).await?
+        {
+            request = request.header(AUTHORIZATION, authorization);
+        }
         let request = request.header(CONTENT_LENGTH, length).body(body);
         let answer = request.send().await.map_err(|error| Error::transport(at.clone(), error, Duration::ZERO))?;
         Ok(Answer::new(answer, url, at))
@@ -206,6 +237,10 @@ impl Transport {
     }
 }
 
+fn is_write(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
 /// Where a redirect leads; `None` if the answer is none.
 fn redirect_target(answer: &reqwest::Response) -> Option<Result<Url, String>> {
     let redirects = matches!(
@@ -227,7 +262,10 @@ pub(super) fn location(headers: &HeaderMap, asked: &Url, what: &str) -> Result<U
 }
 
 /// Scheme, host and port: what authorization is bound to.
-pub(super) fn origin(url: &Url) -> (String, Option<String>, Option<u16>) {
+pub(super) type Origin = (String, Option<String>, Option<u16>);
+
+/// The origin of a URL.
+pub(super) fn origin(url: &Url) -> Origin {
     (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default())
 }
 

@@ -4,6 +4,8 @@
 //! is opened once more, hashed again from its first byte, and sent from where the registry stands, in chunks. A session
 //! that cannot become the blob is cancelled, so that nothing half is left.
 
+use std::mem;
+
 use reqwest::{
     Method, StatusCode,
     header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, RANGE},
@@ -17,6 +19,7 @@ use crate::{
 
 use super::{
     answer::Answer,
+    auth::scope::Scopes,
     error::{At, Error},
     feed::Feed,
     repository::Repository,
@@ -39,6 +42,10 @@ impl Repository {
         let at = self.at(format!("mount of blob {} from {from}", blob.digest));
         let mut call = self.call(Method::POST, "blobs/uploads/", &at).await?;
         call.url.query_pairs_mut().append_pair("mount", &blob.digest.to_string()).append_pair("from", from);
+        if let Some(grant) = &mut call.grant {
+            // Both repositories in one token: the other must be readable for us.
+            grant.scopes = mem::take(&mut grant.scopes).with(&format!("repository:{from}:pull"));
+        }
         match self.persist(&[StatusCode::CREATED, StatusCode::ACCEPTED], call).await {
             Ok(answer) if answer.status() == StatusCode::CREATED => Ok(true),
             // An ordinary upload was begun instead; whoever pushes begins one of its own.
@@ -102,7 +109,12 @@ impl Repository {
     }
 
     async fn session_call(&self, method: Method, session: Url, at: &At) -> Result<Call, Error> {
-        Ok(Call { url: session, ..self.call(method, "blobs/uploads/", at).await? })
+        let mut call = self.call(method, "blobs/uploads/", at).await?;
+        if let Some(grant) = &mut call.grant {
+            // Asking how far an upload got is part of it, and so is giving it up.
+            grant.scopes = Scopes::push(self.repository());
+        }
+        Ok(Call { url: session, ..call })
     }
 
     /// Gives a session up, as far as the registry lets us; it forgets sessions by itself in time.

@@ -1,0 +1,211 @@
+//! Tokens of token services (distribution, "Token Authentication Specification" and its form for `OAuth2`).
+//!
+//! One token serves every call of the same need; while one is being fetched, all others that need it wait for it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use reqwest::{
+    Method, StatusCode,
+    header::{CONTENT_TYPE, HeaderMap, HeaderValue},
+};
+use serde::Deserialize;
+use tokio::time::Instant;
+use url::{Url, form_urlencoded};
+
+use super::{
+    super::{
+        error::{At, Error},
+        transport::{Call, Payload, Transport},
+    },
+    Grant, basic,
+    challenge::Bearer,
+    credentials::Credential,
+    refused,
+    scope::Scopes,
+    unauthorized,
+};
+
+/// Largest answer of a token service, in bytes.
+const MAX_ANSWER: u64 = 1 << 20;
+
+/// Life of a token whose service does not say, in seconds; the token specification's own default.
+const DEFAULT_LIFE: u64 = 60;
+
+/// A token counts as spent so long before its end, or after nine tenths of its life if that is later.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// By this name we are known to token services.
+const CLIENT: &str = "airlift";
+
+/// What tokens are shared by.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    registry: String,
+    realm: String,
+    service: Option<String>,
+    scopes: Scopes,
+}
+
+type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
+
+/// Tokens in use.
+#[derive(Default)]
+pub(crate) struct Tokens {
+    slots: Mutex<HashMap<Key, Slot>>,
+    /// Identity tokens that a service gave in exchange for older ones, by registry.
+    renewed: Mutex<HashMap<String, String>>,
+}
+
+struct Token {
+    header: HeaderValue,
+    good_until: Instant,
+}
+
+#[derive(Deserialize)]
+struct Given {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    access_token: String,
+    #[serde(default)]
+    refresh_token: String,
+    expires_in: Option<u64>,
+}
+
+impl Tokens {
+    fn slot(&self, key: Key) -> Slot {
+        Arc::clone(self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
+    }
+
+    fn renewed(&self, registry: &str) -> Option<String> {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).get(registry).cloned()
+    }
+
+    fn renew(&self, registry: &str, identity: String) {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).insert(registry.to_owned(), identity);
+    }
+}
+
+impl Transport {
+    /// A token for `scopes` as an `Authorization`: one that is still good and was not `rejected`, or a new one.
+    pub(super) async fn token(
+        &self,
+        grant: &Grant,
+        bearer: &Bearer,
+        scopes: &Scopes,
+        rejected: Option<&HeaderValue>,
+        at: &At,
+    ) -> Result<HeaderValue, Error> {
+        let key = Key {
+            registry: grant.registry.clone(),
+            realm: bearer.realm.clone(),
+            service: bearer.service.clone(),
+            scopes: scopes.clone(),
+        };
+        let slot = self.auth.tokens.slot(key);
+        let mut slot = slot.lock().await;
+        if let Some(token) = slot.as_ref()
+            && token.good_until > Instant::now()
+            && rejected != Some(&token.header)
+        {
+            return Ok(token.header.clone());
+        }
+        let token = self.new_token(grant, bearer, scopes, at).await?;
+        let header = token.header.clone();
+        *slot = Some(token);
+        Ok(header)
+    }
+
+    async fn new_token(&self, grant: &Grant, bearer: &Bearer, scopes: &Scopes, at: &At) -> Result<Token, Error> {
+        let credential = self.credential(grant, at).await?;
+        let at = At { what: format!("token for {}", at.what), ..at.clone() };
+        let call = self.token_call(grant, bearer, scopes, credential.as_deref(), &at)?;
+        let mut waits = self.settings.retry.waits();
+        let given = loop {
+            let asked = async {
+                // Boxed, for this is a call within a call; it has no grant, so there is no third.
+                let answer = Box::pin(self.send(call.clone())).await?.expect(&[StatusCode::OK]).await?;
+                answer.read(MAX_ANSWER).await
+            };
+            match asked.await {
+                Ok(given) => break given,
+                Err(error) => waits.after(refusal(error, credential.as_deref()), &at, &self.settings.progress).await?,
+            }
+        };
+        // The parser's complaint could quote the token.
+        let given: Given = serde_json::from_slice(&given).map_err(|_| Error::Protocol {
+            at: at.clone(),
+            reason: "the token service's answer cannot be read".into(),
+        })?;
+        let text = if given.token.is_empty() { given.access_token } else { given.token };
+        if text.is_empty() {
+            return Err(refused(&at, "the token service gave no token"));
+        }
+        if !given.refresh_token.is_empty() && matches!(credential.as_deref(), Some(Credential::IdentityToken(_))) {
+            self.auth.tokens.renew(&grant.registry, given.refresh_token);
+        }
+        let life = Duration::from_secs(given.expires_in.filter(|life| *life > 0).unwrap_or(DEFAULT_LIFE));
+        let good_until = Instant::now() + life.saturating_sub(MARGIN).max(life * 9 / 10);
+        Ok(Token { header: super::secret(&format!("Bearer {text}")), good_until })
+    }
+
+    fn token_call(
+        &self,
+        grant: &Grant,
+        bearer: &Bearer,
+        scopes: &Scopes,
+        credential: Option<&Credential>,
+        at: &At,
+    ) -> Result<Call, Error> {
+        let wrong = |reason: &str| Error::Protocol { at: at.clone(), reason: reason.to_owned() };
+        let mut url: Url = bearer.realm.parse().map_err(|_| wrong("a token realm that is no URL"))?;
+        let registry: Url = format!("{}://{}/", grant.origin.0, grant.registry)
+            .parse()
+            .map_err(|_| wrong("a registry without a URL"))?;
+        // Credentials go there; a realm without TLS is for registries without TLS.
+        self.check(&url, &registry, at)?;
+        let mut query: Vec<(&str, String)> = Vec::new();
+        query.extend(bearer.service.clone().map(|service| ("service", service)));
+        let mut headers = HeaderMap::new();
+        let (method, payload) = match credential {
+            Some(Credential::IdentityToken(stored)) => {
+                let identity = self.auth.tokens.renewed(&grant.registry).unwrap_or_else(|| stored.clone());
+                query.push(("scope", scopes.to_string()));
+                query.push(("grant_type", "refresh_token".to_owned()));
+                query.push(("client_id", CLIENT.to_owned()));
+                query.push(("refresh_token", identity));
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+                let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(&query).finish();
+                (Method::POST, Payload::Document(form.into()))
+            }
+            other => {
+                query.extend(scopes.texts().map(|scope| ("scope", scope)));
+                if let Some(Credential::Password { user, password }) = other {
+                    query.push(("account", user.clone()));
+                    headers.insert(reqwest::header::AUTHORIZATION, basic(user, password));
+                }
+                query.push(("client_id", CLIENT.to_owned()));
+                url.query_pairs_mut().extend_pairs(&query);
+                (Method::GET, Payload::None)
+            }
+        };
+        Ok(Call { method, url, headers, payload, grant: None, at: at.clone(), patience: self.settings.retry.answer })
+    }
+}
+
+/// What a token service's refusal means.
+fn refusal(error: Error, credential: Option<&Credential>) -> Error {
+    let reason = match credential {
+        Some(Credential::Password { .. }) => "the token service refuses user and password",
+        Some(Credential::IdentityToken(_)) => "the token service refuses the stored identity token; log in again",
+        None => "the token service gives nothing without credentials",
+    };
+    match error {
+        Error::Refused { at, status: 400, detail } => Error::Unauthorized { at, reason: reason.to_owned(), detail },
+        error => unauthorized(error, reason),
+    }
+}
