@@ -1,4 +1,4 @@
-//! The artifacts that were asked for: typed, or listed in files.
+//! What the words on the command line name: artifacts, typed or listed in files, and the places of bundles.
 
 use std::{
     collections::HashSet,
@@ -31,6 +31,14 @@ pub(crate) fn asked_for(args: &Args) -> Result<Vec<Reference>, Failure> {
             Err(Failure::from(Mistake::TooManyArtifacts { count, limit: args.max_artifacts }).hint(hint))
         }
         _ => Ok(artifacts),
+    }
+}
+
+/// `path`, if it is one: the other places where bundles can be kept have a scheme.
+pub(crate) fn local(path: &Path) -> Result<&Path, Mistake> {
+    match path.to_str() {
+        Some(text) if text.contains("://") => Err(Mistake::Location { text: text.to_owned() }),
+        _ => Ok(path),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the options mean: how the library is set up, who watches it, where answers go.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use airlift::{
     progress,
@@ -73,6 +73,11 @@ impl Context {
     /// The client of all registries of the run.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         Ok(Client::new(self.settings()?)?)
+    }
+
+    /// The file of credentials that was named.
+    pub(crate) fn authfile(&self) -> Option<&Path> {
+        self.global.registry.authfile.as_deref()
     }
 
     /// Prints a command's answer on stdout: `value` as JSON where `--json` was given, else what `text` makes of it.

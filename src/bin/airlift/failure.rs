@@ -113,7 +113,7 @@ impl Failure {
 }
 
 /// The chain below `error`, without levels that only repeat what the level above says.
-fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
     let mut said = error.to_string();
     let mut causes = Vec::new();
     let mut next = error.source();

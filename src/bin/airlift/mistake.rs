@@ -26,6 +26,15 @@ pub(crate) enum Mistake {
     /// A place that is no path.
     #[error("{text} is no local path, and bundles cannot be kept elsewhere yet")]
     Location { text: String },
+    /// There is nobody to ask.
+    #[error("there is no terminal to ask for a name and a password on")]
+    NoTerminal,
+    /// A name or a password of no characters.
+    #[error("a name and a password are needed, and one of them is empty")]
+    NoAnswer,
+    /// Bundles were verified, and not all are sound; their findings are told.
+    #[error("{bad} of {all} bundles did not verify")]
+    Unsound { bad: usize, all: usize, code: Code },
     /// Artifacts failed, and the run went on without them.
     #[error("{failed} of {all} artifacts failed; the others are done")]
     Partial { failed: usize, all: usize },
@@ -59,7 +68,8 @@ impl Fault for Mistake {
             Self::Write { .. } | Self::Stdout { .. } => Code::IoWrite,
             Self::Reference { .. } => Code::UsageReference,
             Self::TooManyArtifacts { .. } => Code::UsageTooManyArtifacts,
-            Self::Log { .. } | Self::NoArtifacts | Self::HalfIdentity | Self::Location { .. } => Code::UsageArgument,
+            Self::Log { .. } | Self::NoArtifacts | Self::HalfIdentity | Self::Location { .. } | Self::NoTerminal | Self::NoAnswer => Code::UsageArgument,
+            Self::Unsound { code, .. } => *code,
             Self::Partial { .. } => Code::TransferPartial,
             Self::Runtime { .. } | Self::Json { .. } => Code::Internal,
             Self::Interrupted { .. } => Code::Interrupted,

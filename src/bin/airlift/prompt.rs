@@ -1,0 +1,42 @@
+//! Asking the person: on the terminal, never in the process's arguments.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+
+use console::Term;
+
+use crate::mistake::Mistake;
+
+/// A name, as typed.
+pub(crate) fn name(question: &str) -> Result<String, Mistake> {
+    ask(question, || {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line)?;
+        Ok(line)
+    })
+}
+
+/// A password, typed without being shown.
+pub(crate) fn password(question: &str) -> Result<String, Mistake> {
+    ask(question, || Term::stderr().read_secure_line())
+}
+
+fn ask(question: &str, read: impl FnOnce() -> io::Result<String>) -> Result<String, Mistake> {
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Err(Mistake::NoTerminal);
+    }
+    let mut stderr = anstream::stderr();
+    let answer = write!(stderr, "{question}: ").and_then(|()| stderr.flush()).and_then(|()| read());
+    trimmed(answer)
+}
+
+/// The password on standard input, without the line's end that `echo` and editors add.
+pub(crate) fn password_from_stdin() -> Result<String, Mistake> {
+    let mut text = String::new();
+    trimmed(io::stdin().lock().read_to_string(&mut text).map(|_| text))
+}
+
+fn trimmed(answer: io::Result<String>) -> Result<String, Mistake> {
+    let answer = answer.map_err(|source| Mistake::Read { path: "standard input".into(), source })?;
+    let answer = answer.trim_end_matches(['\r', '\n']).to_owned();
+    if answer.is_empty() { Err(Mistake::NoAnswer) } else { Ok(answer) }
+}
