@@ -2,9 +2,9 @@
 //!
 //! The snapshots are transcripts; after a change that is meant, `INSTA_UPDATE=always cargo test cli` writes them anew.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, fs};
 
-use crate::support::{Airlift, Ran};
+use crate::support::{Airlift, Ran, process::files_below};
 
 /// What `ran` showed, as it would stand in a terminal, without the places of this machine.
 fn transcript(airlift: &Airlift, asked: &str, ran: &Ran) -> String {
@@ -88,10 +88,75 @@ fn completions_are_made_for_every_shell() {
 fn there_is_a_manual_page_for_every_command() {
     let airlift = Airlift::new();
     airlift.run(["man", "pages/man1"]).success();
-    let pages = crate::support::process::files_below(&airlift.home().join("pages/man1"));
-    for page in ["airlift.1", "airlift-completions.1", "airlift-inspect.1", "airlift-man.1"] {
+    let pages = files_below(&airlift.home().join("pages/man1"));
+    for page in ["airlift.1", "airlift-completions.1", "airlift-export.1", "airlift-import.1", "airlift-man.1"] {
         assert!(pages.iter().any(|found| found == page), "{pages:?}");
     }
     let refused = airlift.run(["man", "/dev/null/pages"]).exits(1);
     refused.says(&["error[io.write]", "/dev/null/pages", "cause:", "help:"]);
+}
+
+#[test]
+fn what_cannot_be_exported_is_refused_before_anything_is_asked() {
+    let airlift = Airlift::new();
+    fs::write(airlift.home().join("list.yaml"), "registry: r.example\nartifacts:\n  - app:1\n  - UPPER/case\n")
+        .unwrap();
+    fs::write(airlift.home().join("unknown.yaml"), "images:\n  - app:1\n").unwrap();
+    fs::write(airlift.home().join("empty.txt"), "# nothing yet\n").unwrap();
+    insta::assert_snapshot!(session(
+        &airlift,
+        &[
+            "export -o b.tar",
+            "export alpine:3",
+            "export UPPER/case -o b.tar",
+            "export registry.example/app:1 registry.example/app@sha256:12 -o b.tar",
+            "export alpine:3 -o b.tar --platform linux",
+            "export alpine:3 -o b.tar --foreign maybe",
+            "export alpine:3 -o b.tar --jobs 0",
+            "export alpine:3 -o s3://bucket/b.tar",
+            "export alpine:3 -o b.tar --client-cert cert.pem",
+            "export -f missing.txt -o b.tar",
+            "export -f list.yaml -o b.tar",
+            "export -f unknown.yaml -o b.tar",
+            "export -f empty.txt -o b.tar",
+        ]
+    ));
+    assert_eq!(files_below(airlift.home()), ["empty.txt", "list.yaml", "unknown.yaml"], "nothing else was made");
+}
+
+#[test]
+fn fifty_artifacts_are_a_run_and_fifty_one_are_not() {
+    let airlift = Airlift::new();
+    let list = |count: usize| (0..count).map(|n| format!("r.invalid/app:{n}\n")).collect::<String>();
+    let export = ["export", "-f", "-", "-o", "b.tar"];
+    let ran = airlift.run_with_input(export, list(51)).exits(2);
+    insta::assert_snapshot!(transcript(&airlift, "airlift export -f - -o b.tar", &ran));
+    // The same one more than once is one.
+    let doubles = list(25).repeat(3);
+    let ran = airlift
+        .run_with_input(["export", "-f", "-", "-o", "/no/such/folder/b.tar", "--max-artifacts", "24"], &*doubles);
+    ran.exits(2).says(&["25 artifacts", "takes 24"]);
+}
+
+#[test]
+fn an_import_that_is_not_asked_for_rightly_does_nothing() {
+    let airlift = Airlift::new();
+    insta::assert_snapshot!(session(
+        &airlift,
+        &[
+            "import --to registry.site",
+            "import b.tar",
+            "import b.tar --to http://registry.site",
+            "import b.tar --to registry.site --map docker.io",
+            "import b.tar --to registry.site --map docker.io=UPPER",
+            "import b.tar --to registry.site",
+        ]
+    ));
+}
+
+#[test]
+fn what_is_no_bundle_is_said_to_be_none() {
+    let airlift = Airlift::new();
+    fs::write(airlift.home().join("note.txt"), "not a bundle\n").unwrap();
+    insta::assert_snapshot!(session(&airlift, &["inspect missing.tar", "inspect note.txt",]));
 }

@@ -27,8 +27,7 @@ pub(crate) fn asked_for(args: &Args) -> Result<Vec<Reference>, Failure> {
     match artifacts.len() {
         0 => Err(Mistake::NoArtifacts.into()),
         count if count > args.max_artifacts => {
-            let hint = format!("Raise the limit with `--max-artifacts {count}`, or split the list over several runs.");
-            Err(Failure::from(Mistake::TooManyArtifacts { count, limit: args.max_artifacts }).hint(hint))
+            Err(Mistake::TooManyArtifacts { count, limit: args.max_artifacts }.into())
         }
         _ => Ok(artifacts),
     }

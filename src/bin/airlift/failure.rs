@@ -1,6 +1,6 @@
 //! The one place where errors meet people: exit code, stable token, what happened, why, and what to do next.
 
-use std::{error::Error, fmt::Write as _, process::ExitCode};
+use std::{any::Any, error::Error, fmt::Write as _, process::ExitCode};
 
 use airlift::content::{Class, Code, Fault};
 use clap::builder::styling::{AnsiColor, Style};
@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use crate::{
     args::global::{Global, Progress},
-    hint, output,
+    hint,
+    mistake::Mistake,
+    output,
 };
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -25,7 +27,9 @@ pub(crate) struct Failure {
 
 impl<E: Fault> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { code: error.code(), error: Box::new(error), details: Vec::new(), hint: None }
+        // Our own mistakes know what was typed; what the library says has its token's next step.
+        let hint = (&error as &dyn Any).downcast_ref().and_then(Mistake::hint);
+        Self { code: error.code(), error: Box::new(error), details: Vec::new(), hint }
     }
 }
 
@@ -67,12 +71,6 @@ struct Body<'a> {
 }
 
 impl Failure {
-    /// With a next step that is more exact than the token's own.
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
     /// With a line for each thing that failed; they stand above the causes.
     pub(crate) fn details(mut self, details: Vec<String>) -> Self {
         self.details = details;
@@ -196,9 +194,9 @@ mod tests {
 
     #[test]
     fn the_json_object_has_what_the_text_has() {
-        let object: serde_json::Value = serde_json::from_str(&sample().hint("do this").json()).unwrap();
+        let object: serde_json::Value = serde_json::from_str(&sample().json()).unwrap();
         let expected = serde_json::json!({"v": 1, "event": "error", "error": {
-            "token": "io.read", "message": "the upper level: the lower level", "causes": ["the bottom"], "hint": "do this",
+            "token": "io.read", "message": "the upper level: the lower level", "causes": ["the bottom"], "hint": hint::of(Code::IoRead),
         }});
         assert_eq!(object, expected);
     }

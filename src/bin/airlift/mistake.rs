@@ -61,6 +61,26 @@ pub(crate) enum Mistake {
     Interrupted { signal: &'static str },
 }
 
+impl Mistake {
+    /// The next step, where it is more exact than the token's own.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoArtifacts => "Name artifacts, or lists of them with `-f FILE`.",
+            Self::TooManyArtifacts { count, .. } => {
+                return Some(format!(
+                    "Raise the limit with `--max-artifacts {count}`, or split the list over several runs."
+                ));
+            }
+            Self::HalfIdentity => "Give both: `--client-cert FILE --client-key FILE`.",
+            Self::Location { .. } => "Give a path on this machine; `airlift export` also takes '-', standard output.",
+            Self::Log { .. } => "Give a level, such as `--log debug`, or filters: `--log airlift=debug,hyper=info`.",
+            Self::NoTerminal | Self::NoAnswer => "Give `-u USER --password-stdin`, and the password on standard input.",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
 impl Fault for Mistake {
     fn code(&self) -> Code {
         match self {
@@ -68,7 +88,12 @@ impl Fault for Mistake {
             Self::Write { .. } | Self::Stdout { .. } => Code::IoWrite,
             Self::Reference { .. } => Code::UsageReference,
             Self::TooManyArtifacts { .. } => Code::UsageTooManyArtifacts,
-            Self::Log { .. } | Self::NoArtifacts | Self::HalfIdentity | Self::Location { .. } | Self::NoTerminal | Self::NoAnswer => Code::UsageArgument,
+            Self::Log { .. }
+            | Self::NoArtifacts
+            | Self::HalfIdentity
+            | Self::Location { .. }
+            | Self::NoTerminal
+            | Self::NoAnswer => Code::UsageArgument,
             Self::Unsound { code, .. } => *code,
             Self::Partial { .. } => Code::TransferPartial,
             Self::Runtime { .. } | Self::Json { .. } => Code::Internal,

@@ -16,6 +16,9 @@ pub(crate) enum Foreign {
 /// Every artifact is resolved first: its index, platforms, signatures, SBOMs and attestations. Then each blob is fetched
 /// once, verified, and written to its place. A run that was stopped goes on with the same command.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "\
+airlift export [OPTIONS] -o DEST <ARTIFACT>...
+       airlift export [OPTIONS] -o DEST -f FILE")]
 #[command(after_help = "\
 Examples:
   airlift export docker.io/library/alpine:3 ghcr.io/team/app@sha256:… -o bundle.tar

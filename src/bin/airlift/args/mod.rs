@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod export;
 pub(crate) mod global;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod login;
 pub(crate) mod logout;
@@ -40,7 +41,9 @@ A run that was stopped or failed is gone on with by the same command.";
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Export(export::Args),
     Inspect(inspect::Args),
+    Import(import::Args),
     Completions(completions::Args),
     Man(man::Args),
 }

@@ -2,6 +2,8 @@
 
 mod completions;
 mod demo;
+mod export;
+mod import;
 mod inspect;
 mod man;
 
@@ -10,6 +12,8 @@ use crate::{args::Command, context::Context, failure::Failure};
 /// Runs what was asked for.
 pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
+        Command::Export(args) => export::run(&args, context),
+        Command::Import(args) => import::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

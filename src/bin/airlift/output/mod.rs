@@ -3,10 +3,11 @@
 //! Status is one of four: bars on a terminal, lines elsewhere, JSON lines for scripts, or quiet.
 
 mod bars;
-pub(crate) mod findings;
 pub(crate) mod json;
 mod lines;
+pub(crate) mod plan;
 mod quiet;
+pub(crate) mod report;
 pub(crate) mod table;
 mod tally;
 pub(crate) mod tree;

@@ -1,0 +1,55 @@
+use std::path::Path;
+
+use airlift::transfer::{
+    export::{self, Destination, Request},
+    resolve::Limits,
+};
+
+use crate::{
+    args::export::{Args, Foreign},
+    artifacts,
+    context::Context,
+    failure::Failure,
+    mistake::Mistake,
+    output::{plan, report},
+    runtime,
+};
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let request = request(args)?;
+    let to = destination(args)?;
+    let client = context.client()?;
+    let progress = context.progress();
+    if args.transfer.dry_run {
+        let planned = runtime::run(async { Ok(export::plan(&client, &request, &progress).await) })?;
+        return plan::export(planned, &args.transfer, context);
+    }
+    let is_stdout = to == Destination::Stdout;
+    let outcome = runtime::run(async { Ok(export::run(&client, &request, to, &progress).await) })?;
+    report::conclude(outcome, &args.transfer, context, |found| {
+        if is_stdout { context.answer_aside(found, report::text) } else { context.answer(found, report::text) }
+    })
+}
+
+fn request(args: &Args) -> Result<Request, Failure> {
+    Ok(Request {
+        artifacts: artifacts::asked_for(args)?,
+        platforms: args.platform.clone(),
+        foreign: match args.foreign {
+            Foreign::Include => export::Foreign::Include,
+            Foreign::Skip => export::Foreign::Skip,
+        },
+        referrers: !args.no_referrers,
+        continue_on_errors: args.transfer.continue_on_errors,
+        jobs: args.transfer.jobs.count(),
+        limits: Limits::default(),
+    })
+}
+
+fn destination(args: &Args) -> Result<Destination, Mistake> {
+    if args.output == Path::new("-") {
+        return Ok(Destination::Stdout);
+    }
+    let path = artifacts::local(&args.output)?.to_owned();
+    Ok(Destination::File { path, overwrite: args.overwrite })
+}

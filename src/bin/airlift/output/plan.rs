@@ -1,0 +1,107 @@
+//! `--dry-run`: what a run would do.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use airlift::{
+    bundle::{Absent, Layout},
+    oci::{Descriptor, Digest},
+    transfer::{self, Outcome, State, import, plan::Plan},
+};
+use serde::Serialize;
+
+use super::{count, report, size};
+use crate::{args::Transfer, context::Context, failure::Failure};
+
+/// An export that was only planned.
+#[derive(Serialize)]
+struct Export<'a> {
+    artifacts: &'a [Outcome],
+    /// Manifests included, in the order they have in the bundle.
+    blobs: Vec<&'a Descriptor>,
+    /// Bytes of all of them.
+    bytes: u64,
+    absent: &'a [Absent],
+    /// Bytes of the whole file.
+    bundle_bytes: u64,
+    bundle: Digest,
+}
+
+/// An import that was only planned.
+#[derive(Serialize)]
+struct Import<'a> {
+    artifacts: &'a [Outcome],
+    bytes: u64,
+    bytes_present: u64,
+    warnings: &'a [String],
+}
+
+/// Shows what an export would do.
+pub(crate) fn export(
+    planned: Result<Plan, transfer::Error>,
+    options: &Transfer,
+    context: &Context,
+) -> Result<(), Failure> {
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(error) => return report::conclude(Err(error), options, context, |_| Ok(())),
+    };
+    let layout = Layout::of(plan.contents())?;
+    let blobs: Vec<_> = layout.manifests().iter().chain(layout.blobs()).map(|place| &place.blob).collect();
+    let answer = Export {
+        artifacts: &plan.report().artifacts,
+        bytes: blobs.iter().map(|blob| blob.size).sum(),
+        blobs,
+        absent: &layout.facts().absent,
+        bundle_bytes: layout.total(),
+        bundle: layout.id(),
+    };
+    report::conclude(Ok(plan.report().clone()), options, context, |report| {
+        context.answer(&answer, |answer| export_text(&report::artifacts(report, planned_state), answer))
+    })
+}
+
+fn export_text(artifacts: &str, answer: &Export) -> String {
+    let mut text = artifacts.to_owned();
+    let blobs = count(answer.blobs.len(), "blob");
+    let _ = writeln!(text, "\n{blobs}, {}; a bundle of {}", size(answer.bytes), size(answer.bundle_bytes));
+    let mut absent: BTreeMap<String, usize> = BTreeMap::new();
+    for one in answer.absent {
+        // The words of airlift.json: what people find in the bundle later.
+        let reason = serde_json::to_value(one.reason).unwrap_or_default();
+        *absent.entry(reason.as_str().unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    for (reason, number) in absent {
+        let _ = writeln!(text, "left out on purpose ({reason}): {}", count(number, "blob"));
+    }
+    let _ = writeln!(text, "bundle id {}", answer.bundle);
+    text
+}
+
+/// Shows what an import would do.
+pub(crate) fn import(
+    planned: Result<import::Plan, transfer::Error>,
+    options: &Transfer,
+    context: &Context,
+) -> Result<(), Failure> {
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(error) => return report::conclude(Err(error), options, context, |_| Ok(())),
+    };
+    let (bytes, bytes_present) = plan.totals();
+    let found = plan.report();
+    let answer = Import { artifacts: &found.artifacts, bytes, bytes_present, warnings: &found.warnings };
+    report::conclude(Ok(found.clone()), options, context, |report| {
+        context.answer(&answer, |answer| {
+            let artifacts = report::artifacts(report, planned_state);
+            let (bytes, present) = (size(answer.bytes), size(answer.bytes_present));
+            format!("{artifacts}\n{bytes} to have in the target, {present} of it in place already\n")
+        })
+    })
+}
+
+const fn planned_state(state: State) -> &'static str {
+    match state {
+        State::NotReached => "planned",
+        other => report::state(other),
+    }
+}

@@ -1,0 +1,118 @@
+//! What became of a run's artifacts: on stdout, in the report file, and as the failure that ends the run.
+
+use std::{
+    ffi::OsString,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use airlift::transfer::{self, Outcome, Report, State};
+
+use super::{
+    count, json, size,
+    table::{Column, table},
+};
+use crate::{args::Transfer, context::Context, failure::Failure, mistake::Mistake};
+
+/// Ends a run: shows and saves its report, and makes a failure of what failed.
+pub(crate) fn conclude(
+    outcome: Result<Report, transfer::Error>,
+    options: &Transfer,
+    context: &Context,
+    show: impl FnOnce(&Report) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let report = match &outcome {
+        Ok(report) => Some(report),
+        Err(error) => error.report(),
+    };
+    let mut details = Vec::new();
+    if let Some(report) = report {
+        // To people, the failure tells all of a run that did nothing; scripts read the report.
+        if outcome.is_ok() || context.json() {
+            show(report)?;
+        }
+        if let Some(path) = &options.report {
+            save(report, path)?;
+        }
+        details = report.artifacts.iter().filter_map(detail).collect();
+    }
+    let report = outcome.map_err(|error| Failure::from(error).details(details.clone()))?;
+    if report.failed() {
+        let failed = report.artifacts.iter().filter(|outcome| outcome.state == State::Failed).count();
+        let all = report.artifacts.len();
+        return Err(Failure::from(Mistake::Partial { failed, all }).details(details));
+    }
+    Ok(())
+}
+
+/// Which artifact failed, where, and why, on one line.
+fn detail(outcome: &Outcome) -> Option<String> {
+    let reason = outcome.reason.as_ref()?;
+    Some(format!("{} ({}): {} [{}]", outcome.reference, reason.side, reason.message, reason.token))
+}
+
+/// The report as a JSON file, and beside it the artifacts to try again as a list that `export -f` takes.
+fn save(report: &Report, path: &Path) -> Result<(), Failure> {
+    let write = |path: &Path, text: &str| {
+        fs::write(path, text).map_err(|source| Mistake::Write { path: path.to_owned(), source })
+    };
+    write(path, &json::pretty(report)?)?;
+    let mut list = "# Artifacts to try again, for `airlift export -f`.\n".to_owned();
+    for reference in report.retry() {
+        let _ = writeln!(list, "{reference}");
+    }
+    Ok(write(&retry_list(path), &list)?)
+}
+
+fn retry_list(report: &Path) -> PathBuf {
+    let mut name = OsString::from(report);
+    name.push(".retry.txt");
+    name.into()
+}
+
+/// The artifacts in a table, each with its size and `words` for its state.
+pub(crate) fn artifacts(report: &Report, words: impl Fn(State) -> &'static str) -> String {
+    let to_target = report.artifacts.iter().any(|outcome| outcome.target.is_some());
+    let columns = [
+        Column::Left(if to_target { "TARGET" } else { "ARTIFACT" }),
+        Column::Left("DIGEST"),
+        Column::Right("SIZE"),
+        Column::Right("ATTACHED"),
+        Column::Left("STATE"),
+    ];
+    let row = |outcome: &Outcome| {
+        let name = outcome.target.as_ref().unwrap_or(&outcome.reference);
+        let digest = outcome.rewritten.or(outcome.digest).map_or_else(|| "-".to_owned(), |digest| digest.to_string());
+        let known = outcome.digest.is_some();
+        let [size, attached] =
+            if known { [size(outcome.bytes), outcome.attached.to_string()] } else { ["-".into(), "-".into()] };
+        vec![name.to_string(), digest, size, attached, words(outcome.state).to_owned()]
+    };
+    table(&columns, report.artifacts.iter().map(row))
+}
+
+/// A state in words.
+pub(crate) const fn state(state: State) -> &'static str {
+    match state {
+        State::Done => "done",
+        State::AlreadyThere => "already there",
+        State::Failed => "failed",
+        State::NotReached => "not reached",
+    }
+}
+
+/// The table, and what was moved.
+pub(crate) fn text(report: &Report) -> String {
+    let mut text = artifacts(report, state);
+    let (moved, reused) = (size(report.bytes_moved), size(report.bytes_reused));
+    let artifacts = count(report.artifacts.len(), "artifact");
+    let _ = writeln!(text, "\n{artifacts}: {moved} moved, {reused} in place already");
+    if let (Some(path), Some(bytes)) = (&report.output, report.output_bytes) {
+        let _ = writeln!(text, "{}: {}", path.display(), size(bytes));
+    }
+    if let Some(id) = &report.bundle {
+        let _ = writeln!(text, "bundle id {id}");
+    }
+    text
+}
