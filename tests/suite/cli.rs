@@ -127,7 +127,10 @@ fn what_cannot_be_exported_is_refused_before_anything_is_asked() {
 #[test]
 fn fifty_artifacts_are_a_run_and_fifty_one_are_not() {
     let airlift = Airlift::new();
-    let list = |count: usize| (0..count).map(|n| format!("r.invalid/app:{n}\n")).collect::<String>();
+    let list = |count: usize| {
+        let names: Vec<_> = (0..count).map(|n| format!("r.invalid/app:{n}\n")).collect();
+        names.concat()
+    };
     let export = ["export", "-f", "-", "-o", "b.tar"];
     let ran = airlift.run_with_input(export, list(51)).exits(2);
     insta::assert_snapshot!(transcript(&airlift, "airlift export -f - -o b.tar", &ran));
