@@ -124,7 +124,7 @@ for round in $(seq "$rounds"); do
   if wanted upload; then in_target upload import_by_hand; fi
   if wanted import && can import && [ -e "$work/bundle.tar" ]; then in_target import import_airlift again; fi
 done
-if wanted version; then
+if wanted version && "$airlift" --version >/dev/null 2>&1; then
   for _ in $(seq 101); do
     from=$EPOCHREALTIME
     version_airlift >/dev/null
