@@ -1,6 +1,8 @@
 //! The ground that the other tests stand on: each peer starts, does its part, and leaves nothing behind.
 
-use std::fs;
+use std::{fs, os::unix::fs::MetadataExt, process::Command};
+
+use airlift::oci::Digest;
 
 use tempfile::TempDir;
 
@@ -9,7 +11,9 @@ use crate::support::{
     artifacts::{Artifact, Blob},
     compare,
     files::Files,
-    http, needs, real_image, umoci,
+    http, needs,
+    process::Process,
+    real_image, umoci,
 };
 
 #[test]
@@ -151,6 +155,38 @@ fn a_wire_counts_what_passes_and_is_cut_where_asked() {
     let cut = proxy.downloaded() - whole;
     assert!((1_000_000..1_100_000).contains(&cut), "{cut}");
     assert_eq!(http::get(&through).body, content);
+}
+
+#[test]
+fn a_held_wire_stops_a_process_at_a_known_moment() {
+    needs!("curl");
+    let files = Files::start();
+    let url = files.put("/file", artifacts::noise(8, 8_000_000));
+    let proxy = Proxy::before(url.trim_start_matches("http://").trim_end_matches("/file"));
+    let through = format!("http://{}/file", proxy.address());
+    let curl =
+        || Process::spawn("curl", Command::new("curl").args(["-sS", "--noproxy", "*", "-o", "/dev/null", &through]));
+    proxy.hold_after(2_000_000);
+    let mut held = curl();
+    assert!(proxy.wait_until_held(&mut held));
+    let passed = proxy.downloaded();
+    assert!((1_900_000..2_200_000).contains(&passed), "{passed}");
+    assert!(!held.kill().success());
+    proxy.release();
+    let mut free = curl();
+    assert!(!proxy.wait_until_held(&mut free));
+    assert!(free.wait().success());
+}
+
+#[test]
+fn a_blob_of_zeros_takes_no_space_and_is_served_whole() {
+    needs!("docker-registry");
+    let registry = Registry::start(Options::default());
+    let planted = registry.plant_zeros("big", 70 << 20);
+    let blob = registry.blob("big", &planted.digest).unwrap();
+    assert_eq!(blob.len() as u64, planted.size);
+    assert_eq!(Digest::sha256(&blob), planted.digest);
+    assert_eq!(fs::metadata(registry.blob_file(&planted.digest)).unwrap().blocks(), 0);
 }
 
 #[test]

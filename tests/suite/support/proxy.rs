@@ -5,11 +5,14 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     thread,
+    time::Duration,
 };
+
+use super::process::Process;
 
 /// A TCP proxy on a loopback port of its own.
 pub(crate) struct Proxy {
@@ -22,6 +25,15 @@ struct Wire {
     down: AtomicU64,
     up: AtomicU64,
     cuts: Mutex<VecDeque<u64>>,
+    hold: Mutex<Hold>,
+    changed: Condvar,
+}
+
+/// Where the wire stands still.
+#[derive(Default)]
+struct Hold {
+    after: Option<u64>,
+    reached: bool,
 }
 
 impl Proxy {
@@ -34,6 +46,8 @@ impl Proxy {
             down: AtomicU64::new(0),
             up: AtomicU64::new(0),
             cuts: Mutex::default(),
+            hold: Mutex::default(),
+            changed: Condvar::new(),
         });
         let shared = Arc::clone(&wire);
         // The thread ends with the test process; it holds nothing but sockets.
@@ -67,6 +81,31 @@ impl Proxy {
         self.wire.cuts.lock().unwrap().push_back(bytes);
     }
 
+    /// Lets nothing pass any more once `bytes` more than now have passed in both directions together. With
+    /// [`Proxy::wait_until_held`] this makes "at some moment" a moment that the test knows, without a clock.
+    pub(crate) fn hold_after(&self, bytes: u64) {
+        self.wire.hold.lock().unwrap().after = Some(self.wire.passed() + bytes);
+    }
+
+    /// Waits until the wire stands still; `false` if `process` ended before.
+    pub(crate) fn wait_until_held(&self, process: &mut Process) -> bool {
+        let mut hold = self.wire.hold.lock().unwrap();
+        while !hold.reached {
+            if process.try_wait().is_some() {
+                return false;
+            }
+            // An ending process wakes nobody: look again now and then.
+            hold = self.wire.changed.wait_timeout(hold, Duration::from_millis(5)).unwrap().0;
+        }
+        true
+    }
+
+    /// Lets everything pass again.
+    pub(crate) fn release(&self) {
+        *self.wire.hold.lock().unwrap() = Hold::default();
+        self.wire.changed.notify_all();
+    }
+
     /// How many of the cuts asked for did not happen yet.
     pub(crate) fn cuts_left(&self) -> usize {
         self.wire.cuts.lock().unwrap().len()
@@ -81,17 +120,33 @@ impl Wire {
             scope.spawn(|| {
                 pass(from_client, to_server, |bytes| {
                     self.up.fetch_add(bytes, SeqCst);
+                    self.stand_still();
                     true
                 });
             });
             let mut brought = 0;
             pass(server, client, |bytes| {
                 self.down.fetch_add(bytes, SeqCst);
+                self.stand_still();
                 brought += bytes;
                 !self.cut(brought)
             });
         });
         Some(())
+    }
+
+    fn passed(&self) -> u64 {
+        self.down.load(SeqCst) + self.up.load(SeqCst)
+    }
+
+    /// Waits while the wire is held.
+    fn stand_still(&self) {
+        let mut hold = self.hold.lock().unwrap();
+        while hold.after.is_some_and(|after| self.passed() >= after) {
+            hold.reached = true;
+            self.changed.notify_all();
+            hold = self.changed.wait(hold).unwrap();
+        }
     }
 
     fn cut(&self, brought: u64) -> bool {

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use airlift::oci::{Digest, Manifest, media_type};
+use airlift::oci::{Algorithm, Descriptor, Digest, Hasher, Manifest, media_type};
 use bytes::Bytes;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -158,6 +158,29 @@ impl Registry {
         let url = format!("{location}{}digest={digest}", if location.contains('?') { '&' } else { '?' });
         self.send(Method::PUT, &url, &[("content-type", "application/octet-stream")], content).success();
         digest
+    }
+
+    /// Gives the registry a blob of `size` zeros that takes no space on the disk, by writing into its storage; for layers
+    /// larger than anybody wants to push. Reading it for its digest takes a second or so for each GiB.
+    pub(crate) fn plant_zeros(&self, repository: &str, size: u64) -> Descriptor {
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        let zeros = vec![0; 1 << 20];
+        let mut left = size;
+        while left > 0 {
+            let part = left.min(zeros.len() as u64);
+            hasher.update(&zeros[..usize::try_from(part).unwrap()]);
+            left -= part;
+        }
+        let digest = hasher.finish();
+        let data = self.blob_file(&digest);
+        let links = self.storage().join("docker/registry/v2/repositories").join(repository).join("_layers");
+        let link = links.join(digest.algorithm().to_string()).join(digest.hex()).join("link");
+        for file in [&data, &link] {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+        }
+        fs::File::create(data).unwrap().set_len(size).unwrap();
+        fs::write(link, digest.to_string()).unwrap();
+        Descriptor::new(super::artifacts::LAYER, digest, size)
     }
 
     /// Puts a manifest under a tag or its digest.
