@@ -238,7 +238,11 @@ impl Stream for Verified {
                     step => step,
                 },
                 Some(Err(error)) => Err(error),
-                None => self.at_end(),
+                None => {
+                    // What was held back goes out after the source's end, which must not be asked for twice.
+                    self.inner = stream::empty().boxed();
+                    self.at_end()
+                }
             };
             if step.is_err() {
                 // Whoever polls on after an error must not be told of a good end.
@@ -342,6 +346,15 @@ mod tests {
         let ground = Arc::default();
         Verified::new(Descriptor::of("a/b", b""), chunks(&[])).drain(Lands(Arc::clone(&ground))).await.unwrap();
         assert!(ground.lock().unwrap().1, "empty content is proven too");
+    }
+
+    #[tokio::test]
+    async fn a_source_that_has_ended_is_not_asked_again() {
+        let content = Bytes::from_static(b"abcdef");
+        let expected = Descriptor::of("a/b", &content);
+        let once = stream::unfold(Some(content), async |left| left.map(|chunk| (Ok(chunk), None))).boxed();
+        // An unfolded stream panics where it is polled after its end.
+        assert_eq!(run(expected, once).await.0, b"abcdef");
     }
 
     #[tokio::test]
