@@ -94,7 +94,8 @@ impl Download {
                 Err(error) => Some((Err(error.into()), None)),
             }
         });
-        steps.boxed()
+        // Who verifies asks once more after the end.
+        steps.fuse().boxed()
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {

@@ -28,13 +28,12 @@ impl Endpoints {
 
 impl Transport {
     /// The base URL of `registry`, ending in `/`. The first call for a loopback host finds out whether TLS is spoken.
-    pub(super) async fn endpoint(&self, registry: &str) -> Result<Url, Error> {
+    pub(super) async fn endpoint(&self, registry: &str, at: &At) -> Result<Url, Error> {
         let slot = self.endpoints.slot(registry);
-        slot.get_or_try_init(|| self.find(registry)).await.cloned()
+        slot.get_or_try_init(|| self.find(registry, at)).await.cloned()
     }
 
-    async fn find(&self, registry: &str) -> Result<Url, Error> {
-        let at = At { registry: registry.to_owned(), repository: None, what: "registry".to_owned() };
+    async fn find(&self, registry: &str, at: &At) -> Result<Url, Error> {
         // docker.io is the name in references; the API has lived elsewhere since its beginning.
         let host = if matches!(registry, "docker.io" | "index.docker.io") { "registry-1.docker.io" } else { registry };
         let base = |scheme: &str| {
@@ -43,28 +42,37 @@ impl Transport {
             url.filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none())
                 .filter(|url| url.username().is_empty() && url.password().is_none() && !host.contains(['@', '/']))
         };
-        let (Some(plain), Some(secure)) = (base("http"), base("https")) else { return Err(Error::Name { at }) };
+        let (Some(plain), Some(secure)) = (base("http"), base("https")) else {
+            return Err(Error::Name { at: at.clone() });
+        };
         self.named.add(host);
         if self.is_plain(&plain) {
             return Ok(plain);
         }
-        if policy::is_loopback(&plain) && self.speaks_plain(&plain, &secure, &at).await {
-            Ok(plain)
-        } else {
-            Ok(secure)
+        if !policy::is_loopback(&plain) {
+            return Ok(secure);
+        }
+        let mut waits = self.settings.retry.waits();
+        loop {
+            match self.probe(&plain, &secure, at).await {
+                Ok(true) => return Ok(plain),
+                Ok(false) => return Ok(secure),
+                Err(error) => waits.after(error, at, &self.settings.progress).await?,
+            }
         }
     }
 
     /// Whether a loopback host is to be spoken to without TLS: it answers so, and does not ask for TLS by its answer.
-    async fn speaks_plain(&self, plain: &Url, secure: &Url, at: &At) -> bool {
-        match self.ping(plain, at).await {
-            // Servers of TLS answer plain requests with 400 and an explanation, or a redirect.
-            Ok(status) if status != StatusCode::BAD_REQUEST && !status.is_redirection() => true,
-            // Refused, cut, or such an answer: it is TLS if TLS can be spoken, be it with a certificate unknown to us.
-            Ok(_) | Err(_) => match self.ping(secure, at).await {
-                Ok(_) => false,
-                Err(error) => !is_certificate(&error),
-            },
+    async fn probe(&self, plain: &Url, secure: &Url, at: &At) -> Result<bool, Error> {
+        let answered = self.ping(plain, at).await;
+        // Servers of TLS answer plain requests with 400 and an explanation, with a redirect, or by hanging up.
+        if answered.as_ref().is_ok_and(|status| *status != StatusCode::BAD_REQUEST && !status.is_redirection()) {
+            return Ok(true);
+        }
+        match self.ping(secure, at).await {
+            Ok(_) => Ok(false),
+            Err(error) if is_certificate(&error) => Ok(false),
+            Err(_) => answered.map(|_| true),
         }
     }
 

@@ -329,6 +329,13 @@ impl Error {
         )
     }
 
+    /// Whether there is no such host. The resolver's own type is not public; its words are.
+    pub(super) fn is_unknown_host(&self) -> bool {
+        let Self::Unreachable { source, .. } = self else { return false };
+        std::iter::successors(Some(source as &dyn std::error::Error), |error| error.source())
+            .any(|error| error.to_string().contains("dns error"))
+    }
+
     /// How long the registry asks to wait.
     pub(super) const fn asked_wait(&self) -> Option<Duration> {
         match self {

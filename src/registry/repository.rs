@@ -66,7 +66,7 @@ impl Repository {
         if !reference::is_repository(&self.name) {
             return Err(Error::Name { at: at.clone() });
         }
-        let base = self.transport.endpoint(&self.registry).await?;
+        let base = self.transport.endpoint(&self.registry, at).await?;
         let url = base.join(&format!("v2/{}/{path}", self.name)).map_err(|_| Error::Name { at: at.clone() })?;
         let reads = matches!(method, Method::GET | Method::HEAD);
         let scopes = if reads { Scopes::pull(&self.name) } else { Scopes::push(&self.name) };

@@ -80,10 +80,18 @@ pub(super) struct Waits {
 impl Waits {
     /// Waits until the next try, or gives `error` back: for good, if it cannot pass or the tries are used up.
     pub(super) async fn after(&mut self, error: Error, at: &At, progress: &Progress) -> Result<(), Error> {
+        self.after_keeping(error, at, progress).await.map(drop)
+    }
+
+    /// [`Self::after`], and `error` comes back also when there is a next try, which may not be possible for other reasons.
+    pub(super) async fn after_keeping(&mut self, error: Error, at: &At, progress: &Progress) -> Result<Error, Error> {
         if !error.may_pass() {
             return Err(error);
         }
-        let Some(own) = self.own.next() else { return Err(error) };
+        // A name that nobody knows is most often a slip of the pen; once more is enough for a resolver that was busy.
+        let Some(own) = self.own.next().filter(|_| self.attempt < 2 || !error.is_unknown_host()) else {
+            return Err(error);
+        };
         let wait = error.asked_wait().map_or(own, |asked| asked.min(self.longest_asked).max(own));
         self.attempt += 1;
         let cause = iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
@@ -91,7 +99,7 @@ impl Waits {
         tracing::debug!(%at, %cause, attempt = self.attempt, ?wait, "trying again");
         progress.tell(Event::Retried { what: at.to_string(), cause, attempt: self.attempt, wait });
         tokio::time::sleep(wait).await;
-        Ok(())
+        Ok(error)
     }
 }
 

@@ -156,22 +156,22 @@ impl Upload<'_> {
             }
             let outcome = match error {
                 // Something on the way does not take bodies of this size.
-                Error::Refused { status: 413, .. } if !self.chunked => Ok(()),
+                error @ Error::Refused { status: 413, .. } if !self.chunked => Ok(error),
                 // The token ran out under way. The call has already had it forgotten.
-                Error::Unauthorized { .. } if !authorised_again => {
+                error @ Error::Unauthorized { .. } if !authorised_again => {
                     authorised_again = true;
-                    Ok(())
+                    Ok(error)
                 }
                 // Pieces that the registry put together wrongly; once more from the beginning, once.
                 Error::Refused { ref detail, .. } if self.was_continued && detail.has(&ErrorCode::DigestInvalid) => {
                     self.was_continued = false;
                     self.session = None;
-                    Ok(())
+                    Ok(error)
                 }
-                error => waits.after(error, &self.at, &settings.progress).await,
+                error => waits.after_keeping(error, &self.at, &settings.progress).await,
             };
             let recovered = match outcome {
-                Ok(()) => self.recover().await,
+                Ok(cause) => self.recover(cause).await,
                 Err(error) => Err(error.into()),
             };
             match recovered {
@@ -235,8 +235,9 @@ impl Upload<'_> {
         Ok(call)
     }
 
-    /// Finds out where the registry stands and brings the content there. `true`: the blob is there already.
-    async fn recover(&mut self) -> content::Result<bool> {
+    /// Finds out where the registry stands and brings the content there. `true`: the blob is there already. Where the
+    /// content cannot be had again, `cause` was the end.
+    async fn recover(&mut self, cause: Error) -> content::Result<bool> {
         self.chunked = true;
         let stands = match self.session.clone() {
             Some(session) => self.standing(session).await?,
@@ -252,11 +253,7 @@ impl Upload<'_> {
         let stands = stands.unwrap_or(0);
         self.was_continued |= stands > 0;
         tracing::debug!(at = %self.at, stands, "the upload goes on");
-        if !self.feed.rewind(stands).await? {
-            let error = Error::Broken { at: self.at.clone(), bytes: stands, source: None };
-            return Err(error.into());
-        }
-        Ok(false)
+        if self.feed.rewind(stands).await? { Ok(false) } else { Err(cause.into()) }
     }
 
     /// Bytes that the registry has of the session; `None` if they are of no use.

@@ -9,6 +9,7 @@ mod inspect;
 mod layers;
 mod peers;
 mod registry;
+mod registry_hostile;
 mod serve;
 mod support;
 mod verify;

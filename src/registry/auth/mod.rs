@@ -161,7 +161,7 @@ impl Transport {
     /// Whether the registry takes user and password.
     pub(super) async fn login(&self, registry: &str, user: &str, password: &str) -> Result<(), Error> {
         let at = At { registry: registry.to_owned(), repository: None, what: "login".to_owned() };
-        let base = self.endpoint(registry).await?;
+        let base = self.endpoint(registry, &at).await?;
         let mut url = base.clone();
         url.set_path("/v2/");
         let grant = Grant { registry: registry.to_owned(), origin: origin(&base), scopes: Scopes::default() };

@@ -9,6 +9,7 @@ pub(crate) mod artifacts;
 pub(crate) mod compare;
 pub(crate) mod containerd;
 pub(crate) mod files;
+pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod packed;
 pub(crate) mod peers;
