@@ -1,10 +1,12 @@
 //! Everything that is tested from outside, one file a subject.
 
+mod archives;
 mod bundle;
 mod cli;
 mod copy;
 mod docs;
 mod errors;
+mod hostile;
 mod inspect;
 mod layers;
 mod peers;
