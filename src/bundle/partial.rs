@@ -79,8 +79,18 @@ impl Partial {
         with_suffix(&self.path, ".journal")
     }
 
-    /// Checks that `total` bytes fit, counting what the file occupies already.
+    /// Checks that `total` bytes fit, counting what the file occupies already. Where they do not, a file that this run has
+    /// created goes again.
     pub(crate) fn check_space(&self, total: u64) -> Result<()> {
+        self.compare_space(total).inspect_err(|_| {
+            if self.fresh {
+                // What stays behind is empty; the error that is told of matters more.
+                let _ = fs::remove_file(&self.path);
+            }
+        })
+    }
+
+    fn compare_space(&self, total: u64) -> Result<()> {
         let occupied = self.file.metadata().map_err(Error::read(&self.path))?.blocks() * ALLOCATION_UNIT;
         let needed = total.saturating_sub(occupied);
         let free = disk::free(disk::folder_of(&self.path)).map_err(Error::read(&self.path))?;

@@ -11,6 +11,9 @@ use crate::oci::{Descriptor, Digest, Manifest, Name, Tag, media_type};
 /// Bytes of the largest blob used: several chunks of any implementation's reads.
 const LARGE: usize = 3 << 20;
 
+/// Bytes of the blobs used.
+const SIZES: [usize; 6] = [0, 1, 511, 512, 513, LARGE];
+
 fn sample(size: usize) -> Bytes {
     // A fixed generator: the same bytes at each run, and no repetition within a chunk.
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -35,12 +38,24 @@ async fn read(place: &impl Source, content: &Descriptor, from: u64) -> Vec<u8> {
         .expect("a fetch that began well ends well")
 }
 
+/// The blobs that [`content`] pushes, for places that must know beforehand what comes.
+pub fn planned() -> Vec<Descriptor> {
+    let good = SIZES.map(|size| Descriptor::of("application/octet-stream", &sample(size)));
+    good.into_iter().chain([never_pushed().0]).collect()
+}
+
+/// A blob that no attempt of [`content`] brings whole, and all of it but its end.
+fn never_pushed() -> (Descriptor, Bytes) {
+    let good = sample(LARGE);
+    (Descriptor::of("application/octet-stream", &[&good[..], b"never pushed"].concat()), good)
+}
+
 /// Blobs: what was pushed is there, from any byte on; what was not verified is not.
 ///
 /// # Panics
 /// Where the place does not do that.
 pub async fn content(place: &(impl Source + Sink)) {
-    for size in [0, 1, 511, 512, 513, LARGE] {
+    for size in SIZES {
         let bytes = sample(size);
         let blob = Descriptor::of("application/octet-stream", &bytes);
         assert!(!place.contains(&blob).await.expect("asking is no error"), "nothing was pushed yet");
@@ -52,8 +67,7 @@ pub async fn content(place: &(impl Source + Sink)) {
         }
         place.push(&blob, Verified::bytes(blob.clone(), bytes)).await.expect("the same content again is no error");
     }
-    let good = sample(LARGE);
-    let blob = Descriptor::of("application/octet-stream", &[&good[..], b"never pushed"].concat());
+    let (blob, good) = never_pushed();
     for bad in [good.slice(1..), [&good[..], b"never pusheD"].concat().into()] {
         let pushed = place.push(&blob, Verified::bytes(blob.clone(), bad)).await;
         let code = super::Fault::code(&pushed.expect_err("bad content is refused"));

@@ -1,16 +1,17 @@
 //! Bundles from outside: written in any order and after any break the same bytes, read by us and by others.
 
-use std::{fs, sync::Arc};
+use std::{fs, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
 
 use airlift::{
-    bundle::{Format, Layout, Reader, StreamWriter, Writer},
+    bundle::{Contents, Format, Index, Layout, Reader, Root, StreamWriter, Writer},
     content::{
-        Code, Fault as _, Lookup, Referrers, Resolve, Sink, Source, Verified, faulty::Fault, faulty::Faulty,
+        self, ByteStream, Code, Fault as _, Lookup, Referrers, Resolve, Result, Sink, Source, Verified, conformance,
+        faulty::{Fault, Faulty},
         memory::Memory,
     },
-    oci::{Descriptor, Name},
+    oci::{Descriptor, Manifest, Name, media_type},
 };
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::support::{
     artifacts::{Artifact, Blob, LAYER},
@@ -225,4 +226,130 @@ fn a_plan_needs_every_manifest_and_one_size_for_each_digest() {
     liar.descriptor.size += 1;
     let packed = sample().with("r.example/liar:1", Artifact::image("linux/amd64", vec![liar]));
     assert_eq!(Layout::of(&packed.contents()).unwrap_err().code(), Code::BundleSizeMismatch);
+}
+
+/// A writer with eyes: what it holds can be read back from its partial file.
+struct Seen {
+    writer: Writer,
+    partial: PathBuf,
+}
+
+#[async_trait::async_trait]
+impl Lookup for Seen {
+    async fn contains(&self, content: &Descriptor) -> Result<bool> {
+        self.writer.contains(content).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Sink for Seen {
+    async fn push(&self, content: &Descriptor, body: Verified) -> Result<()> {
+        self.writer.push(content, body).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Source for Seen {
+    async fn fetch(&self, content: &Descriptor, from: u64) -> Result<ByteStream> {
+        if !self.contains(content).await? {
+            return Err(content::Error::NotFound { what: content.digest.to_string() });
+        }
+        let place = self.writer.layout().place(&content.digest).unwrap().clone();
+        let mut bytes = vec![0; usize::try_from(content.size - from).unwrap()];
+        fs::File::open(&self.partial).unwrap().read_exact_at(&mut bytes, place.offset + from).unwrap();
+        Ok(stream::iter([Ok(bytes.into())]).boxed())
+    }
+}
+
+#[tokio::test]
+async fn the_writer_is_a_place_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.tar");
+    let mut planned = conformance::planned();
+    let config = planned.remove(0);
+    let document = serde_json::json!({
+        "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config, "layers": planned,
+    });
+    let manifest = Manifest::parse(document.to_string().into(), None).unwrap();
+    let root = Root { reference: "r.example/a:1".parse().unwrap(), descriptor: manifest.descriptor().clone() };
+    let manifests = [(manifest.digest(), manifest)].into();
+    let contents = Contents { index: Index::new(vec![root], Vec::new()), manifests, absent: [].into() };
+    let writer = Writer::open(&path, contents, false).await.unwrap();
+    conformance::content(&Seen { writer, partial: folder.path().join("b.tar.partial") }).await;
+}
+
+/// Large enough for marks in the journal.
+const LARGE: usize = (150 << 20) + 5;
+
+#[tokio::test]
+async fn a_large_blob_that_broke_off_is_resumed_from_its_last_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.tar");
+    let packed = Packed::new().with("r.example/a:1", Artifact::small(4, LARGE));
+    let writer = Writer::open(&path, packed.contents(), false).await.unwrap();
+    let layer = writer.layout().blobs()[1].blob.clone();
+    assert_eq!(layer.size, LARGE as u64);
+    assert!(writer.arrived(&layer).is_none());
+    let memory = Memory::new();
+    memory.push(&layer, packed.body(&layer)).await.unwrap();
+    let broken = Arc::new(Faulty::new(memory, Fault::Break(140 << 20)));
+    let body = Verified::open(broken, &layer).await.unwrap();
+    writer.push(&layer, body).await.unwrap_err();
+    let (_, there) = writer.arrived(&layer).unwrap();
+    drop(writer);
+
+    // Another run finds it, with a hasher that has taken in what is there.
+    let writer = Writer::open(&path, packed.contents(), false).await.unwrap();
+    let (hasher, bytes) = writer.arrived(&layer).unwrap();
+    assert!(bytes == there && bytes >= 128 << 20, "{bytes}");
+    assert!(!writer.contains(&layer).await.unwrap());
+    let memory = Memory::new();
+    memory.push(&layer, packed.body(&layer)).await.unwrap();
+    let counted = Arc::new(Faulty::new(memory, Fault::Refuse(0)));
+    let body = Verified::resume(counted, &layer, hasher, bytes).await.unwrap();
+    writer.push(&layer, body).await.unwrap();
+    assert!(writer.arrived(&layer).is_none());
+    packed.fill(&writer).await;
+    writer.finish().await.unwrap();
+    assert!(Reader::open(&path).await.is_ok());
+
+    // A beginning that was damaged on the disk is not gone on from.
+    let writer = Writer::open(&path, packed.contents(), true).await.unwrap();
+    let memory = Memory::new();
+    memory.push(&layer, packed.body(&layer)).await.unwrap();
+    let broken = Arc::new(Faulty::new(memory, Fault::Break(70 << 20)));
+    writer.push(&layer, Verified::open(broken, &layer).await.unwrap()).await.unwrap_err();
+    let offset = writer.layout().place(&layer.digest).unwrap().offset;
+    drop(writer);
+    let partial = fs::OpenOptions::new().write(true).open(folder.path().join("b.tar.partial")).unwrap();
+    partial.write_all_at(b"damaged", offset + 1000).unwrap();
+    let writer = Writer::open(&path, packed.contents(), true).await.unwrap();
+    assert!(writer.arrived(&layer).is_none());
+}
+
+#[tokio::test]
+async fn a_bundle_that_does_not_fit_is_refused_with_both_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.tar");
+    let mut image = Artifact::small(1, 10);
+    let huge = Descriptor::new(LAYER, image.blobs[1].descriptor.digest, 1 << 60);
+    image.blobs[1].descriptor = huge;
+    let image = Artifact::manifest(None, image.blobs[0].clone(), vec![image.blobs[1].clone()], None);
+    let packed = Packed::new().with("r.example/a:1", image);
+    let error = Writer::open(&path, packed.contents(), false).await.unwrap_err();
+    assert_eq!(error.code(), Code::OutputSpace);
+    let needed = Layout::of(&packed.contents()).unwrap().total();
+    assert!(error.to_string().contains(&needed.to_string()), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[tokio::test]
+async fn a_stream_takes_its_blobs_in_order_only() {
+    let packed = sample();
+    let mut out = Vec::new();
+    let mut stream = StreamWriter::new(&packed.contents(), &mut out).unwrap();
+    let second = stream.layout().blobs()[1].blob.clone();
+    let error = stream.push(&second, packed.body(&second)).await.unwrap_err();
+    assert_eq!(error.code(), Code::Internal);
+    assert_eq!(stream.finish().await.unwrap_err().code(), Code::Internal);
 }

@@ -34,7 +34,7 @@ fn sample() -> Packed {
 
 async fn open(path: &Path) -> Error {
     match Reader::open(path).await {
-        Ok(reader) => panic!("{:?} was taken for {:?}", path, reader.format()),
+        Ok(reader) => panic!("{} was taken for {:?}", path.display(), reader.format()),
         Err(error) => error,
     }
 }
@@ -122,12 +122,12 @@ impl Tar {
 
     /// PAX records for the next entry.
     fn pax(&mut self, kind: EntryType, records: &[(&str, &str)]) {
-        let mut text = String::new();
-        for (key, value) in records {
+        let record = |(key, value): &(&str, &str)| {
             let rest = format!(" {key}={value}\n");
-            let length = (rest.len()..).find(|length| length.to_string().len() + rest.len() == *length).unwrap();
-            text.push_str(&format!("{length}{rest}"));
-        }
+            let length = (rest.len()..1000).find(|length| length.to_string().len() + rest.len() == *length).unwrap();
+            format!("{length}{rest}")
+        };
+        let text: String = records.iter().map(record).collect();
         self.entry("PaxHeaders/x", kind, text.as_bytes());
     }
 

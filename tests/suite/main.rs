@@ -6,6 +6,7 @@ mod cli;
 mod copy;
 mod docs;
 mod errors;
+mod golden;
 mod hostile;
 mod inspect;
 mod layers;
