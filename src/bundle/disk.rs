@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use rustix::fs::FallocateFlags;
+use rustix::{buffer::spare_capacity, fs::FallocateFlags};
 
 use crate::oci::{Algorithm, Hasher};
 
@@ -47,6 +47,21 @@ pub(crate) fn write_at(file: &File, chunks: &[Bytes], mut offset: u64) -> io::Re
         }
     }
     Ok(())
+}
+
+/// Exactly `size` bytes from `offset` on, read into memory that nothing was written to before.
+pub(crate) fn read_at(file: &File, offset: u64, size: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(size);
+    while bytes.len() < size {
+        let at = offset + bytes.len() as u64;
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bytes.truncate(size);
+    Ok(bytes)
 }
 
 /// Hashes `size` bytes from `offset` on; `each` is told of every chunk's length. `None` where the file ends before.

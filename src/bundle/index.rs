@@ -1,6 +1,6 @@
 //! `index.json`: the artifacts of a bundle and the names they came by (image-spec 1.1, *image-layout.md*).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -152,22 +152,20 @@ impl Index {
         let fallback = repository_from(default);
         let mut roots: Vec<Root> = Vec::new();
         let mut attached = Vec::new();
-        let mut taken: HashSet<Reference> = HashSet::new();
+        let mut taken: HashMap<Reference, Digest> = HashMap::new();
         for descriptor in document.manifests {
             if let Some(repository) = descriptor.annotations.get(ATTACHED).filter(|text| check_context(text).is_ok()) {
                 attached.push(Attached { repository: repository.clone(), descriptor });
                 continue;
             }
             let mut reference = foreign_name(&descriptor, &fallback).map_err(seal)?;
-            let double =
-                roots.iter().any(|root| root.reference == reference && root.descriptor.digest == descriptor.digest);
-            if taken.contains(&reference) && !double {
+            if taken.get(&reference).is_some_and(|digest| *digest != descriptor.digest) {
                 // One name for several platforms, as some builders write it: each keeps a name of its own.
                 let name = Name::Digest(descriptor.digest);
                 reference = Reference::new(reference.registry(), reference.repository(), &name)
                     .map_err(|error| seal(error.to_string()))?;
             }
-            taken.insert(reference.clone());
+            taken.insert(reference.clone(), descriptor.digest);
             roots.push(Root { reference, descriptor });
         }
         Ok(Self { id: Digest::sha256(text), ..Self::new(roots, attached) })

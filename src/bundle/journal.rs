@@ -4,12 +4,13 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Result};
+use super::{Error, Result, partial::NO_LINK};
 use crate::oci::Digest;
 
 /// Largest journal that is read; a line has about 200 bytes.
@@ -66,6 +67,7 @@ impl Journal {
     /// an older one.
     pub(crate) fn open(path: &Path, fresh: bool) -> Result<(Self, Vec<Line>)> {
         let mut options = OpenOptions::new();
+        options.custom_flags(NO_LINK);
         let mut file = options.create(true).append(true).read(true).open(path).map_err(Error::write(path))?;
         if fresh {
             file.set_len(0).map_err(Error::write(path))?;

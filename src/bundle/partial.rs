@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -17,6 +17,9 @@ use super::{Error, Result, disk};
 
 /// Bytes of a block in which a file's allocation is told (POSIX leaves it open; Linux says 512 for every file system).
 const ALLOCATION_UNIT: u64 = 512;
+
+/// Opens the file itself or nothing, never what a link points to.
+pub(crate) const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
 /// An output under way. Dropping it keeps the file, for a later run to go on with.
 #[derive(Debug)]
@@ -46,8 +49,13 @@ impl Partial {
         loop {
             let fresh = !path.exists();
             let mut options = OpenOptions::new();
+            // In a folder that others may write to, a link could lead us to a file that is not ours.
+            options.custom_flags(NO_LINK);
             let file = options.read(true).write(true).create(true).truncate(false).open(&path);
             let file = file.map_err(Error::write(&path))?;
+            if !file.metadata().map_err(Error::write(&path))?.is_file() {
+                return Err(Error::write(&path)(io::ErrorKind::AlreadyExists.into()));
+            }
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(Error::Busy { path }),

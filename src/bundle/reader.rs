@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -466,15 +465,12 @@ impl Chunks {
         let (inner, file, digest, at, end) =
             (Arc::clone(&self.inner), Arc::clone(&self.file), self.digest, self.at, self.end);
         self.at += size;
-        Some(tokio::task::spawn_blocking(move || {
-            let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-            match file.read_exact_at(&mut bytes, at) {
-                Ok(()) => Ok(bytes.into()),
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                    Err(inner.ends_early(Spot { offset: at, size: end - at }, &digest).into())
-                }
-                Err(error) => Err(Error::read(&inner.path)(error).into()),
+        Some(tokio::task::spawn_blocking(move || match disk::read_at(&file, at, usize::try_from(size).unwrap_or(0)) {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(inner.ends_early(Spot { offset: at, size: end - at }, &digest).into())
             }
+            Err(error) => Err(Error::read(&inner.path)(error).into()),
         }))
     }
 }

@@ -1,7 +1,11 @@
 //! Archives made by other tools: any order of entries, `./` in names, PAX and GNU long names. Only the index of the tar is
 //! read; what is accepted is wider than in a bundle of ours, what is trusted is not.
 
-use std::{collections::HashMap, fs::File, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    path::Path,
+};
 
 use super::{
     Error, Result,
@@ -14,7 +18,7 @@ use super::{
 const EXTENSION_LIMIT: u64 = 1 << 20;
 
 /// Most entries, so that a hostile archive cannot fill the memory.
-const ENTRIES_LIMIT: usize = 4 << 20;
+const ENTRIES_LIMIT: usize = 1 << 20;
 
 /// Bytes that may follow the end blocks, if they are zero: tools fill up records, of 10 KiB mostly.
 const FILLER_LIMIT: u64 = 1 << 20;
@@ -179,9 +183,10 @@ fn malformed_pax(offset: u64, reason: &str) -> Error {
 /// The records `LENGTH KEY=VALUE\n` of a PAX header (POSIX.1-2001, *pax*), each as long as it says.
 fn records(mut text: &[u8], offset: u64) -> Result<Vec<(String, Vec<u8>)>> {
     let mut found = Vec::new();
+    let mut keys = HashSet::new();
     while !text.is_empty() {
         let (key, value, rest) = record(text).ok_or_else(|| malformed_pax(offset, "a record is malformed"))?;
-        if found.iter().any(|(known, _)| *known == key) {
+        if !keys.insert(key.clone()) {
             return Err(malformed_pax(offset, "a key stands in it twice"));
         }
         found.push((key, value));

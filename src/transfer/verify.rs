@@ -1,7 +1,7 @@
 //! Verification: every byte of a bundle read again, hashed, and held against the plan.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -15,6 +15,9 @@ use crate::{
     oci::{Descriptor, Digest, Reference},
     progress::{Event, Phase, Progress},
 };
+
+/// How deep attached artifacts are followed to the artifact that a finding is told of.
+const ATTACHED_ROUNDS: usize = 8;
 
 /// Something that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +150,7 @@ impl<'a> Owners<'a> {
             claim(reader, &root.descriptor, &root.reference, &mut owners);
         }
         // What is attached belongs to whoever needs its subject. Attached to something attached: a few rounds do.
-        for _ in index.attached() {
+        for _ in 0..ATTACHED_ROUNDS {
             let before = owners.len();
             for attached in index.attached() {
                 let subject = reader.manifest(&attached.descriptor.digest).and_then(|manifest| manifest.subject());
@@ -176,12 +179,12 @@ impl<'a> Owners<'a> {
 
 fn claim<'a>(reader: &Reader, top: &Descriptor, owner: &'a Reference, owners: &mut HashMap<Digest, &'a Reference>) {
     let mut stack = vec![top.digest];
-    let mut seen = HashSet::new();
     while let Some(digest) = stack.pop() {
-        if !seen.insert(digest) {
+        // Whoever owns it owns all below it.
+        if owners.contains_key(&digest) {
             continue;
         }
-        owners.entry(digest).or_insert(owner);
+        owners.insert(digest, owner);
         if let Some(manifest) = reader.manifest(&digest) {
             stack.extend(manifest.children().iter().chain(manifest.blobs()).map(|below| below.digest));
         }

@@ -344,6 +344,21 @@ async fn a_bundle_that_does_not_fit_is_refused_with_both_numbers() {
 }
 
 #[tokio::test]
+async fn a_link_laid_in_the_way_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.tar");
+    let victim = folder.path().join("victim");
+    for name in ["b.tar.partial", "b.tar.partial.journal"] {
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, folder.path().join(name)).unwrap();
+        let error = Writer::open(&path, sample().contents(), false).await.unwrap_err();
+        assert_eq!(error.code(), Code::IoWrite, "{error}");
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_stream_takes_its_blobs_in_order_only() {
     let packed = sample();
     let mut out = Vec::new();
