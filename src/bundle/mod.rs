@@ -30,6 +30,6 @@ pub use error::{Error, Result};
 pub use facts::{Absent, Facts, Reason};
 pub use index::{Attached, Index, Root};
 pub use layout::{Entry, Layout, Place};
-pub use reader::{Format, Reader};
+pub use reader::{Extent, Format, Reader};
 pub use stream::StreamWriter;
 pub use writer::{Finished, Writer};

@@ -68,6 +68,17 @@ enum Store {
     Folder(Folder),
 }
 
+/// A blob's bytes as they lie in a file, unverified.
+#[derive(Clone, Debug)]
+pub struct Extent {
+    /// The bundle's file, or the blob's own.
+    pub file: Arc<File>,
+    /// Of its first byte.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
 /// An open file and where in it a blob is.
 struct Found {
     file: Arc<File>,
@@ -144,6 +155,12 @@ impl Reader {
             Store::Scanned(_, files) => files.get(&blob_name(digest)).map(|spot| spot.offset),
             Store::Folder(_) => None,
         }
+    }
+
+    /// The open file that has the content of `digest`, for whoever reads it by position; `None` if it is not there.
+    pub fn locate(&self, digest: &Digest) -> Result<Option<Extent>> {
+        let found = self.0.find(digest)?;
+        Ok(found.map(|Found { file, spot }| Extent { file, offset: spot.offset, size: spot.size }))
     }
 
     /// Hashes the blob as it is stored and tells `each` of the bytes done. Blocks; `buffer` is for use again.

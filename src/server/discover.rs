@@ -9,7 +9,7 @@ use super::{
     answer::{self, Answer, Failure, Outcome},
     pull::without_body_for,
     query::Query,
-    shelf::Shelf,
+    shelf::{At, Shelf},
 };
 use crate::oci::{Digest, media_type};
 
@@ -24,13 +24,14 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 
 impl Registry {
     /// `GET` of `tags/list`.
-    pub(super) fn tags(&self, method: &Method, repository: &str, query: &Query<'_>) -> Outcome {
+    pub(super) fn tags(&self, method: &Method, at: At<'_>, query: &Query<'_>) -> Outcome {
         let limit = query.count(MAX_NAMES)?;
-        if !self.shelves.knows(repository)? {
+        let repository = at.repository;
+        if !self.shelves.knows(at)? {
             return Err(Failure::name_unknown(repository));
         }
         let path = format!("/v2/{repository}/tags/list");
-        let ask = |after: &str, limit| self.shelves.tags(repository, after, limit);
+        let ask = |after: &str, limit| self.shelves.tags(at, after, limit);
         names(method, query, limit, &path, ask, |tags| json!({ "name": repository, "tags": tags }))
     }
 
@@ -42,10 +43,10 @@ impl Registry {
     }
 
     /// `GET` of `referrers/DIGEST`: never 404, for then clients would look for the tag of old.
-    pub(super) fn referrers(&self, method: &Method, repository: &str, subject: &Digest, query: &Query<'_>) -> Outcome {
+    pub(super) fn referrers(&self, method: &Method, at: At<'_>, subject: &Digest, query: &Query<'_>) -> Outcome {
         let wanted = query.get("artifactType").filter(|wanted| !wanted.is_empty());
         let after = query.get("last").and_then(|last| last.parse::<Digest>().ok());
-        let mut found = self.shelves.referrers(repository, subject)?;
+        let mut found = self.shelves.referrers(at, subject)?;
         found.retain(|descriptor| {
             wanted.is_none_or(|wanted| descriptor.artifact_type.as_deref() == Some(wanted))
                 && after.is_none_or(|after| descriptor.digest > after)
@@ -66,7 +67,8 @@ impl Registry {
             if let Some(wanted) = wanted {
                 next.append_pair("artifactType", wanted);
             }
-            link(&mut answer, &format!("/v2/{repository}/referrers/{subject}"), &next.finish());
+            keep_namespace(&mut next, query);
+            link(&mut answer, &format!("/v2/{}/referrers/{subject}", at.repository), &next.finish());
         }
         if wanted.is_some() {
             answer::set(&mut answer, FILTERS_APPLIED, "artifactType");
@@ -92,6 +94,7 @@ fn names(
     if let Some(last) = found.last().filter(|_| more) {
         let mut next = form_urlencoded::Serializer::new(String::new());
         next.append_pair("n", &count.to_string()).append_pair("last", last);
+        keep_namespace(&mut next, query);
         link(&mut answer, path, &next.finish());
     }
     Ok(without_body_for(method, answer))
@@ -99,4 +102,10 @@ fn names(
 
 fn link(answer: &mut Answer, path: &str, query: &str) {
     answer::set(answer, LINK, &format!("<{path}?{query}>; rel=\"next\""));
+}
+
+fn keep_namespace(next: &mut form_urlencoded::Serializer<'_, String>, query: &Query<'_>) {
+    if let Some(namespace) = query.get("ns") {
+        next.append_pair("ns", namespace);
+    }
 }

@@ -1,7 +1,7 @@
 //! From a request to its handler.
 
 use http::{
-    HeaderName, HeaderValue, Method, Request, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode,
     header::{ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
@@ -11,8 +11,12 @@ use super::{
     pull::without_body_for,
     query::Query,
     route::{self, Mistake, Resource, Route},
+    shelf::At,
 };
 use crate::oci::error_code::ErrorCode;
+
+/// Which host's repositories the request was answered from (distribution-spec, "Registry Proxying").
+const NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
 
 /// How Docker's clients tell a registry from any other server.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -38,35 +42,71 @@ impl Registry {
             return Err(Failure::new(StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid, message));
         }
         let (method, query) = (&parts.method, Query::of(&parts.uri));
-        let headers = &parts.headers;
         let reading = method == Method::GET || method == Method::HEAD;
-        let (repository, resource) = match route::parse(parts.uri.path()).map_err(mistaken)? {
-            Route::Repository(repository, resource) => (repository, resource),
-            Route::Base if reading => return Ok(without_body_for(method, base())),
-            Route::Health if reading => {
-                return Ok(without_body_for(method, answer::bytes(StatusCode::OK, "text/plain", "ok\n".into())));
+        match route::parse(parts.uri.path()).map_err(mistaken)? {
+            Route::Repository(repository, resource) if reading => {
+                let namespace = query.get("ns").filter(|namespace| !namespace.is_empty());
+                let at = At { repository, namespace };
+                let mut answer = self.read(method, at, resource, &query, &parts.headers).await?;
+                if let Some(namespace) = namespace {
+                    answer::set(&mut answer, NAMESPACE, namespace);
+                }
+                Ok(answer)
             }
-            Route::Catalog if reading => return self.catalog(method, &query),
-            Route::Base | Route::Health | Route::Catalog => return Err(not_here("GET, HEAD")),
-            Route::Page | Route::Metrics | Route::Token => return Err(mistaken(Mistake::Unknown)),
-        };
+            Route::Repository(repository, resource) => {
+                self.change(method, repository, resource, &query, &parts.headers, body).await
+            }
+            Route::Base if reading => Ok(without_body_for(method, base())),
+            Route::Health if reading => {
+                Ok(without_body_for(method, answer::bytes(StatusCode::OK, "text/plain", "ok\n".into())))
+            }
+            Route::Catalog if reading => self.catalog(method, &query),
+            Route::Base | Route::Health | Route::Catalog => Err(not_here("GET, HEAD")),
+            Route::Page | Route::Metrics | Route::Token => Err(mistaken(Mistake::Unknown)),
+        }
+    }
+
+    /// `GET` and `HEAD`.
+    async fn read(
+        &self,
+        method: &Method,
+        at: At<'_>,
+        resource: Resource<'_>,
+        query: &Query<'_>,
+        headers: &HeaderMap,
+    ) -> Outcome {
+        match resource {
+            Resource::Manifest(name) => self.pull_manifest(method, at, &name, headers),
+            Resource::Blob(digest) => self.pull_blob(method, at, &digest, headers).await,
+            Resource::Upload(id) => self.upload_state(at.repository, id).await,
+            Resource::Tags => self.tags(method, at, query),
+            Resource::Referrers(subject) => self.referrers(method, at, &subject, query),
+            Resource::Uploads => Err(not_here("POST")),
+        }
+    }
+
+    /// Everything else.
+    async fn change(
+        &self,
+        method: &Method,
+        repository: &str,
+        resource: Resource<'_>,
+        query: &Query<'_>,
+        headers: &HeaderMap,
+        body: Incoming,
+    ) -> Outcome {
         match (resource, method.as_str()) {
-            (Resource::Manifest(name), "GET" | "HEAD") => self.pull_manifest(method, repository, &name, headers),
-            (Resource::Manifest(name), "PUT") => self.push_manifest(repository, &name, &query, headers, body).await,
+            (Resource::Manifest(name), "PUT") => self.push_manifest(repository, &name, query, headers, body).await,
             (Resource::Manifest(name), "DELETE") => self.delete_manifest(repository, &name).await,
             (Resource::Manifest(_), _) => Err(not_here("GET, HEAD, PUT, DELETE")),
-            (Resource::Blob(digest), "GET" | "HEAD") => self.pull_blob(method, repository, &digest, headers).await,
             (Resource::Blob(digest), "DELETE") => self.delete_blob(repository, digest).await,
             (Resource::Blob(_), _) => Err(not_here("GET, HEAD, DELETE")),
-            (Resource::Uploads, "POST") => self.start_upload(repository, &query, headers, body).await,
+            (Resource::Uploads, "POST") => self.start_upload(repository, query, headers, body).await,
             (Resource::Uploads, _) => Err(not_here("POST")),
             (Resource::Upload(id), "PATCH") => self.continue_upload(repository, id, headers, body).await,
-            (Resource::Upload(id), "PUT") => self.finish_upload(repository, id, &query, headers, body).await,
-            (Resource::Upload(id), "GET" | "HEAD") => self.upload_state(repository, id).await,
+            (Resource::Upload(id), "PUT") => self.finish_upload(repository, id, query, headers, body).await,
             (Resource::Upload(id), "DELETE") => self.cancel_upload(repository, id).await,
             (Resource::Upload(_), _) => Err(not_here("GET, HEAD, PATCH, PUT, DELETE")),
-            (Resource::Tags, "GET" | "HEAD") => self.tags(method, repository, &query),
-            (Resource::Referrers(subject), "GET" | "HEAD") => self.referrers(method, repository, &subject, &query),
             (Resource::Tags | Resource::Referrers(_), _) => Err(not_here("GET, HEAD")),
         }
     }

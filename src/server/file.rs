@@ -238,9 +238,13 @@ pub(super) fn verify(blob: &Located, identity: Identity, checked: &Arc<Checked>,
         checked: Arc::clone(checked),
         buffers: buffers.clone(),
     };
-    while reading.at < reading.end {
+    loop {
+        // Once also where there is nothing to read, for that has a digest too.
         if reading.read().is_err() {
             return State::Damaged;
+        }
+        if reading.at == reading.end {
+            break;
         }
     }
     checked.state(blob, identity)

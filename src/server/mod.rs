@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod bundles;
 mod discover;
 mod dispatch;
 mod file;
@@ -18,18 +19,21 @@ mod query;
 pub mod range;
 pub mod route;
 mod shelf;
+mod verify;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use answer::Failure;
+use bundles::Bundles;
 use file::{Buffers, Checked};
 use shelf::Shelves;
 
 use crate::{
+    bundle::Reader,
     content::{Code, Fault},
-    oci::manifest,
+    oci::{Digest, manifest},
     store::Store,
 };
 
@@ -48,14 +52,35 @@ pub enum ServerError {
         /// Why.
         source: io::Error,
     },
+    /// A served bundle was verified before the start, and is damaged.
+    #[error("the bundle {bundle} is damaged in {} blobs, the first of them {}", blobs.len(), blobs[0])]
+    Damaged {
+        /// The bundle's file name.
+        bundle: String,
+        /// Which blobs; never none.
+        blobs: Vec<Digest>,
+    },
 }
 
 impl Fault for ServerError {
     fn code(&self) -> Code {
         match self {
             Self::Bind { .. } => Code::ServeListen,
+            Self::Damaged { .. } => Code::BundleDigestMismatch,
         }
     }
+}
+
+/// What clients may change. Without a store there is nothing that they could.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Changes {
+    /// They push and delete.
+    #[default]
+    All,
+    /// They push; what is there stays.
+    Pushes,
+    /// Nothing.
+    None,
 }
 
 /// What is served, and how.
@@ -63,11 +88,13 @@ impl Fault for ServerError {
 pub struct Config {
     /// Where pushes go and pulls come from.
     pub store: Option<Store>,
-    /// Refuse every change, also to a store.
-    pub read_only: bool,
-    /// Allow tags, manifests and blobs to be deleted.
-    pub deletes: bool,
-    /// Take indexes of which some manifests are absent.
+    /// Read in place; below the store, if there is one, and later ones above earlier ones.
+    pub bundles: Vec<Reader>,
+    /// Read every blob of the bundles and compare its digest before the first answer.
+    pub verify: bool,
+    /// What clients may change.
+    pub changes: Changes,
+    /// Take manifests that name content which is not there.
     pub sparse: bool,
     /// Bytes of the largest manifest that is taken.
     pub manifest_limit: u64,
@@ -103,8 +130,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             store: None,
-            read_only: false,
-            deletes: true,
+            bundles: Vec::new(),
+            verify: false,
+            changes: Changes::All,
             sparse: false,
             manifest_limit: manifest::DEFAULT_LIMIT,
             limits: Limits::default(),
@@ -113,6 +141,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Everything that the bundles have, and nothing else.
+    pub fn bundles(bundles: Vec<Reader>) -> Self {
+        Self { bundles, ..Self::default() }
+    }
+
     /// Everything that `store` has, and pushes into it.
     pub fn store(store: Store) -> Self {
         Self { store: Some(store), ..Self::default() }
@@ -135,7 +168,22 @@ impl Server {
         let listener = TcpListener::bind(&address).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
         let limits = config.limits;
-        Ok(Self { listener, local, registry: Arc::new(Registry::new(config)), limits })
+        let verify = config.verify;
+        let registry = Arc::new(Registry::new(config));
+        if verify {
+            verify::all(&registry).await?;
+        }
+        Ok(Self { listener, local, registry, limits })
+    }
+
+    /// Where people and clients reach it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.local)
+    }
+
+    /// What whoever started the server should know: which of two equal names is served.
+    pub fn notes(&self) -> &[String] {
+        self.registry.bundles.notes()
     }
 
     /// The address it listens on.
@@ -154,8 +202,8 @@ impl Server {
 struct Registry {
     store: Option<Store>,
     shelves: Shelves,
-    read_only: bool,
-    deletes: bool,
+    bundles: Arc<Bundles>,
+    changes: Changes,
     sparse: bool,
     manifest_limit: u64,
     checked: Arc<Checked>,
@@ -168,11 +216,15 @@ impl Registry {
         if let Some(store) = &config.store {
             shelves.push(Arc::new(store.clone()));
         }
+        let bundles = Arc::new(Bundles::new(config.bundles));
+        if !bundles.is_empty() {
+            shelves.push(Arc::clone(&bundles) as _);
+        }
         Self {
             store: config.store,
             shelves: Shelves(shelves),
-            read_only: config.read_only,
-            deletes: config.deletes,
+            bundles,
+            changes: config.changes,
             sparse: config.sparse,
             manifest_limit: config.manifest_limit,
             checked: Arc::default(),
@@ -182,14 +234,17 @@ impl Registry {
 
     /// Where pushes go, if they are allowed.
     fn writable(&self) -> Result<&Store, Failure> {
-        let store = self.store.as_ref().filter(|_| !self.read_only);
+        let store = self.store.as_ref().filter(|_| self.changes != Changes::None);
         store.ok_or_else(|| Failure::not_allowed("this registry is read-only"))
     }
 
     /// Where deletes go, if they are allowed.
     fn deletable(&self) -> Result<&Store, Failure> {
         let store = self.writable()?;
-        if self.deletes { Ok(store) } else { Err(Failure::not_allowed("deleting is switched off in this registry")) }
+        if self.changes == Changes::All {
+            return Ok(store);
+        }
+        Err(Failure::not_allowed("deleting is switched off in this registry"))
     }
 
     /// What was not in the store cannot be deleted if a bundle below it has it.

@@ -15,7 +15,7 @@ use super::{
     body::Body,
     file::{self, Identity, Located, State},
     range::{self, Wanted},
-    shelf::Shelf,
+    shelf::{At, Shelf},
 };
 use crate::oci::{Digest, Name, error_code::ErrorCode};
 
@@ -29,8 +29,8 @@ const OCTETS: &str = "application/octet-stream";
 
 impl Registry {
     /// `GET` and `HEAD` of `manifests/NAME`.
-    pub(super) fn pull_manifest(&self, method: &Method, repository: &str, name: &Name, headers: &HeaderMap) -> Outcome {
-        let found = self.shelves.document(repository, name)?;
+    pub(super) fn pull_manifest(&self, method: &Method, at: At<'_>, name: &Name, headers: &HeaderMap) -> Outcome {
+        let found = self.shelves.document(at, name)?;
         let document = found.ok_or_else(|| Failure::manifest_unknown(name))?;
         let mut answer = if not_modified(headers, &document.digest) {
             answer::empty(StatusCode::NOT_MODIFIED)
@@ -44,17 +44,11 @@ impl Registry {
     }
 
     /// `GET` and `HEAD` of `blobs/DIGEST`.
-    pub(super) async fn pull_blob(
-        &self,
-        method: &Method,
-        repository: &str,
-        digest: &Digest,
-        headers: &HeaderMap,
-    ) -> Outcome {
+    pub(super) async fn pull_blob(&self, method: &Method, at: At<'_>, digest: &Digest, headers: &HeaderMap) -> Outcome {
         if method == Method::HEAD {
-            return self.blob_head(repository, digest);
+            return self.blob_head(at, digest);
         }
-        let blob = self.shelves.blob(repository, digest)?.ok_or_else(|| Failure::blob_unknown(digest))?;
+        let blob = self.shelves.blob(at, digest)?.ok_or_else(|| Failure::blob_unknown(digest))?;
         if not_modified(headers, digest) {
             let mut answer = answer::empty(StatusCode::NOT_MODIFIED);
             name_content(&mut answer, digest);
@@ -82,8 +76,8 @@ impl Registry {
         }
     }
 
-    fn blob_head(&self, repository: &str, digest: &Digest) -> Outcome {
-        let size = self.shelves.blob_size(repository, digest)?.ok_or_else(|| Failure::blob_unknown(digest))?;
+    fn blob_head(&self, at: At<'_>, digest: &Digest) -> Outcome {
+        let size = self.shelves.blob_size(at, digest)?.ok_or_else(|| Failure::blob_unknown(digest))?;
         let mut answer = answer::empty(StatusCode::OK);
         describe_blob(&mut answer, digest, size);
         Ok(answer)

@@ -5,67 +5,85 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 use super::{answer::Failure, file::Located};
 use crate::{
     oci::{Descriptor, Digest, Name},
-    store::{Document, Store},
+    store::{self, Document, Store},
 };
+
+/// Which repository a request is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At<'a> {
+    /// As it stands in the path.
+    pub(super) repository: &'a str,
+    /// The host that the client takes us to stand in for (distribution-spec, "Registry Proxying").
+    pub(super) namespace: Option<&'a str>,
+}
+
+impl<'a> At<'a> {
+    /// The repository of exactly that name.
+    pub(super) const fn plain(repository: &'a str) -> Self {
+        Self { repository, namespace: None }
+    }
+}
 
 /// A place that can be pulled from. Every question is a look-up in memory or an index, never a wait for a transfer.
 pub(super) trait Shelf: fmt::Debug + Send + Sync {
     /// Whether there is such a repository.
-    fn knows(&self, repository: &str) -> Result<bool, Failure>;
+    fn knows(&self, at: At<'_>) -> Result<bool, Failure>;
     /// The manifest of that name.
-    fn document(&self, repository: &str, name: &Name) -> Result<Option<Document>, Failure>;
+    fn document(&self, at: At<'_>, name: &Name) -> Result<Option<Document>, Failure>;
     /// The blob.
-    fn blob(&self, repository: &str, digest: &Digest) -> Result<Option<Located>, Failure>;
+    fn blob(&self, at: At<'_>, digest: &Digest) -> Result<Option<Located>, Failure>;
     /// Bytes of the blob.
-    fn blob_size(&self, repository: &str, digest: &Digest) -> Result<Option<u64>, Failure> {
-        Ok(self.blob(repository, digest)?.map(|blob| blob.size))
-    }
+    fn blob_size(&self, at: At<'_>, digest: &Digest) -> Result<Option<u64>, Failure>;
     /// Whether there is a manifest of that name.
-    fn has_manifest(&self, repository: &str, name: &Name) -> Result<bool, Failure> {
-        Ok(self.document(repository, name)?.is_some())
-    }
+    fn has_manifest(&self, at: At<'_>, name: &Name) -> Result<bool, Failure>;
     /// Tags in ASCII order, those after `after` only, at the most `limit`.
-    fn tags(&self, repository: &str, after: &str, limit: usize) -> Result<Vec<String>, Failure>;
+    fn tags(&self, at: At<'_>, after: &str, limit: usize) -> Result<Vec<String>, Failure>;
     /// What is attached to `subject`.
-    fn referrers(&self, repository: &str, subject: &Digest) -> Result<Vec<Descriptor>, Failure>;
+    fn referrers(&self, at: At<'_>, subject: &Digest) -> Result<Vec<Descriptor>, Failure>;
     /// Names of repositories in order, those after `after` only, at the most `limit`.
     fn repositories(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure>;
 }
 
+/// What was pushed with its host in front is found under the host that a client stands in for, too.
+fn in_store(store: &Store, at: At<'_>) -> Result<store::Repository, Failure> {
+    if let Some(namespace) = at.namespace {
+        let full = store.repository(&format!("{namespace}/{}", at.repository));
+        if full.exists()? {
+            return Ok(full);
+        }
+    }
+    Ok(store.repository(at.repository))
+}
+
 impl Shelf for Store {
-    fn knows(&self, repository: &str) -> Result<bool, Failure> {
-        Ok(self.repository(repository).exists()?)
+    fn knows(&self, at: At<'_>) -> Result<bool, Failure> {
+        Ok(in_store(self, at)?.exists()?)
     }
 
-    fn document(&self, repository: &str, name: &Name) -> Result<Option<Document>, Failure> {
-        Ok(self.repository(repository).document(name)?)
+    fn document(&self, at: At<'_>, name: &Name) -> Result<Option<Document>, Failure> {
+        Ok(in_store(self, at)?.document(name)?)
     }
 
-    fn blob(&self, repository: &str, digest: &Digest) -> Result<Option<Located>, Failure> {
-        let found = self.repository(repository).blob(digest)?;
-        Ok(found.map(|blob| Located {
-            file: blob.file,
-            offset: 0,
-            size: blob.size,
-            digest: *digest,
-            place: "the store".into(),
-        }))
+    fn blob(&self, at: At<'_>, digest: &Digest) -> Result<Option<Located>, Failure> {
+        let found = in_store(self, at)?.blob(digest)?;
+        let place = || "the store".into();
+        Ok(found.map(|blob| Located { file: blob.file, offset: 0, size: blob.size, digest: *digest, place: place() }))
     }
 
-    fn blob_size(&self, repository: &str, digest: &Digest) -> Result<Option<u64>, Failure> {
-        Ok(self.repository(repository).blob_size(digest)?)
+    fn blob_size(&self, at: At<'_>, digest: &Digest) -> Result<Option<u64>, Failure> {
+        Ok(in_store(self, at)?.blob_size(digest)?)
     }
 
-    fn has_manifest(&self, repository: &str, name: &Name) -> Result<bool, Failure> {
-        Ok(self.repository(repository).has_manifest(name)?)
+    fn has_manifest(&self, at: At<'_>, name: &Name) -> Result<bool, Failure> {
+        Ok(in_store(self, at)?.has_manifest(name)?)
     }
 
-    fn tags(&self, repository: &str, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
-        Ok(self.repository(repository).tags(Some(after), limit)?.unwrap_or_default())
+    fn tags(&self, at: At<'_>, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+        Ok(in_store(self, at)?.tags(Some(after), limit)?.unwrap_or_default())
     }
 
-    fn referrers(&self, repository: &str, subject: &Digest) -> Result<Vec<Descriptor>, Failure> {
-        Ok(self.repository(repository).attached(subject)?)
+    fn referrers(&self, at: At<'_>, subject: &Digest) -> Result<Vec<Descriptor>, Failure> {
+        Ok(in_store(self, at)?.attached(subject)?)
     }
 
     fn repositories(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
@@ -105,34 +123,34 @@ impl Shelves {
 }
 
 impl Shelf for Shelves {
-    fn knows(&self, repository: &str) -> Result<bool, Failure> {
-        Ok(self.first(|shelf| Ok(shelf.knows(repository)?.then_some(())))?.is_some())
+    fn knows(&self, at: At<'_>) -> Result<bool, Failure> {
+        Ok(self.first(|shelf| Ok(shelf.knows(at)?.then_some(())))?.is_some())
     }
 
-    fn document(&self, repository: &str, name: &Name) -> Result<Option<Document>, Failure> {
-        self.first(|shelf| shelf.document(repository, name))
+    fn document(&self, at: At<'_>, name: &Name) -> Result<Option<Document>, Failure> {
+        self.first(|shelf| shelf.document(at, name))
     }
 
-    fn blob(&self, repository: &str, digest: &Digest) -> Result<Option<Located>, Failure> {
-        self.first(|shelf| shelf.blob(repository, digest))
+    fn blob(&self, at: At<'_>, digest: &Digest) -> Result<Option<Located>, Failure> {
+        self.first(|shelf| shelf.blob(at, digest))
     }
 
-    fn blob_size(&self, repository: &str, digest: &Digest) -> Result<Option<u64>, Failure> {
-        self.first(|shelf| shelf.blob_size(repository, digest))
+    fn blob_size(&self, at: At<'_>, digest: &Digest) -> Result<Option<u64>, Failure> {
+        self.first(|shelf| shelf.blob_size(at, digest))
     }
 
-    fn has_manifest(&self, repository: &str, name: &Name) -> Result<bool, Failure> {
-        Ok(self.first(|shelf| Ok(shelf.has_manifest(repository, name)?.then_some(())))?.is_some())
+    fn has_manifest(&self, at: At<'_>, name: &Name) -> Result<bool, Failure> {
+        Ok(self.first(|shelf| Ok(shelf.has_manifest(at, name)?.then_some(())))?.is_some())
     }
 
-    fn tags(&self, repository: &str, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
-        self.merged(limit, |shelf| shelf.tags(repository, after, limit))
+    fn tags(&self, at: At<'_>, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+        self.merged(limit, |shelf| shelf.tags(at, after, limit))
     }
 
-    fn referrers(&self, repository: &str, subject: &Digest) -> Result<Vec<Descriptor>, Failure> {
+    fn referrers(&self, at: At<'_>, subject: &Digest) -> Result<Vec<Descriptor>, Failure> {
         let mut all: Vec<Descriptor> = Vec::new();
         for shelf in &self.0 {
-            for found in shelf.referrers(repository, subject)? {
+            for found in shelf.referrers(at, subject)? {
                 if all.iter().all(|known| known.digest != found.digest) {
                     all.push(found);
                 }

@@ -25,7 +25,7 @@ struct Annotated {
 
 /// The descriptor that a list of referrers has of `manifest` (distribution-spec 1.1, "Listing Referrers"): the type of the
 /// artifact, and its annotations.
-pub(super) fn referrer(manifest: &Manifest) -> Descriptor {
+pub fn referrer(manifest: &Manifest) -> Descriptor {
     let mut descriptor = manifest.descriptor().clone();
     if descriptor.artifact_type.as_deref().is_none_or(str::is_empty) {
         descriptor.artifact_type = manifest.config().map(|config| config.media_type.clone());

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde::Serialize;
+
 use super::{
     Store,
     error::{Result, StoreError},
@@ -24,7 +26,7 @@ pub struct Sweep {
 }
 
 /// What a sweep took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Collected {
     /// Blobs that no manifest names, and files that no blob is.
     pub blobs: u64,

@@ -28,7 +28,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-pub use document::Document;
+pub use document::{Document, referrer};
 pub use error::{Result, StoreError};
 pub use gc::{Collected, Sweep};
 pub use repository::{Blob, Repository};

@@ -14,5 +14,7 @@ mod peers;
 mod registry;
 mod registry_hostile;
 mod serve;
+mod serve_bundles;
+mod serve_peers;
 mod support;
 mod verify;

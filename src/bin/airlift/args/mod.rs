@@ -9,6 +9,8 @@ pub(crate) mod inspect;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod man;
+pub(crate) mod serve;
+pub(crate) mod store;
 mod transfer;
 pub(crate) mod verify;
 
@@ -44,6 +46,8 @@ pub(crate) enum Command {
     Export(export::Args),
     Inspect(inspect::Args),
     Import(import::Args),
+    Serve(serve::Args),
+    Store(store::Args),
     Completions(completions::Args),
     Man(man::Args),
 }

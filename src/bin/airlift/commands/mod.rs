@@ -6,6 +6,8 @@ mod export;
 mod import;
 mod inspect;
 mod man;
+mod serve;
+mod store;
 
 use crate::{args::Command, context::Context, failure::Failure};
 
@@ -15,6 +17,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Export(args) => export::run(&args, context),
         Command::Import(args) => import::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
+        Command::Serve(args) => serve::run(&args, context),
+        Command::Store(args) => store::run(&args, context),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

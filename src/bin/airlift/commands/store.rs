@@ -1,0 +1,27 @@
+use std::time::Duration;
+
+use airlift::store::{Collected, Store, Sweep};
+
+use crate::{
+    args::store::{Args, Gc, What},
+    context::Context,
+    failure::Failure,
+    output::{count, size},
+};
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    match &args.what {
+        What::Gc(args) => gc(args, context),
+    }
+}
+
+fn gc(args: &Gc, context: &Context) -> Result<(), Failure> {
+    let uploads_older_than = Duration::from_hours(args.keep_uploads.into());
+    let collected = Store::sweep(&args.dir, Sweep { uploads_older_than, dry_run: args.dry_run })?;
+    context.answer(&collected, |Collected { blobs, bytes, uploads }| {
+        let verb = if args.dry_run { "Would delete" } else { "Deleted" };
+        let blobs = count(usize::try_from(*blobs).unwrap_or(usize::MAX), "blob");
+        let uploads = count(usize::try_from(*uploads).unwrap_or(usize::MAX), "abandoned upload");
+        format!("{verb} {blobs} of {} and {uploads}\n", size(*bytes))
+    })
+}

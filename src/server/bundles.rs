@@ -1,0 +1,256 @@
+//! Bundles in place as a shelf: the repositories that their references name, under each name a client may use for them.
+//!
+//! A bundle holds full references. `docker.io/library/nginx` is served as that, as `library/nginx` and as `nginx`; where two
+//! hosts have a repository of one path, the `ns` of the request tells which is meant, and without it content that only a
+//! tag names is not given away: that it might be the other one would go unnoticed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use http::StatusCode;
+
+use super::{
+    answer::Failure,
+    file::Located,
+    shelf::{At, Shelf},
+};
+use crate::{
+    bundle::Reader,
+    oci::{Descriptor, Digest, Manifest, Name, Reference, error_code::ErrorCode},
+    store::{self, Document},
+};
+
+/// The host whose repositories have short names.
+const DOCKER_HUB: &str = "docker.io";
+
+/// Where Docker Hub keeps the repositories whose names have one part.
+const LIBRARY: &str = "library/";
+
+/// Some bundles, the later ones over the earlier ones.
+#[derive(Debug)]
+pub(super) struct Bundles {
+    readers: Vec<(Reader, Arc<str>)>,
+    /// By `host/path`.
+    repositories: BTreeMap<String, Repository>,
+    /// Hosts by path, for names without a host.
+    hosts: BTreeMap<String, BTreeSet<String>>,
+    notes: Vec<String>,
+}
+
+/// One repository, of all bundles.
+#[derive(Debug, Default)]
+struct Repository {
+    tags: BTreeMap<String, Digest>,
+    manifests: HashSet<Digest>,
+    /// Size, by digest.
+    blobs: HashMap<Digest, u64>,
+    referrers: HashMap<Digest, Vec<Descriptor>>,
+}
+
+impl Bundles {
+    pub(super) fn new(readers: Vec<Reader>) -> Self {
+        let named = readers.into_iter().map(|reader| {
+            let name = reader.path().file_name().unwrap_or_default().to_string_lossy().into();
+            (reader, name)
+        });
+        let mut bundles =
+            Self { readers: named.collect(), repositories: BTreeMap::new(), hosts: BTreeMap::new(), notes: Vec::new() };
+        for index in 0..bundles.readers.len() {
+            bundles.take_in(index);
+        }
+        bundles
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.readers.is_empty()
+    }
+
+    /// What people should know when the server starts.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Every blob that a manifest of a bundle names, once.
+    pub(super) fn blobs(&self) -> HashSet<Digest> {
+        self.repositories.values().flat_map(|repository| repository.blobs.keys()).copied().collect()
+    }
+
+    fn take_in(&mut self, index: usize) {
+        let (reader, place) = self.readers[index].clone();
+        for root in reader.index().roots() {
+            let reference = &root.reference;
+            let repository = self.repository(reference.registry(), reference.repository());
+            if let Some(tag) = tag_of(reference) {
+                let before = repository.tags.insert(tag.clone(), root.descriptor.digest);
+                if before.is_some_and(|before| before != root.descriptor.digest) {
+                    self.notes.push(format!("{}:{tag} is in more than one bundle; {place} wins", reference.context()));
+                }
+            }
+            self.add(&reference.context(), root.descriptor.digest);
+        }
+        for attached in reader.index().attached() {
+            if let Some((host, path)) = attached.repository.split_once('/') {
+                self.repository(host, path);
+                self.add(&attached.repository, attached.descriptor.digest);
+            }
+        }
+    }
+
+    fn repository(&mut self, host: &str, path: &str) -> &mut Repository {
+        self.hosts.entry(path.to_owned()).or_default().insert(host.to_owned());
+        self.repositories.entry(format!("{host}/{path}")).or_default()
+    }
+
+    /// Puts a manifest and all below it into the repository.
+    fn add(&mut self, repository: &str, root: Digest) {
+        let Some(entry) = self.repositories.get_mut(repository) else { return };
+        let mut stack = vec![root];
+        while let Some(digest) = stack.pop() {
+            let found = self.readers.iter().rev().find_map(|(reader, _)| reader.manifest(&digest));
+            let Some(manifest) = found.filter(|_| entry.manifests.insert(digest)) else { continue };
+            entry.blobs.extend(manifest.blobs().map(|blob| (blob.digest, blob.size)));
+            if let Some(subject) = manifest.subject() {
+                entry.referrers.entry(subject.digest).or_default().push(store::referrer(manifest));
+            }
+            for child in manifest.children() {
+                // An index may list content that is no manifest.
+                entry.blobs.insert(child.digest, child.size);
+                stack.push(child.digest);
+            }
+        }
+    }
+
+    /// The repositories that a request may mean, by full name.
+    fn meant(&self, at: At<'_>) -> Vec<(&str, &Repository)> {
+        let path = at.repository;
+        let short = (!path.contains('/')).then(|| format!("{LIBRARY}{path}"));
+        let get = |name: String| self.repositories.get_key_value(&name).map(|(name, found)| (name.as_str(), found));
+        if let Some(host) = at.namespace {
+            let host = if host == "registry-1.docker.io" || host == "index.docker.io" { DOCKER_HUB } else { host };
+            let short = short.filter(|_| host == DOCKER_HUB);
+            let found = get(format!("{host}/{path}")).or_else(|| get(format!("{host}/{}", short?)));
+            return found.into_iter().collect();
+        }
+        if let Some(full) = get(path.to_owned()) {
+            return vec![full];
+        }
+        let hosts = self.hosts.get(path).into_iter().flatten();
+        let mut found: Vec<_> = hosts.filter_map(|host| get(format!("{host}/{path}"))).collect();
+        if let Some(hub) = short.and_then(|short| get(format!("{DOCKER_HUB}/{short}"))) {
+            found.push(hub);
+        }
+        found
+    }
+
+    /// The one repository that a request means, where a digest does not say what is meant.
+    fn only(&self, at: At<'_>) -> Result<Option<&Repository>, Failure> {
+        match &self.meant(at)[..] {
+            [] => Ok(None),
+            [(_, only)] => Ok(Some(only)),
+            several => {
+                let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
+                let message = format!(
+                    "{} is ambiguous here: {}; ask for one of these, or name the host in the ns parameter",
+                    at.repository,
+                    names.join(" and ")
+                );
+                Err(Failure::new(StatusCode::NOT_FOUND, ErrorCode::NameUnknown, message))
+            }
+        }
+    }
+
+    fn manifest(&self, digest: &Digest) -> Option<&Manifest> {
+        self.readers.iter().rev().find_map(|(reader, _)| reader.manifest(digest))
+    }
+
+    /// The blob in the last bundle that has it.
+    pub(super) fn locate(&self, digest: &Digest) -> Result<Option<Located>, Failure> {
+        let mut damage = None;
+        for (reader, place) in self.readers.iter().rev() {
+            match reader.locate(digest) {
+                Ok(Some(found)) => {
+                    let place = Arc::clone(place);
+                    return Ok(Some(Located {
+                        file: found.file,
+                        offset: found.offset,
+                        size: found.size,
+                        digest: *digest,
+                        place,
+                    }));
+                }
+                Ok(None) => {}
+                Err(error) => damage = Some(Failure::internal(&error)),
+            }
+        }
+        damage.map_or(Ok(None), Err)
+    }
+
+    fn has_blob(&self, at: At<'_>, digest: &Digest) -> bool {
+        self.meant(at).iter().any(|(_, repository)| repository.blobs.contains_key(digest))
+    }
+}
+
+impl Shelf for Bundles {
+    fn knows(&self, at: At<'_>) -> Result<bool, Failure> {
+        Ok(self.only(at)?.is_some())
+    }
+
+    fn document(&self, at: At<'_>, name: &Name) -> Result<Option<Document>, Failure> {
+        let digest = match name {
+            Name::Digest(digest) => {
+                self.meant(at).iter().any(|(_, found)| found.manifests.contains(digest)).then_some(digest)
+            }
+            Name::Tag(tag) => self.only(at)?.and_then(|found| found.tags.get(tag.as_str())),
+        };
+        let found = digest.and_then(|digest| self.manifest(digest));
+        Ok(found.map(|manifest| Document {
+            digest: manifest.digest(),
+            media_type: manifest.media_type().to_owned(),
+            bytes: manifest.raw().clone(),
+        }))
+    }
+
+    fn blob(&self, at: At<'_>, digest: &Digest) -> Result<Option<Located>, Failure> {
+        if self.has_blob(at, digest) { self.locate(digest) } else { Ok(None) }
+    }
+
+    fn blob_size(&self, at: At<'_>, digest: &Digest) -> Result<Option<u64>, Failure> {
+        Ok(self.blob(at, digest)?.map(|blob| blob.size))
+    }
+
+    fn has_manifest(&self, at: At<'_>, name: &Name) -> Result<bool, Failure> {
+        Ok(self.document(at, name)?.is_some())
+    }
+
+    fn tags(&self, at: At<'_>, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+        let Some(found) = self.only(at)? else { return Ok(Vec::new()) };
+        Ok(found.tags.keys().filter(|tag| tag.as_str() > after).take(limit).cloned().collect())
+    }
+
+    fn referrers(&self, at: At<'_>, subject: &Digest) -> Result<Vec<Descriptor>, Failure> {
+        let found = self.meant(at).into_iter().filter_map(|(_, found)| found.referrers.get(subject));
+        Ok(found.flatten().cloned().collect())
+    }
+
+    fn repositories(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+        let mut names = BTreeSet::new();
+        for (path, hosts) in &self.hosts {
+            match hosts.len() {
+                1 => drop(names.insert(path.clone())),
+                _ => names.extend(hosts.iter().map(|host| format!("{host}/{path}"))),
+            }
+        }
+        Ok(names.into_iter().filter(|name| name.as_str() > after).take(limit).collect())
+    }
+}
+
+/// The tag that an artifact is served under, if it was asked for by one.
+fn tag_of(reference: &Reference) -> Option<String> {
+    match reference.name() {
+        Name::Tag(tag) => Some(tag.to_string()),
+        Name::Digest(_) => reference.tag().map(ToString::to_string),
+    }
+}

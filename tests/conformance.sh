@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Runs the conformance suite of the distribution-spec (its main branch, pinned) against `airlift serve --store`, at each
+# version of the specification, and compares the counts with those pinned here. The suite exits 0 on mistakes in its
+# configuration too, so its verdict and its counts are what is looked at.
+#
+#   tests/conformance.sh [AIRLIFT]        the binary to test; default: target/debug/airlift, built first
+#
+# CONFORMANCE names a suite that is built already; otherwise Go installs it. Without either this is skipped, and in CI fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+suite=github.com/opencontainers/distribution-spec/conformance@967efdc079b9
+# Passed and disabled tests by version; failed, skipped and erroneous ones are none at any. What is disabled is not of that
+# version. "sparse" is the development version with what only a registry that takes incomplete manifests can pass.
+declare -A expected=([1.0]="850 8" [1.1]="860 2" [dev]="986 0" [sparse]="1032 0")
+
+work=$(mktemp -d)
+server=
+cleanup() {
+  [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+skip() {
+  echo "SKIPPED: conformance: $1"
+  [ "${CI:-}" != true ] || exit 1
+  exit 0
+}
+
+if [ -z "${CONFORMANCE:-}" ]; then
+  command -v go >/dev/null || skip "Go is not installed"
+  GOBIN=$work GOFLAGS=-mod=mod go install "$suite" 2>"$work/go.log" ||
+    skip "the suite cannot be installed: $(tail -n 1 "$work/go.log")"
+  CONFORMANCE=$work/conformance
+fi
+if [ $# -gt 0 ]; then airlift=$1; else
+  cargo build -q
+  airlift=target/debug/airlift
+fi
+
+failed=0
+for version in 1.0 1.1 dev sparse; do
+  results=$work/results-$version options=() settings=(OCI_VERSION="$version")
+  if [ $version = sparse ]; then
+    options=(--allow-sparse)
+    settings=(OCI_VERSION=dev OCI_DATA_SPARSE=true)
+  fi
+  mkdir -p "$results"
+  "$airlift" serve --store "$work/store-$version" --listen 127.0.0.1:0 "${options[@]}" >"$work/address" 2>"$work/server.log" &
+  server=$!
+  address=
+  for _ in $(seq 100); do
+    address=$(sed -n 's#^Serving on http://##p' "$work/address")
+    [ -z "$address" ] || break
+    sleep 0.05
+  done
+  [ -n "$address" ] || { cat "$work/server.log"; exit 1; }
+  env OCI_REGISTRY="$address" OCI_TLS=disabled OCI_REPO1=conformance/one OCI_REPO2=conformance/two "${settings[@]}" \
+    OCI_RESULTS_DIR="$results" OCI_CONFIGURATION=/dev/null "$CONFORMANCE" >"$work/report-$version" 2>&1 || true
+  kill "$server"
+  wait "$server" || { echo "the server did not end well"; cat "$work/server.log"; failed=1; }
+  server=
+
+  count() { sed -n "s/^ *$1\.*: *\([0-9]*\)$/\1/p" "$work/report-$version" | head -n 1; }
+  verdict=$(sed -n 's/^ *OCI Conformance Result: *//p' "$work/report-$version")
+  others="$(count FAIL) failed, $(count Skip) skipped, $(count Error) errors"
+  echo "conformance at $version: ${verdict:-no result}, $(count Pass) passed, $others, $(count Disabled) disabled"
+  if [ "$verdict" != Pass ] || [ "$(count Pass) $(count Disabled)" != "${expected[$version]}" ] || [ "$others" != "0 failed, 0 skipped, 0 errors" ]; then
+    echo "  expected: Pass, ${expected[$version]} passed and disabled, nothing failed or skipped"
+    grep -E ': (FAIL|Skip|Error)$' "$work/report-$version" | head -n 40 || true
+    failed=1
+  fi
+done
+exit $failed

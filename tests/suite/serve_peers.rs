@@ -1,0 +1,79 @@
+//! The registry of our own under the tools that people use: what they pull and push has the digests it should have.
+
+use std::fs;
+
+use airlift::{bundle::Reader, server::Config};
+use reqwest::Method;
+
+use crate::support::{Containerd, Podman, Serving, Skopeo, artifacts::Artifact, http::block_on, needs, packed::Packed};
+
+#[test]
+fn skopeo_podman_and_containerd_pull_from_a_bundle() {
+    needs!("skopeo", "podman", "containerd", "ctr");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.tar");
+    let image = Artifact::multi_platform(1, 300_000);
+    block_on(Packed::new().with("docker.io/library/nginx:1", image.clone()).write(&path));
+    let serving = Serving::new(Config::bundles(vec![block_on(Reader::open(&path)).unwrap()]));
+    let reference = format!("{}/library/nginx:1", serving.address());
+
+    let layout = folder.path().join("layout");
+    Skopeo::new().copy(&format!("docker://{reference}"), &format!("oci:{}:1", layout.display()));
+    for blob in image.all_blobs() {
+        let copied = fs::read(layout.join("blobs/sha256").join(blob.descriptor.digest.hex())).unwrap();
+        assert_eq!(Some(&copied[..]), blob.content.as_deref());
+    }
+    for manifest in image.manifests() {
+        assert_eq!(fs::read(layout.join("blobs/sha256").join(manifest.digest().hex())).unwrap(), manifest.raw()[..]);
+    }
+
+    let podman = Podman::new();
+    // The layers are noise, no archives: podman must get to the point of unpacking them.
+    let pulled = podman.run(["pull", "--quiet", "--tls-verify=false", &reference]);
+    assert!(pulled.stderr.contains("tar") || pulled.stderr.contains("layer"), "{}", pulled.stderr);
+
+    let containerd = Containerd::start();
+    containerd.fetch(&reference);
+    let content = containerd.content();
+    let all = image.manifests().into_iter().map(airlift::oci::Manifest::digest);
+    for digest in all.chain(image.all_blobs().iter().map(|blob| blob.descriptor.digest)) {
+        assert!(content.contains(&digest.to_string()), "{digest}");
+    }
+}
+
+#[test]
+fn skopeo_and_podman_push_to_a_store() {
+    needs!("skopeo", "podman", "tar");
+    let serving = Serving::empty();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.tar");
+    let image = Artifact::multi_platform(1, 300_000);
+    block_on(Packed::new().with("a.example/app:1", image.clone()).write(&path));
+    let source = format!("oci-archive:{}:a.example/app:1", path.display());
+    Skopeo::new().copy(&source, &format!("docker://{}/team/app:1", serving.address()));
+    assert_eq!(serving.get("/v2/team/app/manifests/1").success().body, image.root.raw());
+    for blob in image.all_blobs() {
+        let served = serving.get(&format!("/v2/team/app/blobs/{}", blob.descriptor.digest)).success();
+        assert_eq!(Some(served.body), blob.content);
+    }
+
+    // Podman packs what it pushes itself.
+    let podman = Podman::new();
+    let root = folder.path().join("root");
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("file"), "content").unwrap();
+    let archive = folder.path().join("root.tar");
+    let tar =
+        std::process::Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").status().unwrap();
+    assert!(tar.success());
+    podman.run(["import", "--quiet", archive.to_str().unwrap(), "localhost/made:1"]).success();
+    let target = format!("docker://{}/made:1", serving.address());
+    podman.run(["push", "--quiet", "--tls-verify=false", "localhost/made:1", &target]).success();
+    let manifest = serving.get("/v2/made/manifests/1").success();
+    let document: serde_json::Value = serde_json::from_slice(&manifest.body).unwrap();
+    let layer = document["layers"][0]["digest"].as_str().unwrap();
+    let head = serving.send(Method::HEAD, &format!("/v2/made/blobs/{layer}"), &[], "").success();
+    assert_eq!(head.header("content-length"), document["layers"][0]["size"].to_string());
+    podman.run(["rmi", "--force", "localhost/made:1"]).success();
+    podman.pull(&format!("{}/made:1", serving.address()));
+}
