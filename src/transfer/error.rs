@@ -1,6 +1,6 @@
 //! What can end a run, and what can end one artifact of it.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
 
@@ -149,10 +149,10 @@ pub enum Error {
         source: crate::oci::reference::ParseReferenceError,
     },
     /// The bundle is not what it should be, found before anything was pushed.
-    #[error("{path} is damaged: {findings} finding(s), the first: {first}")]
+    #[error("{} is damaged: {findings} finding(s), the first: {first}", path.display())]
     Damaged {
         /// Which bundle.
-        path: String,
+        path: PathBuf,
         /// How many.
         findings: usize,
         /// One of them.
@@ -161,12 +161,12 @@ pub enum Error {
         code: Code,
     },
     /// A file could not be written, read or removed.
-    #[error("cannot {what} {path}")]
+    #[error("cannot {what} {}", path.display())]
     Io {
         /// What was tried.
         what: &'static str,
         /// On which file.
-        path: String,
+        path: PathBuf,
         /// Why not.
         source: std::io::Error,
     },

@@ -6,7 +6,7 @@
 use std::{
     collections::{HashMap, HashSet},
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -22,6 +22,7 @@ use super::{
     items::{Item, items},
     report::{Outcome, Report, State, chain},
     target::{Rule, Target},
+    verify::verify,
 };
 use crate::{
     bundle::Reader,
@@ -229,6 +230,11 @@ pub async fn run(
     request: &Request,
     progress: &Progress,
 ) -> Result<Report, Error> {
+    if request.verify_first {
+        for path in bundles {
+            prove(path, request.jobs, progress).await?;
+        }
+    }
     let plan = plan(client, bundles, request, progress).await?;
     progress.tell(Event::Planned {
         blobs: plan.items.iter().map(|item| item.blobs.len() as u64).sum(),
@@ -246,6 +252,20 @@ pub async fn run(
     Ok(report)
 }
 
+/// Re-hashes a whole bundle.
+async fn prove(path: &Path, jobs: usize, progress: &Progress) -> Result<(), Error> {
+    let found = verify(&Reader::open(path).await?, jobs, progress).await?;
+    match found.findings.first() {
+        None => Ok(()),
+        Some(first) => Err(Error::Damaged {
+            path: path.to_owned(),
+            findings: found.findings.len(),
+            first: first.message.clone(),
+            code: first.code,
+        }),
+    }
+}
+
 /// Asks the target once more for every artifact, by digest, before a bundle is removed.
 async fn confirm(client: &Client, report: &Report) -> Result<(), Error> {
     for outcome in &report.artifacts {
@@ -258,8 +278,8 @@ async fn confirm(client: &Client, report: &Report) -> Result<(), Error> {
     Ok(())
 }
 
-async fn remove(path: &std::path::Path) -> Result<(), Error> {
-    let error = |source| Error::Io { what: "remove", path: path.display().to_string(), source };
+async fn remove(path: &Path) -> Result<(), Error> {
+    let error = |source| Error::Io { what: "remove", path: path.to_owned(), source };
     if path.is_dir() {
         return tokio::fs::remove_dir_all(path).await.map_err(error);
     }

@@ -56,6 +56,9 @@ pub(crate) enum Mistake {
     /// The machine gives no threads or no event loop.
     #[error("the runtime cannot be started")]
     Runtime { source: io::Error },
+    /// A station of the demo did not come out as it must.
+    #[error("the demo failed: {what}")]
+    Demo { what: String },
     /// A signal stopped the run.
     #[error("stopped by {signal}")]
     Interrupted { signal: &'static str },
@@ -96,7 +99,7 @@ impl Fault for Mistake {
             | Self::NoAnswer => Code::UsageArgument,
             Self::Unsound { code, .. } => *code,
             Self::Partial { .. } => Code::TransferPartial,
-            Self::Runtime { .. } | Self::Json { .. } => Code::Internal,
+            Self::Runtime { .. } | Self::Json { .. } | Self::Demo { .. } => Code::Internal,
             Self::Interrupted { .. } => Code::Interrupted,
         }
     }

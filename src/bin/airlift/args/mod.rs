@@ -2,6 +2,7 @@
 
 pub(crate) mod completions;
 pub(crate) mod copy;
+pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod global;
 pub(crate) mod import;
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     Import(import::Args),
     Serve(serve::Args),
     Store(store::Args),
+    Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),
 }

@@ -1,6 +1,41 @@
 //! The whole journey on this machine, with sample artifacts.
 
-#![allow(dead_code, reason = "the journey that carries the samples lands next")]
-
+mod journey;
 mod parts;
 mod samples;
+mod site;
+
+use std::path::Path;
+
+use crate::{args::demo::Args, context::Context, failure::Failure, mistake::Mistake, output, runtime};
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    match &args.keep {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).map_err(|source| Mistake::Write { path: folder.clone(), source })?;
+            go(folder, context)?;
+            context.status().say(&format!("everything is in {}", folder.display()));
+            Ok(())
+        }
+        None => {
+            let folder = tempfile::TempDir::with_prefix("airlift-demo-")
+                .map_err(|source| Mistake::Write { path: std::env::temp_dir(), source })?;
+            go(folder.path(), context)
+        }
+    }
+}
+
+fn go(folder: &Path, context: &Context) -> Result<(), Failure> {
+    let client = context.client()?;
+    let say = |line: String| {
+        if !context.json() {
+            // A closed pipe ends the telling, not the journey.
+            let _ = output::print(format!("{line}\n").as_bytes());
+        }
+    };
+    let summary = runtime::run(journey::run(&client, folder, say))?;
+    if context.json() {
+        return context.answer(&summary, |_| String::new());
+    }
+    Ok(())
+}

@@ -49,7 +49,7 @@ impl Sample {
     }
 }
 
-/// All samples, what others are attached to first. The non-distributable layer is named as `FOREIGN_URL/HEX`, where
+/// All samples, what others are attached to first. The non-distributable layer is named as `FOREIGN_URL/DIGEST`, where
 /// `foreign_url` has no slash at its end.
 pub(crate) fn samples(foreign_url: &str) -> Vec<Sample> {
     let base = Layer::new(
@@ -123,7 +123,7 @@ fn modem(base: &Layer, foreign_url: &str) -> Sample {
         ],
     );
     let digest = firmware.blob.descriptor.digest;
-    firmware.blob.descriptor.urls = vec![format!("{foreign_url}/{}", digest.hex())];
+    firmware.blob.descriptor.urls = vec![format!("{foreign_url}/{digest}")];
     let (manifest, config) = parts::image("amd64", "/usr/bin/modem", &[base, &firmware]);
     let title = "image with a non-distributable layer";
     let sample = Sample::new(title, "station/modem", vec![manifest], vec![base.blob.clone(), config]).tagged("7");
@@ -220,7 +220,7 @@ mod tests {
         let modem = find("station/modem", "7");
         let (foreign, _) = &modem.elsewhere[0];
         assert!(foreign.is_foreign());
-        assert_eq!(foreign.urls, [format!("http://127.0.0.1:1/{}", foreign.digest.hex())]);
+        assert_eq!(foreign.urls, [format!("http://127.0.0.1:1/{}", foreign.digest)]);
         let sbom = find("station/beacon", "");
         assert_eq!(sbom.root().subject().unwrap().digest, beacon.root().digest());
         assert_eq!(sbom.root().descriptor().artifact_type.as_deref(), Some("application/spdx+json"));
