@@ -149,7 +149,7 @@ impl Run<'_> {
                 missing.push(Move {
                     origins: self.plan.origins(&place.blob.digest),
                     arrived: writer.arrived(&place.blob),
-                    blob: place.blob.clone(),
+                    blob: self.plan.described(&place.blob),
                 });
             }
         }
@@ -186,7 +186,7 @@ impl Run<'_> {
     async fn into_stream(self, out: impl tokio::io::AsyncWrite + Unpin + Send) -> Result<Report, Error> {
         self.tell_planned(0);
         let mut writer = StreamWriter::new(self.plan.contents(), out)?;
-        let blobs: Vec<_> = writer.layout().blobs().iter().map(|place| place.blob.clone()).collect();
+        let blobs: Vec<_> = writer.layout().blobs().iter().map(|place| self.plan.described(&place.blob)).collect();
         for blob in blobs {
             self.progress.tell(Event::Started { blob: blob.digest, size: blob.size });
             if let Err(error) = self.stream_blob(&mut writer, &blob).await {

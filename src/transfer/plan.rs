@@ -183,6 +183,13 @@ impl Plan {
             .collect()
     }
 
+    /// A blob as a manifest describes it; with the `urls` of a foreign layer, which a bundle's layout does without.
+    pub(super) fn described(&self, blob: &Descriptor) -> Descriptor {
+        let holders = self.holders.get(&blob.digest).into_iter().flatten();
+        let described = holders.flat_map(|&at| &self.artifacts[at].blobs).filter(|one| one.digest == blob.digest);
+        described.max_by_key(|one| one.urls.len()).unwrap_or(blob).clone()
+    }
+
     /// What the bundle will hold; its layout follows from it alone.
     pub const fn contents(&self) -> &Contents {
         &self.contents

@@ -58,7 +58,9 @@ fn a_target_that_refuses_urls_gets_the_explained_error_and_keeps_no_tag() {
     let report = airlift.json(["import", "b.tar", "--json", "--rewrite-foreign", "--to", strict.address()]);
     let manifest = strict.manifest("win/app", "v1").unwrap();
     assert_ne!(manifest.digest(), image.digest());
-    assert!(manifest.layers().iter().all(|layer| layer.urls.is_empty() && !media_type::is_foreign_layer(&layer.media_type)));
+    assert!(
+        manifest.layers().iter().all(|layer| layer.urls.is_empty() && !media_type::is_foreign_layer(&layer.media_type))
+    );
     assert!(strict.blob("win/app", &image.blobs[2].descriptor.digest).is_some());
     let outcome = &report["artifacts"][0];
     assert_eq!(outcome["digest"], image.digest().to_string());

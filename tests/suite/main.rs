@@ -10,6 +10,7 @@ mod golden;
 mod hostile;
 mod inspect;
 mod foreign;
+mod inspect;
 mod journey;
 mod kill;
 mod layers;

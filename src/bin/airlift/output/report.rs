@@ -46,6 +46,13 @@ pub(crate) fn conclude(
     Ok(())
 }
 
+/// The failure of a run, with every artifact that failed in it.
+pub(crate) fn failure(error: transfer::Error) -> Failure {
+    let artifacts = error.report().map(|report| report.artifacts.as_slice()).unwrap_or_default();
+    let details = artifacts.iter().filter_map(detail).collect();
+    Failure::from(error).details(details)
+}
+
 /// Which artifact failed, where, and why, on one line.
 fn detail(outcome: &Outcome) -> Option<String> {
     let reason = outcome.reason.as_ref()?;

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     failure::Failure,
     mistake::Mistake,
-    output::{count, size},
+    output::{count, report, size},
 };
 
 /// Transfers and threads at once.
@@ -77,10 +77,10 @@ impl<S: Fn(String)> Journey<'_, S> {
     async fn go(&self) -> Result<Summary, Failure> {
         let samples = samples(&format!("http://{}/v2/{VENDOR}/blobs", self.source.address()));
         self.source.load(self.client, &samples).await?;
-        self.tell("source", format!("a registry at {} holds", self.source.address()));
+        self.tell("source", &format!("a registry at {} holds", self.source.address()));
         for sample in &samples {
             let tag = sample.tag.as_ref().map_or_else(String::new, |tag| format!(":{tag:.24}"));
-            self.detail(format!("{:<44} {}", format!("{}{tag}", sample.repository), sample.title));
+            self.detail(&format!("{:<44} {}", format!("{}{tag}", sample.repository), sample.title));
         }
         let (bundle, exported) = self.export(&samples).await?;
         let copied = self.copy(&bundle, "stick.tar").await?;
@@ -98,19 +98,22 @@ impl<S: Fn(String)> Journey<'_, S> {
         })
     }
 
-    fn tell(&self, station: &str, text: String) {
+    fn tell(&self, station: &str, text: &str) {
         (self.say)(format!("{station:<8} {text}"));
     }
 
-    fn detail(&self, text: String) {
+    fn detail(&self, text: &str) {
         (self.say)(format!("{:<8}   {text}", ""));
     }
 
     async fn export(&self, samples: &[Sample]) -> Result<(PathBuf, Report), Failure> {
         // What is attached to an artifact is not asked for: it comes along.
-        let named = samples.iter().filter(|sample| sample.tag.as_ref().is_some_and(|tag| !tag.as_str().starts_with("sha256-")));
+        let named =
+            samples.iter().filter(|sample| sample.tag.as_ref().is_some_and(|tag| !tag.as_str().starts_with("sha256-")));
         let artifacts: Result<Vec<Reference>, _> = named
-            .filter_map(|sample| Some(format!("{}/{}:{}", self.source.address(), sample.repository, sample.tag.as_ref()?)))
+            .filter_map(|sample| {
+                Some(format!("{}/{}:{}", self.source.address(), sample.repository, sample.tag.as_ref()?))
+            })
             .map(|reference| reference.parse())
             .collect();
         let request = export::Request {
@@ -124,11 +127,11 @@ impl<S: Fn(String)> Journey<'_, S> {
         };
         let path = self.folder.join("bundle.tar");
         let to = export::Destination::File { path: path.clone(), overwrite: true };
-        let report = export::run(self.client, &request, to, &Progress::silent()).await?;
+        let report = export::run(self.client, &request, to, &Progress::silent()).await.map_err(report::failure)?;
         let attached: u64 = report.artifacts.iter().map(|artifact| artifact.attached).sum();
         self.tell(
             "export",
-            format!(
+            &format!(
                 "{} and {attached} attached to them, {} moved, into bundle.tar of {}",
                 count(report.artifacts.len(), "artifact"),
                 size(report.bytes_moved),
@@ -146,7 +149,7 @@ impl<S: Fn(String)> Journey<'_, S> {
             delete_source: false,
         };
         let report = copy::copy(request, &Progress::silent()).await?;
-        self.tell("copy", format!("bundle.tar to {name}, read back and equal: sha256 {:.16}…", report.digest.hex()));
+        self.tell("copy", &format!("bundle.tar to {name}, read back and equal: sha256 {:.16}…", report.digest.hex()));
         Ok(report)
     }
 
@@ -155,7 +158,7 @@ impl<S: Fn(String)> Journey<'_, S> {
         if let Some(finding) = found.findings.first() {
             return Err(Mistake::Demo { what: finding.message.clone() }.into());
         }
-        self.tell("verify", format!("stick.tar: {} of {}, all sound", count_blobs(&found), size(found.bytes)));
+        self.tell("verify", &format!("stick.tar: {} of {}, all sound", count_blobs(&found), size(found.bytes)));
         Ok(found)
     }
 
@@ -166,16 +169,20 @@ impl<S: Fn(String)> Journey<'_, S> {
         std::fs::copy(bundle, &damaged).map_err(io)?;
         let reader = Reader::open(bundle).await?;
         let layers = reader.layout().map(airlift::bundle::Layout::blobs).unwrap_or_default();
-        let at = layers.iter().max_by_key(|place| place.blob.size).map_or(0, |place| place.offset + place.blob.size / 2);
+        let at =
+            layers.iter().max_by_key(|place| place.blob.size).map_or(0, |place| place.offset + place.blob.size / 2);
         flip(&damaged, at).map_err(io)?;
         let found = verify(&Reader::open(&damaged).await?, JOBS, &Progress::silent()).await?;
         let Some(Finding { code, message, artifact, .. }) = found.findings.first() else {
             return Err(Mistake::Demo { what: "the flipped bit was not found".to_owned() }.into());
         };
-        self.tell("damage", format!("one bit of another copy flipped, at byte {at}; verify says"));
+        self.tell("damage", &format!("one bit of another copy flipped, at byte {at}; verify says"));
         let artifact = artifact.as_ref().map(ToString::to_string).unwrap_or_default();
-        self.detail(format!("{code}: {artifact}"));
-        self.detail(format!("{:.96}", message));
+        self.detail(&format!("{code}: {artifact}"));
+        // The digest that it should have is in the line above's artifact; what matters is where and that.
+        for part in message.split(" has ") {
+            self.detail(part);
+        }
         Ok(*code)
     }
 
@@ -191,14 +198,19 @@ impl<S: Fn(String)> Journey<'_, S> {
             delete_source: false,
             jobs: JOBS,
         };
-        let report = import::run(self.client, &[bundle.to_owned()], &request, &Progress::silent()).await?;
-        self.tell("import", format!("stick.tar into the registry at {}, {} moved", self.target.address(), size(report.bytes_moved)));
+        let report = import::run(self.client, &[bundle.to_owned()], &request, &Progress::silent())
+            .await
+            .map_err(report::failure)?;
+        self.tell(
+            "import",
+            &format!("stick.tar into the registry at {}, {} moved", self.target.address(), size(report.bytes_moved)),
+        );
         Ok(report)
     }
 
     /// What now lives in the target, asked of the target.
     async fn list(&self) -> Result<Vec<Held>, Failure> {
-        self.tell("target", "which now holds".to_owned());
+        self.tell("target", "which now holds");
         let mut held = Vec::new();
         let samples = samples("");
         let repositories: BTreeSet<_> = samples.iter().map(|sample| sample.repository).collect();
@@ -208,7 +220,7 @@ impl<S: Fn(String)> Journey<'_, S> {
                 let attached = place.referrers(&manifest.digest()).await?.len();
                 let name = format!("{repository}:{tag}");
                 let more = if attached > 0 { format!("  + {attached} attached") } else { String::new() };
-                self.detail(format!("{:<44} {:.19}…{more}", format!("{name:.44}"), manifest.digest().to_string()));
+                self.detail(&format!("{:<44} {:.19}…{more}", format!("{name:.44}"), manifest.digest().to_string()));
                 held.push(Held { name, digest: manifest.digest().to_string(), attached });
             }
         }

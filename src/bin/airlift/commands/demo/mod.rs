@@ -10,19 +10,15 @@ use std::path::Path;
 use crate::{args::demo::Args, context::Context, failure::Failure, mistake::Mistake, output, runtime};
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    match &args.keep {
-        Some(folder) => {
-            std::fs::create_dir_all(folder).map_err(|source| Mistake::Write { path: folder.clone(), source })?;
-            go(folder, context)?;
-            context.status().say(&format!("everything is in {}", folder.display()));
-            Ok(())
-        }
-        None => {
-            let folder = tempfile::TempDir::with_prefix("airlift-demo-")
-                .map_err(|source| Mistake::Write { path: std::env::temp_dir(), source })?;
-            go(folder.path(), context)
-        }
+    if let Some(folder) = &args.keep {
+        std::fs::create_dir_all(folder).map_err(|source| Mistake::Write { path: folder.clone(), source })?;
+        go(folder, context)?;
+        context.status().say(&format!("everything is in {}", folder.display()));
+        return Ok(());
     }
+    let folder = tempfile::TempDir::with_prefix("airlift-demo-")
+        .map_err(|source| Mistake::Write { path: std::env::temp_dir(), source })?;
+    go(folder.path(), context)
 }
 
 fn go(folder: &Path, context: &Context) -> Result<(), Failure> {
