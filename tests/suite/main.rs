@@ -9,8 +9,6 @@ mod errors;
 mod golden;
 mod hostile;
 mod inspect;
-mod foreign;
-mod inspect;
 mod layers;
 mod peers;
 mod registry;
