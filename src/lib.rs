@@ -5,7 +5,7 @@
 //! | row | rooms | what for |
 //! |---|---|---|
 //! | 3 | [`transfer`], [`server`] | the engines: export, copy, verify, import; the distribution API |
-//! | 2 | [`registry`], [`bundle`], [`store`] | places where content lives |
+//! | 2 | [`registry`], [`bundle`], [`storage`], [`store`] | places where content lives |
 //! | 1 | [`content`], [`progress`] | the seam: what a place offers, what a run tells |
 //! | 0 | [`oci`] | digests, references, descriptors, manifests |
 //!
@@ -17,5 +17,6 @@ pub mod oci;
 pub mod progress;
 pub mod registry;
 pub mod server;
+pub mod storage;
 pub mod store;
 pub mod transfer;

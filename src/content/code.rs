@@ -94,6 +94,8 @@ codes! {
     ContentSizeMismatch = "content.size-mismatch", Unverified;
     /// A document that is read whole is larger than its limit.
     ContentTooLarge = "content.too-large", Failed;
+    /// A read gave fewer bytes than were asked for.
+    ContentShort = "content.short", Failed;
     /// The content is not there.
     ContentNotFound = "content.not-found", Failed;
     /// A manifest cannot be read.
@@ -133,6 +135,33 @@ codes! {
 
     /// The address to serve on cannot be listened on.
     ServeListen = "serve.listen", Failed;
+
+    /// A text that is no location.
+    UsageLocation = "usage.location", Usage;
+    /// No connection to the storage: unknown host, refused, reset before an answer.
+    StorageUnreachable = "storage.unreachable", Failed;
+    /// The storage stopped answering in the middle of something.
+    StorageStalled = "storage.stalled", Failed;
+    /// The object, container or bucket is not there.
+    StorageNotFound = "storage.not-found", Failed;
+    /// The object was replaced or removed while it was read.
+    StorageChanged = "storage.changed", Failed;
+    /// The SAS lacks a permission.
+    StoragePermission = "storage.permission", Unauthorized;
+    /// The SAS has expired.
+    StorageExpired = "storage.expired", Unauthorized;
+    /// The SAS is for HTTPS, the address is plain HTTP.
+    StorageHttpsOnly = "storage.https-only", Unauthorized;
+    /// The storage refused the credentials: a wrong key, another container, a firewall.
+    StorageRefused = "storage.refused", Unauthorized;
+    /// There is no credential for the storage, or it gives no token.
+    StorageCredential = "storage.credential", Unauthorized;
+    /// 408, 429 or 5xx until the retries were used up.
+    StorageServer = "storage.server-error", Failed;
+    /// An answer of the storage that makes no sense.
+    StorageProtocol = "storage.protocol", Failed;
+    /// The object would be larger than the provider takes.
+    StorageLimit = "storage.limit", Failed;
 
     /// Something is there already, and `--overwrite` was not given.
     OutputExists = "output.exists", Failed;

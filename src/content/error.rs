@@ -51,6 +51,16 @@ pub enum Error {
         /// Bytes allowed.
         limit: u64,
     },
+    /// A read ended before it gave all that was asked for.
+    #[error("{what} gave {actual} bytes of the {expected} that were asked for")]
+    Short {
+        /// What was read.
+        what: String,
+        /// Bytes asked for.
+        expected: u64,
+        /// Bytes that came.
+        actual: u64,
+    },
     /// A manifest is not one that can be carried.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -99,6 +109,7 @@ impl Fault for Error {
             Self::DigestMismatch { .. } => Code::ContentDigestMismatch,
             Self::SizeMismatch { .. } => Code::ContentSizeMismatch,
             Self::TooLarge { .. } => Code::ContentTooLarge,
+            Self::Short { .. } => Code::ContentShort,
             Self::Manifest(error) => error.code(),
             Self::Place(error) => error.0.code(),
         }

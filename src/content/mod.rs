@@ -6,6 +6,7 @@
 pub mod code;
 pub mod error;
 pub mod memory;
+pub mod read_at;
 pub mod verified;
 
 #[cfg(any(test, feature = "testing"))]
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 
 pub use code::{Class, Code};
 pub use error::{Error, Fault, Result};
+pub use read_at::ReadAt;
 pub use verified::{ByteStream, Landing, Verified};
 
 use crate::oci::{Descriptor, Digest, Manifest, Name, Tag};

@@ -16,5 +16,6 @@ mod registry_hostile;
 mod serve;
 mod serve_bundles;
 mod serve_peers;
+mod storage;
 mod support;
 mod verify;

@@ -27,7 +27,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Give the registry's certificate authority with `--ca-cert FILE`; if it speaks no TLS, `--plain-http \
              HOST`; to go unverified, `--insecure`."
         }
-        C::RegistryStalled => {
+        C::RegistryStalled | C::StorageStalled => {
             "Run the same command again, it continues where it stopped; a slow line is helped by `--jobs 1`."
         }
         C::RegistryUnauthorized => {
@@ -81,6 +81,39 @@ pub(crate) const fn of(code: Code) -> &'static str {
              cuts it."
         }
         C::ContentTooLarge => "The document is larger than any real one; check what the host serves under that name.",
+        C::ContentShort => {
+            "Run the same command again; if it ends early once more, the file or object is damaged where it lies."
+        }
+        C::UsageLocation => {
+            "Write /path, ./path, az://ACCOUNT/CONTAINER/NAME, an Azure blob URL with its SAS, s3://BUCKET/KEY, gs://BUCKET/KEY, or -."
+        }
+        C::StorageUnreachable => {
+            "Check the account's name, the network and the proxy variables (HTTPS_PROXY, NO_PROXY); for S3, AWS_ENDPOINT_URL and AWS_REGION."
+        }
+        C::StorageNotFound => "Check the account, the container or bucket and the name for mistakes.",
+        C::StorageChanged => {
+            "Somebody wrote to the object meanwhile: run the same command again, it reads the new one from the start."
+        }
+        C::StoragePermission => {
+            "Have a SAS issued with that permission: writing needs r, w and c, reading r, listing l, `--delete-source` d."
+        }
+        C::StorageExpired => {
+            "Have a new SAS issued and run the same command with it: it continues where this one stopped."
+        }
+        C::StorageHttpsOnly => "Write the address with https://; the SAS was not sent.",
+        C::StorageRefused => {
+            "Check that the SAS is for this very container and was copied whole, that its key was not renewed, and the account's firewall."
+        }
+        C::StorageCredential => {
+            "Give a SAS in the address or in AZURE_STORAGE_SAS_TOKEN, run `az login`, or run where a managed identity is; for S3, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        }
+        C::StorageServer => {
+            "Run the same command again later: it continues where it stopped. `--log debug` shows the storage's answers."
+        }
+        C::StorageProtocol => {
+            "Check that the address is that of a storage and that no proxy answers for it; `--log debug` shows the answers."
+        }
+        C::StorageLimit => "Split the artifacts over several bundles, or make a set with `--volume-size`.",
         C::ContentNotFound => "Check what is there: `airlift inspect BUNDLE` lists a bundle's artifacts.",
         C::ManifestMalformed => {
             "The manifest is broken where it comes from: push the artifact there again with the tool that made it."

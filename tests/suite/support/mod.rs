@@ -6,11 +6,13 @@
 
 pub(crate) mod airlift;
 pub(crate) mod artifacts;
+pub(crate) mod azurite;
 pub(crate) mod compare;
 pub(crate) mod containerd;
 pub(crate) mod files;
 pub(crate) mod hostile;
 pub(crate) mod http;
+pub(crate) mod moto;
 pub(crate) mod packed;
 pub(crate) mod peers;
 pub(crate) mod podman;

@@ -5,10 +5,14 @@ use std::{env, io::Write, path::PathBuf};
 /// Folders of system programs, which a user's `PATH` often lacks.
 const SYSTEM: [&str; 2] = ["/usr/sbin", "/sbin"];
 
+/// Where `tests/setup` puts what is no Debian package.
+const OWN: [&str; 2] = [".peers/npm/node_modules/.bin", ".peers/moto/bin"];
+
 /// Where `program` is.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path).chain(SYSTEM.map(PathBuf::from));
+    let own = OWN.map(|folder| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder));
+    let folders = env::split_paths(&path).chain(SYSTEM.map(PathBuf::from)).chain(own);
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, PipeReader, pipe},
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -54,20 +54,20 @@ impl Process {
 
     /// Everything said so far.
     pub(crate) fn log(&self) -> String {
-        self.log.text.lock().unwrap().0.clone()
+        self.log.text.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
     /// Waits for a line that contains `needle` and returns it; fails the test if the process ends or is silent too long.
     pub(crate) fn wait_for_line(&self, needle: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
-        let mut text = self.log.text.lock().unwrap();
+        let mut text = self.log.text.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(line) = text.0.lines().find(|line| line.contains(needle)) {
                 return line.to_owned();
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!text.1 && !left.is_zero(), "{} never said {needle:?}:\n{}", self.name, text.0);
-            text = self.log.grown.wait_timeout(text, left).unwrap().0;
+            text = self.log.grown.wait_timeout(text, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -90,7 +90,7 @@ impl Process {
     /// The exit status if it ends within `patience`.
     pub(crate) fn wait_at_most(&mut self, patience: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + patience;
-        let mut log = self.log.text.lock().unwrap();
+        let mut log = self.log.text.lock().unwrap_or_else(PoisonError::into_inner);
         // The log ends with the process, and its end wakes us.
         while !log.1 {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -127,11 +127,11 @@ impl Log {
         let mut reader = BufReader::new(reader);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            self.text.lock().unwrap().0.push_str(&String::from_utf8_lossy(&line));
+            self.text.lock().unwrap_or_else(PoisonError::into_inner).0.push_str(&String::from_utf8_lossy(&line));
             self.grown.notify_all();
             line.clear();
         }
-        self.text.lock().unwrap().1 = true;
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
         self.grown.notify_all();
     }
 }

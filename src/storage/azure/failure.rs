@@ -1,0 +1,77 @@
+//! What Azure's refusals mean: which permission is missing, what has expired, what was replaced.
+
+use azure_core::{Error as Refusal, error::ErrorKind, http::StatusCode};
+use jiff::Timestamp;
+
+use super::super::{
+    error::{Error, cause, redact},
+    location::Azure,
+    sas::Permission,
+};
+
+/// What was asked for when it failed: on which address, with which permission.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) place: &'a Azure,
+    pub(super) what: &'a str,
+    pub(super) needs: Permission,
+}
+
+impl Asked<'_> {
+    pub(super) fn failed(&self, refusal: &Refusal) -> Error {
+        let what = self.what.to_owned();
+        match refusal.kind() {
+            ErrorKind::HttpResponse { status, error_code, .. } => {
+                self.answered(*status, error_code.as_deref().unwrap_or_default(), refusal)
+            }
+            ErrorKind::Connection => Error::Unreachable { what, source: cause(refusal) },
+            ErrorKind::Io => Error::Stalled { what, source: cause(refusal) },
+            ErrorKind::Credential => Error::Credential { what, reason: first_line(&cause(refusal).to_string()) },
+            _ => Error::Protocol { what, reason: first_line(&cause(refusal).to_string()) },
+        }
+    }
+
+    fn answered(&self, status: StatusCode, code: &str, refusal: &Refusal) -> Error {
+        let what = self.what.to_owned();
+        match (u16::from(status), code) {
+            (401 | 403, _) => self.refused(code, refusal),
+            (404, "ContainerNotFound") => Error::NotFound { what: format!("the container of {what}") },
+            (404, _) => Error::NotFound { what },
+            (409, "BlobAlreadyExists") => Error::Exists { what },
+            (409 | 412, "ConditionNotMet" | "TargetConditionNotMet" | "SourceConditionNotMet") | (412, _) => {
+                Error::Changed { what }
+            }
+            (status @ (408 | 429 | 500..), _) => Error::Server { what, status, reason: reason(code, refusal) },
+            (status, _) => Error::Protocol { what, reason: format!("HTTP {status}: {}", reason(code, refusal)) },
+        }
+    }
+
+    /// 401 and 403 mean many things; what the SAS says of itself tells most of them apart.
+    fn refused(&self, code: &str, refusal: &Refusal) -> Error {
+        let what = self.what.to_owned();
+        let Some(sas) = &self.place.sas else {
+            return Error::Refused { what, reason: reason(code, refusal) };
+        };
+        if let Some(at) = sas.expiry().filter(|&at| at <= Timestamp::now()) {
+            return Error::Expired { what, at };
+        }
+        let missing = sas.allows(self.needs) == Some(false);
+        if missing || matches!(code, "AuthorizationPermissionMismatch" | "AuthorizationResourceTypeMismatch") {
+            return Error::Permission { what, needs: self.needs, gives: sas.permissions() };
+        }
+        if code == "AuthorizationProtocolMismatch" {
+            return Error::HttpsOnly { what };
+        }
+        Error::Refused { what, reason: reason(code, refusal) }
+    }
+}
+
+fn reason(code: &str, refusal: &Refusal) -> String {
+    let said = first_line(&redact(&refusal.to_string()));
+    if code.is_empty() || said.contains(code) { said } else { format!("{code}: {said}") }
+}
+
+/// Azure's later lines are request ids, times and, of a signature, what was signed.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim().to_owned()
+}

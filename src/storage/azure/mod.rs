@@ -1,0 +1,231 @@
+//! Azure Blob Storage by the official SDK, over an HTTP client of our own.
+
+mod credential;
+mod failure;
+mod transport;
+mod upload;
+
+use std::{collections::BTreeMap, num::NonZero, ops::Range, sync::Arc};
+
+use async_trait::async_trait;
+use azure_core::{
+    credentials::TokenCredential,
+    http::{ClientOptions, headers::Headers},
+};
+use azure_storage_blob::{
+    BlobClient, BlobClientOptions, BlobContainerClient, BlobContainerClientOptions,
+    models::{BlobClientDeleteOptions, BlobClientDownloadOptions, BlobContainerClientListBlobsOptions},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use futures::{StreamExt, TryStreamExt};
+use jiff::{Timestamp, fmt::rfc2822};
+
+use self::{failure::Asked, transport::Signing};
+use super::{
+    Chunks, Draft, Limits, Listed, Location, Object, Settings, Stat, Upload, Version,
+    error::{Error, Result, cause},
+    location::Azure,
+    sas::Permission,
+};
+
+/// Azure's limits of a block blob since service version 2019-12-12: blocks, and bytes of a block.
+const LIMITS: Limits = Limits { parts: 50_000, smallest: 0, largest: 4000 << 20 };
+
+/// Who signs: the SAS within the transport, or a token.
+struct Access {
+    place: Azure,
+    options: ClientOptions,
+    credential: Option<Arc<dyn TokenCredential>>,
+}
+
+impl Access {
+    fn of(place: &Azure, settings: &Settings) -> Result<Self> {
+        let what = Location::Azure(place.clone()).to_string();
+        let sas = place.sas.clone().or_else(|| settings.sas.clone());
+        let plain = place.endpoint.scheme() == "http";
+        if plain && sas.as_ref().is_some_and(super::Sas::https_only) {
+            return Err(Error::HttpsOnly { what });
+        }
+        let unusable =
+            |error: reqwest::Error| Error::Protocol { what: what.clone(), reason: cause(&error).to_string() };
+        let options = Signing::options(sas.clone(), settings.patience).map_err(unusable)?;
+        let credential = if sas.is_some() {
+            None
+        } else {
+            let anonymous = Signing::options(None, settings.patience).map_err(unusable)?;
+            Some(credential::Chain::new(&settings.identity, &anonymous) as Arc<dyn TokenCredential>)
+        };
+        Ok(Self { place: Azure { sas, ..place.clone() }, options, credential })
+    }
+}
+
+/// A blob, there or not.
+#[derive(Clone)]
+pub(crate) struct Blob {
+    location: Location,
+    what: String,
+    place: Azure,
+    client: Arc<BlobClient>,
+}
+
+impl Blob {
+    pub(crate) fn new(place: &Azure, settings: &Settings) -> Result<Self> {
+        let Access { place, options, credential } = Access::of(place, settings)?;
+        let location = Location::Azure(place.clone());
+        let what = location.to_string();
+        let options = BlobClientOptions { client_options: options, ..BlobClientOptions::default() };
+        let client = BlobClient::new(place.blob_url(), credential, Some(options))
+            .map_err(|error| Asked { place: &place, what: &what, needs: Permission::Read }.failed(&error))?;
+        Ok(Self { location, what, place, client: Arc::new(client) })
+    }
+
+    fn asked(&self, needs: Permission) -> Asked<'_> {
+        Asked { place: &self.place, what: &self.what, needs }
+    }
+}
+
+impl std::fmt::Debug for Blob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Blob({})", self.what)
+    }
+}
+
+#[async_trait]
+impl Object for Blob {
+    fn location(&self) -> &Location {
+        &self.location
+    }
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    async fn stat(&self) -> Result<Stat> {
+        let answer = self.client.get_properties(None).await;
+        let answer = answer.map_err(|error| self.asked(Permission::Read).failed(&error))?;
+        stat_of(answer.headers(), &self.what)
+    }
+
+    async fn read(&self, version: &Version, range: Range<u64>) -> Result<Chunks> {
+        let whole = usize::try_from(range.end - range.start).ok().and_then(NonZero::new);
+        let options = BlobClientDownloadOptions {
+            if_match: Some(version.0.as_str().into()),
+            range: Some(range.into()),
+            // One request, streamed: the SDK's own cutting would hold whole partitions in memory.
+            partition_size: whole,
+            parallel: NonZero::new(1),
+            ..BlobClientDownloadOptions::default()
+        };
+        let answer = self.client.download(Some(options)).await.map_err(|error| {
+            let error = self.asked(Permission::Read).failed(&error);
+            // What was there a moment ago and is not any more was taken away in mid-read.
+            if error.is_not_found() { Error::Changed { what: self.what.clone() } } else { error }
+        })?;
+        let (place, what) = (self.place.clone(), self.what.clone());
+        let failed = move |error: azure_core::Error| {
+            Asked { place: &place, what: &what, needs: Permission::Read }.failed(&error)
+        };
+        Ok(answer.body.map_err(failed).boxed())
+    }
+
+    async fn delete(&self, version: &Version) -> Result<()> {
+        let if_match = Some(version.0.as_str().into());
+        let options = BlobClientDeleteOptions { if_match, ..BlobClientDeleteOptions::default() };
+        match self.client.delete(Some(options)).await {
+            Ok(_) => Ok(()),
+            Err(error) => match self.asked(Permission::Delete).failed(&error) {
+                Error::NotFound { what } => Err(Error::Changed { what }),
+                error => Err(error),
+            },
+        }
+    }
+
+    async fn upload(&self, draft: &Draft) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(upload::Blocks::open(self, draft).await?))
+    }
+}
+
+fn stat_of(headers: &Headers, what: &str) -> Result<Stat> {
+    let get = |name: &'static str| headers.get_optional_str(&name.into());
+    let missing =
+        |header: &str| Error::Protocol { what: what.to_owned(), reason: format!("the answer has no {header}") };
+    let size = get("content-length").and_then(|size| size.parse().ok()).ok_or_else(|| missing("content-length"))?;
+    let version = Version(get("etag").ok_or_else(|| missing("etag"))?.to_owned());
+    let modified = get("last-modified").and_then(|text| rfc2822::parse(text).ok()).map(|zoned| zoned.timestamp());
+    let md5 = get("content-md5").and_then(|text| BASE64_STANDARD.decode(text).ok()?.try_into().ok());
+    let metadata: BTreeMap<_, _> = headers
+        .iter()
+        .filter_map(|(name, value)| {
+            let name = name.as_str().strip_prefix("x-ms-meta-")?;
+            Some((name.to_ascii_lowercase(), value.as_str().to_owned()))
+        })
+        .collect();
+    Ok(Stat { size, version, modified, metadata, md5 })
+}
+
+/// A container, or what has a common prefix in it.
+pub(crate) struct Container {
+    location: Location,
+    what: String,
+    place: Azure,
+    client: BlobContainerClient,
+    settings: Settings,
+}
+
+impl Container {
+    pub(crate) fn new(place: &Azure, settings: &Settings) -> Result<Self> {
+        let Access { place, options, credential } = Access::of(place, settings)?;
+        let location = Location::Azure(place.clone());
+        let what = location.to_string();
+        let options = BlobContainerClientOptions { client_options: options, ..BlobContainerClientOptions::default() };
+        let client = BlobContainerClient::new(place.container_url(), credential, Some(options))
+            .map_err(|error| Asked { place: &place, what: &what, needs: Permission::List }.failed(&error))?;
+        Ok(Self { location, what, place, client, settings: settings.clone() })
+    }
+
+    fn failed(&self, error: &azure_core::Error) -> Error {
+        Asked { place: &self.place, what: &self.what, needs: Permission::List }.failed(error)
+    }
+}
+
+impl std::fmt::Debug for Container {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Container({})", self.what)
+    }
+}
+
+#[async_trait]
+impl super::Folder for Container {
+    fn location(&self) -> &Location {
+        &self.location
+    }
+
+    async fn list(&self) -> Result<Vec<Listed>> {
+        let prefix = match self.place.name.as_str() {
+            "" => String::new(),
+            name => format!("{name}/"),
+        };
+        let options = BlobContainerClientListBlobsOptions {
+            prefix: Some(prefix.clone()).filter(|prefix| !prefix.is_empty()),
+            ..BlobContainerClientListBlobsOptions::default()
+        };
+        let mut pages = self.client.list_blobs(Some(options)).map_err(|error| self.failed(&error))?.into_pages();
+        let mut found = Vec::new();
+        while let Some(page) = pages.try_next().await.map_err(|error| self.failed(&error))? {
+            let page = page.into_model().map_err(|error| self.failed(&error))?;
+            for blob in page.blob_items {
+                let Some(name) = blob.name.as_deref().and_then(|name| name.strip_prefix(&prefix)) else { continue };
+                let properties = blob.properties.unwrap_or_default();
+                let modified = properties.last_modified.and_then(|at| Timestamp::new(at.unix_timestamp(), 0).ok());
+                let size = properties.content_length.unwrap_or_default();
+                found.push(Listed { name: name.to_owned(), size, modified });
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    fn object(&self, name: &str) -> Result<Arc<dyn Object>> {
+        super::open(&self.location.join(name), &self.settings)
+    }
+}

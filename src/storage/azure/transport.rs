@@ -1,0 +1,109 @@
+//! The HTTP client below the SDK. It alone knows the signature: the SDK sees, logs and reports addresses without it.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use azure_core::{
+    error::{Error, ErrorKind},
+    http::{
+        AsyncRawResponse, Body, ClientOptions, ExponentialRetryOptions, HttpClient, Request, RetryOptions, Transport,
+        headers::{HeaderName, HeaderValue, Headers},
+    },
+};
+use futures::{StreamExt, stream};
+
+use super::super::sas::Sas;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(20);
+
+/// How long nothing may arrive.
+const SILENCE: Duration = Duration::from_mins(1);
+
+/// Bytes a second that an upload must keep up on average, beyond [`SILENCE`], before it counts as stalled.
+const SLOWEST: u64 = 32 << 10;
+
+/// How often one request is tried again at most.
+const RETRIES: u32 = 10;
+
+/// A client that signs with a SAS, if there is one.
+pub(super) struct Signing {
+    http: reqwest::Client,
+    sas: Option<Sas>,
+}
+
+impl Signing {
+    /// Options that make an SDK client use this one.
+    ///
+    /// # Errors
+    /// The TLS stack of this machine cannot be used.
+    pub(super) fn options(sas: Option<Sas>, patience: Duration) -> Result<ClientOptions, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            // A signature must not follow a redirect, and the protocol has none.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let transport = Some(Transport::new(Arc::new(Self { http, sas })));
+        let max_total_elapsed = patience.try_into().unwrap_or(azure_core::time::Duration::MAX);
+        let retry = ExponentialRetryOptions { max_retries: RETRIES, max_total_elapsed, ..Default::default() };
+        Ok(ClientOptions { transport, retry: RetryOptions::exponential(retry), ..ClientOptions::default() })
+    }
+
+    async fn send(&self, request: &Request) -> Result<reqwest::Response, Error> {
+        let mut url = request.url().clone();
+        let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
+            .map_err(|error| Error::with_error(ErrorKind::Other, error, "the method is no word"))?;
+        if let Some(sas) = &self.sas {
+            let query = url.query().map_or_else(|| sas.query().to_owned(), |own| format!("{own}&{}", sas.query()));
+            url.set_query(Some(&query));
+        }
+        let mut outgoing = self.http.request(method, url);
+        for (name, value) in request.headers().iter() {
+            outgoing = outgoing.header(name.as_str(), value.as_str());
+        }
+        let Body::Bytes(body) = request.body().clone() else {
+            return Err(Error::with_message(ErrorKind::Other, "a body that is a stream is never sent here"));
+        };
+        let patience = SILENCE + Duration::from_secs(body.len() as u64 / SLOWEST);
+        match tokio::time::timeout(patience, outgoing.body(body).send()).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                let kind = if error.is_connect() { ErrorKind::Connection } else { ErrorKind::Io };
+                Err(Error::with_error(kind, error.without_url(), "the request failed"))
+            }
+            Err(_) => Err(Error::with_message(ErrorKind::Io, "no answer came in time")),
+        }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Signing {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let answer = self.send(request).await?;
+        let status = answer.status().as_u16().into();
+        let mut headers = Headers::new();
+        for (name, value) in answer.headers() {
+            if let Ok(value) = value.to_str() {
+                headers.insert(HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value.to_owned()));
+            }
+        }
+        let body = stream::unfold(Some(answer), async |answer| {
+            let mut answer = answer?;
+            match tokio::time::timeout(SILENCE, answer.chunk()).await {
+                Ok(Ok(Some(chunk))) => Some((Ok(chunk), Some(answer))),
+                Ok(Ok(None)) => None,
+                Ok(Err(error)) => {
+                    Some((Err(Error::with_error(ErrorKind::Io, error.without_url(), "the answer broke")), None))
+                }
+                Err(_) => Some((Err(Error::with_message(ErrorKind::Io, "the answer stopped coming")), None)),
+            }
+        });
+        Ok(AsyncRawResponse::new(status, headers, body.boxed()))
+    }
+}
+
+impl std::fmt::Debug for Signing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Signing({:?})", self.sas)
+    }
+}

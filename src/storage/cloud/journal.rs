@@ -1,0 +1,119 @@
+//! What a later run must know of an unfinished multipart upload: S3 keeps no notes with parts.
+//!
+//! A file of JSON lines: first the upload's id, then a line a part. It is locked while a run uses it.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+
+use super::super::{
+    Note,
+    error::{Error, Result},
+};
+use crate::oci::Digest;
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    /// Whose it is, for people who look into the folder.
+    object: String,
+    upload: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    part: u32,
+    note: String,
+    id: String,
+}
+
+/// The journal of one upload.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: Mutex<File>,
+    upload: Option<String>,
+    parts: BTreeMap<(u32, Note), String>,
+}
+
+impl Journal {
+    /// Opens the journal of the upload of `identity` to `object`, or makes an empty one.
+    pub(super) fn open(folder: &Path, object: &str, identity: &Digest) -> Result<Self> {
+        let name = Digest::sha256(format!("{object}\n{identity}").as_bytes()).hex();
+        let path = folder.join(format!("{name}.jsonl"));
+        let unwritable = |error: io::Error| Error::write(&path, error);
+        fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = open.map_err(unwritable)?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+            rustix::io::Errno::WOULDBLOCK => Error::Busy { what: object.to_owned() },
+            error => unwritable(error.into()),
+        })?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(unwritable)?;
+        // A line that was cut off in the middle is forgotten, and its part uploaded again.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        file.set_len(whole as u64).map_err(unwritable)?;
+        file.seek(SeekFrom::End(0)).map_err(unwritable)?;
+        let mut lines = text[..whole].lines();
+        let upload = lines.next().and_then(|line| serde_json::from_str::<Head>(line).ok()).map(|head| head.upload);
+        let parts = lines.filter_map(read_line).collect();
+        Ok(Self { path, file: Mutex::new(file), upload, parts })
+    }
+
+    /// The upload that is under way.
+    pub(super) fn upload(&self) -> Option<&str> {
+        self.upload.as_deref()
+    }
+
+    /// The parts that are there, and the provider's ids of them.
+    pub(super) const fn parts(&self) -> &BTreeMap<(u32, Note), String> {
+        &self.parts
+    }
+
+    /// A new upload begins; what was known of an earlier one is forgotten.
+    pub(super) fn begin(&mut self, object: &str, upload: &str) -> Result<()> {
+        let unwritable = |error: io::Error| Error::write(&self.path, error);
+        let file = self.file.get_mut().unwrap_or_else(PoisonError::into_inner);
+        file.set_len(0).map_err(unwritable)?;
+        file.rewind().map_err(unwritable)?;
+        append(file, &Head { object: object.to_owned(), upload: upload.to_owned() }).map_err(unwritable)?;
+        self.upload = Some(upload.to_owned());
+        self.parts.clear();
+        Ok(())
+    }
+
+    /// A part is there.
+    pub(super) fn add(&self, part: u32, note: Note, id: &str) -> Result<()> {
+        let line = Line { part, note: BASE64_STANDARD.encode(note.0), id: id.to_owned() };
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        append(&mut file, &line).map_err(|error| Error::write(&self.path, error))
+    }
+
+    /// The upload is at its end.
+    pub(super) fn remove(&self) -> Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::write(&self.path, error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn append(file: &mut File, line: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    file.write_all(&text)
+}
+
+fn read_line(line: &str) -> Option<((u32, Note), String)> {
+    let Line { part, note, id } = serde_json::from_str(line).ok()?;
+    let note = BASE64_STANDARD.decode(note).ok()?.try_into().ok()?;
+    Some(((part, Note(note)), id))
+}

@@ -1,0 +1,211 @@
+//! S3, what speaks like it, and Google Cloud Storage, by `object_store`.
+
+mod connector;
+mod failure;
+mod journal;
+mod upload;
+
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use object_store::{
+    Attribute, ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig,
+    aws::AmazonS3Builder, gcp::GoogleCloudStorageBuilder, multipart::MultipartStore, path::Path,
+};
+
+use self::{connector::Connector, failure::Asked};
+use super::{
+    Chunks, Draft, Limits, Listed, Location, Settings, Stat, Upload, Version,
+    error::{Error, Result},
+};
+
+/// S3's limits of a multipart upload, which Google's XML interface shares.
+const LIMITS: Limits = Limits { parts: 10_000, smallest: 5 << 20, largest: 5 << 30 };
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(20);
+
+/// How long nothing may arrive; a part that is being sent counts as nothing.
+const SILENCE: Duration = Duration::from_mins(5);
+
+/// How often one request is tried again at most.
+const RETRIES: usize = 10;
+
+/// Both kinds of store that a provider's client is.
+trait Store: ObjectStore + MultipartStore {}
+impl<T: ObjectStore + MultipartStore> Store for T {}
+
+/// A client of the bucket at `location`, and the key there.
+fn client(location: &Location, settings: &Settings, connector: Connector) -> Result<(Arc<dyn Store>, Path)> {
+    let asked = Asked { what: location.to_string() };
+    let failed = |error: object_store::Error| asked.failed(&error);
+    let options = ClientOptions::new()
+        .with_connect_timeout(CONNECT)
+        .with_timeout_disabled()
+        .with_read_timeout(SILENCE)
+        // The endpoint is the person's word; without one it is the provider's, and HTTPS.
+        .with_allow_http(true);
+    let retry = RetryConfig { max_retries: RETRIES, retry_timeout: settings.patience, ..RetryConfig::default() };
+    let variables = settings.variables.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
+    let (store, key): (Arc<dyn Store>, _) = match location {
+        Location::S3(place) => {
+            let keys = variables.filter_map(|(name, value)| Some((name.parse().ok()?, value)));
+            let builder = keys.fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
+            let builder = builder.with_bucket_name(&place.bucket).with_client_options(options).with_retry(retry);
+            (Arc::new(builder.with_http_connector(connector).build().map_err(failed)?), &place.key)
+        }
+        Location::Gcs(place) => {
+            let keys = variables.filter_map(|(name, value)| Some((name.parse().ok()?, value)));
+            let builder = GoogleCloudStorageBuilder::new();
+            let builder = keys.fold(builder, |builder, (key, value)| builder.with_config(key, value));
+            let builder = builder.with_bucket_name(&place.bucket).with_client_options(options).with_retry(retry);
+            (Arc::new(builder.with_http_connector(connector).build().map_err(failed)?), &place.key)
+        }
+        _ => return Err(Error::Location { text: location.to_string(), reason: "it is in no bucket" }),
+    };
+    let path = Path::parse(key);
+    let path = path.map_err(|_| Error::Location { text: location.to_string(), reason: "the key has an empty part" })?;
+    Ok((store, path))
+}
+
+/// An object in a bucket, there or not.
+#[derive(Clone)]
+pub(crate) struct Object {
+    location: Location,
+    path: Path,
+    store: Arc<dyn Store>,
+    /// A client whose commits are create-only.
+    creating: Arc<dyn Store>,
+    settings: Settings,
+}
+
+impl Object {
+    pub(crate) fn new(location: &Location, settings: &Settings) -> Result<Self> {
+        let (store, path) = client(location, settings, Connector::Replacing)?;
+        let (creating, _) = client(location, settings, Connector::Creating)?;
+        Ok(Self { location: location.clone(), path, store, creating, settings: settings.clone() })
+    }
+
+    fn failed(&self, error: &object_store::Error) -> Error {
+        Asked { what: self.location.to_string() }.failed(error)
+    }
+
+    fn changed(&self) -> Error {
+        Error::Changed { what: self.location.to_string() }
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Object({})", self.location)
+    }
+}
+
+#[async_trait]
+impl super::Object for Object {
+    fn location(&self) -> &Location {
+        &self.location
+    }
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    async fn stat(&self) -> Result<Stat> {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        let found = self.store.get_opts(&self.path, options).await.map_err(|error| self.failed(&error))?;
+        let metadata = found.attributes.iter().filter_map(|(name, value)| match name {
+            Attribute::Metadata(name) => Some((name.to_ascii_lowercase(), value.to_string())),
+            _ => None,
+        });
+        let no_etag =
+            || Error::Protocol { what: self.location.to_string(), reason: "the answer has no etag".to_owned() };
+        Ok(Stat {
+            size: found.meta.size,
+            modified: modified(&found.meta),
+            metadata: metadata.collect(),
+            version: Version(found.meta.e_tag.ok_or_else(no_etag)?),
+            md5: None,
+        })
+    }
+
+    async fn read(&self, version: &Version, range: Range<u64>) -> Result<Chunks> {
+        let if_match = Some(version.0.clone());
+        let options = GetOptions { if_match, range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let got = self.store.get_opts(&self.path, options).await.map_err(|error| match self.failed(&error) {
+            Error::NotFound { .. } => self.changed(),
+            error => error,
+        })?;
+        let object = self.clone();
+        Ok(got.into_stream().map_err(move |error| object.failed(&error)).boxed())
+    }
+
+    async fn delete(&self, version: &Version) -> Result<()> {
+        // There is no conditional delete that all of them know, so this is a look and then a delete.
+        match self.stat().await {
+            Ok(stat) if stat.version == *version => {
+                self.store.delete(&self.path).await.map_err(|error| self.failed(&error))
+            }
+            Ok(_) | Err(Error::NotFound { .. }) => Err(self.changed()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn upload(&self, draft: &Draft) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(upload::Multipart::open(self, draft).await?))
+    }
+}
+
+fn modified(meta: &ObjectMeta) -> Option<Timestamp> {
+    Timestamp::from_second(meta.last_modified.timestamp()).ok()
+}
+
+/// A bucket, or what has a common prefix in it.
+pub(crate) struct Folder {
+    location: Location,
+    path: Path,
+    store: Arc<dyn Store>,
+    settings: Settings,
+}
+
+impl Folder {
+    pub(crate) fn new(location: &Location, settings: &Settings) -> Result<Self> {
+        let (store, path) = client(location, settings, Connector::Replacing)?;
+        Ok(Self { location: location.clone(), path, store, settings: settings.clone() })
+    }
+}
+
+impl fmt::Debug for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Folder({})", self.location)
+    }
+}
+
+#[async_trait]
+impl super::Folder for Folder {
+    fn location(&self) -> &Location {
+        &self.location
+    }
+
+    async fn list(&self) -> Result<Vec<Listed>> {
+        let asked = Asked { what: self.location.to_string() };
+        let metas: Vec<ObjectMeta> =
+            self.store.list(Some(&self.path)).try_collect().await.map_err(|error| asked.failed(&error))?;
+        let front = self.path.as_ref();
+        let mut found: Vec<_> = metas
+            .iter()
+            .filter_map(|meta| {
+                let name = meta.location.as_ref().strip_prefix(front)?.trim_start_matches('/');
+                Some(Listed { name: name.to_owned(), size: meta.size, modified: modified(meta) })
+            })
+            .collect();
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    fn object(&self, name: &str) -> Result<Arc<dyn super::Object>> {
+        super::open(&self.location.join(name), &self.settings)
+    }
+}

@@ -1,0 +1,239 @@
+//! Local files.
+
+mod partial;
+
+use std::{
+    fs::{self, Metadata},
+    io,
+    ops::Range,
+    os::unix::fs::{FileExt, MetadataExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+
+use super::{
+    Chunks, Draft, Limits, Listed, Location, Object, Stat, Upload, Version,
+    error::{Error, Result},
+};
+/// Bytes read at a time.
+const CHUNK: u64 = 1 << 20;
+
+/// What every unfinished file's name has in it, so that lists leave it out.
+const UNFINISHED: &str = ".airlift-";
+
+/// A local file, there or not.
+#[derive(Debug)]
+pub(crate) struct File {
+    location: Location,
+    path: PathBuf,
+}
+
+impl File {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { location: Location::Path(path.to_owned()), path: path.to_owned() }
+    }
+
+    fn look(&self) -> Result<Stat> {
+        let metadata = fs::metadata(&self.path).map_err(|error| self.unreadable(error))?;
+        if !metadata.is_file() {
+            return Err(self.unreadable(io::ErrorKind::IsADirectory.into()));
+        }
+        Ok(stat_of(&metadata))
+    }
+
+    fn unreadable(&self, error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::NotFound => Error::NotFound { what: self.location.to_string() },
+            _ => Error::read(&self.path, error),
+        }
+    }
+
+    fn changed(&self) -> Error {
+        Error::Changed { what: self.location.to_string() }
+    }
+}
+
+fn stat_of(metadata: &Metadata) -> Stat {
+    let modified = Timestamp::new(metadata.mtime(), i32::try_from(metadata.mtime_nsec()).unwrap_or(0)).ok();
+    let (device, inode, size) = (metadata.dev(), metadata.ino(), metadata.size());
+    let version = format!("{device:x}-{inode:x}-{size:x}-{:x}.{:x}", metadata.mtime(), metadata.mtime_nsec());
+    Stat { size, version: Version(version), modified, metadata: std::collections::BTreeMap::new(), md5: None }
+}
+
+/// Runs what blocks where it may.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+#[async_trait]
+impl Object for File {
+    fn location(&self) -> &Location {
+        &self.location
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { parts: u64::from(u32::MAX), smallest: 0, largest: 1 << 40 }
+    }
+
+    async fn stat(&self) -> Result<Stat> {
+        let file = Self::new(&self.path);
+        blocking(move || file.look()).await
+    }
+
+    async fn read(&self, version: &Version, range: Range<u64>) -> Result<Chunks> {
+        let file = Self::new(&self.path);
+        let (opened, file) = blocking(move || (fs::File::open(&file.path), file)).await;
+        // A file replaced by renaming stays readable here; one that was written in place is found at the end of the read.
+        let opened = Arc::new(opened.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => self.changed(),
+            _ => self.unreadable(error),
+        })?);
+        let reading = Reading { file, opened, version: version.clone(), at: range.start, end: range.end };
+        reading.check()?;
+        let step = async |mut reading: Reading| {
+            if reading.at >= reading.end {
+                return Ok(None);
+            }
+            let (chunk, reading) = blocking(move || (reading.chunk(), reading)).await;
+            chunk.map(|chunk| Some((chunk, reading)))
+        };
+        Ok(stream::try_unfold(reading, step).boxed())
+    }
+
+    async fn delete(&self, version: &Version) -> Result<()> {
+        let (file, version) = (Self::new(&self.path), version.clone());
+        blocking(move || match file.look() {
+            Ok(stat) if stat.version == version => {
+                fs::remove_file(&file.path).map_err(|error| Error::write(&file.path, error))
+            }
+            Ok(_) => Err(file.changed()),
+            Err(error) if error.is_not_found() => Err(file.changed()),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+
+    async fn upload(&self, draft: &Draft) -> Result<Box<dyn Upload>> {
+        let (path, identity, parts) = (self.path.clone(), draft.identity, draft.parts);
+        Ok(Box::new(blocking(move || partial::Partial::open(&path, &identity, parts)).await?))
+    }
+}
+
+/// A read under way.
+struct Reading {
+    file: File,
+    opened: Arc<fs::File>,
+    version: Version,
+    at: u64,
+    end: u64,
+}
+
+impl Reading {
+    fn check(&self) -> Result<()> {
+        let metadata = self.opened.metadata().map_err(|error| self.file.unreadable(error))?;
+        if stat_of(&metadata).version == self.version { Ok(()) } else { Err(self.file.changed()) }
+    }
+
+    fn chunk(&mut self) -> Result<Bytes> {
+        let want = usize::try_from((self.end - self.at).min(CHUNK)).unwrap_or(0);
+        let mut buffer = vec![0; want];
+        self.opened.read_exact_at(&mut buffer, self.at).map_err(|error| self.file.unreadable(error))?;
+        self.at += want as u64;
+        if self.at >= self.end {
+            self.check()?;
+        }
+        Ok(buffer.into())
+    }
+}
+
+/// A local folder.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    location: Location,
+    path: PathBuf,
+}
+
+impl Folder {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { location: Location::Path(path.to_owned()), path: path.to_owned() }
+    }
+}
+
+#[async_trait]
+impl super::Folder for Folder {
+    fn location(&self) -> &Location {
+        &self.location
+    }
+
+    async fn list(&self) -> Result<Vec<Listed>> {
+        let path = self.path.clone();
+        blocking(move || list(&path)).await
+    }
+
+    fn object(&self, name: &str) -> Result<Arc<dyn Object>> {
+        Ok(Arc::new(File::new(&self.path.join(name))))
+    }
+}
+
+fn list(root: &Path) -> Result<Vec<Listed>> {
+    let mut found = Vec::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(folder) = open.pop() {
+        let unreadable = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Error::NotFound { what: folder.display().to_string() },
+            _ => Error::read(&folder, error),
+        };
+        for entry in fs::read_dir(&folder).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let metadata = entry.metadata().map_err(unreadable)?;
+            let path = entry.path();
+            if metadata.is_dir() {
+                open.push(path);
+            } else if let Some(name) = path.strip_prefix(root).ok().and_then(Path::to_str)
+                && metadata.is_file()
+                && !entry.file_name().to_string_lossy().contains(UNFINISHED)
+            {
+                let stat = stat_of(&metadata);
+                found.push(Listed { name: name.to_owned(), size: stat.size, modified: stat.modified });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{Folder as _, conformance};
+
+    #[tokio::test]
+    async fn local_files_are_a_provider() {
+        let folder = tempfile::tempdir().unwrap();
+        conformance::object(Arc::new(File::new(&folder.path().join("some.tar")))).await;
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left over");
+        conformance::folder(&Folder::new(folder.path())).await;
+    }
+
+    #[tokio::test]
+    async fn an_unfinished_file_is_not_listed_and_belongs_to_one_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::new(&folder.path().join("some.tar"));
+        let parts = super::super::Parts::of(10, 1, &file.limits(), file.location()).unwrap();
+        let draft =
+            Draft { identity: crate::oci::Digest::sha256(b"x"), parts, metadata: std::collections::BTreeMap::new() };
+        let upload = file.upload(&draft).await.unwrap();
+        assert_eq!(Folder::new(folder.path()).list().await.unwrap(), []);
+        assert!(matches!(file.upload(&draft).await, Err(Error::Busy { .. })));
+        drop(upload);
+        assert!(file.upload(&draft).await.is_ok());
+    }
+}

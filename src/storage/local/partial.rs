@@ -1,0 +1,166 @@
+//! A local file that is being written: beside its final name, with a record of the parts that are in it.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rustix::fs::{CWD, FlockOperation, RenameFlags};
+
+use super::{
+    super::{
+        Finish, Note, Parts, Stat, Upload,
+        error::{Error, Result},
+        parts::NOTE,
+    },
+    UNFINISHED, blocking,
+};
+use crate::oci::Digest;
+
+/// Bytes of a record: the number of a part, little-endian, and its note.
+const RECORD: usize = 4 + NOTE;
+
+/// An upload to a local file. One run at a time writes it: the file is locked.
+#[derive(Debug)]
+pub(super) struct Partial {
+    inner: Arc<Inner>,
+    present: Vec<(u32, Note)>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    target: PathBuf,
+    partial: PathBuf,
+    journal: PathBuf,
+    file: File,
+    records: Mutex<File>,
+    parts: Parts,
+}
+
+impl Partial {
+    pub(super) fn open(target: &Path, identity: &Digest, parts: Parts) -> Result<Self> {
+        let beside = |end: &str| {
+            let mut name = OsString::from(".");
+            name.push(target.file_name().unwrap_or_default());
+            name.push(format!("{UNFINISHED}{}{end}", identity.short()));
+            target.with_file_name(name)
+        };
+        let (partial, journal) = (beside(""), beside("-parts"));
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
+        }
+        let open = |path: &Path| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = open(&partial).map_err(|error| Error::write(&partial, error))?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+            rustix::io::Errno::WOULDBLOCK => Error::Busy { what: target.display().to_string() },
+            error => Error::write(&partial, error.into()),
+        })?;
+        let mut records = open(&journal).map_err(|error| Error::write(&journal, error))?;
+        let length = file.metadata().map_err(|error| Error::read(&partial, error))?.len();
+        let mut text = Vec::new();
+        records.read_to_end(&mut text).map_err(|error| Error::read(&journal, error))?;
+        let present = parse(&text, &parts, length);
+        // A record that was cut off in the middle would shift those after it.
+        let whole = text.len() / RECORD * RECORD;
+        records.set_len(whole as u64).map_err(|error| Error::write(&journal, error))?;
+        io::Seek::seek(&mut records, io::SeekFrom::End(0)).map_err(|error| Error::write(&journal, error))?;
+        let target = target.to_owned();
+        let inner = Inner { target, partial, journal, file, records: Mutex::new(records), parts };
+        Ok(Self { inner: Arc::new(inner), present })
+    }
+}
+
+/// The last note of each part that the file is long enough to hold.
+fn parse(text: &[u8], parts: &Parts, length: u64) -> Vec<(u32, Note)> {
+    let mut latest = std::collections::BTreeMap::new();
+    for record in text.chunks_exact(RECORD) {
+        let (number, note) = record.split_at(4);
+        let (Ok(number), Ok(note)) = (number.try_into().map(u32::from_le_bytes), note.try_into()) else { continue };
+        if number < parts.count() && parts.range(number).end <= length {
+            latest.insert(number, Note(note));
+        }
+    }
+    latest.into_iter().collect()
+}
+
+impl Inner {
+    fn put(&self, number: u32, note: Note, body: &[u8]) -> Result<()> {
+        let unwritable = |error| Error::write(&self.partial, error);
+        self.file.write_all_at(body, self.parts.range(number).start).map_err(unwritable)?;
+        let mut record = [0; RECORD];
+        record[..4].copy_from_slice(&number.to_le_bytes());
+        record[4..].copy_from_slice(&note.0);
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.write_all(&record).map_err(|error| Error::write(&self.journal, error))
+    }
+
+    fn commit(&self, overwrite: bool) -> Result<Stat> {
+        let unwritable = |error| Error::write(&self.partial, error);
+        self.file.set_len(self.parts.total()).map_err(unwritable)?;
+        self.file.sync_all().map_err(unwritable)?;
+        let stat = super::stat_of(&self.file.metadata().map_err(unwritable)?);
+        if overwrite {
+            fs::rename(&self.partial, &self.target).map_err(|error| Error::write(&self.target, error))?;
+        } else {
+            self.rename_new()?;
+        }
+        let _ = fs::remove_file(&self.journal);
+        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Not every file system can sync a folder, and none that cannot loses the name by it.
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        Ok(stat)
+    }
+
+    fn rename_new(&self) -> Result<()> {
+        use rustix::io::Errno;
+        let exists = || Error::Exists { what: self.target.display().to_string() };
+        match rustix::fs::renameat_with(CWD, &self.partial, CWD, &self.target, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(()),
+            Err(Errno::EXIST) => Err(exists()),
+            // Some network file systems do not know the flag.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if self.target.exists() => Err(exists()),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                fs::rename(&self.partial, &self.target).map_err(|error| Error::write(&self.target, error))
+            }
+            Err(error) => Err(Error::write(&self.target, error.into())),
+        }
+    }
+
+    fn abandon(&self) -> Result<()> {
+        for path in [&self.partial, &self.journal] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::write(path, error)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Upload for Partial {
+    fn present(&self) -> &[(u32, Note)] {
+        &self.present
+    }
+
+    async fn put(&self, number: u32, note: Note, body: Bytes) -> Result<()> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || inner.put(number, note, &body)).await
+    }
+
+    async fn commit(&self, _notes: &[Note], finish: &Finish) -> Result<Stat> {
+        let (inner, overwrite) = (Arc::clone(&self.inner), finish.overwrite);
+        blocking(move || inner.commit(overwrite)).await
+    }
+
+    async fn abandon(&self) -> Result<()> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || inner.abandon()).await
+    }
+}

@@ -1,0 +1,72 @@
+//! What the providers take from their surroundings.
+
+use std::{env, fmt, path::PathBuf, time::Duration};
+
+use super::sas::Sas;
+
+/// How long one request is tried again where nothing else is said.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Who to be towards Azure where an address has no SAS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Identity {
+    /// What is found first: `AZURE_STORAGE_SAS_TOKEN`, a workload identity, a managed identity, the Azure CLI.
+    #[default]
+    Found,
+    /// A managed identity; the client id of a user-assigned one, or the system's.
+    Managed(Option<String>),
+}
+
+/// Surroundings of the providers. It prints without secrets.
+#[derive(Clone)]
+pub struct Settings {
+    /// Signs Azure addresses that have no SAS of their own (`AZURE_STORAGE_SAS_TOKEN`).
+    pub sas: Option<Sas>,
+    /// Who to be towards Azure without a SAS.
+    pub identity: Identity,
+    /// Where the journals of unfinished uploads lie (S3 and Google keep no notes with parts).
+    pub state: PathBuf,
+    /// Variables of the S3 and Google clients, such as `AWS_ENDPOINT_URL` and `AWS_ACCESS_KEY_ID`.
+    pub variables: Vec<(String, String)>,
+    /// How long one request is tried again before it counts as failed.
+    pub patience: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let (sas, identity, variables) = (None, Identity::Found, Vec::new());
+        Self { sas, identity, state: env::temp_dir().join("airlift/uploads"), variables, patience: PATIENCE }
+    }
+}
+
+impl Settings {
+    /// From the environment of the process.
+    pub fn from_env() -> Self {
+        let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
+        Self {
+            sas: env::var("AZURE_STORAGE_SAS_TOKEN").ok().as_deref().and_then(Sas::parse),
+            identity: Identity::Found,
+            state: state.unwrap_or_else(env::temp_dir).join("airlift/uploads"),
+            variables: env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .filter(|(name, _)| ["AWS_", "GOOGLE_"].iter().any(|front| name.starts_with(front)))
+                .collect(),
+            patience: PATIENCE,
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.variables.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Settings")
+            .field("sas", &self.sas)
+            .field("identity", &self.identity)
+            .field("state", &self.state)
+            .field("variables", &names)
+            .field("patience", &self.patience)
+            .finish()
+    }
+}
