@@ -2,7 +2,9 @@
 //!
 //! The snapshots are transcripts; after a change that is meant, `INSTA_UPDATE=always cargo test cli` writes them anew.
 
-use std::{fmt::Write as _, fs};
+use std::{fmt::Write as _, fs, process::Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Airlift, Ran, process::files_below};
 
@@ -26,7 +28,10 @@ fn session(airlift: &Airlift, lines: &[&str]) -> String {
 
 #[test]
 fn without_arguments_the_help_is_shown_and_nothing_is_done() {
-    insta::assert_snapshot!(session(&Airlift::new(), &[""]));
+    let airlift = Airlift::new();
+    let ran = airlift.run([""; 0]).exits(2).says(&["Usage: airlift", "Commands:", "export", "import", "Exit codes:"]);
+    assert_eq!(ran.stdout, "");
+    assert_eq!(files_below(airlift.home()), [""; 0]);
 }
 
 #[test]
@@ -89,7 +94,16 @@ fn there_is_a_manual_page_for_every_command() {
     let airlift = Airlift::new();
     airlift.run(["man", "pages/man1"]).success();
     let pages = files_below(&airlift.home().join("pages/man1"));
-    for page in ["airlift.1", "airlift-completions.1", "airlift-export.1", "airlift-import.1", "airlift-man.1"] {
+    for page in [
+        "airlift.1",
+        "airlift-completions.1",
+        "airlift-export.1",
+        "airlift-import.1",
+        "airlift-verify.1",
+        "airlift-copy.1",
+        "airlift-login.1",
+        "airlift-man.1",
+    ] {
         assert!(pages.iter().any(|found| found == page), "{pages:?}");
     }
     let refused = airlift.run(["man", "/dev/null/pages"]).exits(1);
@@ -161,5 +175,74 @@ fn an_import_that_is_not_asked_for_rightly_does_nothing() {
 fn what_is_no_bundle_is_said_to_be_none() {
     let airlift = Airlift::new();
     fs::write(airlift.home().join("note.txt"), "not a bundle\n").unwrap();
-    insta::assert_snapshot!(session(&airlift, &["inspect missing.tar", "inspect note.txt",]));
+    insta::assert_snapshot!(session(
+        &airlift,
+        &[
+            "inspect missing.tar",
+            "inspect note.txt",
+            "verify missing.tar",
+            "verify note.txt",
+            "copy missing.tar b.tar",
+            "copy note.txt note.txt"
+        ]
+    ));
+}
+
+#[test]
+fn nobody_is_asked_for_a_password_where_there_is_no_terminal() {
+    insta::assert_snapshot!(session(
+        &Airlift::new(),
+        &["login registry.site", "login registry.site -u me", "login r --password-stdin"]
+    ));
+}
+
+#[test]
+fn logging_out_of_where_nobody_was_logged_in_is_no_failure() {
+    let ran = Airlift::new().run(["logout", "registry.site"]).success();
+    assert_eq!(ran.stdout, "nothing was kept for registry.site\n");
+}
+
+/// A registry that takes connections and never answers.
+fn silent_registry() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let artifact = format!("{}/app:1", listener.local_addr().unwrap());
+    (listener, artifact)
+}
+
+#[test]
+fn a_signal_ends_a_run_with_the_sentence_how_to_go_on() {
+    for (signal, name) in [(Signal::INT, "Ctrl-C"), (Signal::TERM, "SIGTERM")] {
+        let airlift = Airlift::new();
+        let (listener, artifact) = silent_registry();
+        let child = airlift
+            .command(["export", &artifact, "-o", "b.tar", "--progress", "none"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It has asked: so the run is under way, and signals are minded.
+        let _asked = listener.accept().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        let ran = Ran::from_output("airlift export", &child.wait_with_output().unwrap()).exits(130);
+        let token = format!("error[interrupted]: stopped by {name}");
+        ran.says(&[&token, "Run the same command again: it continues where this one stopped"]);
+    }
+}
+
+#[test]
+fn json_lines_tell_of_progress_and_of_the_end() {
+    let airlift = Airlift::new();
+    let refused = {
+        let (listener, artifact) = silent_registry();
+        drop(listener);
+        artifact
+    };
+    let ran = airlift.run(["export", &refused, "-o", "b.tar", "--progress", "json"]).exits(1);
+    let events: Vec<serde_json::Value> =
+        ran.stderr.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{ran}"))).collect();
+    assert!(events.iter().all(|event| event["v"] == 1 && event["event"].is_string()), "{ran}");
+    let last = events.last().unwrap();
+    assert_eq!((&last["event"], &last["error"]["token"]), (&"error".into(), &"registry.unreachable".into()), "{ran}");
 }

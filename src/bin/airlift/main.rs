@@ -3,8 +3,6 @@
 //! `args` is what was typed, `context` what it means, `commands` what is done; `output` shows it, and `failure` is the one
 //! place where errors meet people. A new command is a file in `args`, a file in `commands` and an arm in each `mod.rs`.
 
-#![allow(dead_code, unused_imports, reason = "the commands that use these land next")]
-
 mod args;
 mod artifacts;
 mod commands;
@@ -16,6 +14,7 @@ mod hint;
 mod log;
 mod mistake;
 mod output;
+mod prompt;
 mod runtime;
 mod signal;
 

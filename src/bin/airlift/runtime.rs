@@ -9,9 +9,10 @@ use crate::{failure::Failure, mistake::Mistake, signal};
 /// Does `work` to its end, or until a signal stops it: then it is dropped where it stands.
 pub(crate) fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     run_to_end(async {
+        let stopped = signal::received();
         tokio::select! {
             outcome = work => outcome,
-            signal = signal::received() => {
+            signal = stopped => {
                 let signal = signal.map_err(|source| Mistake::Runtime { source })?;
                 Err(Mistake::Interrupted { signal }.into())
             }

@@ -1,17 +1,20 @@
 //! Ctrl-C and a polite kill: the run is dropped where it stands, and what it has is kept.
 
-use std::io;
+use std::{future::Future, io};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Waits for the first signal that asks us to stop, and names it.
+/// Waits for the first signal that asks us to stop, and names it. Signals count from this call on, not only once the
+/// future is polled: call it before the work begins. Must be called within the runtime.
 ///
 /// SIGHUP is left alone: `nohup` must go on working, and a server reloads on it.
-pub(crate) async fn received() -> io::Result<&'static str> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(tokio::select! {
-        _ = interrupt.recv() => "Ctrl-C",
-        _ = terminate.recv() => "SIGTERM",
-    })
+pub(crate) fn received() -> impl Future<Output = io::Result<&'static str>> {
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        let (mut interrupt, mut terminate) = (interrupt?, terminate?);
+        Ok(tokio::select! {
+            _ = interrupt.recv() => "Ctrl-C",
+            _ = terminate.recv() => "SIGTERM",
+        })
+    }
 }

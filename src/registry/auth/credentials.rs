@@ -16,6 +16,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use serde_json::{Map, Value, json};
 
+use crate::content::{Code, Fault};
+
 /// The key that docker keeps its own registry under.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
@@ -87,6 +89,12 @@ pub enum Error {
     /// The look-up was stopped with the program.
     #[error("looking up credentials was interrupted")]
     Interrupted,
+}
+
+impl Fault for Error {
+    fn code(&self) -> Code {
+        Code::RegistryCredentials
+    }
 }
 
 /// Where credentials are looked up.

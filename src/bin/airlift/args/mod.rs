@@ -46,10 +46,14 @@ A run that was stopped or failed is gone on with by the same command.";
 pub(crate) enum Command {
     Export(export::Args),
     Inspect(inspect::Args),
+    Verify(verify::Args),
+    Copy(copy::Args),
     Import(import::Args),
     Serve(serve::Args),
     Store(store::Args),
     Demo(demo::Args),
+    Login(login::Args),
+    Logout(logout::Args),
     Completions(completions::Args),
     Man(man::Args),
 }

@@ -11,8 +11,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         delete_source: args.delete_source,
     };
     let progress = context.progress();
-    let Report { path, bytes, digest, reused, .. } =
-        runtime::run(async { Ok(copy::copy(request, &progress).await?) })?;
+    let Report { path, bytes, digest, reused, .. } = runtime::run(async { Ok(copy::copy(request, &progress).await?) })?;
     let answer = json!({"path": path, "bytes": bytes, "digest": digest, "bytes_reused": reused});
     context.answer(&answer, |_| {
         let again = if reused > 0 { format!(", {} of it by an earlier run", size(reused)) } else { String::new() };

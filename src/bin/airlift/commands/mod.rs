@@ -1,13 +1,17 @@
 //! What is done: each command builds its options, makes one library call and renders the answer.
 
 mod completions;
+mod copy;
 mod demo;
 mod export;
 mod import;
 mod inspect;
+mod login;
+mod logout;
 mod man;
 mod serve;
 mod store;
+mod verify;
 
 use crate::{args::Command, context::Context, failure::Failure};
 
@@ -16,6 +20,10 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Export(args) => export::run(&args, context),
         Command::Import(args) => import::run(&args, context),
+        Command::Login(args) => login::run(&args, context),
+        Command::Logout(args) => logout::run(&args, context),
+        Command::Verify(args) => verify::run(&args, context),
+        Command::Copy(args) => copy::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
         Command::Serve(args) => serve::run(&args, context),
         Command::Store(args) => store::run(&args, context),

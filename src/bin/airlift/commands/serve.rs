@@ -7,7 +7,7 @@ use airlift::{
 };
 use serde::Serialize;
 
-use crate::{args::serve::Args, context::Context, failure::Failure, mistake::Mistake, runtime, signal};
+use crate::{args::serve::Args, context::Context, failure::Failure, runtime, signal};
 
 /// What `--json` says once the server listens.
 #[derive(Serialize)]
@@ -36,10 +36,11 @@ async fn serve(args: &Args, context: &Context) -> Result<(), Failure> {
     for note in server.notes() {
         context.status().say(note);
     }
+    // Before anybody is told that we serve, for whoever knows may stop us.
+    let stopped = signal::received();
     // A line of its own on stdout, so that a script which chose port 0 learns the port.
     let listening = Listening { listening: server.url() };
     context.answer(&listening, |listening| format!("Serving on {}\n", listening.listening))?;
-    let stopped = signal::received();
     server.run(async { drop(stopped.await) }).await;
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! What verification found, for people and scripts.
 
-use std::{fmt::Write as _, path::{Path, PathBuf}};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use airlift::{
     bundle,

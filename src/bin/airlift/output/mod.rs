@@ -3,6 +3,7 @@
 //! Status is one of four: bars on a terminal, lines elsewhere, JSON lines for scripts, or quiet.
 
 mod bars;
+pub(crate) mod findings;
 pub(crate) mod json;
 mod lines;
 pub(crate) mod plan;
