@@ -188,7 +188,9 @@ impl Plan {
             }
         }
         let asking = wanted.into_iter().map(|(key, (blob, item))| async move {
-            let answer = repository(client, item).contains(blob).await;
+            // Without its `urls`: what may be had elsewhere is not in the target.
+            let bare = Descriptor::new(blob.media_type.clone(), blob.digest, blob.size);
+            let answer = repository(client, item).contains(&bare).await;
             (key, blob, item, answer)
         });
         let asking: Vec<_> = asking.collect();

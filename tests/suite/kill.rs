@@ -37,8 +37,7 @@ fn source() -> (Registry, Vec<String>) {
 
 /// Moments spread over `whole`, in an order that a generator picks, so that two runs of the suite do not agree on all.
 fn moments(whole: Duration) -> Vec<Duration> {
-    let seed = u64::from(std::process::id()) ^ Instant::now().elapsed().as_nanos() as u64;
-    let random = noise(seed, 8 * MOMENTS as usize);
+    let random = noise(u64::from(std::process::id()), 8 * MOMENTS as usize);
     let fraction = |bytes: &[u8]| f64::from(u32::from_le_bytes(bytes[..4].try_into().unwrap())) / f64::from(u32::MAX);
     random.chunks(8).map(|bytes| whole.mul_f64(fraction(bytes))).collect()
 }

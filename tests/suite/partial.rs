@@ -45,9 +45,9 @@ fn ten_of_fifty_missing_stop_the_run_or_are_reported_by_name() {
     };
     assert_eq!(named("done").len(), 40);
     let failed = named("failed");
-    let mut names: Vec<&str> = failed.iter().map(|artifact| artifact["reference"].as_str().unwrap()).collect();
-    names.sort_unstable();
-    assert_eq!(names, missing);
+    let mut absent: Vec<&str> = failed.iter().map(|artifact| artifact["reference"].as_str().unwrap()).collect();
+    absent.sort_unstable();
+    assert_eq!(absent, missing);
     assert!(failed.iter().all(|artifact| artifact["reason"]["token"] == "registry.not-found"), "{failed:?}");
 
     // The file that retries just those.
