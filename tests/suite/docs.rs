@@ -46,14 +46,18 @@ fn pages() -> Vec<PathBuf> {
     found
 }
 
-/// The lines of `text` that are not in a fenced block.
-fn prose(text: &str) -> impl Iterator<Item = &str> {
+/// The lines of `text` in fenced blocks, or those outside of them.
+fn lines(text: &str, wanted: bool) -> impl Iterator<Item = &str> {
     let mut fenced = false;
     text.lines().filter(move |line| {
         let fence = line.trim_start().starts_with("```");
         fenced ^= fence;
-        !fenced && !fence
+        fenced == wanted && !fence
     })
+}
+
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    lines(text, false)
 }
 
 /// The targets of the links in `text`.
@@ -155,6 +159,75 @@ fn no_page_tells_of_one_machine() {
     assert!(all.is_empty(), "{all:#?}");
 }
 
+/// Words of `text` in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    prose(text).flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+/// Whether `word` looks like a test's name: lower case, several words.
+fn is_test_name(word: &str) -> bool {
+    word.matches('_').count() >= 3 && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+fn rust_in(folder: &Path, found: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_in(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push_str(&read(&path));
+        }
+    }
+}
+
+#[test]
+fn every_test_that_a_page_points_to_exists() {
+    let mut code = String::new();
+    rust_in(&root().join("src"), &mut code);
+    rust_in(&root().join("tests"), &mut code);
+    let mut missing = Vec::new();
+    for name in ["docs/threats.md", "docs/comparison.md", "docs/design.md"] {
+        let page = read(&root().join(name));
+        let gone = quoted(&page).filter(|word| is_test_name(word) && !code.contains(&format!("fn {word}(")));
+        missing.extend(gone.map(|word| format!("{name}: {word}")));
+    }
+    assert!(missing.is_empty(), "these tests are not there: {missing:#?}");
+}
+
+/// Options and the command of a line that calls airlift in a fenced block.
+fn call(line: &str) -> Option<(&str, Vec<&str>)> {
+    let line = line.split(" # ").next()?.split(" | ").next()?.trim();
+    let mut words = line.strip_prefix("airlift ")?.split_whitespace();
+    let command = words.next()?;
+    let options = words.filter(|word| word.starts_with("--") && word.len() > 2);
+    Some((command, options.map(|option| option.split('=').next().unwrap_or(option)).collect()))
+}
+
+#[test]
+fn every_call_in_the_prose_has_a_command_and_options_that_there_are() {
+    let reference = read(&root().join("docs/cli.md"));
+    let section = |command: &str| {
+        let start = reference.find(&format!("## `airlift {command}`\n"))?;
+        let section = &reference[start..];
+        Some(section[1..].find("\n## ").map_or(section, |end| &section[..=end]))
+    };
+    let globals = reference.split("\n## ").nth(1).unwrap_or_default();
+    let mut wrong = Vec::new();
+    for name in ["README.md", "docs/howto.md"] {
+        let page = read(&root().join(name));
+        for line in lines(&page, true) {
+            let Some((command, options)) = call(line) else { continue };
+            let Some(section) = section(command) else {
+                wrong.push(format!("{name}: there is no command {command}: {line}"));
+                continue;
+            };
+            let unknown = options.into_iter().filter(|option| !section.contains(option) && !globals.contains(option));
+            wrong.extend(unknown.map(|option| format!("{name}: {command} has no {option}: {line}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn what_is_looked_for_is_found_as_it_is_written() {
     let manifest = "[package]\nname = \"x\"\n[dependencies]\na = \"1\"\n# b = \"1\"\nc-d = { version = \"1\", features = [\n    \"e\",\n] }\n\
@@ -163,6 +236,8 @@ fn what_is_looked_for_is_found_as_it_is_written() {
     let page = "# A `b` of C\n[x](y.md) and [z](#a-b-of-c), ![p](q.png)\n```\n[n](o)\n# no heading\n```\n";
     assert_eq!(links(page), ["y.md", "#a-b-of-c", "q.png"]);
     assert!(has_anchor(page, "a-b-of-c") && !has_anchor(page, "no-heading"));
+    assert_eq!(quoted("a `b` c `d_e_f_g`").filter(|word| is_test_name(word)).collect::<Vec<_>>(), ["d_e_f_g"]);
+    assert_eq!(call("airlift x y --z=1 -o - | airlift w --v # --u"), Some(("x", vec!["--z"])));
     assert_eq!(of_one_machine("see `cmd/x/root/y.go` and /mnt/usb/b.tar"), None);
     assert_eq!(of_one_machine("see `/root/x`"), Some("/root/"));
     let at = root().join("docs/dependencies.md");
