@@ -234,15 +234,11 @@ fn a_signal_ends_a_run_with_the_sentence_how_to_go_on() {
 #[test]
 fn json_lines_tell_of_progress_and_of_the_end() {
     let airlift = Airlift::new();
-    let refused = {
-        let (listener, artifact) = silent_registry();
-        drop(listener);
-        artifact
-    };
-    let ran = airlift.run(["export", &refused, "-o", "b.tar", "--progress", "json"]).exits(1);
+    let ran = airlift.run(["import", "missing.tar", "--to", "registry.site", "--progress", "json"]).exits(1);
     let events: Vec<serde_json::Value> =
         ran.stderr.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{ran}"))).collect();
     assert!(events.iter().all(|event| event["v"] == 1 && event["event"].is_string()), "{ran}");
-    let last = events.last().unwrap();
-    assert_eq!((&last["event"], &last["error"]["token"]), (&"error".into(), &"registry.unreachable".into()), "{ran}");
+    let [first, .., last] = &events[..] else { panic!("{ran}") };
+    assert_eq!((&first["event"], &first["phase"]), (&"phase".into(), &"resolving".into()), "{ran}");
+    assert_eq!((&last["event"], &last["error"]["token"]), (&"error".into(), &"io.read".into()), "{ran}");
 }

@@ -182,9 +182,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "The report names each artifact that failed, with its reason; `--report FILE` also writes a list to \
              run again with `-f`."
         }
-        C::Interrupted => {
-            "Run the same command again: it continues where this one stopped, and nothing that arrived is moved twice."
-        }
+        C::Interrupted => "Run the same command again: it continues where this one stopped, with what has arrived.",
         C::Internal => "This is a defect of airlift. Run the command again with `--log debug` and report what it says.",
         _ => NONE,
     }

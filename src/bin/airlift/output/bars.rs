@@ -56,7 +56,7 @@ impl State {
             Event::Phase(phase) => self.begin(screen, *phase),
             Event::Resolved { .. } => {
                 self.resolved += 1;
-                self.whole.set_prefix(words::count(usize::try_from(self.resolved).unwrap_or(usize::MAX), "artifact"));
+                self.whole.set_prefix(words::count(self.resolved, "artifact"));
             }
             Event::Planned { bytes, present, .. } => self.plan(*bytes, *present),
             Event::Started { blob, size } => self.start(screen, *blob, *size),

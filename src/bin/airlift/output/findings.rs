@@ -82,7 +82,12 @@ pub(crate) fn text(verdict: &Verdict) -> String {
     if verdict.sound {
         let Verdict { artifacts, blobs, bytes, .. } = verdict;
         let id = verdict.bundle.map(|id| format!("\n  id {id}")).unwrap_or_default();
-        return format!("{path}: sound; {artifacts} artifacts, {blobs} blobs, {} re-hashed{id}\n", size(*bytes));
+        return format!(
+            "{path}: sound; {}, {}, {} re-hashed{id}\n",
+            count(*artifacts, "artifact"),
+            count(*blobs, "blob"),
+            size(*bytes)
+        );
     }
     let mut text = format!("{path}: {}\n", count(verdict.findings.len(), "finding"));
     for finding in &verdict.findings {
@@ -90,7 +95,9 @@ pub(crate) fn text(verdict: &Verdict) -> String {
         if let Some(artifact) = &finding.artifact {
             let _ = write!(text, ", of {artifact}");
         }
-        if let Some(offset) = finding.offset {
+        if let Some(offset) = finding.offset
+            && !finding.message.contains("at byte")
+        {
             let _ = write!(text, ", at byte {offset}");
         }
         text.push('\n');

@@ -10,7 +10,7 @@ use std::{
 
 use airlift::progress::{Event, Observe};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Status, print_aside, tally::Tally, words};
 use crate::{failure::Failure, mistake::Mistake};
@@ -87,9 +87,12 @@ impl State {
     }
 }
 
-fn versioned(mut object: Value) -> Value {
-    object["v"] = VERSION.into();
-    object
+fn versioned(object: Value) -> Value {
+    let mut all = Map::from_iter([("v".to_owned(), VERSION.into())]);
+    if let Value::Object(fields) = object {
+        all.extend(fields);
+    }
+    all.into()
 }
 
 impl Observe for Lines {

@@ -74,7 +74,7 @@ mod tests {
         let start = Instant::now();
         let mut state = State { tally: Tally::new(start), told: start };
         let planned = state.line(&Event::Planned { blobs: 1, bytes: 2000, present: 0 }, start);
-        assert_eq!(planned.as_deref(), Some("1 blobs, 2.0 KiB"));
+        assert_eq!(planned.as_deref(), Some("1 blob, 2.0 KiB"));
         let blob = Digest::sha256(b"1");
         let lines: Vec<_> = (1..=1000)
             .filter_map(|tick| {

@@ -11,7 +11,8 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// `1 artifact`, `2 artifacts`
-pub(crate) fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
@@ -38,6 +39,8 @@ pub(super) const fn phase(phase: Phase) -> &'static str {
 pub(super) fn notice(event: &Event) -> Option<String> {
     Some(match event {
         Event::Retried { what, cause, attempt, wait } => {
+            // Errors name what they happened to; once is enough.
+            let cause = cause.strip_prefix(what.as_str()).map_or(cause.as_str(), |rest| rest.trim_start_matches(": "));
             format!("retry: {what}: {cause}; try {attempt} in {:.1} s", wait.as_secs_f64())
         }
         Event::Failed { artifact, reason } => format!("failed: {artifact}: {reason}"),
@@ -50,10 +53,12 @@ pub(super) fn notice(event: &Event) -> Option<String> {
 pub(super) fn step(event: &Event) -> Option<String> {
     Some(match event {
         Event::Phase(now) => phase(*now).to_owned(),
-        Event::Resolved { artifact, pieces, bytes } => format!("{artifact}: {pieces} pieces, {}", size(*bytes)),
-        Event::Planned { blobs, bytes, present: 0 } => format!("{blobs} blobs, {}", size(*bytes)),
+        Event::Resolved { artifact, pieces, bytes } => {
+            format!("{artifact}: {}, {}", count(*pieces, "piece"), size(*bytes))
+        }
+        Event::Planned { blobs, bytes, present: 0 } => format!("{}, {}", count(*blobs, "blob"), size(*bytes)),
         Event::Planned { blobs, bytes, present } => {
-            format!("{blobs} blobs, {}; {} in place already", size(*bytes), size(*present))
+            format!("{}, {}; {} done already", count(*blobs, "blob"), size(*bytes), size(*present))
         }
         Event::Completed { artifact } => format!("done: {artifact}"),
         other => return notice(other),
@@ -68,13 +73,16 @@ mod tests {
     fn sizes_times_and_counts_read_as_people_write_them() {
         assert_eq!([size(0), size(1536), size(3 << 30)], ["0 B", "1.5 KiB", "3.0 GiB"]);
         assert_eq!([7, 754, 3723].map(|s| clock(Duration::from_secs(s))), ["0:07", "12:34", "1:02:03"]);
-        assert_eq!([count(0, "blob"), count(1, "blob")], ["0 blobs", "1 blob"]);
+        assert_eq!([count(0_u64, "blob"), count(1_usize, "blob")], ["0 blobs", "1 blob"]);
     }
 
     #[test]
     fn a_retry_tells_what_why_and_when() {
         let wait = Duration::from_millis(1500);
-        let event = Event::Retried { what: "GET r.example/v2/".into(), cause: "503".into(), attempt: 2, wait };
-        assert_eq!(notice(&event).unwrap(), "retry: GET r.example/v2/: 503; try 2 in 1.5 s");
+        for cause in ["503", "r.example/app: manifest 1: 503"] {
+            let event =
+                Event::Retried { what: "r.example/app: manifest 1".into(), cause: cause.into(), attempt: 2, wait };
+            assert_eq!(notice(&event).unwrap(), "retry: r.example/app: manifest 1: 503; try 2 in 1.5 s");
+        }
     }
 }
