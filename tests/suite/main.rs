@@ -1,6 +1,7 @@
 //! Everything that is tested from outside, one file a subject.
 
 mod archives;
+mod bad;
 mod bundle;
 mod cli;
 mod copy;
