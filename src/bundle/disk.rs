@@ -64,6 +64,22 @@ pub(crate) fn read_at(file: &File, offset: u64, size: usize) -> io::Result<Vec<u
     Ok(bytes)
 }
 
+/// Up to `size` bytes at `offset`, fewer where the file ends.
+pub(crate) fn read_up_to(file: &File, offset: u64, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.read_at(&mut bytes[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(done);
+    Ok(bytes)
+}
+
 /// Hashes `size` bytes from `offset` on; `each` is told of every chunk's length. `None` where the file ends before.
 pub(crate) fn hash_at(
     file: &File,

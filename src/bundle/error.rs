@@ -226,7 +226,11 @@ fn blob_digest(entry: &str) -> Option<Digest> {
 impl Fault for Error {
     fn code(&self) -> Code {
         match self {
-            Self::Read { .. } => Code::IoRead,
+            Self::Read { source, .. } => {
+                // What is read from elsewhere fails in its own ways.
+                let elsewhere = source.get_ref().and_then(|cause| cause.downcast_ref::<content::Error>());
+                elsewhere.map_or(Code::IoRead, Fault::code)
+            }
             Self::Write { source, .. }
                 if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
             {

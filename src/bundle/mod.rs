@@ -19,6 +19,7 @@ mod expand;
 mod folder;
 mod held;
 mod journal;
+mod medium;
 mod moves;
 pub(crate) mod partial;
 mod scan;

@@ -18,12 +18,13 @@ use super::{
     folder::Folder,
     header::{self, blob_name},
     layout::{FACTS_NAME, INDEX_NAME, MARKER_NAME},
+    medium::Medium,
     scan::{self, Spot},
     strict::{self, MANIFEST_LIMIT, MANIFESTS_LIMIT, read_manifest, read_up_to},
     structure::{Header, header_differs},
 };
 use crate::{
-    content::{self, ByteStream, Lookup, Referrers, Resolve, Source},
+    content::{self, ByteStream, Lookup, ReadAt, Referrers, Resolve, Source},
     oci::{Descriptor, Digest, Manifest, Name},
 };
 
@@ -63,8 +64,8 @@ struct Inner {
 /// Where the bytes are.
 #[derive(Debug)]
 enum Store {
-    Planned(Arc<File>),
-    Scanned(Arc<File>, HashMap<String, Spot>),
+    Planned(Medium),
+    Scanned(Medium, HashMap<String, Spot>),
     Folder(Folder),
 }
 
@@ -79,9 +80,9 @@ pub struct Extent {
     pub size: u64,
 }
 
-/// An open file and where in it a blob is.
+/// What is open, and where in it a blob is.
 struct Found {
-    file: Arc<File>,
+    file: Medium,
     spot: Spot,
 }
 
@@ -96,11 +97,29 @@ impl Reader {
         off_reactor(move || Ok(Self(Arc::new(Inner::open(path)?)))).await
     }
 
+    /// Opens a bundle, or an archive of an image layout, that lies elsewhere: in a storage. Its blobs are read by ranges.
+    ///
+    /// # Errors
+    /// As [`Reader::open`]; one that is compressed as a whole cannot be read by ranges.
+    pub async fn open_on(from: Arc<dyn ReadAt>) -> Result<Self> {
+        let (path, length) = (PathBuf::from(from.name()), from.size());
+        let medium = Medium::remote(from);
+        off_reactor(move || {
+            let begin = read_up_to(&medium, 0, header::BLOCK).map_err(Error::read(&path))?;
+            if Compression::of(&begin).is_some() {
+                let reason = "it is compressed as a whole: copy it here first, then it can be read".to_owned();
+                return Err(Error::Unknown { path, reason });
+            }
+            Ok(Self(Arc::new(Inner::open_tar(path, medium, length)?)))
+        })
+        .await
+    }
+
     /// Whether the file at `path` is a bundle of ours, sound or damaged.
     pub fn is_bundle(path: &Path) -> Result<bool> {
         let file = File::open(path).map_err(Error::read(path))?;
         let meta = file.metadata().map_err(Error::read(path))?;
-        Ok(meta.is_file() && strict::is_ours(&file, meta.len()).map_err(Error::read(path))?)
+        Ok(meta.is_file() && strict::is_ours(&file.into(), meta.len()).map_err(Error::read(path))?)
     }
 
     /// What was opened.
@@ -159,8 +178,12 @@ impl Reader {
 
     /// The open file that has the content of `digest`, for whoever reads it by position; `None` if it is not there.
     pub fn locate(&self, digest: &Digest) -> Result<Option<Extent>> {
-        let found = self.0.find(digest)?;
-        Ok(found.map(|Found { file, spot }| Extent { file, offset: spot.offset, size: spot.size }))
+        let Some(Found { file, spot }) = self.0.find(digest)? else { return Ok(None) };
+        let Medium::File(file) = file else {
+            let reason = "it lies elsewhere, and this needs a file here: copy it first".to_owned();
+            return Err(Error::Unknown { path: self.0.path.clone(), reason });
+        };
+        Ok(Some(Extent { file, offset: spot.offset, size: spot.size }))
     }
 
     /// Hashes the blob as it is stored and tells `each` of the bytes done. Blocks; `buffer` is for use again.
@@ -190,19 +213,24 @@ impl Inner {
         }
         let mut file = File::open(&path).map_err(Error::read(&path))?;
         let mut length = meta.len();
-        let mut begin = read_up_to(&file, 0, header::BLOCK).map_err(Error::read(&path))?;
+        let begin = disk::read_up_to(&file, 0, header::BLOCK).map_err(Error::read(&path))?;
         if let Some(compression) = Compression::of(&begin) {
             file = expand::expand(&file, length, compression, &path)?;
             length = file.metadata().map_err(Error::read(&path))?.len();
-            begin = read_up_to(&file, 0, header::BLOCK).map_err(Error::read(&path))?;
         }
+        Self::open_tar(path, file.into(), length)
+    }
+
+    fn open_tar(path: PathBuf, file: Medium, length: u64) -> Result<Self> {
+        let unknown = |path: &Path, reason: &str| Error::Unknown { path: path.to_owned(), reason: reason.to_owned() };
+        let begin = read_up_to(&file, 0, header::BLOCK).map_err(Error::read(&path))?;
         if begin.is_empty() {
             return Err(unknown(&path, "it is empty"));
         }
         if strict::is_ours(&file, length).map_err(Error::read(&path))? {
             let (contents, layout) = strict::open(&file, length, &path)?;
             let facts = Some(layout.facts().clone());
-            let store = Store::Planned(Arc::new(file));
+            let store = Store::Planned(file);
             return Ok(Self {
                 path,
                 format: Format::Bundle,
@@ -217,7 +245,7 @@ impl Inner {
             return Err(unknown(&path, what_it_looks_like(&begin)));
         }
         let files = scan::scan(&file, length, &path)?;
-        let store = Store::Scanned(Arc::new(file), files);
+        let store = Store::Scanned(file, files);
         Self::open_foreign(path, Format::Archive, length, store)
     }
 
@@ -296,12 +324,12 @@ impl Inner {
     fn find_file(&self, name: &str) -> Result<Option<Found>> {
         match &self.store {
             Store::Planned(_) => Ok(None),
-            Store::Scanned(file, files) => Ok(files.get(name).map(|&spot| Found { file: Arc::clone(file), spot })),
+            Store::Scanned(file, files) => Ok(files.get(name).map(|&spot| Found { file: file.clone(), spot })),
             Store::Folder(folder) => {
                 let path = self.path.join(name);
                 let Some(file) = folder.file(name).map_err(Error::read(&path))? else { return Ok(None) };
                 let size = file.metadata().map_err(Error::read(&path))?.len();
-                Ok(Some(Found { file: Arc::new(file), spot: Spot { offset: 0, size } }))
+                Ok(Some(Found { file: file.into(), spot: Spot { offset: 0, size } }))
             }
         }
     }
@@ -322,7 +350,7 @@ impl Inner {
         if found != planned {
             return Err(header_differs(&found, &planned, place.header_offset, &name, place.blob.size));
         }
-        Ok(Some(Found { file: Arc::clone(file), spot: Spot { offset: place.offset, size: place.blob.size } }))
+        Ok(Some(Found { file: file.clone(), spot: Spot { offset: place.offset, size: place.blob.size } }))
     }
 
     fn find_sized(&self, blob: &Descriptor) -> Result<Found> {
@@ -336,7 +364,8 @@ impl Inner {
     fn check(&self, blob: &Descriptor, buffer: &mut Vec<u8>, each: impl FnMut(u64)) -> Result<()> {
         let Found { file, spot } = self.find_sized(blob)?;
         let expected = blob.digest;
-        let hasher = disk::hash_at(&file, expected.algorithm(), spot.offset, spot.size, buffer, each)
+        let hasher = file
+            .hash_at(expected.algorithm(), spot.offset, spot.size, buffer, each)
             .map_err(Error::read(&self.path))?;
         let Some(hasher) = hasher else { return Err(self.ends_early(spot, &expected)) };
         let actual = hasher.finish();
@@ -448,8 +477,12 @@ impl Source for Reader {
         let found = off_reactor(move || inner.find_sized(&blob)).await?;
         let end = found.spot.offset + found.spot.size;
         let at = found.spot.offset.saturating_add(from).min(end);
-        let chunks = Chunks { inner: Arc::clone(&self.0), file: found.file, digest: content.digest, at, end };
-        Ok(chunks.stream())
+        match found.file {
+            Medium::File(file) => {
+                Ok(Chunks { inner: Arc::clone(&self.0), file, digest: content.digest, at, end }.stream())
+            }
+            Medium::Remote(remote) => remote.from().read(at..end).await,
+        }
     }
 }
 

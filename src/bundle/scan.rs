@@ -3,13 +3,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fs::File,
     path::Path,
 };
 
 use super::{
     Error, Result,
     header::{BLOCK, END, padding},
+    medium::Medium,
     strict::read_up_to,
     structure::{Header, kind_name, shown},
 };
@@ -31,7 +31,7 @@ pub(crate) struct Spot {
 }
 
 /// The regular files of the tar in `file`, of `length` bytes, by name; `./` in front is left out.
-pub(crate) fn scan(file: &File, length: u64, path: &Path) -> Result<HashMap<String, Spot>> {
+pub(crate) fn scan(file: &Medium, length: u64, path: &Path) -> Result<HashMap<String, Spot>> {
     let mut scan = Scan { file, path, length, at: 0, name: None, size: None };
     let mut files = HashMap::new();
     while let Some(header) = scan.header()? {
@@ -83,7 +83,7 @@ pub(crate) fn scan(file: &File, length: u64, path: &Path) -> Result<HashMap<Stri
 }
 
 struct Scan<'a> {
-    file: &'a File,
+    file: &'a Medium,
     path: &'a Path,
     length: u64,
     at: u64,

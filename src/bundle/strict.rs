@@ -1,6 +1,6 @@
 //! A bundle of ours is read by what it must be: each header is computed and compared, nothing is searched.
 
-use std::{collections::HashMap, fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{collections::HashMap, io, path::Path};
 
 use bytes::Bytes;
 
@@ -8,6 +8,7 @@ use super::{
     Contents, Error, Facts, Index, Layout, Result,
     header::{self, BLOCK, BLOCK_LEN, blob_name, padding},
     layout::{FACTS_NAME, INDEX_NAME, MARKER, MARKER_NAME},
+    medium::Medium,
     structure::{Header, header_differs},
 };
 use crate::oci::{Descriptor, Digest, Manifest};
@@ -23,7 +24,7 @@ pub(crate) const MANIFESTS_LIMIT: u64 = 512 << 20;
 
 /// Whether `file` was written as a bundle of ours, perhaps damaged since: its first header or its third is exactly what
 /// we write. One flipped bit cannot make the reader take it for another tool's.
-pub(crate) fn is_ours(file: &File, length: u64) -> io::Result<bool> {
+pub(crate) fn is_ours(file: &Medium, length: u64) -> io::Result<bool> {
     let first = header::encode(MARKER_NAME, MARKER.len() as u64);
     let begin = read_up_to(file, 0, BLOCK)?;
     if !begin.is_empty() && first.starts_with(&begin) {
@@ -42,24 +43,13 @@ fn padded(mut block: Vec<u8>) -> Vec<u8> {
     block
 }
 
-/// Up to `size` bytes at `offset`, fewer where the file ends.
-pub(crate) fn read_up_to(file: &File, offset: u64, size: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-    let mut done = 0;
-    while done < bytes.len() {
-        match file.read_at(&mut bytes[done..], offset + done as u64) {
-            Ok(0) => break,
-            Ok(read) => done += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(done);
-    Ok(bytes)
+/// Up to `size` bytes at `offset`, fewer where the medium ends.
+pub(crate) fn read_up_to(medium: &Medium, offset: u64, size: u64) -> io::Result<Vec<u8>> {
+    medium.read_up_to(offset, size)
 }
 
 /// Reads the head of a bundle of `length` bytes and checks that the file has exactly the length that follows from it.
-pub(crate) fn open(file: &File, length: u64, path: &Path) -> Result<(Contents, Layout)> {
+pub(crate) fn open(file: &Medium, length: u64, path: &Path) -> Result<(Contents, Layout)> {
     let mut cursor = Cursor { file, path, length, at: 0 };
     let marker = cursor.document(MARKER_NAME)?;
     if marker != MARKER {
@@ -94,7 +84,7 @@ pub(crate) fn open(file: &File, length: u64, path: &Path) -> Result<(Contents, L
 }
 
 struct Cursor<'a> {
-    file: &'a File,
+    file: &'a Medium,
     path: &'a Path,
     length: u64,
     at: u64,

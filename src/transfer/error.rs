@@ -127,6 +127,9 @@ pub enum Error {
     /// The bundle could not be written or read.
     #[error(transparent)]
     Bundle(#[from] bundle::Error),
+    /// A storage failed, or has no such bundle.
+    #[error(transparent)]
+    Storage(#[from] crate::storage::Error),
     /// A place failed in a way that is no single artifact's fault.
     #[error(transparent)]
     Content(#[from] content::Error),
@@ -194,6 +197,7 @@ impl Fault for Error {
         match self {
             Self::Artifacts { failures, .. } => failures.first().map_or(Code::Internal, Fault::code),
             Self::Bundle(error) => error.code(),
+            Self::Storage(error) => error.code(),
             Self::Content(error) => error.code(),
             Self::Collision { .. } => Code::TransferTagCollision,
             Self::Rename { .. } => Code::UsageReference,

@@ -6,7 +6,6 @@
 use std::{
     collections::{HashMap, HashSet},
     ops::ControlFlow,
-    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,6 +19,7 @@ use super::{
     error::{Cause, Error, Failure, Side},
     execute::{self, Move},
     items::{Item, items},
+    opened::Opened,
     report::{Outcome, Report, State, chain},
     target::{Rule, Target},
     verify::verify,
@@ -94,13 +94,10 @@ impl Plan {
     }
 }
 
-/// Opens the bundles and asks the target what it has of them. Nothing is pushed.
-pub async fn plan(client: &Client, bundles: &[PathBuf], request: &Request, progress: &Progress) -> Result<Plan, Error> {
+/// Asks the target what it has of the bundles. Nothing is pushed.
+pub async fn plan(client: &Client, bundles: &[Opened], request: &Request, progress: &Progress) -> Result<Plan, Error> {
     progress.tell(Event::Phase(Phase::Resolving));
-    let mut readers = Vec::new();
-    for path in bundles {
-        readers.push(Reader::open(path).await?);
-    }
+    let readers: Vec<Reader> = bundles.iter().map(|bundle| bundle.reader().clone()).collect();
     let (items, warnings) = items(&readers, request)?;
     for warning in &warnings {
         progress.tell(Event::Warned(warning.clone()));
@@ -226,15 +223,10 @@ impl Plan {
 /// Imports: verifies every byte on its way, and publishes each artifact as soon as it is complete.
 ///
 /// A run that was stopped is gone on with by the same call: what arrived is not sent again.
-pub async fn run(
-    client: &Client,
-    bundles: &[PathBuf],
-    request: &Request,
-    progress: &Progress,
-) -> Result<Report, Error> {
+pub async fn run(client: &Client, bundles: &[Opened], request: &Request, progress: &Progress) -> Result<Report, Error> {
     if request.verify_first {
-        for path in bundles {
-            prove(path, request.jobs, progress).await?;
+        for bundle in bundles {
+            prove(bundle.reader(), request.jobs, progress).await?;
         }
     }
     let plan = plan(client, bundles, request, progress).await?;
@@ -247,20 +239,20 @@ pub async fn run(
     let report = Run::new(plan, client, request, progress).finish().await?;
     if request.delete_source && !report.failed() {
         confirm(client, &report).await?;
-        for path in bundles {
-            remove(path).await?;
+        for bundle in bundles {
+            bundle.remove().await?;
         }
     }
     Ok(report)
 }
 
 /// Re-hashes a whole bundle.
-async fn prove(path: &Path, jobs: usize, progress: &Progress) -> Result<(), Error> {
-    let found = verify(&Reader::open(path).await?, jobs, progress).await?;
+async fn prove(reader: &Reader, jobs: usize, progress: &Progress) -> Result<(), Error> {
+    let found = verify(reader, jobs, progress).await?;
     match found.findings.first() {
         None => Ok(()),
         Some(first) => Err(Error::Damaged {
-            path: path.to_owned(),
+            path: reader.path().to_owned(),
             findings: found.findings.len(),
             first: first.message.clone(),
             code: first.code,
@@ -278,14 +270,6 @@ async fn confirm(client: &Client, report: &Report) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-async fn remove(path: &Path) -> Result<(), Error> {
-    let error = |source| Error::Io { what: "remove", path: path.to_owned(), source };
-    if path.is_dir() {
-        return tokio::fs::remove_dir_all(path).await.map_err(error);
-    }
-    tokio::fs::remove_file(path).await.map_err(error)
 }
 
 /// A blob, and the repositories that lack it.

@@ -11,6 +11,7 @@ pub mod import;
 pub mod inspect;
 mod items;
 pub mod list;
+pub mod opened;
 pub mod plan;
 pub mod report;
 pub mod resolve;
@@ -19,4 +20,5 @@ pub mod target;
 pub mod verify;
 
 pub use error::{Cause, Error, Failure, Side};
+pub use opened::Opened;
 pub use report::{Outcome, Report, State};

@@ -22,5 +22,6 @@ mod serve;
 mod serve_bundles;
 mod serve_peers;
 mod storage;
+mod storage_read;
 mod support;
 mod verify;

@@ -7,7 +7,11 @@ use std::{
     path::Path,
 };
 
-use airlift::{oci::Reference, transfer::list};
+use airlift::{
+    oci::Reference,
+    storage::{Location, Settings},
+    transfer::{Opened, list},
+};
 
 use crate::{args::export::Args, failure::Failure, mistake::Mistake};
 
@@ -33,12 +37,22 @@ pub(crate) fn asked_for(args: &Args) -> Result<Vec<Reference>, Failure> {
     }
 }
 
-/// `path`, if it is one: the other places where bundles can be kept have a scheme.
-pub(crate) fn local(path: &Path) -> Result<&Path, Mistake> {
-    match path.to_str() {
-        Some(text) if text.contains("://") => Err(Mistake::Location { text: text.to_owned() }),
-        _ => Ok(path),
+/// `path`, if it is one, for what cannot work elsewhere.
+pub(crate) fn local(path: &Path) -> Result<&Path, Failure> {
+    match location(path)? {
+        Location::Path(_) | Location::Standard => Ok(path),
+        place => Err(Mistake::NotLocal { place }.into()),
     }
+}
+
+/// Where a bundle lies or goes. clap must not read it: in its messages the signature of an address would be shown.
+pub(crate) fn location(text: &Path) -> Result<Location, Failure> {
+    Ok(text.to_str().map_or_else(|| Ok(Location::Path(text.to_owned())), Location::parse)?)
+}
+
+/// The bundle at `text`, opened.
+pub(crate) async fn open(text: &Path) -> Result<Opened, Failure> {
+    Ok(Opened::open(&location(text)?, &Settings::from_env()).await?)
 }
 
 fn is_stdin(file: &Path) -> bool {

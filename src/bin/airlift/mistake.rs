@@ -24,8 +24,8 @@ pub(crate) enum Mistake {
     #[error("--client-cert and --client-key belong together, and only one was given")]
     HalfIdentity,
     /// A place that is no path.
-    #[error("{text} is no local path, and bundles cannot be kept elsewhere yet")]
-    Location { text: String },
+    #[error("{place} is no local path, and this command needs one")]
+    NotLocal { place: airlift::storage::Location },
     /// There is nobody to ask.
     #[error("there is no terminal to ask for a name and a password on")]
     NoTerminal,
@@ -75,7 +75,7 @@ impl Mistake {
                 ));
             }
             Self::HalfIdentity => "Give both: `--client-cert FILE --client-key FILE`.",
-            Self::Location { .. } => "Give a path on this machine; `airlift export` also takes '-', standard output.",
+            Self::NotLocal { .. } => "Give a path on this machine; `airlift export` also takes '-', standard output.",
             Self::Log { .. } => "Give a level, such as `--log debug`, or filters: `--log airlift=debug,hyper=info`.",
             Self::NoTerminal | Self::NoAnswer => "Give `-u USER --password-stdin`, and the password on standard input.",
             _ => return None,
@@ -94,7 +94,7 @@ impl Fault for Mistake {
             Self::Log { .. }
             | Self::NoArtifacts
             | Self::HalfIdentity
-            | Self::Location { .. }
+            | Self::NotLocal { .. }
             | Self::NoTerminal
             | Self::NoAnswer => Code::UsageArgument,
             Self::Unsound { code, .. } => *code,

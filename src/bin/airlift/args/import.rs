@@ -14,7 +14,7 @@ Examples:
   airlift import bundle.tar --to registry.site/mirror --keep-host --report report.json
   airlift import bundle.tar --to registry.site --map docker.io/library=base --dry-run")]
 pub(crate) struct Args {
-    /// Bundles, OCI layouts or oci-archives.
+    /// Bundles, OCI layouts or oci-archives; a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "BUNDLE", required = true)]
     pub(crate) bundles: Vec<PathBuf>,
     /// The registry, and the prefix below which repositories go.

@@ -8,7 +8,7 @@ Examples:
   airlift inspect bundle.tar --tree
   airlift inspect bundle.tar --json | jq -r '.artifacts[].reference'")]
 pub(crate) struct Args {
-    /// A bundle, an OCI layout or an oci-archive.
+    /// A bundle, an OCI layout or an oci-archive; a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: PathBuf,
     /// Each artifact with its manifests, layers and attached artifacts.

@@ -10,7 +10,6 @@ use crate::{
     artifacts,
     context::Context,
     failure::Failure,
-    mistake::Mistake,
     output::{plan, report},
     runtime,
 };
@@ -46,7 +45,7 @@ fn request(args: &Args) -> Result<Request, Failure> {
     })
 }
 
-fn destination(args: &Args) -> Result<Destination, Mistake> {
+fn destination(args: &Args) -> Result<Destination, Failure> {
     if args.output == Path::new("-") {
         return Ok(Destination::Stdout);
     }

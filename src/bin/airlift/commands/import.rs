@@ -1,7 +1,13 @@
-use airlift::transfer::import::{self, Request};
+use std::path::PathBuf;
+
+use airlift::transfer::{
+    Opened,
+    import::{self, Request},
+};
 
 use crate::{
     args::import::Args,
+    artifacts,
     context::Context,
     failure::Failure,
     output::{plan, report},
@@ -23,9 +29,24 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     let progress = context.progress();
     if args.transfer.dry_run {
-        let planned = runtime::run(async { Ok(import::plan(&client, &args.bundles, &request, &progress).await) })?;
+        let planned = runtime::run(async {
+            let bundles = open(&args.bundles).await?;
+            Ok(import::plan(&client, &bundles, &request, &progress).await)
+        })?;
         return plan::import(planned, &args.transfer, context);
     }
-    let outcome = runtime::run(async { Ok(import::run(&client, &args.bundles, &request, &progress).await) })?;
+    let outcome = runtime::run(async {
+        let bundles = open(&args.bundles).await?;
+        Ok(import::run(&client, &bundles, &request, &progress).await)
+    })?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
+}
+
+/// On the runtime that will read them: connections belong to it.
+async fn open(texts: &[PathBuf]) -> Result<Vec<Opened>, Failure> {
+    let mut bundles = Vec::with_capacity(texts.len());
+    for text in texts {
+        bundles.push(artifacts::open(text).await?);
+    }
+    Ok(bundles)
 }

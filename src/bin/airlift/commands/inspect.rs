@@ -1,10 +1,8 @@
-use airlift::{
-    bundle::Reader,
-    transfer::inspect::{Inspection, inspect},
-};
+use airlift::transfer::inspect::{Inspection, inspect};
 
 use crate::{
     args::inspect::Args,
+    artifacts,
     context::Context,
     failure::Failure,
     output::{
@@ -16,8 +14,8 @@ use crate::{
 };
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let reader = runtime::run(async { Ok(Reader::open(&args.bundle).await?) })?;
-    let found = inspect(&reader);
+    let bundle = runtime::run(artifacts::open(&args.bundle))?;
+    let found = inspect(bundle.reader());
     context.answer(&found, |found| match args {
         Args { tree: true, .. } => tree::tree(found),
         Args { sums: true, .. } => sums(found),

@@ -1,6 +1,9 @@
 use std::path::Path;
 
-use airlift::{bundle::Reader, transfer::verify::verify};
+use airlift::{
+    storage::{Location, Settings},
+    transfer::{self, Opened, verify::verify},
+};
 
 use crate::{
     args::verify::Args,
@@ -15,7 +18,7 @@ use crate::{
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut verdicts = Vec::new();
     for path in &args.bundles {
-        verdicts.push(verdict(artifacts::local(path)?, args.jobs.count(), context)?);
+        verdicts.push(verdict(&artifacts::location(path)?, args.jobs.count(), context)?);
     }
     context.answer(&verdicts, |verdicts| verdicts.iter().map(findings::text).collect())?;
     let bad = verdicts.iter().filter_map(|verdict| verdict.findings.first());
@@ -26,12 +29,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// Verifies one bundle. That it cannot be read as one is a finding, if its content is to blame.
-fn verdict(path: &Path, jobs: usize, context: &Context) -> Result<Verdict, Failure> {
+fn verdict(place: &Location, jobs: usize, context: &Context) -> Result<Verdict, Failure> {
     let progress = context.progress();
     runtime::run(async {
-        match Reader::open(path).await {
-            Ok(reader) => Ok(Verdict::of(path, verify(&reader, jobs, &progress).await?)),
-            Err(error) => Ok(Verdict::unreadable(path, error)?),
+        match Opened::open(place, &Settings::from_env()).await {
+            Ok(bundle) => Ok(Verdict::of(bundle.path(), verify(bundle.reader(), jobs, &progress).await?)),
+            Err(transfer::Error::Bundle(error)) => Ok(Verdict::unreadable(Path::new(&place.to_string()), error)?),
+            Err(error) => Err(error.into()),
         }
     })
 }

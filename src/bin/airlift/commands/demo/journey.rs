@@ -187,6 +187,7 @@ impl<S: Fn(String)> Journey<'_, S> {
     }
 
     async fn import(&self, bundle: &Path) -> Result<Report, Failure> {
+        let opened = crate::artifacts::open(bundle).await?;
         let request = import::Request {
             to: Target { registry: self.target.address().to_owned(), prefix: None },
             keep_host: false,
@@ -198,9 +199,8 @@ impl<S: Fn(String)> Journey<'_, S> {
             delete_source: false,
             jobs: JOBS,
         };
-        let report = import::run(self.client, &[bundle.to_owned()], &request, &Progress::silent())
-            .await
-            .map_err(report::failure)?;
+        let report =
+            import::run(self.client, &[opened], &request, &Progress::silent()).await.map_err(report::failure)?;
         self.tell(
             "import",
             &format!("stick.tar into the registry at {}, {} moved", self.target.address(), size(report.bytes_moved)),

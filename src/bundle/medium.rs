@@ -1,0 +1,129 @@
+//! What a tar is read from: a file here, or bytes elsewhere. Every call blocks; none may be made on the reactor.
+
+use std::{
+    fs::File,
+    io,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use tokio::runtime::Handle;
+
+use super::disk;
+use crate::{
+    content::{ReadAt, read_at::read_whole},
+    oci::{Algorithm, Hasher},
+};
+
+/// Bytes that one request brings where reads follow each other: the head of a bundle is read in many small pieces.
+const WINDOW: u64 = 1 << 20;
+
+/// A file, or something that is read like one.
+#[derive(Clone, Debug)]
+pub(crate) enum Medium {
+    File(Arc<File>),
+    Remote(Arc<Remote>),
+}
+
+/// Bytes elsewhere.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    from: Arc<dyn ReadAt>,
+    runtime: Handle,
+    /// What was brought last, and where it begins.
+    window: Mutex<(u64, Bytes)>,
+}
+
+impl From<File> for Medium {
+    fn from(file: File) -> Self {
+        Self::File(Arc::new(file))
+    }
+}
+
+impl Medium {
+    /// Bytes elsewhere. Called on a runtime, which does the reading from then on.
+    pub(crate) fn remote(from: Arc<dyn ReadAt>) -> Self {
+        Self::Remote(Arc::new(Remote { from, runtime: Handle::current(), window: Mutex::default() }))
+    }
+
+    /// Up to `size` bytes at `offset`, fewer where the medium ends.
+    pub(crate) fn read_up_to(&self, offset: u64, size: u64) -> io::Result<Vec<u8>> {
+        match self {
+            Self::File(file) => disk::read_up_to(file, offset, size),
+            Self::Remote(remote) => remote.read_up_to(offset, size),
+        }
+    }
+
+    /// Hashes `size` bytes from `offset` on; `each` is told of every chunk's length. `None` where the medium ends before.
+    pub(crate) fn hash_at(
+        &self,
+        algorithm: Algorithm,
+        offset: u64,
+        size: u64,
+        buffer: &mut Vec<u8>,
+        each: impl FnMut(u64),
+    ) -> io::Result<Option<Hasher>> {
+        match self {
+            Self::File(file) => disk::hash_at(file, algorithm, offset, size, buffer, each),
+            Self::Remote(remote) => remote.hash_at(algorithm, offset, size, each),
+        }
+    }
+}
+
+impl Remote {
+    pub(crate) fn from(&self) -> &Arc<dyn ReadAt> {
+        &self.from
+    }
+
+    fn read_up_to(&self, offset: u64, size: u64) -> io::Result<Vec<u8>> {
+        let end = offset.saturating_add(size).min(self.from.size());
+        let wanted = offset.min(end)..end;
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = cut(&window, &wanted) {
+            return Ok(bytes.to_vec());
+        }
+        // Only who reads on gets more than was asked for: a look at one header must not bring what lies behind it.
+        let follows = (window.0..=window.0 + window.1.len() as u64).contains(&wanted.start);
+        if !follows {
+            return Ok(self.bring(wanted)?.to_vec());
+        }
+        let more = wanted.start..wanted.end.max(wanted.start.saturating_add(WINDOW)).min(self.from.size());
+        *window = (wanted.start, self.bring(more)?);
+        Ok(cut(&window, &wanted).unwrap_or_default().to_vec())
+    }
+
+    fn bring(&self, range: Range<u64>) -> io::Result<Bytes> {
+        self.runtime.block_on(read_whole(&*self.from, range)).map_err(io::Error::other)
+    }
+
+    fn hash_at(
+        &self,
+        algorithm: Algorithm,
+        offset: u64,
+        size: u64,
+        mut each: impl FnMut(u64),
+    ) -> io::Result<Option<Hasher>> {
+        let end = offset.saturating_add(size);
+        if end > self.from.size() {
+            return Ok(None);
+        }
+        let mut hasher = Hasher::new(algorithm);
+        let mut stream = self.runtime.block_on(self.from.read(offset..end)).map_err(io::Error::other)?;
+        let mut done = 0;
+        while let Some(chunk) = self.runtime.block_on(stream.try_next()).map_err(io::Error::other)? {
+            hasher.update(&chunk);
+            done += chunk.len() as u64;
+            each(chunk.len() as u64);
+        }
+        Ok((done == size).then_some(hasher))
+    }
+}
+
+/// The part `wanted` of what a window holds.
+fn cut((start, bytes): &(u64, Bytes), wanted: &Range<u64>) -> Option<Bytes> {
+    let from = usize::try_from(wanted.start.checked_sub(*start)?).ok()?;
+    let to = usize::try_from(wanted.end.checked_sub(*start)?).ok()?;
+    (to <= bytes.len()).then(|| bytes.slice(from..to))
+}
