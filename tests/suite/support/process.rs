@@ -13,7 +13,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a peer may take to get ready or to end before the test fails; generous, since two cores may run many tests.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
 /// A process that goes on until it is dropped; it is ended by its own pid, and what it said is shown if the test fails.
 pub(crate) struct Process {
