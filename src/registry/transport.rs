@@ -202,27 +202,38 @@ impl Transport {
 
     fn client_for(&self, url: &Url) -> Result<&reqwest::Client, Error> {
         let is_named = url.host_str().is_some_and(|host| self.named.has(host));
-        let (slot, builder) = match (is_named, policy::is_loopback(url)) {
-            (true, true) => (&self.clients.loopback, self.own_builder().no_proxy()),
-            (true, false) => (&self.clients.named, self.own_builder()),
-            (false, _) => (&self.clients.strangers, self.builder().dns_resolver(Guard::new(&self.named))),
+        let is_loopback = policy::is_loopback(url);
+        let slot = match (is_named, is_loopback) {
+            (true, true) => &self.clients.loopback,
+            (true, false) => &self.clients.named,
+            (false, _) => &self.clients.strangers,
         };
         if let Some(client) = slot.get() {
             return Ok(client);
         }
-        let client = builder.build().map_err(Error::Setup)?;
+        let build = |system| {
+            let builder = match (is_named, is_loopback) {
+                (true, true) => self.own_builder(system).no_proxy(),
+                (true, false) => self.own_builder(system),
+                (false, _) => self.builder(system).dns_resolver(Guard::new(&self.named)),
+            };
+            builder.build()
+        };
+        // A machine without any authority (a bare container) can still speak plain HTTP, and TLS by `--ca-cert`.
+        let client = build(true).or_else(|_| build(false)).map_err(Error::Setup)?;
         Ok(slot.get_or_init(|| client))
     }
 
-    fn own_builder(&self) -> ClientBuilder {
-        let mut builder = self.builder();
+    fn own_builder(&self, system: bool) -> ClientBuilder {
+        let mut builder = self.builder(system);
         if let Some(identity) = &self.identity {
             builder = builder.identity(identity.clone());
         }
         builder.tls_danger_accept_invalid_certs(self.settings.insecure)
     }
 
-    fn builder(&self) -> ClientBuilder {
+    /// `system` says whether the authorities of the machine are trusted beside those that were given.
+    fn builder(&self, system: bool) -> ClientBuilder {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("airlift/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -233,7 +244,8 @@ impl Transport {
             .tcp_nodelay(true)
             .pool_max_idle_per_host(self.settings.idle_connections)
             .connect_timeout(self.settings.retry.connect);
-        builder.tls_certs_merge(self.authorities.iter().cloned())
+        let authorities = self.authorities.iter().cloned();
+        if system { builder.tls_certs_merge(authorities) } else { builder.tls_certs_only(authorities) }
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     bundle::{self, Finished, StreamWriter, Writer},
     content::{self, Verified},
-    oci::{Digest, Platform, Reference},
+    oci::{Descriptor, Digest, Platform, Reference},
     progress::{Event, Phase, Progress},
 };
 
@@ -123,7 +123,9 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn into_file(mut self, writer: Writer, path: PathBuf) -> Result<Report, Error> {
-        let reused = writer.present();
+        let begun = |blob: &Descriptor| writer.arrived(blob).map_or(0, |(_, bytes)| bytes);
+        let begun: u64 = writer.layout().blobs().iter().map(|place| begun(&place.blob)).sum();
+        let reused = writer.present() + begun;
         self.tell_planned(reused);
         let writer = Arc::new(writer);
         let failed = self.move_blobs(&writer).await?;
@@ -203,7 +205,7 @@ impl Run<'_> {
     async fn stream_blob<W: tokio::io::AsyncWrite + Unpin + Send>(
         &self,
         writer: &mut StreamWriter<W>,
-        blob: &crate::oci::Descriptor,
+        blob: &Descriptor,
     ) -> content::Result<()> {
         let origin = self.plan.origins(&blob.digest).into_iter().next();
         let origin = origin.ok_or_else(|| content::Error::NotFound { what: blob.digest.to_string() })?;
