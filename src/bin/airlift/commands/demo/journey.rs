@@ -79,7 +79,7 @@ impl<S: Fn(String)> Journey<'_, S> {
         self.source.load(self.client, &samples).await?;
         self.tell("source", &format!("a registry at {} holds", self.source.address()));
         for sample in &samples {
-            let tag = sample.tag.as_ref().map_or_else(String::new, |tag| format!(":{tag:.24}"));
+            let tag = sample.tag.as_ref().map_or_else(String::new, |tag| format!(":{:.24}", tag.as_str()));
             self.detail(&format!("{:<44} {}", format!("{}{tag}", sample.repository), sample.title));
         }
         let (bundle, exported) = self.export(&samples).await?;
@@ -180,8 +180,9 @@ impl<S: Fn(String)> Journey<'_, S> {
         let artifact = artifact.as_ref().map(ToString::to_string).unwrap_or_default();
         self.detail(&format!("{code}: {artifact}"));
         // The digest that it should have is in the line above's artifact; what matters is where and that.
-        for part in message.split(" has ") {
-            self.detail(part);
+        // Two digests of 71 characters do not fit on a line.
+        for line in message.replacen(" has ", "\nhas ", 1).lines() {
+            self.detail(line);
         }
         Ok(*code)
     }
