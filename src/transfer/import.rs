@@ -3,6 +3,8 @@
 //! Per artifact: blobs, then manifests children first, then what is attached, and the tag last. An artifact that is not
 //! complete has no tag, whenever the run ends.
 
+mod publish;
+
 use std::{
     collections::{HashMap, HashSet},
     ops::ControlFlow,
@@ -17,7 +19,7 @@ use tokio::sync::Mutex;
 
 use super::{
     error::{Cause, Error, Failure, Side},
-    execute::{self, Move},
+    execute,
     items::{Item, items},
     opened::Opened,
     report::{Outcome, Report, State, chain},
@@ -26,11 +28,13 @@ use super::{
 };
 use crate::{
     bundle::Reader,
-    content::{self, Assign, Lookup, Referrers, Sink, Source, Verified},
-    oci::{Descriptor, Digest, Manifest, Name},
+    content::{self, Lookup, Source},
+    oci::{Descriptor, Digest},
     progress::{Event, Phase, Progress},
     registry::{Client, Repository},
 };
+
+use publish::{Push, publish};
 
 /// Questions to the target at once while planning.
 const REQUESTS: usize = 16;
@@ -272,32 +276,6 @@ async fn confirm(client: &Client, report: &Report) -> Result<(), Error> {
     Ok(())
 }
 
-/// A blob, and the repositories that lack it.
-struct Push {
-    blob: Descriptor,
-    origins: Vec<Arc<dyn Source>>,
-    lacking: Vec<Repository>,
-    /// A repository of the same registry that has it, to mount it from.
-    holder: Option<String>,
-}
-
-impl Push {
-    async fn run(mut self, progress: Progress, moved: Arc<AtomicU64>) -> content::Result<()> {
-        for repository in std::mem::take(&mut self.lacking) {
-            if let Some(holder) = &self.holder
-                // A registry that will not mount takes the bytes.
-                && repository.mount(&self.blob, holder).await.unwrap_or(false)
-            {
-                continue;
-            }
-            let one = Move { blob: self.blob.clone(), origins: self.origins.clone(), arrived: None };
-            one.run(&repository, &progress, &moved).await?;
-            self.holder = Some(repository.repository().to_owned());
-        }
-        Ok(())
-    }
-}
-
 /// A step of the run.
 enum Work {
     Push(Box<Push>),
@@ -478,46 +456,4 @@ impl<'a> Run<'a> {
         }
         Err(Error::Artifacts { report: Box::new(report), failures })
     }
-}
-
-/// Puts an artifact whose blobs are all there into the target: manifests, attached, tag. Says whether anything was new.
-async fn publish(item: &Item, target: &Repository, in_place: bool, attaching: &Mutex<()>) -> content::Result<bool> {
-    let mut changed = false;
-    for manifest in &item.manifests {
-        changed |= push_missing(manifest, target).await?;
-    }
-    for manifest in &item.attached {
-        let subject = manifest.subject().map(|subject| subject.digest);
-        // Two artifacts of the run may share a subject, and its list of referrers may be one document that is read,
-        // changed and written.
-        let _one_at_a_time = attaching.lock().await;
-        let known = match subject {
-            Some(subject) => target.referrers(&subject).await?.iter().any(|one| one.digest == manifest.digest()),
-            None => target.contains(manifest.descriptor()).await?,
-        };
-        if !known {
-            push(manifest, target).await?;
-            changed = true;
-        }
-    }
-    if let Some(tag) = item.target.tag()
-        && !in_place
-    {
-        target.tag(tag, item.root()).await?;
-        changed = true;
-    }
-    Ok(changed)
-}
-
-async fn push_missing(manifest: &Manifest, target: &Repository) -> content::Result<bool> {
-    let there = target.head(&Name::Digest(manifest.digest())).await?.is_some();
-    if !there {
-        push(manifest, target).await?;
-    }
-    Ok(!there)
-}
-
-async fn push(manifest: &Manifest, target: &Repository) -> content::Result<()> {
-    let body = Verified::bytes(manifest.descriptor().clone(), manifest.raw().clone());
-    target.push(manifest.descriptor(), body).await
 }
