@@ -2,7 +2,7 @@
 //!
 //! [`Client`] holds what all repositories share (connections, tokens, the policy); a [`Repository`] is the place that the
 //! engine moves content out of or into. Nothing here hashes a blob: what leaves is unverified, what enters was verified
-//! by [`crate::content::Verified`]. Everything that a peer says is checked against caps and the [`policy`] of addresses.
+//! by [`crate::content::Verified`]. Everything that a peer says is checked against caps and the `policy` of addresses.
 
 mod answer;
 mod auth;

@@ -46,7 +46,7 @@ impl fmt::Display for Permission {
     }
 }
 
-/// A shared access signature. It prints as what it allows; the token itself leaves only through [`Sas::query`].
+/// A shared access signature. It prints as what it allows; the token itself leaves only through `Sas::query`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sas(String);
 
