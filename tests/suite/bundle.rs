@@ -313,8 +313,18 @@ async fn a_large_blob_that_broke_off_is_resumed_from_its_last_mark() {
     writer.finish().await.unwrap();
     assert!(Reader::open(&path).await.is_ok());
 
+    // Nobody goes on from what turned out wrong in the end.
+    let writer = Writer::open(&path, packed.contents(), true).await.unwrap();
+    let memory = Memory::new();
+    memory.push(&layer, packed.body(&layer)).await.unwrap();
+    let wrong = Arc::new(Faulty::new(memory, Fault::Flip(1)));
+    writer.push(&layer, Verified::open(wrong, &layer).await.unwrap()).await.unwrap_err();
+    assert!(writer.arrived(&layer).is_none());
+    drop(writer);
+
     // A beginning that was damaged on the disk is not gone on from.
     let writer = Writer::open(&path, packed.contents(), true).await.unwrap();
+    assert!(writer.arrived(&layer).is_none());
     let memory = Memory::new();
     memory.push(&layer, packed.body(&layer)).await.unwrap();
     let broken = Arc::new(Faulty::new(memory, Fault::Break(70 << 20)));
