@@ -23,6 +23,7 @@ mod medium;
 mod moves;
 pub(crate) mod partial;
 mod scan;
+mod source;
 mod strict;
 mod structure;
 

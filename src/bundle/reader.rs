@@ -7,13 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, stream};
 
 use super::{
     Contents, Error, Facts, Index, Layout, Result,
-    disk::{self, joined, off_reactor},
+    disk::{self, off_reactor},
     expand::{self, Compression},
     folder::Folder,
     header::{self, blob_name},
@@ -24,12 +22,9 @@ use super::{
     structure::{Header, header_differs},
 };
 use crate::{
-    content::{self, ByteStream, Lookup, ReadAt, Referrers, Resolve, Source},
-    oci::{Descriptor, Digest, Manifest, Name},
+    content::ReadAt,
+    oci::{Descriptor, Digest, Manifest},
 };
-
-/// Bytes of a chunk of [`Source::fetch`]; two are in memory for each stream.
-const CHUNK: u64 = 512 << 10;
 
 /// Largest `index.json` of another tool.
 const DOCUMENT_LIMIT: u64 = 64 << 20;
@@ -48,15 +43,15 @@ pub enum Format {
 
 /// Reads a bundle. Cheap to clone; many tasks may read at once.
 #[derive(Clone, Debug)]
-pub struct Reader(Arc<Inner>);
+pub struct Reader(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    path: PathBuf,
+pub(super) struct Inner {
+    pub(super) path: PathBuf,
     format: Format,
     size: u64,
     facts: Option<Facts>,
-    contents: Contents,
+    pub(super) contents: Contents,
     layout: Option<Layout>,
     store: Store,
 }
@@ -81,9 +76,9 @@ pub struct Extent {
 }
 
 /// What is open, and where in it a blob is.
-struct Found {
-    file: Medium,
-    spot: Spot,
+pub(super) struct Found {
+    pub(super) file: Medium,
+    pub(super) spot: Spot,
 }
 
 impl Reader {
@@ -335,7 +330,7 @@ impl Inner {
     }
 
     /// Where a blob is. In a bundle of ours the header in front of it must be the planned one.
-    fn find(&self, digest: &Digest) -> Result<Option<Found>> {
+    pub(super) fn find(&self, digest: &Digest) -> Result<Option<Found>> {
         let (Store::Planned(file), Some(layout)) = (&self.store, &self.layout) else {
             return self.find_file(&blob_name(digest));
         };
@@ -353,7 +348,7 @@ impl Inner {
         Ok(Some(Found { file: file.clone(), spot: Spot { offset: place.offset, size: place.blob.size } }))
     }
 
-    fn find_sized(&self, blob: &Descriptor) -> Result<Found> {
+    pub(super) fn find_sized(&self, blob: &Descriptor) -> Result<Found> {
         let found = self.find(&blob.digest)?.ok_or(Error::Missing { digest: blob.digest })?;
         if found.spot.size != blob.size {
             return Err(Error::SizeMismatch { digest: blob.digest, expected: blob.size, actual: found.spot.size });
@@ -375,7 +370,7 @@ impl Inner {
         Err(Error::DigestMismatch { expected, actual, offset: spot.offset })
     }
 
-    fn ends_early(&self, spot: Spot, digest: &Digest) -> Error {
+    pub(super) fn ends_early(&self, spot: Spot, digest: &Digest) -> Error {
         let expected = spot.offset + spot.size;
         Error::Truncated { length: self.size.min(expected - 1), expected, entry: blob_name(digest) }
     }
@@ -448,110 +443,5 @@ fn what_it_looks_like(begin: &[u8]) -> &'static str {
         [b'{' | b'[', ..] => "it is a JSON document",
         _ if begin.iter().all(|&byte| byte == 0) => "it begins with zeros only",
         _ => "it does not begin with the header of a tar",
-    }
-}
-
-#[async_trait]
-impl Lookup for Reader {
-    /// Whether `content` is stored here; it is not hashed.
-    async fn contains(&self, content: &Descriptor) -> content::Result<bool> {
-        if self.manifest(&content.digest).is_some() {
-            return Ok(true);
-        }
-        let inner = Arc::clone(&self.0);
-        let digest = content.digest;
-        Ok(off_reactor(move || inner.find(&digest)).await?.is_some())
-    }
-}
-
-#[async_trait]
-impl Source for Reader {
-    async fn fetch(&self, content: &Descriptor, from: u64) -> content::Result<ByteStream> {
-        if let Some(manifest) = self.manifest(&content.digest) {
-            let start = usize::try_from(from).unwrap_or(usize::MAX).min(manifest.raw().len());
-            let rest = manifest.raw().slice(start..);
-            return Ok(stream::iter([Ok(rest)]).boxed());
-        }
-        let inner = Arc::clone(&self.0);
-        let blob = content.clone();
-        let found = off_reactor(move || inner.find_sized(&blob)).await?;
-        let end = found.spot.offset + found.spot.size;
-        let at = found.spot.offset.saturating_add(from).min(end);
-        match found.file {
-            Medium::File(file) => {
-                Ok(Chunks { inner: Arc::clone(&self.0), file, digest: content.digest, at, end }.stream())
-            }
-            Medium::Remote(remote) => remote.from().read(at..end).await,
-        }
-    }
-}
-
-/// A range of a file, read chunk by chunk, one ahead of who takes them.
-struct Chunks {
-    inner: Arc<Inner>,
-    file: Arc<File>,
-    digest: Digest,
-    at: u64,
-    end: u64,
-}
-
-impl Chunks {
-    fn stream(mut self) -> ByteStream {
-        let first = self.read_next();
-        stream::unfold((self, first), |(mut chunks, next)| async move {
-            let chunk = joined(next?).await;
-            let next = if chunk.is_ok() { chunks.read_next() } else { None };
-            Some((chunk, (chunks, next)))
-        })
-        .boxed()
-    }
-
-    /// Begins to read the next chunk; `None` at the end.
-    fn read_next(&mut self) -> Option<tokio::task::JoinHandle<content::Result<Bytes>>> {
-        let size = CHUNK.min(self.end - self.at);
-        if size == 0 {
-            return None;
-        }
-        let (inner, file, digest, at, end) =
-            (Arc::clone(&self.inner), Arc::clone(&self.file), self.digest, self.at, self.end);
-        self.at += size;
-        Some(tokio::task::spawn_blocking(move || match disk::read_at(&file, at, usize::try_from(size).unwrap_or(0)) {
-            Ok(bytes) => Ok(bytes.into()),
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                Err(inner.ends_early(Spot { offset: at, size: end - at }, &digest).into())
-            }
-            Err(error) => Err(Error::read(&inner.path)(error).into()),
-        }))
-    }
-}
-
-#[async_trait]
-impl Resolve for Reader {
-    /// By digest, or by a tag of which the bundle's artifacts have exactly one.
-    async fn resolve(&self, name: &Name) -> content::Result<Manifest> {
-        let not_found = || content::Error::NotFound { what: name.to_string() };
-        let digest = match name {
-            Name::Digest(digest) => *digest,
-            Name::Tag(tag) => {
-                let mut tagged = self.index().roots().iter().filter(|root| root.reference.tag() == Some(tag));
-                let first = tagged.next().ok_or_else(not_found)?.descriptor.digest;
-                if tagged.any(|root| root.descriptor.digest != first) {
-                    return Err(content::Error::NotFound { what: format!("{tag} without a repository") });
-                }
-                first
-            }
-        };
-        self.manifest(&digest).cloned().ok_or_else(not_found)
-    }
-}
-
-#[async_trait]
-impl Referrers for Reader {
-    async fn referrers(&self, subject: &Digest) -> content::Result<Vec<Descriptor>> {
-        let manifests = self.0.contents.manifests.values();
-        let attached = manifests.filter(|manifest| manifest.subject().is_some_and(|found| found.digest == *subject));
-        let mut found: Vec<Descriptor> = attached.map(|manifest| manifest.descriptor().clone()).collect();
-        found.sort_by_key(|descriptor| descriptor.digest);
-        Ok(found)
     }
 }

@@ -1,0 +1,127 @@
+//! The reader behind the traits of the seam: content by digest, manifests by name, what is attached to what.
+
+use std::{fs::File, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+
+use super::{
+    Error, Reader,
+    disk::{self, joined, off_reactor},
+    medium::Medium,
+    reader::Inner,
+    scan::Spot,
+};
+use crate::{
+    content::{self, ByteStream, Lookup, Referrers, Resolve, Source},
+    oci::{Descriptor, Digest, Manifest, Name},
+};
+
+/// Bytes of a chunk of [`Source::fetch`]; two are in memory for each stream.
+const CHUNK: u64 = 512 << 10;
+
+#[async_trait]
+impl Lookup for Reader {
+    /// Whether `content` is stored here; it is not hashed.
+    async fn contains(&self, content: &Descriptor) -> content::Result<bool> {
+        if self.manifest(&content.digest).is_some() {
+            return Ok(true);
+        }
+        let inner = Arc::clone(&self.0);
+        let digest = content.digest;
+        Ok(off_reactor(move || inner.find(&digest)).await?.is_some())
+    }
+}
+
+#[async_trait]
+impl Source for Reader {
+    async fn fetch(&self, content: &Descriptor, from: u64) -> content::Result<ByteStream> {
+        if let Some(manifest) = self.manifest(&content.digest) {
+            let start = usize::try_from(from).unwrap_or(usize::MAX).min(manifest.raw().len());
+            let rest = manifest.raw().slice(start..);
+            return Ok(stream::iter([Ok(rest)]).boxed());
+        }
+        let inner = Arc::clone(&self.0);
+        let blob = content.clone();
+        let found = off_reactor(move || inner.find_sized(&blob)).await?;
+        let end = found.spot.offset + found.spot.size;
+        let at = found.spot.offset.saturating_add(from).min(end);
+        match found.file {
+            Medium::File(file) => {
+                Ok(Chunks { inner: Arc::clone(&self.0), file, digest: content.digest, at, end }.stream())
+            }
+            Medium::Remote(remote) => remote.from().read(at..end).await,
+        }
+    }
+}
+
+/// A range of a file, read chunk by chunk, one ahead of who takes them.
+struct Chunks {
+    inner: Arc<Inner>,
+    file: Arc<File>,
+    digest: Digest,
+    at: u64,
+    end: u64,
+}
+
+impl Chunks {
+    fn stream(mut self) -> ByteStream {
+        let first = self.read_next();
+        stream::unfold((self, first), |(mut chunks, next)| async move {
+            let chunk = joined(next?).await;
+            let next = if chunk.is_ok() { chunks.read_next() } else { None };
+            Some((chunk, (chunks, next)))
+        })
+        .boxed()
+    }
+
+    /// Begins to read the next chunk; `None` at the end.
+    fn read_next(&mut self) -> Option<tokio::task::JoinHandle<content::Result<Bytes>>> {
+        let size = CHUNK.min(self.end - self.at);
+        if size == 0 {
+            return None;
+        }
+        let (inner, file, digest, at, end) =
+            (Arc::clone(&self.inner), Arc::clone(&self.file), self.digest, self.at, self.end);
+        self.at += size;
+        Some(tokio::task::spawn_blocking(move || match disk::read_at(&file, at, usize::try_from(size).unwrap_or(0)) {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(inner.ends_early(Spot { offset: at, size: end - at }, &digest).into())
+            }
+            Err(error) => Err(Error::read(&inner.path)(error).into()),
+        }))
+    }
+}
+
+#[async_trait]
+impl Resolve for Reader {
+    /// By digest, or by a tag of which the bundle's artifacts have exactly one.
+    async fn resolve(&self, name: &Name) -> content::Result<Manifest> {
+        let not_found = || content::Error::NotFound { what: name.to_string() };
+        let digest = match name {
+            Name::Digest(digest) => *digest,
+            Name::Tag(tag) => {
+                let mut tagged = self.index().roots().iter().filter(|root| root.reference.tag() == Some(tag));
+                let first = tagged.next().ok_or_else(not_found)?.descriptor.digest;
+                if tagged.any(|root| root.descriptor.digest != first) {
+                    return Err(content::Error::NotFound { what: format!("{tag} without a repository") });
+                }
+                first
+            }
+        };
+        self.manifest(&digest).cloned().ok_or_else(not_found)
+    }
+}
+
+#[async_trait]
+impl Referrers for Reader {
+    async fn referrers(&self, subject: &Digest) -> content::Result<Vec<Descriptor>> {
+        let manifests = self.0.contents.manifests.values();
+        let attached = manifests.filter(|manifest| manifest.subject().is_some_and(|found| found.digest == *subject));
+        let mut found: Vec<Descriptor> = attached.map(|manifest| manifest.descriptor().clone()).collect();
+        found.sort_by_key(|descriptor| descriptor.digest);
+        Ok(found)
+    }
+}
