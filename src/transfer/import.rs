@@ -98,9 +98,8 @@ impl Plan {
     }
 }
 
-/// Asks the target what it has of the bundles. Nothing is pushed.
+/// Asks the target what it has of the bundles, whose opening was the phase of resolving. Nothing is pushed.
 pub async fn plan(client: &Client, bundles: &[Opened], request: &Request, progress: &Progress) -> Result<Plan, Error> {
-    progress.tell(Event::Phase(Phase::Resolving));
     let readers: Vec<Reader> = bundles.iter().map(|bundle| bundle.reader().clone()).collect();
     let (items, warnings) = items(&readers, request)?;
     for warning in &warnings {

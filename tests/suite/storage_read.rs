@@ -111,7 +111,7 @@ fn an_object_that_was_replaced_is_never_mixed_with_the_new_one() {
     let content = bundle();
     let azurite = azure(&content);
     let location = azurite.location(Account::A, "box", "b.tar", &Grant::default());
-    let layer = artifact().blobs[0].descriptor.clone();
+    let layer = artifact().root.layers()[0].clone();
     block_on(async {
         let object = storage::open(&location, &Settings::default()).unwrap();
         let reader = Reader::open_on(Arc::new(Pinned::open(object).await.unwrap())).await.unwrap();

@@ -1,8 +1,11 @@
 use std::path::PathBuf;
 
-use airlift::transfer::{
-    Opened,
-    import::{self, Request},
+use airlift::{
+    progress::{Event, Phase, Progress},
+    transfer::{
+        Opened,
+        import::{self, Request},
+    },
 };
 
 use crate::{
@@ -30,20 +33,21 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let progress = context.progress();
     if args.transfer.dry_run {
         let planned = runtime::run(async {
-            let bundles = open(&args.bundles).await?;
+            let bundles = open(&args.bundles, &progress).await?;
             Ok(import::plan(&client, &bundles, &request, &progress).await)
         })?;
         return plan::import(planned, &args.transfer, context);
     }
     let outcome = runtime::run(async {
-        let bundles = open(&args.bundles).await?;
+        let bundles = open(&args.bundles, &progress).await?;
         Ok(import::run(&client, &bundles, &request, &progress).await)
     })?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
 }
 
 /// On the runtime that will read them: connections belong to it.
-async fn open(texts: &[PathBuf]) -> Result<Vec<Opened>, Failure> {
+async fn open(texts: &[PathBuf], progress: &Progress) -> Result<Vec<Opened>, Failure> {
+    progress.tell(Event::Phase(Phase::Resolving));
     let mut bundles = Vec::with_capacity(texts.len());
     for text in texts {
         bundles.push(artifacts::open(text).await?);
