@@ -1,5 +1,7 @@
 //! From a request to its handler.
 
+use std::{net::SocketAddr, time::Instant};
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode,
     header::{ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING},
@@ -18,20 +20,41 @@ use crate::oci::error_code::ErrorCode;
 /// Which host's repositories the request was answered from (distribution-spec, "Registry Proxying").
 const NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
 
+/// Prometheus' text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// How Docker's clients tell a registry from any other server.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
 impl Registry {
-    /// Answers one request.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
-        let method = request.method().clone();
-        let outcome = self.dispatch(request).await;
+    /// Answers one request, and notes that it did.
+    pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+        let (method, path, began) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+        let (user, outcome) = match self.admit(&request).await {
+            Ok(user) => (user, self.dispatch(request).await),
+            Err(failure) => (None, Err(failure)),
+        };
         let mut answer = match outcome {
             Ok(answer) => answer,
             Err(failure) => without_body_for(&method, failure.into_answer()),
         };
         answer.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        let (status, bytes) = (answer.status().as_u16(), http_body::Body::size_hint(answer.body()).exact());
+        self.metrics.answered(method.as_str(), status);
+        // The query is left out: what stands there is nobody's secret today, but this line is kept for long.
+        let (user, milliseconds) = (user.as_deref().unwrap_or("-"), began.elapsed().as_millis());
+        tracing::info!(target: "airlift::access", %peer, user, %method, path, status, bytes, milliseconds);
         answer
+    }
+
+    /// Who asks, where that matters.
+    async fn admit(&self, request: &Request<Incoming>) -> Result<Option<String>, Failure> {
+        let Some(door) = &self.door else { return Ok(None) };
+        // Whatever watches the server has no password, and clients change theirs for a token at the door.
+        if matches!(request.uri().path(), "/healthz" | "/token") {
+            return Ok(None);
+        }
+        door.admit(request.headers(), self.scheme()).await.map(Some)
     }
 
     async fn dispatch(&self, request: Request<Incoming>) -> Outcome {
@@ -61,9 +84,20 @@ impl Registry {
                 Ok(without_body_for(method, answer::bytes(StatusCode::OK, "text/plain", "ok\n".into())))
             }
             Route::Catalog if reading => self.catalog(method, &query),
-            Route::Base | Route::Health | Route::Catalog => Err(not_here("GET, HEAD")),
-            Route::Page | Route::Metrics | Route::Token => Err(mistaken(Mistake::Unknown)),
+            Route::Metrics if reading => Ok(without_body_for(method, self.metrics_page())),
+            Route::Token => match &self.door {
+                Some(door) if reading => door.token(&parts.headers).await,
+                // Clients that try the other form of the protocol first fall back to this one.
+                Some(_) => Err(not_here("GET, HEAD")),
+                None => Err(mistaken(Mistake::Unknown)),
+            },
+            Route::Base | Route::Health | Route::Catalog | Route::Metrics => Err(not_here("GET, HEAD")),
+            Route::Page => Err(mistaken(Mistake::Unknown)),
         }
+    }
+
+    fn metrics_page(&self) -> Answer {
+        answer::bytes(StatusCode::OK, METRICS_TYPE, self.metrics.page(self.checked.damaged().len()).into())
     }
 
     /// `GET` and `HEAD`.

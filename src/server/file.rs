@@ -92,6 +92,12 @@ impl Checked {
     fn note(&self, blob: &Located, identity: Identity, state: State) {
         self.lock().insert((blob.digest, blob.offset), (identity, state));
     }
+
+    /// Blobs that were found damaged.
+    pub(super) fn damaged(&self) -> Vec<Digest> {
+        let known = self.lock();
+        known.iter().filter(|(_, (_, state))| *state == State::Damaged).map(|((digest, _), _)| *digest).collect()
+    }
 }
 
 /// Buffers that were used and can be used again: fresh ones of this size cost more than filling them.

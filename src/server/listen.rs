@@ -1,15 +1,25 @@
 //! Connections: accepted up to a limit, watched for standing still, ended gracefully.
 
-use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 
 use super::{
@@ -42,7 +52,14 @@ pub(super) async fn serve(
             () = &mut until => break,
         };
         match next {
-            Ok((stream, permit)) => connection(stream, permit, Arc::clone(&registry), limits, &graceful),
+            Ok((stream, peer, permit)) => {
+                let connection =
+                    Connection { peer, registry: Arc::clone(&registry), limits, watcher: graceful.watcher() };
+                tokio::spawn(async move {
+                    connection.open(stream).await;
+                    drop(permit);
+                });
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
                 tokio::time::sleep(BREATH).await;
@@ -50,46 +67,62 @@ pub(super) async fn serve(
         }
     }
     drop(listener);
-    if tokio::time::timeout(limits.grace, graceful.shutdown()).await.is_err() {
+    if timeout(limits.grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests that did not end in time are broken off");
     }
 }
 
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, permit))
 }
 
-fn connection(
-    stream: TcpStream,
-    permit: OwnedSemaphorePermit,
+/// One connection, from the handshake to its end.
+struct Connection {
+    peer: SocketAddr,
     registry: Arc<Registry>,
     limits: Limits,
-    graceful: &GracefulShutdown,
-) {
-    // Answers are written whole; waiting to fill a packet only delays their last one.
-    let _ = stream.set_nodelay(true);
-    let pace = Arc::new(Pace::default());
-    let io = TokioIo::new(Paced::new(stream, Arc::clone(&pace), limits.stall));
-    let service = service_fn(move |request| {
-        let (registry, pace) = (Arc::clone(&registry), Arc::clone(&pace));
-        async move {
-            let _reading = pace.reading();
-            Ok::<_, Infallible>(registry.answer(request).await)
+    watcher: Watcher,
+}
+
+impl Connection {
+    async fn open(self, stream: TcpStream) {
+        // Answers are written whole; waiting to fill a packet only delays their last one.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.registry.tls else { return self.serve(stream).await };
+        match timeout(self.limits.idle, tls.acceptor().accept(stream)).await {
+            Ok(Ok(stream)) => self.serve(stream).await,
+            Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "no TLS"),
+            Err(_) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
         }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle)
-        .max_header_size(MAX_HEAD)
-        .max_buf_size(MAX_BUFFER)
-        .serve_connection(io, service);
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection ended");
+    }
+
+    async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S) {
+        let Self { peer, registry, limits, watcher } = self;
+        let metrics = Arc::clone(&registry.metrics);
+        metrics.connections.fetch_add(1, Ordering::Relaxed);
+        let pace = Arc::new(Pace::new(Arc::clone(&metrics)));
+        let io = TokioIo::new(Paced::new(stream, Arc::clone(&pace), limits.stall));
+        let service = service_fn(move |request| {
+            let (registry, pace) = (Arc::clone(&registry), Arc::clone(&pace));
+            async move {
+                let _reading = pace.reading();
+                Ok::<_, Infallible>(registry.answer(request, peer).await)
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.idle)
+            .max_header_size(MAX_HEAD)
+            .max_buf_size(MAX_BUFFER)
+            .serve_connection(io, service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%peer, %error, "a connection ended");
         }
-        drop(permit);
-    });
+        metrics.connections.fetch_sub(1, Ordering::Relaxed);
+    }
 }

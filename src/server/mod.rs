@@ -5,12 +5,14 @@
 //! blobs; `listen` keeps connections within their limits.
 
 mod answer;
+mod auth;
 mod body;
 mod bundles;
 mod discover;
 mod dispatch;
 mod file;
 mod listen;
+mod metrics;
 mod pace;
 mod publish;
 mod pull;
@@ -19,16 +21,22 @@ mod query;
 pub mod range;
 pub mod route;
 mod shelf;
+mod tls;
 mod verify;
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, ToSocketAddrs};
 
+pub use tls::Certificate;
+
 use answer::Failure;
+use auth::Door;
 use bundles::Bundles;
 use file::{Buffers, Checked};
+use metrics::Metrics;
 use shelf::Shelves;
+use tls::Tls;
 
 use crate::{
     bundle::Reader,
@@ -52,6 +60,14 @@ pub enum ServerError {
         /// Why.
         source: io::Error,
     },
+    /// A certificate, a key or a file of passwords cannot be used.
+    #[error("{} cannot be used: {reason}", path.display())]
+    Credentials {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A served bundle was verified before the start, and is damaged.
     #[error("the bundle {bundle} is damaged in {} blobs, the first of them {}", blobs.len(), blobs[0])]
     Damaged {
@@ -66,6 +82,7 @@ impl Fault for ServerError {
     fn code(&self) -> Code {
         match self {
             Self::Bind { .. } => Code::ServeListen,
+            Self::Credentials { .. } => Code::UsageFile,
             Self::Damaged { .. } => Code::BundleDigestMismatch,
         }
     }
@@ -98,6 +115,10 @@ pub struct Config {
     pub sparse: bool,
     /// Bytes of the largest manifest that is taken.
     pub manifest_limit: u64,
+    /// Speak TLS only, with this certificate.
+    pub tls: Option<Certificate>,
+    /// Let in only who is in this file (`htpasswd -B`).
+    pub htpasswd: Option<PathBuf>,
     /// What a client may use up.
     pub limits: Limits,
 }
@@ -135,6 +156,8 @@ impl Default for Config {
             changes: Changes::All,
             sparse: false,
             manifest_limit: manifest::DEFAULT_LIMIT,
+            tls: None,
+            htpasswd: None,
             limits: Limits::default(),
         }
     }
@@ -169,7 +192,7 @@ impl Server {
         let local = listener.local_addr().map_err(failed)?;
         let limits = config.limits;
         let verify = config.verify;
-        let registry = Arc::new(Registry::new(config));
+        let registry = Arc::new(Registry::new(config)?);
         if verify {
             verify::all(&registry).await?;
         }
@@ -178,12 +201,26 @@ impl Server {
 
     /// Where people and clients reach it.
     pub fn url(&self) -> String {
-        format!("http://{}", self.local)
+        format!("{}://{}", self.registry.scheme(), self.local)
     }
 
-    /// What whoever started the server should know: which of two equal names is served.
-    pub fn notes(&self) -> &[String] {
-        self.registry.bundles.notes()
+    /// What whoever started the server should know: which of two equal names is served, who can get in.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.registry.bundles.notes().to_vec();
+        if !self.local.ip().is_loopback() {
+            let open =
+                [(self.registry.door.is_none(), "without passwords"), (self.registry.tls.is_none(), "without TLS")];
+            let open: Vec<_> = open.iter().filter(|(open, _)| *open).map(|(_, how)| *how).collect();
+            if !open.is_empty() {
+                notes.push(format!("{} can be reached from other machines {}", self.local, open.join(" and ")));
+            }
+        }
+        notes
+    }
+
+    /// The handle by which certificates and passwords are read again while the server runs.
+    pub fn credentials(&self) -> Credentials {
+        Credentials(Arc::clone(&self.registry))
     }
 
     /// The address it listens on.
@@ -197,6 +234,18 @@ impl Server {
     }
 }
 
+/// The certificate and the passwords of a running server.
+#[derive(Clone, Debug)]
+pub struct Credentials(Arc<Registry>);
+
+impl Credentials {
+    /// Reads the files again. Connections that are open stay open; a file that cannot be used changes nothing.
+    pub fn reload(&self) -> Result<(), ServerError> {
+        self.0.tls.as_ref().map_or(Ok(()), Tls::reload)?;
+        self.0.door.as_ref().map_or(Ok(()), Door::reload)
+    }
+}
+
 /// What all requests share.
 #[derive(Debug)]
 struct Registry {
@@ -206,12 +255,15 @@ struct Registry {
     changes: Changes,
     sparse: bool,
     manifest_limit: u64,
+    tls: Option<Tls>,
+    door: Option<Door>,
+    metrics: Arc<Metrics>,
     checked: Arc<Checked>,
     buffers: Buffers,
 }
 
 impl Registry {
-    fn new(config: Config) -> Self {
+    fn new(config: Config) -> Result<Self, ServerError> {
         let mut shelves: Vec<Arc<dyn shelf::Shelf>> = Vec::new();
         if let Some(store) = &config.store {
             shelves.push(Arc::new(store.clone()));
@@ -220,16 +272,23 @@ impl Registry {
         if !bundles.is_empty() {
             shelves.push(Arc::clone(&bundles) as _);
         }
-        Self {
+        Ok(Self {
             store: config.store,
             shelves: Shelves(shelves),
             bundles,
             changes: config.changes,
             sparse: config.sparse,
             manifest_limit: config.manifest_limit,
+            tls: config.tls.map(Tls::new).transpose()?,
+            door: config.htpasswd.as_deref().map(Door::new).transpose()?,
+            metrics: Arc::default(),
             checked: Arc::default(),
             buffers: Buffers::default(),
-        }
+        })
+    }
+
+    const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     /// Where pushes go, if they are allowed.

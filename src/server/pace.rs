@@ -16,22 +16,31 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+use super::metrics::Metrics;
+
 /// Bytes a second that a peer must manage while it is waited for.
 const MIN_RATE: u64 = 1 << 10;
 
 /// Whether a connection is within a request: only then must bytes come. Between requests the idle time-out counts.
-#[derive(Debug, Default)]
-pub(super) struct Pace(AtomicUsize);
+#[derive(Debug)]
+pub(super) struct Pace {
+    requests: AtomicUsize,
+    metrics: Arc<Metrics>,
+}
 
 impl Pace {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { requests: AtomicUsize::new(0), metrics }
+    }
+
     /// A request is read until the guard is dropped.
     pub(super) fn reading(self: &Arc<Self>) -> Reading {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
         Reading(Arc::clone(self))
     }
 
     fn is_reading(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.requests.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -40,7 +49,7 @@ pub(super) struct Reading(Arc<Pace>);
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -112,7 +121,11 @@ impl<S> Paced<S> {
         bytes: impl FnOnce(&T) -> usize,
     ) -> Poll<io::Result<T>> {
         match &poll {
-            Poll::Ready(Ok(done)) => self.written.moved(bytes(done)),
+            Poll::Ready(Ok(done)) => {
+                let bytes = bytes(done);
+                self.written.moved(bytes);
+                self.pace.metrics.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+            }
             Poll::Pending if self.written.blocked(cx, self.patience) => {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
@@ -127,12 +140,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         let this = &mut *self;
         let before = buffer.filled().len();
         let poll = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let read = buffer.filled().len() - before;
+        this.pace.metrics.received.fetch_add(read as u64, Ordering::Relaxed);
         if !this.pace.is_reading() {
             this.read.reset();
             return poll;
         }
         match &poll {
-            Poll::Ready(_) => this.read.moved(buffer.filled().len() - before),
+            Poll::Ready(_) => this.read.moved(read),
             Poll::Pending if this.read.blocked(cx, this.patience) => {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
@@ -182,7 +197,7 @@ mod tests {
 
     fn paced() -> (Paced<tokio::io::DuplexStream>, Arc<Pace>, tokio::io::DuplexStream) {
         let (ours, theirs) = duplex(1024);
-        let pace = Arc::new(Pace::default());
+        let pace = Arc::new(Pace::new(Arc::default()));
         (Paced::new(ours, Arc::clone(&pace), PATIENCE), pace, theirs)
     }
 

@@ -5,7 +5,14 @@ use std::fs;
 use airlift::{bundle::Reader, server::Config};
 use reqwest::Method;
 
-use crate::support::{Containerd, Podman, Serving, Skopeo, artifacts::Artifact, http::block_on, needs, packed::Packed};
+use crate::support::{
+    Airlift, Containerd, Podman, Ran, Serving, Skopeo,
+    artifacts::Artifact,
+    http::{Caller, block_on},
+    needs,
+    packed::Packed,
+    tls,
+};
 
 #[test]
 fn skopeo_podman_and_containerd_pull_from_a_bundle() {
@@ -76,4 +83,63 @@ fn skopeo_and_podman_push_to_a_store() {
     assert_eq!(head.header("content-length"), document["layers"][0]["size"].to_string());
     podman.run(["rmi", "--force", "localhost/made:1"]).success();
     podman.pull(&format!("{}/made:1", serving.address()));
+}
+
+#[test]
+fn tls_and_passwords_keep_strangers_out_and_are_read_again_on_demand() {
+    needs!("skopeo", "htpasswd");
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    tls::write(folder.path());
+    let htpasswd = |user: &str, password: &str| {
+        let mut command = std::process::Command::new(crate::support::peers::path("htpasswd"));
+        let line = Ran::of(command.args(["-Bbn", "-C4", user, password])).success().stdout;
+        fs::write(path("htpasswd"), line).unwrap();
+    };
+    htpasswd("ann", "secret");
+    let airlift = Airlift::new();
+    let certificate = [path("server.pem"), path("server.key"), path("htpasswd"), path("store")];
+    let [chain, key, users, store] = certificate.each_ref().map(|path| path.to_str().unwrap());
+    let arguments = ["serve", "--store", store, "--listen", "127.0.0.1:0", "--tls-cert", chain, "--tls-key", key];
+    let server = airlift.start(arguments.into_iter().chain(["--htpasswd", users, "--log", "airlift=info"]));
+    let address = server.wait_for_line("Serving on https://").split_once("https://").unwrap().1.trim().to_owned();
+    let ca = fs::read(path("ca.pem")).unwrap();
+    let ask = |basic: Option<(&str, &str)>, path: &str| {
+        let basic = basic.map(|(user, password)| (user.to_owned(), password.to_owned()));
+        let caller = Caller { ca: Some(ca.clone()), basic, ..Caller::default() };
+        caller.send(Method::GET, &format!("https://{address}{path}"), &[], "")
+    };
+    assert_eq!(ask(None, "/v2/").status.as_u16(), 401);
+    assert_eq!(ask(Some(("ann", "guess")), "/v2/").status.as_u16(), 401);
+    assert_eq!(ask(None, "/metrics").status.as_u16(), 401);
+    ask(None, "/healthz").success();
+    ask(Some(("ann", "secret")), "/v2/").success();
+
+    let layout = path("layout.tar");
+    block_on(Packed::new().with("a.example/app:1", Artifact::small(1, 5000)).write(&layout));
+    let source = format!("oci-archive:{}:a.example/app:1", layout.display());
+    let target = format!("docker://{address}/app:1");
+    fs::create_dir(path("authorities")).unwrap();
+    fs::copy(path("ca.pem"), path("authorities/ca.crt")).unwrap();
+    let authorities = path("authorities");
+    let skopeo = Skopeo::new();
+    let push = |credentials: &str| {
+        let fixed = ["copy", "--dest-cert-dir", authorities.to_str().unwrap(), "--dest-creds", credentials];
+        skopeo.run(fixed.into_iter().chain([source.as_str(), target.as_str()]))
+    };
+    push("ann:secret").success();
+    assert_ne!(push("ann:guess").code, Some(0));
+
+    htpasswd("bob", "other");
+    server.signal(rustix::process::Signal::HUP);
+    server.wait_for_line("were read again");
+    assert_eq!(ask(Some(("ann", "secret")), "/v2/").status.as_u16(), 401);
+    ask(Some(("bob", "other")), "/v2/").success();
+    fs::write(path("htpasswd"), "bob:plain").unwrap();
+    server.signal(rustix::process::Signal::HUP);
+    server.wait_for_line("the old ones stay in use");
+    ask(Some(("bob", "other")), "/v2/").success();
+    let log = server.log();
+    assert!(log.contains("path=\"/v2/\"") || log.contains("path=/v2/"), "{log}");
+    assert!(!log.contains("secret"), "{log}");
 }

@@ -2,7 +2,7 @@
 
 use std::{future::Future, io};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Waits for the first signal that asks us to stop, and names it. Signals count from this call on, not only once the
 /// future is polled: call it before the work begins. Must be called within the runtime.
@@ -17,4 +17,9 @@ pub(crate) fn received() -> impl Future<Output = io::Result<&'static str>> {
             _ = terminate.recv() => "SIGTERM",
         })
     }
+}
+
+/// Every SIGHUP from now on: a server reads its credentials again on it.
+pub(crate) fn hangups() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
 }

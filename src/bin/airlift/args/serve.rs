@@ -33,4 +33,13 @@ pub(crate) struct Args {
     /// Read all bundles and compare every digest before the first answer.
     #[arg(long)]
     pub(crate) verify_on_start: bool,
+    /// Speak TLS with this certificate chain (PEM); SIGHUP reads it again.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key (PEM) of --tls-cert.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Let in only the users of this file, made by `htpasswd -B`; SIGHUP reads it again.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) htpasswd: Option<PathBuf>,
 }

@@ -1,13 +1,14 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, pin::pin};
 
 use airlift::{
     bundle::Reader,
-    server::{Changes, Config, Server},
+    server::{Certificate, Changes, Config, Credentials, Server},
     store::Store,
 };
 use serde::Serialize;
+use tokio::signal::unix::Signal;
 
-use crate::{args::serve::Args, context::Context, failure::Failure, runtime, signal};
+use crate::{args::serve::Args, context::Context, failure::Failure, mistake::Mistake, runtime, signal};
 
 /// What `--json` says once the server listens.
 #[derive(Serialize)]
@@ -30,18 +31,22 @@ async fn serve(args: &Args, context: &Context) -> Result<(), Failure> {
             _ => Changes::All,
         },
         sparse: args.allow_sparse,
+        tls: args.tls_cert.clone().zip(args.tls_key.clone()).map(|(chain, key)| Certificate { chain, key }),
+        htpasswd: args.htpasswd.clone(),
         ..Config::default()
     };
     let server = Server::bind(config, args.listen.as_str()).await?;
     for note in server.notes() {
-        context.status().say(note);
+        context.status().say(&format!("warning: {note}"));
     }
     // Before anybody is told that we serve, for whoever knows may stop us.
     let stopped = signal::received();
+    let hangups = signal::hangups().map_err(|source| Mistake::Runtime { source })?;
+    let credentials = server.credentials();
     // A line of its own on stdout, so that a script which chose port 0 learns the port.
     let listening = Listening { listening: server.url() };
     context.answer(&listening, |listening| format!("Serving on {}\n", listening.listening))?;
-    server.run(async { drop(stopped.await) }).await;
+    server.run(until(stopped, hangups, &credentials, context)).await;
     Ok(())
 }
 
@@ -51,4 +56,21 @@ async fn open(paths: &[PathBuf]) -> Result<Vec<Reader>, Failure> {
         readers.push(Reader::open(path).await?);
     }
     Ok(readers)
+}
+
+/// Ends at the first signal that asks us to stop; at SIGHUP the certificate and the passwords are read again.
+async fn until<T>(stopped: impl Future<Output = T>, mut hangups: Signal, credentials: &Credentials, context: &Context) {
+    let mut stopped = pin!(stopped);
+    loop {
+        tokio::select! {
+            _ = &mut stopped => return,
+            _ = hangups.recv() => {
+                let said = match credentials.reload() {
+                    Ok(()) => "the certificate and the passwords were read again".to_owned(),
+                    Err(error) => format!("warning: {error}; the old ones stay in use"),
+                };
+                context.status().say(&said);
+            }
+        }
+    }
 }
