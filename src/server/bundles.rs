@@ -32,7 +32,7 @@ const LIBRARY: &str = "library/";
 #[derive(Debug)]
 pub(super) struct Bundles {
     readers: Vec<(Reader, Arc<str>)>,
-    /// By `host/path`.
+    /// By `host/path`, the host [`spelled`] as a path can have it.
     repositories: BTreeMap<String, Repository>,
     /// Hosts by path, for names without a host.
     hosts: BTreeMap<String, BTreeSet<String>>,
@@ -89,17 +89,18 @@ impl Bundles {
                     self.notes.push(format!("{}:{tag} is in more than one bundle; {place} wins", reference.context()));
                 }
             }
-            self.add(&reference.context(), root.descriptor.digest);
+            self.add(&full(reference.registry(), reference.repository()), root.descriptor.digest);
         }
         for attached in reader.index().attached() {
             if let Some((host, path)) = attached.repository.split_once('/') {
                 self.repository(host, path);
-                self.add(&attached.repository, attached.descriptor.digest);
+                self.add(&full(host, path), attached.descriptor.digest);
             }
         }
     }
 
     fn repository(&mut self, host: &str, path: &str) -> &mut Repository {
+        let host = &spelled(host);
         self.hosts.entry(path.to_owned()).or_default().insert(host.to_owned());
         self.repositories.entry(format!("{host}/{path}")).or_default()
     }
@@ -129,7 +130,9 @@ impl Bundles {
         let short = (!path.contains('/')).then(|| format!("{LIBRARY}{path}"));
         let get = |name: String| self.repositories.get_key_value(&name).map(|(name, found)| (name.as_str(), found));
         if let Some(host) = at.namespace {
-            let host = if host == "registry-1.docker.io" || host == "index.docker.io" { DOCKER_HUB } else { host };
+            let host = &spelled(host);
+            let host =
+                if host == "registry-1.docker.io" || host == "index.docker.io" { DOCKER_HUB } else { host.as_str() };
             let short = short.filter(|_| host == DOCKER_HUB);
             let found = get(format!("{host}/{path}")).or_else(|| get(format!("{host}/{}", short?)));
             return found.into_iter().collect();
@@ -245,6 +248,15 @@ impl Shelf for Bundles {
         }
         Ok(names.into_iter().filter(|name| name.as_str() > after).take(limit).collect())
     }
+}
+
+/// A host as the first part of a repository name: a colon cannot stand in one. `import --keep-host` spells it so, too.
+pub(super) fn spelled(host: &str) -> String {
+    host.to_ascii_lowercase().replace(':', "-")
+}
+
+fn full(host: &str, path: &str) -> String {
+    format!("{}/{path}", spelled(host))
 }
 
 /// The tag that an artifact is served under, if it was asked for by one.

@@ -1,6 +1,6 @@
 //! From a request to its handler.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode,
@@ -28,7 +28,7 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 
 impl Registry {
     /// Answers one request, and notes that it did.
-    pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+    pub(super) async fn answer(self: &Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Answer {
         let (method, path, began) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
         let (user, outcome) = match self.admit(&request).await {
             Ok(user) => (user, self.dispatch(request).await),
@@ -57,7 +57,7 @@ impl Registry {
         door.admit(request.headers(), self.scheme()).await.map(Some)
     }
 
-    async fn dispatch(&self, request: Request<Incoming>) -> Outcome {
+    async fn dispatch(self: &Arc<Self>, request: Request<Incoming>) -> Outcome {
         let (parts, body) = request.into_parts();
         if parts.headers.contains_key(TRANSFER_ENCODING) && parts.headers.contains_key(CONTENT_LENGTH) {
             // Two readings of where the body ends (RFC 9112, section 6.1).
@@ -91,8 +91,8 @@ impl Registry {
                 Some(_) => Err(not_here("GET, HEAD")),
                 None => Err(mistaken(Mistake::Unknown)),
             },
-            Route::Base | Route::Health | Route::Catalog | Route::Metrics => Err(not_here("GET, HEAD")),
-            Route::Page => Err(mistaken(Mistake::Unknown)),
+            Route::Page if reading => Ok(without_body_for(method, self.page(&parts.headers).await?)),
+            Route::Page | Route::Base | Route::Health | Route::Catalog | Route::Metrics => Err(not_here("GET, HEAD")),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use super::{answer::Failure, file::Located};
+use super::{answer::Failure, bundles::spelled, file::Located};
 use crate::{
     oci::{Descriptor, Digest, Name},
     store::{self, Document, Store},
@@ -47,7 +47,7 @@ pub(super) trait Shelf: fmt::Debug + Send + Sync {
 /// What was pushed with its host in front is found under the host that a client stands in for, too.
 fn in_store(store: &Store, at: At<'_>) -> Result<store::Repository, Failure> {
     if let Some(namespace) = at.namespace {
-        let full = store.repository(&format!("{namespace}/{}", at.repository));
+        let full = store.repository(&format!("{}/{}", spelled(namespace), at.repository));
         if full.exists()? {
             return Ok(full);
         }

@@ -10,6 +10,7 @@ pub(crate) mod inspect;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod man;
+pub(crate) mod mirror_config;
 pub(crate) mod serve;
 pub(crate) mod store;
 mod transfer;
@@ -50,6 +51,7 @@ pub(crate) enum Command {
     Copy(copy::Args),
     Import(import::Args),
     Serve(serve::Args),
+    MirrorConfig(mirror_config::Args),
     Store(store::Args),
     Demo(demo::Args),
     Login(login::Args),

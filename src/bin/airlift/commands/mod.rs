@@ -9,6 +9,7 @@ mod inspect;
 mod login;
 mod logout;
 mod man;
+mod mirror_config;
 mod serve;
 mod store;
 mod verify;
@@ -26,6 +27,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Copy(args) => copy::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
         Command::Serve(args) => serve::run(&args, context),
+        Command::MirrorConfig(args) => mirror_config::run(&args, context),
         Command::Store(args) => store::run(&args, context),
         Command::Demo(args) => demo::run(&args, context),
         Command::Completions(args) => completions::run(&args),

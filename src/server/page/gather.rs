@@ -1,0 +1,225 @@
+//! What the page shows, asked of the shelves as a client would ask.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    os::unix::fs::FileExt,
+};
+
+use crate::{
+    oci::{Descriptor, Digest, Manifest, Name, Platform, Tag},
+    server::{
+        Registry,
+        answer::Failure,
+        file::{Identity, State},
+        shelf::{At, Shelf},
+    },
+};
+
+/// Artifacts on one page. Beyond that nobody reads on, and clients list tags.
+const MAX_ARTIFACTS: usize = 500;
+
+/// Largest config that is read for its platform.
+const MAX_CONFIG: u64 = 256 << 10;
+
+/// Manifests below one artifact that are looked at.
+const MAX_MANIFESTS: usize = 200;
+
+/// Everything on the page.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    pub(super) artifacts: Vec<Artifact>,
+    /// Bytes of all content, each counted once.
+    pub(super) bytes: u64,
+    pub(super) blobs: usize,
+    /// Not everything is on the page.
+    pub(super) more: bool,
+}
+
+/// What a tag names.
+#[derive(Debug)]
+pub(super) struct Artifact {
+    pub(super) repository: String,
+    pub(super) tag: String,
+    pub(super) digest: Digest,
+    /// What it is, where that is said.
+    pub(super) kind: Option<String>,
+    pub(super) platforms: BTreeSet<String>,
+    pub(super) bytes: u64,
+    pub(super) layers: usize,
+    /// Of its layers, those that another artifact has too.
+    pub(super) shared: usize,
+    pub(super) attached: BTreeMap<&'static str, usize>,
+    pub(super) check: Check,
+    blobs: HashMap<Digest, u64>,
+}
+
+/// How far its content was read and found right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Check {
+    pub(super) good: usize,
+    pub(super) damaged: usize,
+    pub(super) absent: usize,
+    pub(super) all: usize,
+}
+
+/// Looks at everything.
+pub(super) fn gather(registry: &Registry) -> Result<Gathered, Failure> {
+    let shelves = &registry.shelves;
+    let mut gathered = Gathered::default();
+    'all: for repository in shelves.repositories("", MAX_ARTIFACTS + 1)? {
+        let at = At::plain(&repository);
+        for tag in shelves.tags(at, "", MAX_ARTIFACTS + 1)? {
+            // Signatures and the like that are kept under tags belong to what they sign.
+            if tag.starts_with("sha256-") || tag.starts_with("sha512-") {
+                continue;
+            }
+            if gathered.artifacts.len() == MAX_ARTIFACTS {
+                gathered.more = true;
+                break 'all;
+            }
+            gathered.artifacts.extend(artifact(registry, at, &tag)?);
+        }
+    }
+    let mut owners: HashMap<Digest, (u64, usize)> = HashMap::new();
+    for artifact in &gathered.artifacts {
+        for (digest, size) in &artifact.blobs {
+            owners.entry(*digest).or_insert((*size, 0)).1 += 1;
+        }
+    }
+    gathered.blobs = owners.len();
+    gathered.bytes = owners.values().fold(0, |sum, (size, _)| sum.saturating_add(*size));
+    for artifact in &mut gathered.artifacts {
+        artifact.shared = artifact.blobs.keys().filter(|digest| owners[digest].1 > 1).count();
+    }
+    Ok(gathered)
+}
+
+fn artifact(registry: &Registry, at: At<'_>, tag: &str) -> Result<Option<Artifact>, Failure> {
+    let Ok(name) = tag.parse::<Tag>().map(Name::Tag) else { return Ok(None) };
+    let Some(manifests) = closure(registry, at, &name)? else { return Ok(None) };
+    let root = &manifests[0];
+    let mut platforms: BTreeSet<String> = BTreeSet::new();
+    let mut blobs = HashMap::new();
+    for manifest in &manifests {
+        platforms.extend(manifest.children().iter().filter_map(|child| child.platform.as_ref()).filter_map(shown));
+        blobs.extend(manifest.blobs().map(|blob| (blob.digest, blob.size)));
+    }
+    if platforms.is_empty()
+        && let Some(config) = root.config()
+    {
+        platforms.extend(platform_of(registry, at, config)?.as_ref().and_then(shown));
+    }
+    let layers: HashSet<Digest> = manifests.iter().flat_map(Manifest::layers).map(|layer| layer.digest).collect();
+    let kind = root
+        .descriptor()
+        .artifact_type
+        .clone()
+        .filter(|kind| !kind.contains("image.config") && !kind.contains("container.image"));
+    Ok(Some(Artifact {
+        repository: at.repository.to_owned(),
+        tag: tag.to_owned(),
+        digest: root.digest(),
+        kind,
+        platforms,
+        bytes: blobs.values().fold(0, |sum: u64, size| sum.saturating_add(*size)),
+        layers: layers.len(),
+        shared: 0,
+        attached: attached(registry, at, &manifests)?,
+        check: check(registry, at, &blobs)?,
+        blobs,
+    }))
+}
+
+/// The manifest of that name and all below it, itself first.
+fn closure(registry: &Registry, at: At<'_>, name: &Name) -> Result<Option<Vec<Manifest>>, Failure> {
+    let mut manifests: Vec<Manifest> = Vec::new();
+    let mut stack = vec![name.clone()];
+    while let Some(name) = stack.pop() {
+        let Some(document) = registry.shelves.document(at, &name)? else { continue };
+        let algorithm = document.digest.algorithm();
+        let Ok(manifest) = Manifest::parse_as(document.bytes, Some(&document.media_type), algorithm) else { continue };
+        let known = manifests.iter().any(|known| known.digest() == manifest.digest());
+        if known || manifests.len() == MAX_MANIFESTS {
+            continue;
+        }
+        stack.extend(manifest.children().iter().rev().map(|child| Name::Digest(child.digest)));
+        manifests.push(manifest);
+    }
+    Ok((!manifests.is_empty()).then_some(manifests))
+}
+
+fn platform_of(registry: &Registry, at: At<'_>, config: &Descriptor) -> Result<Option<Platform>, Failure> {
+    let blob = registry.shelves.blob(at, &config.digest)?.filter(|blob| blob.size <= MAX_CONFIG);
+    let Some(blob) = blob else { return Ok(None) };
+    let mut text = vec![0; usize::try_from(blob.size).unwrap_or(0)];
+    let read = blob.file.read_exact_at(&mut text, blob.offset).is_ok();
+    Ok(serde_json::from_slice(&text).ok().filter(|_| read))
+}
+
+/// `BuildKit` lists attestations as images of an unknown platform.
+fn shown(platform: &Platform) -> Option<String> {
+    (!platform.os.is_empty() && platform.os != "unknown").then(|| platform.to_string())
+}
+
+/// What is attached to any of the manifests, by what it is.
+fn attached(registry: &Registry, at: At<'_>, manifests: &[Manifest]) -> Result<BTreeMap<&'static str, usize>, Failure> {
+    let mut found: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for manifest in manifests {
+        for referrer in registry.shelves.referrers(at, &manifest.digest())? {
+            *found.entry(what(referrer.artifact_type.as_deref().unwrap_or_default())).or_default() += 1;
+        }
+        for (tag, kind) in Tag::cosign(&manifest.digest()).into_iter().zip(["signature", "attestation", "SBOM"]) {
+            if registry.shelves.has_manifest(at, &Name::Tag(tag))? {
+                *found.entry(kind).or_default() += 1;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// In a word that people know.
+fn what(artifact_type: &str) -> &'static str {
+    let kinds = [
+        ("signature", &["signature", "cosign", "sigstore", "notary"][..]),
+        ("SBOM", &["spdx", "cyclonedx", "sbom", "syft"][..]),
+        ("attestation", &["in-toto", "attest", "provenance"][..]),
+    ];
+    let kind = kinds.into_iter().find(|(_, marks)| marks.iter().any(|mark| artifact_type.contains(mark)));
+    kind.map_or("attachment", |(kind, _)| kind)
+}
+
+fn check(registry: &Registry, at: At<'_>, blobs: &HashMap<Digest, u64>) -> Result<Check, Failure> {
+    let mut check = Check { all: blobs.len(), ..Check::default() };
+    for digest in blobs.keys() {
+        let Some(blob) = registry.shelves.blob(at, digest)? else {
+            check.absent += 1;
+            continue;
+        };
+        let state = Identity::of(&blob.file).map(|identity| registry.checked.state(&blob, identity));
+        match state {
+            Ok(State::Good) => check.good += 1,
+            Ok(State::Unknown) => {}
+            Ok(State::Damaged) | Err(_) => check.damaged += 1,
+        }
+    }
+    Ok(check)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attached_artifacts_are_told_by_words_that_people_know() {
+        for (artifact_type, word) in [
+            ("application/vnd.dev.cosign.artifact.sig.v1+json", "signature"),
+            ("application/vnd.cncf.notary.signature", "signature"),
+            ("application/spdx+json", "SBOM"),
+            ("application/vnd.cyclonedx+json", "SBOM"),
+            ("application/vnd.in-toto+json", "attestation"),
+            ("application/x-other", "attachment"),
+        ] {
+            assert_eq!(what(artifact_type), word);
+        }
+    }
+}

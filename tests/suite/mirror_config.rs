@@ -1,0 +1,84 @@
+//! `mirror-config`: what it writes, and what the runtimes make of it.
+
+use std::{fs, path::Path};
+
+use airlift::{bundle::Reader, server::Config};
+use serde_json::Value;
+
+use crate::support::{
+    Airlift, Containerd, Serving, Skopeo, artifacts::Artifact, http::block_on, needs, packed::Packed,
+};
+
+fn bundle(path: &Path) -> Artifact {
+    let image = Artifact::multi_platform(1, 5000);
+    let packed = Packed::new()
+        .with("docker.io/library/nginx:1", image.clone())
+        .with("registry.example:8443/team/app:2", Artifact::small(9, 100));
+    block_on(packed.write(path));
+    image
+}
+
+/// Every file of the output folder, by its path.
+fn tree(folder: &Path) -> String {
+    let mut files = crate::support::process::files_below(folder);
+    files.sort();
+    let show = |file: String| {
+        let path = folder.join(&file);
+        format!("== {}\n{}", path.strip_prefix(folder).unwrap().display(), fs::read_to_string(&path).unwrap())
+    };
+    files.into_iter().map(show).collect()
+}
+
+#[test]
+fn the_files_of_every_runtime_are_as_they_were() {
+    let airlift = Airlift::new();
+    bundle(&airlift.home().join("b.tar"));
+    for (name, mirror) in [("plain", "http://10.0.0.5:5000"), ("prefixed", "https://registry.site/mirror")] {
+        airlift.run(["mirror-config", "b.tar", "--mirror", mirror, "-o", name]).success();
+        insta::assert_snapshot!(format!("mirror_config_{name}"), tree(&airlift.home().join(name)));
+    }
+    airlift.run(["mirror-config", "b.tar", "--mirror", "ftp://x/../y"]).exits(2);
+    let one = airlift.run(["mirror-config", "b.tar", "--mirror", "m:1", "--for", "docker"]).success();
+    let settings: Value = serde_json::from_str(&one.stdout).unwrap();
+    assert_eq!(settings["registry-mirrors"][0], "https://m:1");
+}
+
+#[test]
+fn yaml_and_json_are_read_back() {
+    let airlift = Airlift::new();
+    bundle(&airlift.home().join("b.tar"));
+    airlift.run(["mirror-config", "b.tar", "--mirror", "m:1", "-o", "out"]).success();
+    let text = |path: &str| fs::read_to_string(airlift.home().join("out").join(path)).unwrap();
+    let k3s: Value = serde_saphyr::from_str(&text("k3s/registries.yaml")).unwrap();
+    assert_eq!(k3s["mirrors"]["registry.example:8443"]["endpoint"][0], "https://m:1");
+    let sets: Vec<Value> = serde_saphyr::from_multiple(&text("openshift/mirrors.yaml")).unwrap();
+    assert_eq!(sets.len(), 2);
+    assert_eq!(sets[1]["spec"]["imageTagMirrors"][0]["mirrors"][0], "m:1/docker.io");
+}
+
+#[test]
+fn skopeo_and_containerd_find_the_mirror_by_what_was_written() {
+    needs!("skopeo", "containerd", "ctr");
+    let airlift = Airlift::new();
+    let path = airlift.home().join("b.tar");
+    let image = bundle(&path);
+    let serving = Serving::new(Config::bundles(vec![block_on(Reader::open(&path)).unwrap()]));
+    airlift.run(["mirror-config", "b.tar", "--mirror", serving.address(), "-o", "out"]).success();
+    let out = airlift.home().join("out");
+
+    let conf = out.join("podman/airlift.conf");
+    let skopeo = Skopeo::new();
+    let inspected = |name: &str| {
+        skopeo.run(["--registries-conf", conf.to_str().unwrap(), "inspect", "--raw", name]).success().stdout
+    };
+    assert_eq!(inspected("docker://docker.io/library/nginx:1").as_bytes(), image.root.raw());
+    inspected("docker://registry.example:8443/team/app:2");
+
+    let containerd = Containerd::start();
+    let hosts = out.join("containerd/certs.d");
+    let hosts = hosts.to_str().unwrap();
+    containerd
+        .ctr(["content", "fetch", "--all-platforms", "--hosts-dir", hosts, "docker.io/library/nginx:1"])
+        .success();
+    assert!(containerd.content().contains(&image.digest().to_string()));
+}
