@@ -3,12 +3,16 @@
 use std::{
     fs::File,
     io::{self, IoSlice},
+    num::NonZeroU64,
     os::unix::fs::FileExt,
     path::Path,
 };
 
 use bytes::Bytes;
-use rustix::{buffer::spare_capacity, fs::FallocateFlags};
+use rustix::{
+    buffer::spare_capacity,
+    fs::{Advice, FallocateFlags},
+};
 
 use crate::oci::{Algorithm, Hasher};
 
@@ -177,6 +181,13 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
+}
+
+/// Asks the system to begin to bring written bytes to the disk, and waits for nothing.
+pub(crate) fn begin_writeback(file: &File, offset: u64, size: u64) {
+    // Linux answers "not needed" for bytes that are not yet on the disk by bringing them there; the pages stay. A system
+    // that does not has all to do in the sync at the end, which is slower and as safe.
+    let _ = rustix::fs::fadvise(file, offset, NonZeroU64::new(size), Advice::DontNeed);
 }
 
 #[cfg(test)]
