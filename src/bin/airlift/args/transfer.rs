@@ -10,7 +10,7 @@ const MAX_JOBS: i64 = 64;
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Jobs {
     /// Transfers, or hashing threads, at once.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = value_parser!(u16).range(1..=MAX_JOBS))]
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = value_parser!(u16).range(1..=MAX_JOBS))]
     jobs: u16,
 }
 
