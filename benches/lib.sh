@@ -28,6 +28,7 @@ storage:
   maintenance: { uploadpurging: { enabled: false } }
 http: { addr: "127.0.0.1:0" }
 YML
+  : >"$registry_log" # the loop below may look before the registry writes
   OTEL_TRACES_EXPORTER=none docker-registry serve "$1/config.yml" >"$registry_log" 2>&1 &
   registry_pid=$!
   registries+=("$registry_pid")
