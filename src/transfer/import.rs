@@ -6,6 +6,7 @@
 mod publish;
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet},
     ops::ControlFlow,
     sync::{
@@ -353,8 +354,8 @@ impl<'a> Run<'a> {
         self.end()
     }
 
-    /// Pushes in the order of the artifacts, so that the first are complete early; what needs no blob is published at
-    /// once.
+    /// Pushes in the order of the artifacts, so that the first are complete early, but for the blobs that are so large
+    /// that they would be alone at the end: they go first. What needs no blob is published at once.
     fn first_steps(&mut self) -> Vec<Work> {
         let mut work = Vec::new();
         let mut pushes: Vec<Push> = Vec::new();
@@ -386,6 +387,8 @@ impl<'a> Run<'a> {
             }
         }
         pushes.retain(|push| !push.lacking.is_empty());
+        let alone = pushes.iter().map(|push| push.blob.size).sum::<u64>() / (2 * self.request.jobs.max(1) as u64);
+        pushes.sort_by_key(|push| Reverse(if push.blob.size > alone { push.blob.size } else { 0 }));
         work.extend(pushes.into_iter().map(|push| Work::Push(Box::new(push))));
         work
     }
