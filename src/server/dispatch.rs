@@ -2,10 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode,
-    header::{ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header::ALLOW};
 
 use super::{
     Incoming, Registry,
@@ -59,11 +56,6 @@ impl Registry {
 
     async fn dispatch(self: &Arc<Self>, request: Request<Incoming>) -> Outcome {
         let (parts, body) = request.into_parts();
-        if parts.headers.contains_key(TRANSFER_ENCODING) && parts.headers.contains_key(CONTENT_LENGTH) {
-            // Two readings of where the body ends (RFC 9112, section 6.1).
-            let message = "a request has a Content-Length or a Transfer-Encoding, not both";
-            return Err(Failure::new(StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid, message));
-        }
         let (method, query) = (&parts.method, Query::of(&parts.uri));
         let reading = method == Method::GET || method == Method::HEAD;
         match route::parse(parts.uri.path()).map_err(mistaken)? {

@@ -224,8 +224,11 @@ impl Batch {
     fn take_in(mut self, chunks: &[Bytes]) -> Result<Self> {
         for chunk in chunks {
             if let Err(source) = self.file.write_all(chunk) {
-                // A part of the chunk may be in the file; the next request hashes what is there.
+                // A part of the chunk may be in the file: that counts as received, and the next request hashes it.
                 self.progress.hasher = None;
+                if let Ok(found) = self.file.metadata() {
+                    self.session.received.store(found.len(), Ordering::Release);
+                }
                 return Err(StoreError::write(&self.session.path, source));
             }
             if let Some(hasher) = self.progress.hasher.as_mut().filter(|_| !self.trusted) {

@@ -20,6 +20,7 @@ mod peers;
 mod registry;
 mod registry_hostile;
 mod serve;
+mod serve_bad;
 mod serve_bundles;
 mod serve_kill;
 mod serve_page;
