@@ -7,7 +7,10 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::{
+    Digest as _, Sha256, Sha512,
+    digest::common::hazmat::{SerializableState, SerializedState},
+};
 
 /// Bytes of the longest digest known here (SHA-512).
 const MAX_BYTES: usize = 64;
@@ -175,6 +178,9 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// Bytes of the state of a SHA-256 between two blocks.
+pub const STATE: usize = 32;
+
 /// A running hash. Cloning it costs 200 bytes and keeps the state, which is how a resumed blob goes on.
 #[derive(Clone)]
 pub enum Hasher {
@@ -201,6 +207,27 @@ impl Hasher {
         }
     }
 
+    /// The state, where this is a SHA-256 that has taken in whole blocks of 64 bytes only; [`Hasher::resume`] goes on
+    /// from it.
+    pub fn state(&self) -> Option<[u8; STATE]> {
+        let Self::Sha256(hash) = self else { return None };
+        let serialized = hash.serialize();
+        // The state's words, the number of blocks, and the bytes of a block that is not full.
+        let (state, rest) = serialized.split_at(STATE);
+        if rest[8] == 0 { state.try_into().ok() } else { None }
+    }
+
+    /// A SHA-256 that has taken in `taken` bytes, a multiple of 64, and came to `state` by them.
+    pub fn resume(state: [u8; STATE], taken: u64) -> Option<Self> {
+        if !taken.is_multiple_of(64) {
+            return None;
+        }
+        let mut serialized = SerializedState::<Sha256>::default();
+        serialized[..STATE].copy_from_slice(&state);
+        serialized[STATE..STATE + 8].copy_from_slice(&(taken / 64).to_le_bytes());
+        Sha256::deserialize(&serialized).ok().map(Self::Sha256)
+    }
+
     /// The digest of everything taken in.
     pub fn finish(self) -> Digest {
         match self {
@@ -225,6 +252,20 @@ mod tests {
 
     /// FIPS 180-4's own example, "abc".
     const ABC: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    #[test]
+    fn a_hash_goes_on_from_its_state() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(4096 + 100).collect();
+        let mut first = Hasher::new(Algorithm::Sha256);
+        first.update(&bytes[..4096]);
+        let mut second = Hasher::resume(first.state().unwrap(), 4096).unwrap();
+        second.update(&bytes[4096..]);
+        assert_eq!(second.finish(), Digest::sha256(&bytes));
+        first.update(b"x");
+        assert_eq!(first.state(), None, "in the middle of a block");
+        assert!(Hasher::resume([0; STATE], 65).is_none());
+        assert_eq!(Hasher::new(Algorithm::Sha512).state(), None);
+    }
 
     #[test]
     fn a_digest_is_the_published_one_and_survives_text() {

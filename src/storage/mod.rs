@@ -81,6 +81,12 @@ pub trait Object: Send + Sync + fmt::Debug {
     /// Removes that version; [`Error::Changed`] if another one is there.
     async fn delete(&self, version: &Version) -> Result<()>;
 
+    /// Whether this storage could take parts from `source` by itself ([`Upload::takes_from`]).
+    fn reaches(&self, source: &dyn Object) -> bool {
+        let _ = source;
+        false
+    }
+
     /// Begins to write, or goes on where a killed run stopped.
     async fn upload(&self, draft: &Draft) -> Result<Box<dyn Upload>>;
 }
@@ -123,9 +129,6 @@ pub trait Upload: Send + Sync + fmt::Debug {
 /// An upload that the provider can feed by itself.
 #[async_trait]
 pub trait TakeFrom: Send + Sync {
-    /// Whether it can reach and read `source`.
-    fn reaches(&self, source: &dyn Object) -> bool;
-
     /// Puts part `number`: the bytes of `range` of that version of `source`.
     async fn take(
         &self,

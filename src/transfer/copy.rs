@@ -59,6 +59,9 @@ pub enum Error {
     /// Reading, writing or checking failed.
     #[error(transparent)]
     Bundle(#[from] bundle::Error),
+    /// A storage failed, has no such object, or has one already.
+    #[error(transparent)]
+    Storage(#[from] crate::storage::Error),
     /// The source is a folder, a device or the like.
     #[error("{} is not a file that can be copied", path.display())]
     NotAFile {
@@ -117,6 +120,7 @@ impl Fault for Error {
     fn code(&self) -> Code {
         match self {
             Self::Bundle(error) => error.code(),
+            Self::Storage(error) => error.code(),
             Self::NotAFile { .. } | Self::SameFile { .. } => Code::UsageArgument,
             Self::NoFolder { .. } => Code::IoWrite,
             Self::Mismatch { .. } | Self::Changed { .. } => Code::CopyMismatch,

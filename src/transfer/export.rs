@@ -16,12 +16,14 @@ use super::{
     plan::{Origins, Plan},
     report::{Report, State},
     resolve::{Limits, Selection},
+    send::{self, Sending, Stop},
 };
 use crate::{
-    bundle::{self, Finished, StreamWriter, Writer},
+    bundle::{self, Finished, Layout, StreamWriter, Writer},
     content::{self, Verified},
     oci::{Descriptor, Digest, Platform, Reference},
     progress::{Event, Phase, Progress},
+    storage::{self, Object, Stat},
 };
 
 /// What to do with non-distributable layers.
@@ -60,13 +62,20 @@ impl Request {
 }
 
 /// Where the bundle goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Destination {
     /// A file; beside it lie `NAME.partial` and its journal until it is complete.
     File {
         /// Its final name.
         path: PathBuf,
         /// Whether a file of that name may be replaced.
+        overwrite: bool,
+    },
+    /// An object in a storage, sent in parts that a later run finds again; nothing is written here.
+    Object {
+        /// Its place.
+        object: Arc<dyn Object>,
+        /// Whether an object that is there may be replaced.
         overwrite: bool,
     },
     /// Standard output, in order, without resume.
@@ -100,12 +109,22 @@ pub async fn run(
             return Err(bundle::Error::Exists { path: path.clone() }.into());
         }
     }
+    if let Destination::Object { object, overwrite: false } = &to
+        && let Some(stat) = there(&**object).await?
+        && !send::is_bundle(&stat)
+    {
+        return Err(storage::Error::Exists { what: object.location().to_string() }.into());
+    }
     let plan = plan(origins, request, progress).await?;
     match to {
         Destination::File { path, overwrite } => {
             let writer = Writer::open(&path, plan.contents().clone(), overwrite).await?;
             let run = Run { plan, request, progress, moved: Arc::default() };
             run.into_file(writer, path).await
+        }
+        Destination::Object { object, overwrite } => {
+            let run = Run { plan, request, progress, moved: Arc::default() };
+            run.into_object(&*object, overwrite).await
         }
         Destination::Stdout => {
             let run = Run { plan, request, progress, moved: Arc::default() };
@@ -185,6 +204,39 @@ impl Run<'_> {
         }
     }
 
+    async fn into_object(mut self, object: &dyn Object, overwrite: bool) -> Result<Report, Error> {
+        let output = PathBuf::from(object.location().to_string());
+        loop {
+            let layout = Layout::of(self.plan.contents())?;
+            let finished = Finished { id: layout.id(), bytes: layout.total(), path: output.clone() };
+            if !overwrite && let Some(stat) = there(object).await? {
+                if !send::is_same(&stat, &layout) {
+                    return Err(storage::Error::Exists { what: object.location().to_string() }.into());
+                }
+                let (_, bytes) = self.plan.totals();
+                return Ok(self.report(&finished, bytes, Some(output)));
+            }
+            let sending = Sending::open(&self.plan, &layout, object, self.request.jobs, self.progress, &self.moved);
+            let (sent, reused) = match sending.await {
+                Ok(sending) => {
+                    let reused = sending.present();
+                    self.tell_planned(reused);
+                    (sending.finish(overwrite).await, reused)
+                }
+                Err(stop) => (Err(stop), 0),
+            };
+            match sent {
+                Ok(_) => return Ok(self.report(&finished, reused, Some(output))),
+                Err(Stop::Storage(error)) => return Err(error.into()),
+                // Every position behind it changes, and parts cannot be moved: what was sent is sent again.
+                Err(Stop::Blob(digest, error)) => self.plan.drop_blobs(HashMap::from([(digest, error)])),
+            }
+            if !self.request.continue_on_errors || self.plan.contents().index.roots().is_empty() {
+                return Err(self.plan.into_error());
+            }
+        }
+    }
+
     async fn into_stream(self, out: impl tokio::io::AsyncWrite + Unpin + Send) -> Result<Report, Error> {
         self.tell_planned(0);
         let mut writer = StreamWriter::new(self.plan.contents(), out)?;
@@ -234,6 +286,15 @@ impl Run<'_> {
         report.output_bytes = Some(finished.bytes);
         report.bundle = Some(finished.id);
         report
+    }
+}
+
+/// What is in the place of an object, if anything is.
+async fn there(object: &dyn Object) -> Result<Option<Stat>, Error> {
+    match object.stat().await {
+        Ok(stat) => Ok(Some(stat)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

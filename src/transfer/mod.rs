@@ -13,9 +13,11 @@ mod items;
 pub mod list;
 pub mod opened;
 pub mod plan;
+pub mod relay;
 pub mod report;
 pub mod resolve;
 mod rewrite;
+mod send;
 pub mod target;
 pub mod verify;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::error::Error;
 use crate::{
     bundle::Reader,
+    progress::{Event, Phase, Progress},
     storage::{self, Location, Pinned, Settings},
 };
 
@@ -34,6 +35,19 @@ impl Opened {
         let pinned = Pinned::open(storage::open(location, settings)?).await?;
         let reader = Reader::open_on(std::sync::Arc::new(pinned.clone())).await?;
         Ok(Self { reader, place: Place::Object(pinned) })
+    }
+
+    /// Opens several, in their order, and tells that this is what the run is at.
+    ///
+    /// # Errors
+    /// Those of the first that cannot be opened.
+    pub async fn all(locations: &[Location], settings: &Settings, progress: &Progress) -> Result<Vec<Self>, Error> {
+        progress.tell(Event::Phase(Phase::Resolving));
+        let mut bundles = Vec::with_capacity(locations.len());
+        for location in locations {
+            bundles.push(Self::open(location, settings).await?);
+        }
+        Ok(bundles)
     }
 
     /// What reads it.

@@ -127,7 +127,7 @@ fn what_cannot_be_exported_is_refused_before_anything_is_asked() {
             "export alpine:3 -o b.tar --platform linux",
             "export alpine:3 -o b.tar --foreign maybe",
             "export alpine:3 -o b.tar --jobs 0",
-            "export alpine:3 -o s3://bucket/b.tar",
+            "export alpine:3 -o ftp://host/b.tar",
             "export alpine:3 -o b.tar --client-cert cert.pem",
             "export -f missing.txt -o b.tar",
             "export -f list.yaml -o b.tar",

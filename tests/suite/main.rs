@@ -26,6 +26,7 @@ mod serve_kill;
 mod serve_page;
 mod serve_peers;
 mod storage;
+mod storage_move;
 mod storage_read;
 mod support;
 mod verify;

@@ -140,6 +140,10 @@ impl Object for Blob {
         }
     }
 
+    fn reaches(&self, source: &dyn Object) -> bool {
+        upload::signed_url(source).is_some()
+    }
+
     async fn upload(&self, draft: &Draft) -> Result<Box<dyn Upload>> {
         Ok(Box::new(upload::Blocks::open(self, draft).await?))
     }

@@ -162,10 +162,6 @@ impl Upload for Blocks {
 
 #[async_trait]
 impl TakeFrom for Blocks {
-    fn reaches(&self, source: &dyn Object) -> bool {
-        signed_url(source).is_some()
-    }
-
     async fn take(
         &self,
         number: u32,
@@ -189,7 +185,7 @@ impl TakeFrom for Blocks {
 
 /// The address by which Azure itself can read `source`. It holds the signature: it goes into one request's header and
 /// nowhere else.
-fn signed_url(source: &dyn Object) -> Option<String> {
+pub(super) fn signed_url(source: &dyn Object) -> Option<String> {
     let Location::Azure(azure) = source.location() else { return None };
     let mut url = azure.blob_url();
     url.set_query(Some(azure.sas.as_ref()?.query()));

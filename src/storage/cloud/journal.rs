@@ -64,7 +64,12 @@ impl Journal {
         file.seek(SeekFrom::End(0)).map_err(unwritable)?;
         let mut lines = text[..whole].lines();
         let upload = lines.next().and_then(|line| serde_json::from_str::<Head>(line).ok()).map(|head| head.upload);
-        let parts = lines.filter_map(read_line).collect();
+        let mut parts = BTreeMap::new();
+        for ((part, note), id) in lines.filter_map(read_line) {
+            // A part that was put again has replaced the one before.
+            parts.retain(|(other, _), _| *other != part);
+            parts.insert((part, note), id);
+        }
         Ok(Self { path, file: Mutex::new(file), upload, parts })
     }
 

@@ -95,7 +95,9 @@ impl Upload for Multipart {
         let put = self.object.store.put_part(&self.object.path, &self.upload, at, body.into()).await;
         let id = put.map_err(|error| self.failed(&error))?.content_id;
         self.journal.add(number, note, &id)?;
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).insert((number, note), id);
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.retain(|(other, _), _| *other != number);
+        ids.insert((number, note), id);
         Ok(())
     }
 

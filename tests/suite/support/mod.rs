@@ -9,6 +9,7 @@ pub(crate) mod artifacts;
 pub(crate) mod azurite;
 pub(crate) mod compare;
 pub(crate) mod containerd;
+pub(crate) mod faults;
 pub(crate) mod files;
 pub(crate) mod hostile;
 pub(crate) mod http;

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Examples:
   airlift copy bundle.tar /mnt/usb/bundle.tar
-  airlift copy /mnt/usb/bundle.tar ./bundle.tar --delete-source")]
+  airlift copy /mnt/usb/bundle.tar ./bundle.tar --delete-source
+  airlift copy s3://bucket/bundle.tar az://account/container/bundle.tar")]
 pub(crate) struct Args {
-    /// The bundle.
+    /// The bundle: a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "SRC")]
     pub(crate) from: PathBuf,
-    /// Where to: a file, or a folder.
+    /// Where to: a file or folder, or a name, container or bucket of a storage.
     #[arg(value_name = "DST")]
     pub(crate) to: PathBuf,
     /// Replace what is there; otherwise that is refused, and nothing is touched.
@@ -21,4 +22,6 @@ pub(crate) struct Args {
     /// Remove the source once the copy is proven.
     #[arg(long)]
     pub(crate) delete_source: bool,
+    #[command(flatten)]
+    pub(crate) jobs: super::Jobs,
 }

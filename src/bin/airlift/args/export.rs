@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// The registry of artifacts that name none [default: docker.io, as every tool has it]
     #[arg(long, value_name = "HOST")]
     pub(crate) registry: Option<String>,
-    /// Where the bundle goes: a path, or '-' for stdout.
+    /// Where the bundle goes: a path, an Azure blob URL, az://, s3:// or gs://, or '-' for stdout.
     #[arg(short, long, value_name = "DEST")]
     pub(crate) output: PathBuf,
     /// Most artifacts of one run.

@@ -1,8 +1,9 @@
-use std::path::Path;
-
-use airlift::transfer::{
-    export::{self, Destination, Request},
-    resolve::Limits,
+use airlift::{
+    storage::{self, Location, Settings},
+    transfer::{
+        export::{self, Destination, Request},
+        resolve::Limits,
+    },
 };
 
 use crate::{
@@ -23,7 +24,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let planned = runtime::run(async { Ok(export::plan(&client, &request, &progress).await) })?;
         return plan::export(planned, &args.transfer, context);
     }
-    let is_stdout = to == Destination::Stdout;
+    let is_stdout = matches!(to, Destination::Stdout);
     let outcome = runtime::run(async { Ok(export::run(&client, &request, to, &progress).await) })?;
     report::conclude(outcome, &args.transfer, context, |found| {
         if is_stdout { context.answer_aside(found, report::text) } else { context.answer(found, report::text) }
@@ -46,9 +47,10 @@ fn request(args: &Args) -> Result<Request, Failure> {
 }
 
 fn destination(args: &Args) -> Result<Destination, Failure> {
-    if args.output == Path::new("-") {
-        return Ok(Destination::Stdout);
-    }
-    let path = artifacts::local(&args.output)?.to_owned();
-    Ok(Destination::File { path, overwrite: args.overwrite })
+    let overwrite = args.overwrite;
+    Ok(match artifacts::location(&args.output)? {
+        Location::Standard => Destination::Stdout,
+        Location::Path(path) => Destination::File { path, overwrite },
+        place => Destination::Object { object: storage::open(&place, &Settings::from_env())?, overwrite },
+    })
 }

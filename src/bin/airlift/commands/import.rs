@@ -1,7 +1,5 @@
-use std::path::PathBuf;
-
 use airlift::{
-    progress::{Event, Phase, Progress},
+    storage::Settings,
     transfer::{
         Opened,
         import::{self, Request},
@@ -29,28 +27,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         delete_source: args.delete_source,
         jobs: args.transfer.jobs.count(),
     };
+    let places = args.bundles.iter().map(|text| artifacts::location(text)).collect::<Result<Vec<_>, _>>()?;
+    let settings = Settings::from_env();
     let client = context.client()?;
     let progress = context.progress();
     if args.transfer.dry_run {
         let planned = runtime::run(async {
-            let bundles = open(&args.bundles, &progress).await?;
+            let bundles = Opened::all(&places, &settings, &progress).await?;
             Ok(import::plan(&client, &bundles, &request, &progress).await)
         })?;
         return plan::import(planned, &args.transfer, context);
     }
     let outcome = runtime::run(async {
-        let bundles = open(&args.bundles, &progress).await?;
+        let bundles = Opened::all(&places, &settings, &progress).await?;
         Ok(import::run(&client, &bundles, &request, &progress).await)
     })?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
-}
-
-/// On the runtime that will read them: connections belong to it.
-async fn open(texts: &[PathBuf], progress: &Progress) -> Result<Vec<Opened>, Failure> {
-    progress.tell(Event::Phase(Phase::Resolving));
-    let mut bundles = Vec::with_capacity(texts.len());
-    for text in texts {
-        bundles.push(artifacts::open(text).await?);
-    }
-    Ok(bundles)
 }

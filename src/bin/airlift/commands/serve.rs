@@ -8,7 +8,7 @@ use airlift::{
 use serde::Serialize;
 use tokio::signal::unix::Signal;
 
-use crate::{args::serve::Args, context::Context, failure::Failure, mistake::Mistake, runtime, signal};
+use crate::{args::serve::Args, artifacts, context::Context, failure::Failure, mistake::Mistake, runtime, signal};
 
 /// What `--json` says once the server listens.
 #[derive(Serialize)]
@@ -53,7 +53,7 @@ async fn serve(args: &Args, context: &Context) -> Result<(), Failure> {
 async fn open(paths: &[PathBuf]) -> Result<Vec<Reader>, Failure> {
     let mut readers = Vec::with_capacity(paths.len());
     for path in paths {
-        readers.push(Reader::open(path).await?);
+        readers.push(Reader::open(artifacts::local(path)?).await?);
     }
     Ok(readers)
 }

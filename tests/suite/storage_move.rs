@@ -1,0 +1,240 @@
+//! Bundles on their way into and between storages: without a file here, killed at any moment, through trouble.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use airlift::storage::{self, Settings};
+use tempfile::TempDir;
+
+use crate::support::{
+    Airlift, Options, Registry,
+    artifacts::{Artifact, Blob, noise},
+    azurite::{self, Account, Azurite, Grant},
+    compare,
+    faults::{self, Faults},
+    http::block_on,
+    moto::Moto,
+    needs,
+    proxy::Proxy,
+};
+
+/// Moments of each leg at which the process is killed; `AIRLIFT_KILLS` says otherwise.
+const MOMENTS: usize = 20;
+
+/// Bytes of a part.
+const PART: u64 = 8 << 20;
+
+/// Transfers at once.
+const JOBS: u64 = 2;
+
+/// HTTP's own bytes, block lists and heads that a second run moves again; generous.
+const SMALL: u64 = 3 << 20;
+
+/// A registry with an image whose layers are no multiples of parts, and cross them.
+fn source() -> Registry {
+    let registry = Registry::start(Options::default());
+    let layers = vec![Blob::layer(1, 30_000_001), Blob::layer(2, 100), Blob::layer(3, 9_000_003)];
+    Artifact::image("linux/amd64", layers).push(&registry, "team/app", Some("v1"));
+    Artifact::multi_platform(4, 300_000).push(&registry, "team/tool", Some("v2"));
+    registry
+}
+
+fn references(registry: &Registry) -> [String; 2] {
+    ["team/app:v1", "team/tool:v2"].map(|name| registry.reference(name))
+}
+
+fn same(source: &Registry, target: &Registry) {
+    compare::same((source, "team/app"), (target, "team/app"), "v1");
+    compare::same((source, "team/tool"), (target, "team/tool"), "v2");
+}
+
+fn moments(whole: Duration) -> Vec<Duration> {
+    let count = std::env::var("AIRLIFT_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(MOMENTS);
+    let random = noise(u64::from(std::process::id()), 4 * count);
+    let fraction = |bytes: &[u8]| f64::from(u32::from_le_bytes(bytes.try_into().unwrap())) / f64::from(u32::MAX);
+    random.chunks(4).map(|bytes| whole.mul_f64(fraction(bytes))).collect()
+}
+
+fn read(url: &str) -> Vec<u8> {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("read.tar");
+    Airlift::new().run(["copy", url, path.to_str().unwrap()]).success();
+    fs::read(path).unwrap()
+}
+
+fn azurite() -> Azurite {
+    let azurite = Azurite::start();
+    azurite.create(Account::A, "box");
+    azurite.create(Account::B, "box");
+    azurite
+}
+
+fn with_source<'a>(command: &[&'a str], references: &'a [String]) -> Vec<&'a str> {
+    command.iter().copied().chain(references.iter().map(String::as_str)).collect()
+}
+
+#[test]
+fn an_export_into_azure_is_the_same_bundle_and_is_committed_only_once() {
+    needs!("azurite-blob", "docker-registry");
+    let (azurite, registry, airlift) = (azurite(), source(), Airlift::new());
+    let references = references(&registry);
+    airlift.run(with_source(&["export", "-o", "here.tar"], &references)).success();
+    let url = azurite.url(Account::A, "box", "dir/b.tar", &Grant::only("rw"));
+    let ran = airlift.run(with_source(&["export", "-o", &url, "--log", "trace"], &references)).success();
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(&azurite::signature(&url)), "{ran}");
+    let here = fs::read(airlift.home().join("here.tar")).unwrap();
+    assert!(read(&url) == here, "another bundle");
+    let stat = block_on(async {
+        let location = azurite.location(Account::A, "box", "dir/b.tar", &Grant::only("r"));
+        storage::open(&location, &Settings::default()).unwrap().stat().await.unwrap()
+    });
+    assert_eq!(stat.metadata.get("category").map(String::as_str), Some("acr-transfer-blob"));
+    assert_eq!(stat.metadata.get("airlift_format").map(String::as_str), Some("1"));
+    assert!(stat.metadata.contains_key("airlift_bundle"));
+    assert_eq!(stat.md5.unwrap(), md5_of(&here), "Azure keeps the MD5 of the whole");
+    // The very same is no conflict; another bundle is.
+    airlift.run(with_source(&["export", "-o", &url], &references)).success();
+    let other = airlift.run(with_source(&["export", "-o", &url], &references[..1])).exits(1);
+    assert!(other.stderr.contains("output.exists"), "{other}");
+    assert!(read(&url) == here, "a refused export changed something");
+    airlift.run(with_source(&["export", "--overwrite", "-o", &url], &references[..1])).success();
+    assert!(read(&url) != here);
+}
+
+fn md5_of(bytes: &[u8]) -> [u8; 16] {
+    use md5::Digest as _;
+    md5::Md5::digest(bytes).into()
+}
+
+#[test]
+fn a_bundle_goes_from_account_to_account_and_into_a_registry_killed_at_any_moment() {
+    needs!("azurite-blob", "docker-registry");
+    let (azurite, registry, airlift) = (azurite(), source(), Airlift::new());
+    let references = references(&registry);
+    airlift.run(with_source(&["export", "-o", "here.tar"], &references)).success();
+    let here = fs::read(airlift.home().join("here.tar")).unwrap();
+    let wire = Proxy::before(azurite.address());
+    let jobs = JOBS.to_string();
+    let url = |account, name: &str| azurite::url(&wire.address(), account, "box", name, &Grant::default());
+
+    let killed = |make: &dyn Fn(&str) -> Vec<String>, account| {
+        let begun = Instant::now();
+        airlift.run(make("whole.tar")).success();
+        let whole = begun.elapsed();
+        let mut interrupted = 0;
+        for (round, moment) in moments(whole).into_iter().enumerate() {
+            let name = format!("round-{round}.tar");
+            let before = wire.uploaded();
+            let mut process = airlift.start(make(&name));
+            interrupted += usize::from(process.wait_at_most(moment).is_none());
+            process.kill();
+            airlift.run(make(&name)).success();
+            let sent = wire.uploaded() - before;
+            let limit = here.len() as u64 + (JOBS + 1) * PART + SMALL;
+            assert!(sent <= limit, "{sent} bytes were sent for {}, killed after {moment:?}", here.len());
+            assert!(read(&azurite.url(account, "box", &name, &Grant::default())) == here, "killed after {moment:?}");
+        }
+        interrupted
+    };
+    let export = |name: &str| {
+        let fixed = ["export", "--jobs", &jobs, "-o", &url(Account::A, name)].map(str::to_owned);
+        fixed.into_iter().chain(references.iter().cloned()).collect::<Vec<_>>()
+    };
+    assert!(killed(&export, Account::A) > 0, "no export was killed before its end");
+    let copy = |name: &str| {
+        let from = azurite.url(Account::A, "box", "whole.tar", &Grant::only("r"));
+        ["copy", "--jobs", &jobs, &from, &url(Account::B, name)].map(str::to_owned).to_vec()
+    };
+    assert!(killed(&copy, Account::B) > 0, "no copy was killed before its end");
+
+    let target = Registry::start(Options::default());
+    let from = azurite.url(Account::B, "box", "whole.tar", &Grant::only("rd"));
+    let begun = Instant::now();
+    airlift.run(["import", &from, "--to", &format!("{}/whole", target.address())]).success();
+    for (round, moment) in moments(begun.elapsed()).into_iter().enumerate() {
+        let to = format!("{}/round-{round}", target.address());
+        let mut process = airlift.start(["import", &from, "--to", &to]);
+        process.wait_at_most(moment);
+        process.kill();
+        airlift.run(["import", &from, "--to", &to]).success();
+        compare::same((&registry, "team/app"), (&target, &format!("round-{round}/team/app")), "v1");
+    }
+}
+
+#[test]
+fn a_bundle_goes_through_s3_and_every_pair_of_places() {
+    needs!("azurite-blob", "moto_server", "docker-registry");
+    let (azurite, moto, registry) = (azurite(), Moto::start(), source());
+    moto.create("box");
+    let mut airlift = Airlift::new();
+    for (name, value) in moto.variables() {
+        airlift.set(&name, value);
+    }
+    let references = references(&registry);
+    airlift.run(with_source(&["export", "-o", "here.tar"], &references)).success();
+    airlift.run(with_source(&["export", "-o", "s3://box/1.tar"], &references)).success();
+    let a = azurite.url(Account::A, "box", "2.tar", &Grant::default());
+    airlift.run(["copy", "s3://box/1.tar", &a]).success();
+    airlift.run(["copy", &a, "s3://box/3.tar", "--delete-source"]).success();
+    airlift.run(["inspect", &a]).exits(1).says(&["storage.not-found"]);
+    airlift.run(["copy", "s3://box/3.tar", "there.tar"]).success();
+    let read = |name: &str| fs::read(airlift.home().join(name)).unwrap();
+    assert!(read("here.tar") == read("there.tar"), "another bundle came back");
+    airlift.run(["copy", "here.tar", "s3://box/3.tar"]).exits(1).says(&["output.exists"]);
+    let target = Registry::start(Options::default());
+    airlift.run(["import", "s3://box/3.tar", "--to", target.address()]).success();
+    same(&registry, &target);
+}
+
+#[test]
+fn a_storage_in_trouble_ends_well_or_leaves_nothing_half_visible() {
+    needs!("azurite-blob", "docker-registry");
+    let (azurite, registry, airlift) = (azurite(), source(), Airlift::new());
+    let references = references(&registry);
+    let wire = Faults::before(azurite.address());
+    let url = |name: &str| azurite::url(&wire.address(), Account::A, "box", name, &Grant::default());
+    wire.rule(|number, _| (number % 3 == 1).then(faults::busy));
+    airlift.run(with_source(&["export", "-o", &url("busy.tar")], &references)).success();
+    airlift.run(["verify", &url("busy.tar")]).success();
+    assert!(wire.requests() > 6);
+
+    // The signature ends in the middle: some parts are there by then.
+    let parts = std::sync::atomic::AtomicUsize::new(0);
+    wire.rule(move |_, head| {
+        let is_part = head.starts_with("PUT") && head.contains("comp=block&");
+        let number = if is_part { parts.fetch_add(1, std::sync::atomic::Ordering::SeqCst) } else { 0 };
+        (number >= 3).then(faults::forbidden)
+    });
+    let refused = airlift.run(with_source(&["export", "-o", &url("late.tar")], &references)).exits(5);
+    assert!(refused.stderr.contains("storage.refused"), "{refused}");
+    wire.rule(|_, _| None);
+    airlift.run(["inspect", &url("late.tar")]).exits(1).says(&["storage.not-found"]);
+    let report = airlift.json(with_source(&["export", "--json", "-o", &url("late.tar")], &references));
+    assert!(report["bytes_reused"].as_u64().unwrap() >= PART, "{report}");
+    airlift.run(["verify", &url("late.tar")]).success();
+}
+
+#[test]
+fn where_a_storage_can_take_from_another_nothing_goes_through_this_machine() {
+    needs!("azurite-blob", "docker-registry");
+    let (azurite, registry, airlift) = (azurite(), source(), Airlift::new());
+    let references = references(&registry);
+    let a = azurite.url(Account::A, "box", "a.tar", &Grant::default());
+    airlift.run(with_source(&["export", "-o", &a], &references)).success();
+    let (wire, azure) = (Proxy::before(azurite.address()), Faults::before(azurite.address()));
+    let b = azurite::url(&azure.address(), Account::B, "box", "b.tar", &Grant::default());
+    let ran = airlift.run(["copy", &a, &b, "--log", "trace"]).success();
+    for url in [&a, &b] {
+        assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(&azurite::signature(url)), "{ran}");
+    }
+    // 38 MiB are one part of 64.
+    assert_eq!(azure.took(), 1);
+    assert!(read(&a) == read(&b), "another bundle");
+    // To an account that cannot take, the same goes through this machine.
+    let plain = azurite::url(&wire.address(), Account::B, "box", "c.tar", &Grant::default());
+    airlift.run(["copy", &a, &plain, "--delete-source"]).success();
+    assert!(wire.uploaded() > 30_000_000);
+    airlift.run(["inspect", &a]).exits(1).says(&["storage.not-found"]);
+}
