@@ -3,7 +3,9 @@ use std::path::PathBuf;
 use airlift::server::mirror::{Mirror, Runtime};
 use clap::ValueEnum;
 
-/// Print what container runtimes need to pull a bundle's artifacts from a mirror, under the names they know.
+/// Print what container runtimes need to pull a bundle's artifacts from a mirror.
+///
+/// The artifacts keep the names that the runtimes know.
 ///
 /// The source hosts are read from the bundle. Without --for, the files of every runtime are made.
 #[derive(Debug, clap::Args)]

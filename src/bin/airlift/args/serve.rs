@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// Be a registry: bundles in place, read-only, or a read-write store, or bundles below a store.
+/// Be a registry: bundles in place, a read-write store, or both.
 ///
 /// A bundle's artifacts are served as library/nginx and as docker.io/library/nginx, straight out of the file: nothing is
 /// unpacked, and every blob is verified when it is first read. With --store, pushes are taken too.
