@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 source "$here/lib.sh"
 PATH="$PATH:/usr/sbin"
-need docker-registry nginx wrk curl openssl awk xargs
+need docker-registry nginx wrk curl openssl awk xargs python3
 
 rounds=${ROUNDS:-5}
 # Seconds of each measurement by wrk.
@@ -101,7 +101,8 @@ requests() { wrk -t2 -c16 -d"${span}s" "$1" | awk '/^Requests/ { print int($2) }
 declare -A url=(
   [nginx]=http://$nginx/blob [registry]=http://$theirs/v2/app/blobs/sha256:$blob
   [store]=http://$store/v2/app/blobs/sha256:$blob [bundle]=http://$bundle/v2/app/blobs/sha256:$blob)
-samples=$work/samples
+samples=$bench/serve-samples.txt
+rm -f "$samples"
 for who in nginx registry store bundle; do one "${url[$who]}" >/dev/null; done
 for round in $(seq "$rounds"); do
   say "round $round"
@@ -138,27 +139,30 @@ done
 
 start_airlift --store "$work/many"
 say "making 50 artifacts of 200 layers each"
-layers() { # ARTIFACT
-  local n file digest
-  for n in $(seq 200); do
-    file=$work/layer-$1-$n
-    echo "$1 $n" >"$file"
-    digest=$(sha "$file")
-    curl -sS --fail -o /dev/null -X POST --data-binary "@$file" -H 'content-type: application/octet-stream' \
-      "http://$ours/v2/many/blobs/uploads/?digest=sha256:$digest"
-    printf ',{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:%s","size":%d}' "$digest" "$(stat -c %s "$file")"
-    rm "$file"
-  done
-}
-curl -sS --fail -o /dev/null -X POST --data-binary "@$work/files/config" -H 'content-type: application/octet-stream' \
-  "http://$ours/v2/many/blobs/uploads/?digest=sha256:$config"
-for n in $(seq 50); do
-  list=$(layers "$n")
-  printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:%s","size":2},"layers":[%s]}' \
-    "$config" "${list:1}" >"$work/manifest-$n"
-  push_manifest "$ours" many "v$n" application/vnd.oci.image.manifest.v1+json "$work/manifest-$n"
-  echo "$ours/many:v$n"
-done >"$work/references"
+python3 - "$ours" >"$work/references" <<'PY'
+import hashlib, http.client, json, sys
+
+connection = http.client.HTTPConnection(sys.argv[1])
+
+def send(method, path, body, kind):
+    connection.request(method, path, body, {"content-type": kind})
+    answer = connection.getresponse()
+    answer.read()
+    assert answer.status == 201, (path, answer.status)
+
+def push(content):
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    send("POST", "/v2/many/blobs/uploads/?digest=" + digest, content, "application/octet-stream")
+    return {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": len(content)}
+
+config = dict(push(b"{}"), mediaType="application/vnd.oci.image.config.v1+json")
+for artifact in range(50):
+    layers = [push(b"%d %d" % (artifact, layer)) for layer in range(200)]
+    manifest = "application/vnd.oci.image.manifest.v1+json"
+    document = {"schemaVersion": 2, "mediaType": manifest, "config": config, "layers": layers}
+    send("PUT", "/v2/many/manifests/v%d" % artifact, json.dumps(document).encode(), manifest)
+    print("%s/many:v%d" % (sys.argv[1], artifact))
+PY
 "$airlift" export -f "$work/references" -o "$work/many.tar" --progress none >/dev/null
 stop_airlift
 for round in $(seq "$rounds"); do
