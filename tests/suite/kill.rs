@@ -67,7 +67,8 @@ fn an_export_killed_at_any_moment_is_finished_by_the_same_command() {
         let fixed = ["export", "--jobs", &jobs, "-o", output];
         fixed.into_iter().chain(references.iter().map(String::as_str)).collect::<Vec<_>>()
     };
-    let whole = timed(&airlift, &args("whole.tar"));
+    // The second run meets warm caches, as those that are killed do.
+    let whole = timed(&airlift, &args("whole.tar")).min(timed(&airlift, &args("again.tar")));
     let expected = fs::read(airlift.home().join("whole.tar")).unwrap();
     let sent = |registry: &Registry| registry.requests().iter().map(|request| request.sent).sum::<u64>();
     let (mut interrupted, mut before) = (0, sent(&registry));
@@ -100,7 +101,9 @@ fn an_import_killed_at_any_moment_shows_no_incomplete_tag_and_is_finished_by_the
     let target = Registry::start(Options::default());
     let to = |prefix: &str| format!("{}/{prefix}", target.address());
     let jobs = JOBS.to_string();
-    let whole = timed(&airlift, &["import", "b.tar", "--jobs", &jobs, "--to", &to("whole")]);
+    let whole =
+        ["whole", "again"].map(|prefix| timed(&airlift, &["import", "b.tar", "--jobs", &jobs, "--to", &to(prefix)]));
+    let whole = whole[0].min(whole[1]);
     let mut interrupted = 0;
     for (round, moment) in moments(whole).into_iter().enumerate() {
         let prefix = format!("round-{round}");
