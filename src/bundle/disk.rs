@@ -158,10 +158,11 @@ pub(crate) fn free(path: &Path) -> io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Reserves the first `size` bytes, where the file system can.
+/// Reserves the first `size` bytes, where the file system can; the file is then as long. Writes past the end would each have
+/// to wait for all others, to move it.
 pub(crate) fn reserve(file: &File, size: u64) -> io::Result<()> {
     use rustix::io::Errno;
-    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, size) {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -14,6 +14,7 @@ pub mod reader;
 pub mod stream;
 pub mod writer;
 
+mod direct;
 pub(crate) mod disk;
 mod expand;
 mod folder;
@@ -24,6 +25,7 @@ mod moves;
 pub(crate) mod partial;
 mod scan;
 mod source;
+mod stretch;
 mod strict;
 mod structure;
 

@@ -13,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Error, Result, disk};
+use super::{Error, Result, direct::Direct, disk, stretch::Ways};
 
 /// Bytes of a block in which a file's allocation is told (POSIX leaves it open; Linux says 512 for every file system).
 const ALLOCATION_UNIT: u64 = 512;
@@ -25,6 +25,7 @@ pub(crate) const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed(
 #[derive(Debug)]
 pub(crate) struct Partial {
     file: File,
+    direct: Option<Direct>,
     path: PathBuf,
     goal: PathBuf,
     overwrite: bool,
@@ -64,13 +65,18 @@ impl Partial {
             // The run that held it may have published it between our opening and locking; then it is no longer ours.
             if is_same(&file, &path).map_err(Error::read(&path))? {
                 check_goal(goal, overwrite)?;
-                return Ok(Self { file, path, goal: goal.to_owned(), overwrite, fresh });
+                let direct = Direct::open(&file, &path);
+                return Ok(Self { file, direct, path, goal: goal.to_owned(), overwrite, fresh });
             }
         }
     }
 
     pub(crate) const fn file(&self) -> &File {
         &self.file
+    }
+
+    pub(crate) const fn ways(&self) -> Ways<'_> {
+        Ways { cached: &self.file, direct: self.direct.as_ref() }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -16,6 +16,7 @@ use super::{
     held::{self, Held},
     journal::{Journal, Line},
     partial::Partial,
+    stretch::Stretch,
 };
 use crate::{
     content::{self, Landing, Lookup, Sink, Verified},
@@ -24,10 +25,6 @@ use crate::{
 
 /// Bytes between two marks in the journal: what a killed run fetches again of a blob, at the most.
 const MARK: u64 = 64 << 20;
-
-/// Bytes of a blob after which the system is asked to bring them to the disk. Left to itself it waits for the sync at the
-/// end, and so does everybody: a third of an export's time where the disk takes 2 GB/s.
-const WRITEBACK: u64 = 8 << 20;
 
 /// A bundle that is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,7 +184,7 @@ impl Sink for Writer {
             offset: place.offset,
             size,
             marked: None,
-            on_its_way: None,
+            stretch: None,
             _held: (gate, claim),
         };
         let outcome = body.drain(landing).await;
@@ -208,8 +205,8 @@ struct Blob {
     size: u64,
     /// Bytes at the last mark, once a batch has landed.
     marked: Option<u64>,
-    /// Bytes that the system was asked to bring to the disk, once a batch has landed.
-    on_its_way: Option<u64>,
+    /// Where the next bytes go, once a batch has landed.
+    stretch: Option<Stretch>,
     // Until the last write has returned, also where the push was given up, no one else may write the blob or move it.
     _held: (OwnedRwLockReadGuard<()>, OwnedMutexGuard<()>),
 }
@@ -217,16 +214,15 @@ struct Blob {
 impl Landing for Blob {
     fn land(&mut self, at: u64, chunks: &[Bytes], hasher: &Hasher) -> content::Result<()> {
         let partial = &self.shared.partial;
-        disk::write_at(partial.file(), chunks, self.offset + at).map_err(Error::write(partial.path()))?;
+        let ways = partial.ways();
+        let (from, size) = (self.offset + at, self.size - at);
+        let stretch = self.stretch.get_or_insert_with(|| Stretch::new(ways, from, size));
+        stretch.write(ways, chunks).map_err(Error::write(partial.path()))?;
         let arrived = at + chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
-        let begun = *self.on_its_way.get_or_insert(at);
-        if arrived - begun >= WRITEBACK {
-            self.on_its_way = Some(arrived);
-            disk::begin_writeback(partial.file(), self.offset + begun, arrived - begun);
-        }
         let marked = *self.marked.get_or_insert(at);
         if arrived - marked >= MARK && arrived < self.size {
             self.marked = Some(arrived);
+            stretch.flush(ways).map_err(Error::write(partial.path()))?;
             let prefix = hasher.clone().finish();
             let (digest, offset) = (self.digest, self.offset);
             self.shared.state().arrived.insert(digest, (hasher.clone(), arrived));
@@ -236,6 +232,10 @@ impl Landing for Blob {
     }
 
     fn proven(&mut self) -> content::Result<()> {
+        let partial = &self.shared.partial;
+        if let Some(stretch) = &mut self.stretch {
+            stretch.flush(partial.ways()).map_err(Error::write(partial.path()))?;
+        }
         let line = Line::Blob { digest: self.digest, offset: self.offset, size: self.size };
         self.shared.journal.add(&line)?;
         let mut state = self.shared.state();
