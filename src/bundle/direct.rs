@@ -12,7 +12,10 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use rustix::{fs::OFlags, io::Errno};
+use rustix::{
+    fs::{FsWord, OFlags},
+    io::Errno,
+};
 
 use super::partial::NO_LINK;
 
@@ -21,7 +24,7 @@ pub(crate) const BLOCK: usize = 4096;
 
 /// File systems that keep their promise of direct writes and were measured: ext2 to ext4, XFS (`linux/magic.h`). Others
 /// have slow media under them (FAT), or a cache that is their point (network, memory).
-const KNOWN: [i64; 2] = [0xEF53, 0x5846_5342];
+const KNOWN: [FsWord; 2] = [0xEF53, 0x5846_5342];
 
 /// The way into a file past the cache, where there is one.
 #[derive(Debug)]
@@ -34,9 +37,7 @@ pub(crate) struct Direct {
 impl Direct {
     /// A second way into `file`, which `path` names. `None` where the file system is not known to be good at it.
     pub(crate) fn open(file: &File, path: &Path) -> Option<Self> {
-        let kind = rustix::fs::fstatfs(file).ok()?.f_type;
-        #[expect(clippy::unnecessary_cast, reason = "the type of f_type depends on the platform")]
-        if !KNOWN.contains(&(kind as i64)) {
+        if !KNOWN.contains(&rustix::fs::fstatfs(file).ok()?.f_type) {
             return None;
         }
         let flags = NO_LINK | OFlags::DIRECT.bits().cast_signed();

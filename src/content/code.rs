@@ -182,6 +182,8 @@ codes! {
     TransferTagMoved = "transfer.tag-exists", Failed;
     /// Two artifacts of the run would become the same tag.
     TransferTagCollision = "transfer.tag-collision", Usage;
+    /// What the artifact is attached to by its tag (a signature's image) failed.
+    TransferSubject = "transfer.subject", Failed;
     /// Some artifacts failed.
     TransferPartial = "transfer.partial", Partial;
     /// Stopped by a signal.

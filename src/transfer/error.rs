@@ -76,6 +76,12 @@ pub enum Cause {
         /// What it would name.
         wanted: Digest,
     },
+    /// What it is attached to by its tag, as cosign attaches signatures, failed.
+    #[error("{subject}, to which it is attached, failed")]
+    Subject {
+        /// The artifact that it is attached to, by its name at the source.
+        subject: Box<Reference>,
+    },
     /// More attached artifacts, or deeper, than a run follows.
     #[error("{what} exceed the limit of {limit}")]
     Limit {
@@ -100,6 +106,7 @@ impl Fault for Cause {
             Self::Content(error) => error.code(),
             Self::Blob { source, .. } => source.code(),
             Self::TagExists { .. } => Code::TransferTagMoved,
+            Self::Subject { .. } => Code::TransferSubject,
             Self::Limit { .. } => Code::TransferLimit,
             Self::NoPlatform { .. } => Code::UsageArgument,
         }

@@ -6,7 +6,7 @@ use super::{error::Error, import::Request, rewrite, target::Renaming};
 use crate::{
     bundle::{Contents, Reader},
     content,
-    oci::{Descriptor, Digest, Manifest, Reference},
+    oci::{Descriptor, Digest, Manifest, Reference, Tag},
 };
 
 /// One artifact to import.
@@ -28,6 +28,8 @@ pub(super) struct Item {
     pub(super) assumed: Vec<Descriptor>,
     /// Which of the bundles it is in.
     pub(super) bundle: usize,
+    /// Artifacts of the run of which any has what this one is attached to by cosign's tag; none for most.
+    pub(super) after: Vec<usize>,
 }
 
 impl Item {
@@ -65,7 +67,55 @@ pub(super) fn items(bundles: &[Reader], request: &Request) -> Result<(Vec<Item>,
             }
         }
     }
-    Ok((by_target.into_values().collect(), warnings))
+    let mut items: Vec<Item> = by_target.into_values().collect();
+    let after = attached_by_tag(&items);
+    for (item, after) in items.iter_mut().zip(after) {
+        item.after = after;
+    }
+    Ok((items, warnings))
+}
+
+/// By item, the items of its repository that hold what its tag says it is attached to. cosign ties a signature to an image
+/// by nothing else, so a signature is an artifact of its own, and would otherwise arrive without its image.
+fn attached_by_tag(items: &[Item]) -> Vec<Vec<usize>> {
+    let mut holders: HashMap<(String, Tag), Vec<usize>> = HashMap::new();
+    for (at, item) in items.iter().enumerate() {
+        let manifests = item.manifests.iter().chain(&item.attached).map(Manifest::digest);
+        let digests: HashSet<Digest> = manifests.chain([item.digest]).collect();
+        for tag in digests.iter().flat_map(Tag::cosign) {
+            holders.entry((item.target.context(), tag)).or_default().push(at);
+        }
+    }
+    let tagged = |item: &Item| {
+        let tag = item.target.tag()?.clone();
+        holders.get(&(item.target.context(), tag)).cloned()
+    };
+    let mut after: Vec<Vec<usize>> = items.iter().map(|item| tagged(item).unwrap_or_default()).collect();
+    untangle(&mut after);
+    after
+}
+
+/// Takes away what would let artifacts wait for each other in a circle: tags are free names, and may say so.
+fn untangle(after: &mut [Vec<usize>]) {
+    let mut free: HashSet<usize> = (0..after.len()).filter(|&at| after[at].is_empty()).collect();
+    loop {
+        // Each may wait for those only that were found before it.
+        let next: Vec<usize> = (0..after.len())
+            .filter(|at| !free.contains(at) && after[*at].iter().any(|one| free.contains(one)))
+            .collect();
+        if next.is_empty() {
+            break;
+        }
+        for &at in &next {
+            after[at].retain(|one| free.contains(one));
+        }
+        free.extend(next);
+    }
+    for (at, after) in after.iter_mut().enumerate() {
+        if !free.contains(&at) {
+            after.clear();
+        }
+    }
 }
 
 fn rewrite_warning(item: &Item) -> String {
@@ -108,7 +158,17 @@ fn item(
     let target = renaming
         .reference(reference, target)
         .map_err(|source| Error::Rename { artifact: Box::new(reference.clone()), source })?;
-    Ok(Item { reference: reference.clone(), target, digest, manifests, attached, blobs, assumed, bundle })
+    Ok(Item {
+        reference: reference.clone(),
+        target,
+        digest,
+        manifests,
+        attached,
+        blobs,
+        assumed,
+        bundle,
+        after: Vec::new(),
+    })
 }
 
 /// The graph under `manifest`, children before parents, each once.
@@ -165,4 +225,17 @@ fn blobs<'a>(manifests: impl Iterator<Item = &'a Manifest>, contents: &Contents)
         }
     }
     (present, assumed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_waits_in_a_circle() {
+        // 0 stands alone; 1 waits for 0 or 2, 2 for 1 or itself; 3 and 4 for each other.
+        let mut after = [vec![], vec![0, 2], vec![1, 2], vec![4], vec![3]];
+        untangle(&mut after);
+        assert_eq!(after, [vec![], vec![0], vec![1], vec![], vec![]]);
+    }
 }

@@ -185,7 +185,7 @@ fn a_damaged_bundle_is_not_imported_and_the_damage_is_said_to_be_the_bundles() {
     let target = Registry::start(Options::default());
     for more in [&[][..], &["--verify-first"]] {
         let refused = airlift.run(["import", "b.tar", "--to", target.address()].iter().chain(more)).exits(4);
-        refused.says(&["error[", "digest"]);
+        refused.says(&["error[bundle.digest-mismatch]", "at byte", "bundle"]);
         assert!(target.tags("team/app").is_empty());
     }
     assert!(path.exists());

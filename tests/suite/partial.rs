@@ -2,7 +2,13 @@
 
 use std::fs;
 
-use crate::support::{Airlift, Options, Registry, artifacts::Artifact, compare, needs};
+use airlift::oci::Digest;
+
+use crate::support::{
+    Airlift, Options, Registry,
+    artifacts::{Artifact, Blob},
+    compare, needs,
+};
 
 /// Fifty references, of which every fifth names nothing.
 fn fifty(registry: &Registry) -> (Vec<String>, Vec<String>) {
@@ -87,6 +93,47 @@ fn a_blob_that_turns_out_damaged_is_planned_out_and_the_rest_is_packed() {
     airlift.run(["export", "-o", "alone.tar", &references[0]]).success();
     let read = |name: &str| fs::read(airlift.home().join(name)).unwrap();
     assert!(read("b.tar") == read("alone.tar"));
+}
+
+/// Changes a bit of what the bundle has under `digest`.
+fn damage(airlift: &Airlift, bundle: &str, digest: &Digest) {
+    let path = airlift.home().join(bundle);
+    let mut bytes = fs::read(&path).unwrap();
+    let name = format!("blobs/sha256/{}", digest.hex());
+    let header = bytes.windows(name.len()).position(|window| window == name.as_bytes()).unwrap();
+    // A tar's header has 512 bytes.
+    bytes[header + 512 + 50] ^= 1;
+    fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn a_signature_that_hangs_on_a_tag_does_not_arrive_without_its_image() {
+    needs!("docker-registry");
+    let registry = Registry::start(Options::default());
+    let (good, bad) = (Artifact::small(1, 30_000), Artifact::small(2, 40_000));
+    for (name, image) in [("good", &good), ("bad", &bad)] {
+        image.push(&registry, name, Some("v1"));
+        let signature =
+            Artifact::attached("application/x.cosign", Blob::layer(image.digest().hex().len() as u64, 500), None);
+        signature.push(&registry, name, Some(&format!("sha256-{}.sig", image.digest().hex())));
+        // A signature of the signature.
+        let second = Artifact::attached("application/x.cosign", Blob::layer(9, 700), None);
+        second.push(&registry, name, Some(&format!("sha256-{}.sig", signature.digest().hex())));
+    }
+    let airlift = Airlift::new();
+    airlift.run(["export", "-o", "b.tar", &registry.reference("good:v1"), &registry.reference("bad:v1")]).success();
+    damage(&airlift, "b.tar", &bad.root.layers()[0].digest);
+
+    let target = Registry::start(Options::default());
+    let args = ["import", "b.tar", "--to", target.address(), "--continue-on-errors", "--report", "r.json"];
+    airlift.run(args).exits(3);
+    assert!(target.tags("bad").is_empty(), "{:?}", target.tags("bad"));
+    assert_eq!(target.tags("good").len(), 3);
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(airlift.home().join("r.json")).unwrap()).unwrap();
+    let artifacts = report["artifacts"].as_array().unwrap().iter();
+    let mut tokens: Vec<&str> = artifacts.filter_map(|artifact| artifact["reason"]["token"].as_str()).collect();
+    tokens.sort_unstable();
+    assert_eq!(tokens, ["bundle.digest-mismatch", "transfer.subject", "transfer.subject"]);
 }
 
 #[test]

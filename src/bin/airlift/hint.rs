@@ -178,6 +178,9 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Give `--overwrite-tags` to move the tag, or `--map FROM=TO` to import under another name."
         }
         C::TransferTagCollision => "Keep them apart with `--keep-host` or a `--map FROM=TO` for one of them.",
+        C::TransferSubject => {
+            "Mend what the artifact it belongs to failed with; both are tried again by the same command."
+        }
         C::TransferPartial => {
             "The report names each artifact that failed, with its reason; `--report FILE` also writes a list to \
              run again with `-f`."

@@ -11,6 +11,7 @@ pub(crate) mod compare;
 pub(crate) mod containerd;
 pub(crate) mod faults;
 pub(crate) mod files;
+pub(crate) mod forward;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod moto;

@@ -1,4 +1,4 @@
-//! A certificate authority for one test, with a server certificate for loopback and a client certificate.
+//! A certificate authority for one test, with a server certificate for loopback and `registry.test`, and a client certificate.
 
 use std::{fs, path::Path};
 
@@ -16,7 +16,8 @@ pub(crate) fn write(folder: &Path) {
         [("server", ExtendedKeyUsagePurpose::ServerAuth), ("client", ExtendedKeyUsagePurpose::ClientAuth)]
     {
         let key = KeyPair::generate().unwrap();
-        let mut leaf = CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
+        let mut leaf =
+            CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into(), "registry.test".into()]).unwrap();
         leaf.extended_key_usages = vec![usage];
         leaf.use_authority_key_identifier_extension = true;
         leaf.distinguished_name.push(rcgen::DnType::CommonName, name);
