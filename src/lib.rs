@@ -4,6 +4,7 @@
 //!
 //! | row | rooms | what for |
 //! |---|---|---|
+//! | 4 | [`pipeline`] | what runs transfers unattended: secrets, triggers |
 //! | 3 | [`transfer`], [`server`] | the engines: export, copy, verify, import; the distribution API |
 //! | 2 | [`registry`], [`bundle`], [`storage`], [`store`] | places where content lives |
 //! | 1 | [`content`], [`progress`] | the seam: what a place offers, what a run tells |
@@ -14,6 +15,7 @@
 pub mod bundle;
 pub mod content;
 pub mod oci;
+pub mod pipeline;
 pub mod progress;
 pub mod registry;
 pub mod server;

@@ -136,6 +136,29 @@ codes! {
     /// The address to serve on cannot be listened on.
     ServeListen = "serve.listen", Failed;
 
+    /// A text that is no reference to a secret.
+    SecretReference = "secret.reference", Usage;
+    /// The secret, its variable or its file is not there, or is empty.
+    SecretNotFound = "secret.not-found", Failed;
+    /// The vault refuses: the identity may not read the secret, or a firewall is in the way.
+    SecretRefused = "secret.refused", Unauthorized;
+    /// The secret is disabled in the vault.
+    SecretDisabled = "secret.disabled", Unauthorized;
+    /// The secret's time is over, or has not come.
+    SecretExpired = "secret.expired", Unauthorized;
+    /// There is no identity for the vault, or it gets no token.
+    SecretCredential = "secret.credential", Unauthorized;
+    /// The vault cannot be reached.
+    SecretUnreachable = "secret.unreachable", Failed;
+    /// The vault gave an answer that is neither yes nor no.
+    SecretVault = "secret.vault", Failed;
+    /// Others than its owner and its group can read the file of the secret, or change it.
+    SecretExposed = "secret.exposed", Unauthorized;
+    /// What was found is no secret, or no shared access signature.
+    SecretForm = "secret.form", Failed;
+    /// The command that prints the secret failed or took too long.
+    SecretCommand = "secret.command", Failed;
+
     /// A text that is no location.
     UsageLocation = "usage.location", Usage;
     /// No connection to the storage: unknown host, refused, reset before an answer.

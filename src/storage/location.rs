@@ -71,11 +71,25 @@ impl Location {
         let Some((scheme, rest)) = text.split_once("://") else { return Ok(Self::Path(text.into())) };
         match scheme {
             "az" => azure_short(rest).map(Self::Azure).map_err(fail),
-            "http" | "https" => azure_url(text).map(Self::Azure).map_err(fail),
+            "http" | "https" => azure_url(text, false).map(Self::Azure).map_err(fail),
             "s3" => bucket(rest).map(Self::S3).map_err(fail),
             "gs" => bucket(rest).map(Self::Gcs).map_err(fail),
             "file" => Ok(Self::Path(rest.into())),
             _ => Err(fail("the scheme is none of az, http, https, s3, gs")),
+        }
+    }
+
+    /// As [`Location::parse`], of a place whose signature comes from elsewhere: any https address is taken as Azure's, and
+    /// one of plain http on this machine, where emulators live.
+    ///
+    /// # Errors
+    /// [`Error::Location`].
+    pub fn parse_unsigned(text: &str) -> Result<Self> {
+        match text.split_once("://") {
+            Some(("http" | "https", _)) => azure_url(text, true)
+                .map(Self::Azure)
+                .map_err(|reason| Error::Location { text: without_query(text).to_owned(), reason }),
+            _ => Self::parse(text),
         }
     }
 
@@ -154,7 +168,7 @@ fn azure_short(rest: &str) -> Result<Azure, &'static str> {
     Ok(Azure { endpoint, account: account.to_owned(), container: container.to_owned(), name, sas })
 }
 
-fn azure_url(text: &str) -> Result<Azure, &'static str> {
+fn azure_url(text: &str, signed_later: bool) -> Result<Azure, &'static str> {
     let mut url = Url::parse(text).map_err(|_| "it cannot be read as a URL")?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL here has no user name or password");
@@ -162,8 +176,11 @@ fn azure_url(text: &str) -> Result<Azure, &'static str> {
     let host = url.host_str().unwrap_or_default().to_owned();
     let at_azure = AZURE_HOSTS.iter().any(|suffix| host.ends_with(suffix));
     let sas = url.query().and_then(Sas::parse);
-    if sas.is_none() && !at_azure {
+    if sas.is_none() && !at_azure && !signed_later {
         return Err("a URL is taken as Azure's where it carries a SAS (sv=…&sig=…) or the host is Azure's");
+    }
+    if signed_later && url.scheme() == "http" && !is_loopback(&url) {
+        return Err("a signature does not go over plain http, unless the host is this machine");
     }
     let decoded = |segment: &str| percent_decode_str(segment).decode_utf8().map(std::borrow::Cow::into_owned);
     let segments: Result<Vec<_>, _> = url.path().split('/').filter(|part| !part.is_empty()).map(decoded).collect();
@@ -177,6 +194,15 @@ fn azure_url(text: &str) -> Result<Azure, &'static str> {
     url.set_fragment(None);
     url.set_path(&if in_path { format!("/{account}/") } else { "/".to_owned() });
     Ok(Azure { endpoint: url, account, container, name: segments.collect::<Vec<_>>().join("/"), sas })
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 fn bucket(rest: &str) -> Result<Bucket, &'static str> {
@@ -247,6 +273,15 @@ mod tests {
         }
         let own = azure(&format!("https://blobs.example.org/cont/b?{SAS}"));
         assert_eq!((&*own.account, &*own.container, &*own.name), ("blobs", "cont", "b"));
+    }
+
+    #[test]
+    fn an_address_that_is_signed_later_goes_over_https_or_stays_on_this_machine() {
+        for text in ["http://127.0.0.1:1/acct/cont", "https://blobs.example.org/cont", "az://acct/cont", "/a/b"] {
+            Location::parse_unsigned(text).unwrap();
+        }
+        let plain = Location::parse_unsigned("http://blobs.example.org/cont").unwrap_err();
+        assert!(plain.to_string().contains("plain http"), "{plain}");
     }
 
     #[test]

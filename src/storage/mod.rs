@@ -8,6 +8,7 @@ pub mod error;
 pub mod location;
 pub mod parts;
 pub mod pinned;
+pub mod renewal;
 pub mod sas;
 
 #[cfg(any(test, feature = "testing"))]
@@ -25,10 +26,12 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 
+pub use azure::entrance;
 pub use error::{Error, Result};
 pub use location::Location;
 pub use parts::{Limits, Note, Parts};
 pub use pinned::Pinned;
+pub use renewal::Renew;
 pub use sas::{Permission, Sas};
 pub use settings::{Identity, Settings};
 

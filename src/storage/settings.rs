@@ -1,8 +1,8 @@
 //! What the providers take from their surroundings.
 
-use std::{env, fmt, path::PathBuf, time::Duration};
+use std::{env, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use super::sas::Sas;
+use super::{renewal::Renew, sas::Sas};
 
 /// How long one request is tried again where nothing else is said.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -14,7 +14,7 @@ pub enum Identity {
     /// What is found first: `AZURE_STORAGE_SAS_TOKEN`, a workload identity, a managed identity, the Azure CLI.
     #[default]
     Found,
-    /// A managed identity; the client id of a user-assigned one, or the system's.
+    /// A managed identity; the client id or the resource id (`/subscriptions/…`) of a user-assigned one, or the system's.
     Managed(Option<String>),
 }
 
@@ -23,6 +23,10 @@ pub enum Identity {
 pub struct Settings {
     /// Signs Azure addresses that have no SAS of their own (`AZURE_STORAGE_SAS_TOKEN`).
     pub sas: Option<Sas>,
+    /// Where `sas` is fetched again when it is about to end, or was refused.
+    pub renew: Option<Arc<dyn Renew>>,
+    /// PEM files of authorities that Azure's servers are trusted by, beside the system's.
+    pub ca_certs: Vec<PathBuf>,
     /// Who to be towards Azure without a SAS.
     pub identity: Identity,
     /// Where the journals of unfinished uploads lie (S3 and Google keep no notes with parts).
@@ -35,8 +39,15 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let (sas, identity, variables) = (None, Identity::Found, Vec::new());
-        Self { sas, identity, state: env::temp_dir().join("airlift/uploads"), variables, patience: PATIENCE }
+        Self {
+            sas: None,
+            renew: None,
+            ca_certs: Vec::new(),
+            identity: Identity::Found,
+            state: env::temp_dir().join("airlift/uploads"),
+            variables: Vec::new(),
+            patience: PATIENCE,
+        }
     }
 }
 
@@ -53,7 +64,7 @@ impl Settings {
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .filter(|(name, _)| ["AWS_", "GOOGLE_"].iter().any(|front| name.starts_with(front)))
                 .collect(),
-            patience: PATIENCE,
+            ..Self::default()
         }
     }
 }
@@ -63,6 +74,8 @@ impl fmt::Debug for Settings {
         let names: Vec<&String> = self.variables.iter().map(|(name, _)| name).collect();
         f.debug_struct("Settings")
             .field("sas", &self.sas)
+            .field("renew", &self.renew)
+            .field("ca_certs", &self.ca_certs)
             .field("identity", &self.identity)
             .field("state", &self.state)
             .field("variables", &names)

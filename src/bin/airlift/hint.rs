@@ -19,6 +19,36 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::UsageFile => {
             "Check the path and the text of the file that is named; `airlift help COMMAND` shows the forms it may have."
         }
+        C::SecretReference => {
+            "Write https://VAULT.vault.azure.net/secrets/NAME, env:NAME, file:PATH or exec:COMMAND; never the \
+             secret itself."
+        }
+        C::SecretNotFound => {
+            "Check the name, and the version if one is given (`az keyvault secret list --vault-name VAULT`); a \
+             variable must be set where airlift runs, also in its service unit."
+        }
+        C::SecretRefused => {
+            "Give the identity the right to get secrets: the role \"Key Vault Secrets User\" on the vault, or an access \
+             policy with `get`; and let this machine through the vault's firewall."
+        }
+        C::SecretDisabled => {
+            "Enable the secret (`az keyvault secret set-attributes --enabled true`), or name another version of it."
+        }
+        C::SecretExpired => "Store a fresh secret under the same name, or correct its dates in the vault.",
+        C::SecretCredential => {
+            "Give this machine a managed identity, or run `az login`, or name a user-assigned identity with \
+             `--assign-identity`; the message says what was tried."
+        }
+        C::SecretUnreachable => {
+            "Check the vault's name, the network and the proxy variables; a vault behind an authority of your own \
+             needs `--ca-cert FILE`."
+        }
+        C::SecretVault => "Run the same command again later; `--log debug` shows more of the vault's answers.",
+        C::SecretExposed => "Take the rights of others away: `chmod 600 FILE`, or 640 where a group must read it.",
+        C::SecretForm => {
+            "Store the shared access signature as it is (`sv=…&sig=…`), or the container's whole address with it."
+        }
+        C::SecretCommand => "Run the command by hand, as the user that airlift runs as; it gets 30 seconds.",
         C::RegistryUnreachable => {
             "Check the host's name, its port and the proxy variables (HTTPS_PROXY, NO_PROXY); a registry without \
              TLS needs `--plain-http HOST`."

@@ -81,7 +81,9 @@ fn workload(options: &ClientOptions) -> Result<Arc<dyn TokenCredential>> {
 }
 
 fn managed(client: Option<String>, options: &ClientOptions) -> Result<Arc<dyn TokenCredential>> {
-    let user_assigned_id = client.map(UserAssignedId::ClientId);
+    // Azure's own commands name an identity by its resource id, its metadata service by the client id too.
+    let user_assigned_id = client
+        .map(|id| if id.starts_with('/') { UserAssignedId::ResourceId(id) } else { UserAssignedId::ClientId(id) });
     let with = ManagedIdentityCredentialOptions { user_assigned_id, client_options: options.clone() };
     Ok(ManagedIdentityCredential::new(Some(with))?)
 }

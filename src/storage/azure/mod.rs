@@ -23,8 +23,9 @@ use jiff::{Timestamp, fmt::rfc2822};
 use self::{failure::Asked, transport::Signing};
 use super::{
     Chunks, Draft, Limits, Listed, Location, Object, Settings, Stat, Upload, Version,
-    error::{Error, Result, cause},
+    error::{Error, Result},
     location::Azure,
+    renewal::Current,
     sas::Permission,
 };
 
@@ -46,17 +47,25 @@ impl Access {
         if plain && sas.as_ref().is_some_and(super::Sas::https_only) {
             return Err(Error::HttpsOnly { what });
         }
-        let unusable =
-            |error: reqwest::Error| Error::Protocol { what: what.clone(), reason: cause(&error).to_string() };
-        let options = Signing::options(sas.clone(), settings.patience).map_err(unusable)?;
-        let credential = if sas.is_some() {
-            None
-        } else {
-            let anonymous = Signing::options(None, settings.patience).map_err(unusable)?;
-            Some(credential::Chain::new(&settings.identity, &anonymous) as Arc<dyn TokenCredential>)
+        let Some(sas) = sas else {
+            let (options, credential) = entrance(settings, &what)?;
+            return Ok(Self { place: place.clone(), options, credential: Some(credential) });
         };
-        Ok(Self { place: Azure { sas, ..place.clone() }, options, credential })
+        let signature = Current::new(sas.clone(), settings.renew.clone());
+        let options = Signing::options(Some(signature), settings, &what)?;
+        Ok(Self { place: Azure { sas: Some(sas), ..place.clone() }, options, credential: None })
     }
+}
+
+/// What clients of Azure's SDK are made with where no signature lets us in: our own HTTP client, and who we are. `what` is
+/// whom they talk to.
+///
+/// # Errors
+/// A file of authorities cannot be read, or the TLS stack of this machine cannot be used.
+pub fn entrance(settings: &Settings, what: &str) -> Result<(ClientOptions, Arc<dyn TokenCredential>)> {
+    let options = Signing::options(None, settings, what)?;
+    let credential = credential::Chain::new(&settings.identity, &options);
+    Ok((options, credential))
 }
 
 /// A blob, there or not.

@@ -1,6 +1,6 @@
 //! The HTTP client below the SDK. It alone knows the signature: the SDK sees, logs and reports addresses without it.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -12,7 +12,12 @@ use azure_core::{
 };
 use futures::{StreamExt, stream};
 
-use super::super::sas::Sas;
+use super::super::{
+    error::{Error as StorageError, cause},
+    renewal::Current,
+    sas::Sas,
+    settings::Settings,
+};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -29,31 +34,54 @@ const RETRIES: u32 = 10;
 /// A client that signs with a SAS, if there is one.
 pub(super) struct Signing {
     http: reqwest::Client,
-    sas: Option<Sas>,
+    signature: Option<Current>,
 }
 
 impl Signing {
-    /// Options that make an SDK client use this one.
+    /// Options that make an SDK client use this one. `what` is who it is for.
     ///
     /// # Errors
-    /// The TLS stack of this machine cannot be used.
-    pub(super) fn options(sas: Option<Sas>, patience: Duration) -> Result<ClientOptions, reqwest::Error> {
-        let http = reqwest::Client::builder()
+    /// A file of authorities cannot be read, or the TLS stack of this machine cannot be used.
+    pub(super) fn options(
+        signature: Option<Current>,
+        settings: &Settings,
+        what: &str,
+    ) -> Result<ClientOptions, StorageError> {
+        let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             // A signature must not follow a redirect, and the protocol has none.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        let transport = Some(Transport::new(Arc::new(Self { http, sas })));
-        let max_total_elapsed = patience.try_into().unwrap_or(azure_core::time::Duration::MAX);
+            .redirect(reqwest::redirect::Policy::none());
+        if !settings.ca_certs.is_empty() {
+            http = http.tls_certs_merge(authorities(settings)?);
+        }
+        let unusable =
+            |error: reqwest::Error| StorageError::Protocol { what: what.to_owned(), reason: cause(&error).to_string() };
+        let http = http.build().map_err(unusable)?;
+        let transport = Some(Transport::new(Arc::new(Self { http, signature })));
+        let max_total_elapsed = settings.patience.try_into().unwrap_or(azure_core::time::Duration::MAX);
         let retry = ExponentialRetryOptions { max_retries: RETRIES, max_total_elapsed, ..Default::default() };
         Ok(ClientOptions { transport, retry: RetryOptions::exponential(retry), ..ClientOptions::default() })
     }
 
-    async fn send(&self, request: &Request) -> Result<reqwest::Response, Error> {
+    /// Sends it; where the signature is refused and there is another by now, with that one.
+    async fn signed(&self, request: &Request) -> Result<reqwest::Response, Error> {
+        let Some(signature) = &self.signature else { return self.send(request, None).await };
+        let sas = signature.fresh().await;
+        let answer = self.send(request, Some(&sas)).await?;
+        if !matches!(answer.status().as_u16(), 401 | 403) {
+            return Ok(answer);
+        }
+        match signature.instead_of(&sas).await {
+            Some(other) => self.send(request, Some(&other)).await,
+            None => Ok(answer),
+        }
+    }
+
+    async fn send(&self, request: &Request, sas: Option<&Sas>) -> Result<reqwest::Response, Error> {
         let mut url = request.url().clone();
         let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
             .map_err(|error| Error::with_error(ErrorKind::Other, error, "the method is no word"))?;
-        if let Some(sas) = &self.sas {
+        if let Some(sas) = sas {
             let query = url.query().map_or_else(|| sas.query().to_owned(), |own| format!("{own}&{}", sas.query()));
             url.set_query(Some(&query));
         }
@@ -79,7 +107,7 @@ impl Signing {
 #[async_trait]
 impl HttpClient for Signing {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        let answer = self.send(request).await?;
+        let answer = self.signed(request).await?;
         let status = answer.status().as_u16().into();
         let mut headers = Headers::new();
         for (name, value) in answer.headers() {
@@ -104,6 +132,20 @@ impl HttpClient for Signing {
 
 impl std::fmt::Debug for Signing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Signing({:?})", self.sas)
+        write!(f, "Signing({:?})", self.signature)
     }
+}
+
+fn authorities(settings: &Settings) -> Result<Vec<reqwest::Certificate>, StorageError> {
+    let mut all = Vec::new();
+    for path in &settings.ca_certs {
+        let pem = fs::read(path).map_err(|error| StorageError::read(path, error))?;
+        let found = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
+        if found.is_empty() {
+            let error = std::io::Error::new(std::io::ErrorKind::InvalidData, "it holds no PEM certificate");
+            return Err(StorageError::read(path, error));
+        }
+        all.extend(found);
+    }
+    Ok(all)
 }

@@ -1,0 +1,83 @@
+//! Secrets that a command prints: password managers and vaults of other makers.
+
+use std::{process::Stdio, time::Duration};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{io::AsyncReadExt, process::Command};
+
+use super::{
+    LIMIT, Reference,
+    error::{Error, Result},
+    local,
+};
+
+/// What `command` prints, run by the shell with nothing to read; what it says on stderr is thrown away.
+pub(super) async fn output(command: &str, reference: &Reference, patience: Duration) -> Result<String> {
+    let what = reference.to_string();
+    let failed = |source| Error::Io { what: reference.to_string(), source };
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = shell.process_group(0).kill_on_drop(true).spawn().map_err(failed)?;
+    // Not the shell alone: what it started must not go on when we have given up.
+    let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+    let Some(stdout) = child.stdout.take() else {
+        return Err(Error::Unfit { what, reason: "the command prints nowhere" });
+    };
+    let run = async {
+        let mut value = Vec::new();
+        stdout.take(LIMIT + 1).read_to_end(&mut value).await.map_err(failed)?;
+        let value = local::text(value, &reference.to_string())?;
+        Ok::<_, Error>((value, child.wait().await.map_err(failed)?))
+    };
+    let (value, status) = match tokio::time::timeout(patience, run).await {
+        Ok(done) => done?,
+        Err(_) => return Err(Error::Slow { what, patience }),
+    };
+    // It has ended by itself, and its number may soon be another's.
+    group.0 = None;
+    if status.success() { Ok(value) } else { Err(Error::Command { what, status: status.to_string() }) }
+}
+
+/// A process group that ends with its owner.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // Nobody may be left in it, and that is as good.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::{Code, Fault};
+
+    async fn run(command: &str, patience: Duration) -> Result<String> {
+        output(command, &Reference::Command("test".to_owned()), patience).await
+    }
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    #[tokio::test]
+    async fn what_is_printed_is_the_secret_and_nothing_else_is_shown() {
+        assert_eq!(run("printf one; echo noise >&2", LONG).await.unwrap(), "one");
+        let error = run("echo CANARY; echo CANARY >&2; exit 3", LONG).await.unwrap_err();
+        assert_eq!(error.code(), Code::SecretCommand);
+        assert!(error.to_string().contains('3') && !format!("{error} {error:?}").contains("CANARY"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn time_and_output_have_limits() {
+        let error = run("yes", LONG).await.unwrap_err();
+        assert_eq!(error.code(), Code::SecretForm, "endless output ends");
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        // A reader that waits for a writer that never comes; the child of the shell, not the shell itself.
+        let hang = format!("mkfifo {0} && (cat {0}; true)", fifo.display());
+        let error = run(&hang, Duration::from_millis(300)).await.unwrap_err();
+        assert_eq!(error.code(), Code::SecretCommand);
+    }
+}
