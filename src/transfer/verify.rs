@@ -1,7 +1,7 @@
 //! Verification: every byte of a bundle read again, hashed, and held against the plan.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -24,8 +24,8 @@ const ATTACHED_ROUNDS: usize = 8;
 pub struct Finding {
     /// Which kind of thing.
     pub code: Code,
-    /// The artifact it belongs to; the first by name where several share it.
-    pub artifact: Option<Reference>,
+    /// The artifacts that need it, by name.
+    pub artifacts: Vec<Reference>,
     /// The content it concerns.
     pub digest: Option<Digest>,
     /// Where in the file, in bytes.
@@ -87,16 +87,13 @@ fn check(reader: &Reader, jobs: usize, progress: &Progress, given_up: &AtomicBoo
     progress.tell(Event::Phase(Phase::Verifying));
     progress.tell(Event::Planned { blobs, bytes, present: manifests });
 
-    let owners = Owners::of(reader);
-    let mut findings: Vec<Finding> = Vec::new();
-    findings.extend(reader.check_frame()?.iter().map(|error| owners.finding(error)));
-    let missing = order.missing.iter().map(|manifest| bundle::Error::Missing { digest: manifest.digest });
-    findings.extend(missing.map(|error| owners.finding(&error)));
+    let mut errors = reader.check_frame()?;
+    errors.extend(order.missing.iter().map(|manifest| bundle::Error::Missing { digest: manifest.digest }));
     // The largest first, so that no thread is left with one at the end while the others rest.
     let mut queue: Vec<&Descriptor> = order.blobs.iter().collect();
     queue.sort_by_key(|blob| std::cmp::Reverse(blob.size));
-    let errors = hash_all(reader, &queue, jobs, progress, given_up);
-    findings.extend(errors.iter().map(|error| owners.finding(error)));
+    errors.extend(hash_all(reader, &queue, jobs, progress, given_up));
+    let mut findings = described(reader, &errors);
     findings.sort_by_key(|finding| (finding.offset.is_none(), finding.offset, finding.digest));
     // A header is compared with the frame, and again before its blob: one damage, one finding.
     findings.dedup();
@@ -139,54 +136,69 @@ fn hash_all(
     errors.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Which artifact needs which content; the first by name where several do.
-struct Owners<'a>(HashMap<Digest, &'a Reference>);
+/// The errors as findings.
+fn described(reader: &Reader, errors: &[bundle::Error]) -> Vec<Finding> {
+    if errors.is_empty() {
+        return Vec::new();
+    }
+    let owners = Owners::of(reader);
+    errors.iter().map(|error| owners.finding(error)).collect()
+}
+
+/// Which artifacts need which content.
+struct Owners<'a>(HashMap<Digest, BTreeSet<&'a Reference>>);
 
 impl<'a> Owners<'a> {
     fn of(reader: &'a Reader) -> Self {
-        let mut owners = HashMap::new();
+        let mut owners = Self(HashMap::new());
         let index = reader.index();
         for root in index.roots() {
-            claim(reader, &root.descriptor, &root.reference, &mut owners);
+            owners.claim(reader, root.descriptor.digest, &root.reference);
         }
         // What is attached belongs to whoever needs its subject. Attached to something attached: a few rounds do.
         for _ in 0..ATTACHED_ROUNDS {
-            let before = owners.len();
+            let mut is_new = false;
             for attached in index.attached() {
-                let subject = reader.manifest(&attached.descriptor.digest).and_then(|manifest| manifest.subject());
-                if let Some(&owner) = subject.and_then(|subject| owners.get(&subject.digest)) {
-                    claim(reader, &attached.descriptor, owner, &mut owners);
+                let top = attached.descriptor.digest;
+                let subject = reader.manifest(&top).and_then(|manifest| manifest.subject());
+                let found = subject.and_then(|subject| owners.0.get(&subject.digest)).cloned();
+                for owner in found.into_iter().flatten() {
+                    is_new |= owners.claim(reader, top, owner);
                 }
             }
-            if owners.len() == before {
+            if !is_new {
                 break;
             }
         }
-        Self(owners)
+        owners
+    }
+
+    /// Notes that `owner` needs `top` and all below it. `false` if that was known.
+    fn claim(&mut self, reader: &Reader, top: Digest, owner: &'a Reference) -> bool {
+        let mut stack = vec![top];
+        let mut is_new = false;
+        while let Some(digest) = stack.pop() {
+            // Whoever needs it needs all below it, which was noted with it.
+            if !self.0.entry(digest).or_default().insert(owner) {
+                continue;
+            }
+            is_new = true;
+            if let Some(manifest) = reader.manifest(&digest) {
+                stack.extend(manifest.children().iter().chain(manifest.blobs()).map(|below| below.digest));
+            }
+        }
+        is_new
     }
 
     fn finding(&self, error: &bundle::Error) -> Finding {
         let digest = error.digest();
+        let artifacts = digest.and_then(|digest| self.0.get(&digest)).into_iter().flatten();
         Finding {
             code: error.code(),
-            artifact: digest.and_then(|digest| self.0.get(&digest)).map(|&reference| reference.clone()),
+            artifacts: artifacts.map(|&reference| reference.clone()).collect(),
             digest,
             offset: error.offset(),
             message: error.to_string(),
-        }
-    }
-}
-
-fn claim<'a>(reader: &Reader, top: &Descriptor, owner: &'a Reference, owners: &mut HashMap<Digest, &'a Reference>) {
-    let mut stack = vec![top.digest];
-    while let Some(digest) = stack.pop() {
-        // Whoever owns it owns all below it.
-        if owners.contains_key(&digest) {
-            continue;
-        }
-        owners.insert(digest, owner);
-        if let Some(manifest) = reader.manifest(&digest) {
-            stack.extend(manifest.children().iter().chain(manifest.blobs()).map(|below| below.digest));
         }
     }
 }

@@ -315,10 +315,11 @@ async fn a_bundle_with_another_entry_in_place_of_a_blob_is_not_sound(
 }
 
 #[tokio::test]
-async fn every_finding_is_listed_with_its_artifact() {
+async fn every_finding_is_listed_with_all_artifacts_that_need_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b.tar");
-    sample().with("r.example/b:1", Artifact::small(9, 600)).write(&path).await;
+    let both = sample().with("r.example/b:1", Artifact::small(9, 600)).with("r.example/c:1", Artifact::small(9, 600));
+    both.write(&path).await;
     let layout = Reader::open(&path).await.unwrap().layout().unwrap().clone();
     let file = File::options().write(true).open(&path).unwrap();
     let layers: Vec<_> = layout.blobs().iter().filter(|place| place.blob.media_type == LAYER).collect();
@@ -327,15 +328,16 @@ async fn every_finding_is_listed_with_its_artifact() {
     }
     file.write_all_at(b"x", layout.total() - 1).unwrap();
     let found = findings(&path).await;
-    let told: Vec<_> = found.iter().map(|one| (one.code, one.artifact.as_ref().map(ToString::to_string))).collect();
-    let damaged = |artifact: &str| (Code::BundleDigestMismatch, Some(artifact.to_owned()));
+    let names = |one: &Finding| one.artifacts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let told: Vec<_> = found.iter().map(|one| (one.code, names(one))).collect();
+    let damaged = |artifacts: &str| (Code::BundleDigestMismatch, artifacts.to_owned());
     assert_eq!(
         told,
         [
             damaged("r.example/a:1"),
             damaged("r.example/a:1"),
-            damaged("r.example/b:1"),
-            (Code::BundleStructure, Some("r.example/b:1".to_owned())),
+            damaged("r.example/b:1 r.example/c:1"),
+            (Code::BundleStructure, "r.example/b:1 r.example/c:1".to_owned()),
         ]
     );
     assert_eq!(found[0].offset, Some(layers[0].offset));

@@ -34,8 +34,8 @@ pub(crate) struct Verdict {
 pub(crate) struct Finding {
     #[serde(rename = "token", serialize_with = "token")]
     pub(crate) code: Code,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    artifact: Option<Reference>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    artifacts: Vec<Reference>,
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +54,7 @@ impl Verdict {
         let Verification { id, artifacts, blobs, bytes, findings, .. } = verification;
         let finding = |one: airlift::transfer::verify::Finding| Finding {
             code: one.code,
-            artifact: one.artifact,
+            artifacts: one.artifacts,
             digest: one.digest,
             offset: one.offset,
             message: one.message,
@@ -70,7 +70,7 @@ impl Verdict {
             return Err(error);
         }
         let message = [error.to_string()].into_iter().chain(causes(&error)).collect::<Vec<_>>().join(": ");
-        let finding = Finding { code, artifact: None, digest: None, offset: None, message };
+        let finding = Finding { code, artifacts: Vec::new(), digest: error.digest(), offset: error.offset(), message };
         let findings = vec![finding];
         Ok(Self { path: path.to_owned(), sound: false, bundle: None, artifacts: 0, blobs: 0, bytes: 0, findings })
     }
@@ -92,8 +92,9 @@ pub(crate) fn text(verdict: &Verdict) -> String {
     let mut text = format!("{path}: {}\n", count(verdict.findings.len(), "finding"));
     for finding in &verdict.findings {
         let _ = write!(text, "  [{}] {}", finding.code, finding.message);
-        if let Some(artifact) = &finding.artifact {
-            let _ = write!(text, ", of {artifact}");
+        if !finding.artifacts.is_empty() {
+            let names: Vec<_> = finding.artifacts.iter().map(ToString::to_string).collect();
+            let _ = write!(text, ", of {}", names.join(", "));
         }
         if let Some(offset) = finding.offset
             && !finding.message.contains("at byte")

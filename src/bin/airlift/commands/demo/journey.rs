@@ -173,13 +173,14 @@ impl<S: Fn(String)> Journey<'_, S> {
             layers.iter().max_by_key(|place| place.blob.size).map_or(0, |place| place.offset + place.blob.size / 2);
         flip(&damaged, at).map_err(io)?;
         let found = verify(&Reader::open(&damaged).await?, JOBS, &Progress::silent()).await?;
-        let Some(Finding { code, message, artifact, .. }) = found.findings.first() else {
+        let Some(Finding { code, message, artifacts, .. }) = found.findings.first() else {
             return Err(Mistake::Demo { what: "the flipped bit was not found".to_owned() }.into());
         };
         self.tell("damage", &format!("one bit of another copy flipped, at byte {at}; verify says"));
-        let artifact = artifact.as_ref().map(ToString::to_string).unwrap_or_default();
-        self.detail(&format!("{code}: {artifact}"));
-        // The digest that it should have is in the line above's artifact; what matters is where and that.
+        self.detail(code.token());
+        for artifact in artifacts {
+            self.detail(&format!("of {artifact}"));
+        }
         // Two digests of 71 characters do not fit on a line.
         for line in message.replacen(" has ", "\nhas ", 1).lines() {
             self.detail(line);
