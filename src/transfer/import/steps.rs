@@ -112,8 +112,8 @@ impl<'a> Run<'a> {
         self.end()
     }
 
-    /// Pushes in the order of the artifacts, so that the first are complete early, but for the blobs that are so large
-    /// that they would be alone at the end: they go first. What needs no blob is published at once.
+    /// Pushes the largest blobs first, so that none is alone at the end while the other connections rest. What needs no
+    /// blob is published at once.
     fn first_steps(&mut self) -> Vec<Work> {
         let mut work = Vec::new();
         let mut pushes: Vec<Push> = Vec::new();
@@ -145,8 +145,7 @@ impl<'a> Run<'a> {
             }
         }
         pushes.retain(|push| !push.lacking.is_empty());
-        let alone = pushes.iter().map(|push| push.blob.size).sum::<u64>() / (2 * self.request.jobs.max(1) as u64);
-        pushes.sort_by_key(|push| Reverse(if push.blob.size > alone { push.blob.size } else { 0 }));
+        pushes.sort_by_key(|push| Reverse(push.blob.size));
         work.extend(pushes.into_iter().map(|push| Work::Push(Box::new(push))));
         work
     }
