@@ -1,8 +1,8 @@
 //! `--rewrite-foreign`: non-distributable layers become distributable ones.
 //!
-//! containerd follows a layer's `urls` before it asks the registry, which on a disconnected site is a time-out for each
-//! layer. Without `urls`, and of a distributable type, the same layer is taken from the registry. The price is a new
-//! digest for the image and for every index that names it.
+//! containerd follows a layer's `urls` before it asks the registry, and of the ways in which that can fail only a 404 lets it
+//! go on: on a disconnected site the pull ends there. Without `urls`, and of a distributable type, the same layer is taken
+//! from the registry. The price is a new digest for the image and for every index that names it.
 
 use std::collections::HashMap;
 
