@@ -4,7 +4,7 @@
 //!
 //! | row | rooms | what for |
 //! |---|---|---|
-//! | 4 | [`pipeline`] | what runs transfers unattended: secrets, triggers |
+//! | 4 | [`pipeline`] | export pipelines, import pipelines and their runs, kept on one machine |
 //! | 3 | [`transfer`], [`server`] | the engines: export, copy, verify, import; the distribution API |
 //! | 2 | [`registry`], [`bundle`], [`storage`], [`store`] | places where content lives |
 //! | 1 | [`content`], [`progress`] | the seam: what a place offers, what a run tells |

@@ -199,6 +199,19 @@ codes! {
     /// The copy is not equal to its source.
     CopyMismatch = "copy.mismatch", Unverified;
 
+    /// A pipeline or a run has problems; nothing was stored.
+    PipelineInvalid = "pipeline.invalid", Usage;
+    /// There is no pipeline or run of that name.
+    PipelineNotFound = "pipeline.not-found", Failed;
+    /// Another run works on the same bundle of the same pipeline.
+    PipelineBusy = "pipeline.busy", Failed;
+    /// The bundle is another than the run's `catalogDigest` says.
+    PipelineCatalogDigest = "pipeline.catalog-digest", Unverified;
+    /// The state of the pipelines cannot be read or written.
+    PipelineState = "pipeline.state", Failed;
+    /// The state of the pipelines is of a later format.
+    PipelineStateVersion = "pipeline.state-version", Failed;
+
     /// Too many attached artifacts, or nested too deeply.
     TransferLimit = "transfer.limit", Failed;
     /// The tag in the target points elsewhere.

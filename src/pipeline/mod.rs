@@ -1,3 +1,22 @@
-//! Pipelines: what binds a registry to a storage and to the secret that opens it, and what makes them run.
+//! Long-lived pipelines between registries and storages, and their runs, as Azure Container Registry's transfer feature has
+//! them: for any registry and any storage, kept on one machine.
+//!
+//! [`resource`] is what people write, [`State`] where it is kept, [`run`] what is done. The engines are those of
+//! [`crate::transfer`]; nothing here moves a byte by itself, and nothing here keeps a secret: [`secret`] fetches them at each
+//! run.
 
+pub mod error;
+mod execute;
+mod holder;
+mod recorder;
+pub mod resource;
+pub mod response;
+mod run;
 pub mod secret;
+pub mod state;
+
+pub use error::Error;
+pub use execute::access;
+pub use response::{Response, Status};
+pub use run::{Ran, Surroundings, check, run};
+pub use state::{Record, State};

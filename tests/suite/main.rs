@@ -17,6 +17,7 @@ mod layers;
 mod mirror_config;
 mod partial;
 mod peers;
+mod pipelines;
 mod proxies;
 mod registry;
 mod registry_hostile;

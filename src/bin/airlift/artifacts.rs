@@ -59,7 +59,8 @@ fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
 }
 
-fn read(file: &Path) -> Result<String, Mistake> {
+/// The text of a file, or of standard input.
+pub(crate) fn read(file: &Path) -> Result<String, Mistake> {
     let text = if is_stdin(file) {
         let mut text = String::new();
         io::stdin().lock().read_to_string(&mut text).map(|_| text)

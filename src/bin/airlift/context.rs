@@ -53,7 +53,7 @@ impl Context {
     }
 
     /// How registries are talked to.
-    fn settings(&self) -> Result<Settings, Mistake> {
+    pub(crate) fn settings(&self) -> Result<Settings, Mistake> {
         let options = &self.global.registry;
         let mut settings = Settings::default();
         settings.ca_certs.clone_from(&options.ca_cert);

@@ -77,6 +77,12 @@ impl Failure {
         self
     }
 
+    /// With a next step that is more exact than the token's own, if there is one.
+    pub(crate) fn or_hint(mut self, hint: Option<&str>) -> Self {
+        self.hint = hint.map(str::to_owned).or(self.hint);
+        self
+    }
+
     /// Prints it on stderr; the exit code is that of its class.
     pub(crate) fn report(&self, voice: Voice) -> ExitCode {
         output::print_aside(&match voice {

@@ -201,6 +201,20 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::CopyMismatch => {
             "The destination's medium did not keep what was written: use another one; the source is untouched."
         }
+        C::PipelineInvalid => {
+            "Correct what is listed and run the same command again; docs/azure-transfer.md shows each resource whole."
+        }
+        C::PipelineNotFound => {
+            "`list` in the place of `show` names those that there are; the registry must be written as when it was created."
+        }
+        C::PipelineBusy => "Wait until it has ended, and see how far it is with `airlift pipeline-run show --watch`.",
+        C::PipelineCatalogDigest => {
+            "Do not use the bundle: it is not the one that was exported. Copy it again from where the digest is right."
+        }
+        C::PipelineState => {
+            "Check the folder of the state (`--state DIR`) and its disk; what was written before is intact."
+        }
+        C::PipelineStateVersion => "Use the airlift that wrote the state, or a newer one.",
         C::TransferLimit => {
             "Leave attached artifacts out with `--no-referrers`, or look at the source: so many are rarely meant."
         }

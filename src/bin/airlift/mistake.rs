@@ -50,6 +50,9 @@ pub(crate) enum Mistake {
     /// An answer cannot be written as JSON.
     #[error("the answer cannot be written as JSON")]
     Json { source: serde_json::Error },
+    /// An answer cannot be written as YAML.
+    #[error("the answer cannot be written as YAML: {reason}")]
+    Yaml { reason: String },
     /// The `--log` filter cannot be read.
     #[error("--log {text:?} is no level and no list of filters")]
     Log { text: String, source: tracing_subscriber::filter::ParseError },
@@ -99,7 +102,7 @@ impl Fault for Mistake {
             | Self::NoAnswer => Code::UsageArgument,
             Self::Unsound { code, .. } => *code,
             Self::Partial { .. } => Code::TransferPartial,
-            Self::Runtime { .. } | Self::Json { .. } | Self::Demo { .. } => Code::Internal,
+            Self::Runtime { .. } | Self::Json { .. } | Self::Yaml { .. } | Self::Demo { .. } => Code::Internal,
             Self::Interrupted { .. } => Code::Interrupted,
         }
     }

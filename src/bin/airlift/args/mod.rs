@@ -1,16 +1,21 @@
 //! What was typed. Shapes and help texts only: what they mean is decided in `context` and in each command.
 
+pub(crate) mod apply;
 pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod export;
+pub(crate) mod export_pipeline;
 pub(crate) mod global;
 pub(crate) mod import;
+pub(crate) mod import_pipeline;
 pub(crate) mod inspect;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod man;
 pub(crate) mod mirror_config;
+pub(crate) mod pipeline;
+pub(crate) mod pipeline_run;
 pub(crate) mod serve;
 pub(crate) mod store;
 mod transfer;
@@ -51,6 +56,10 @@ pub(crate) enum Command {
     Copy(copy::Args),
     Import(import::Args),
     Serve(serve::Args),
+    ExportPipeline(export_pipeline::Args),
+    ImportPipeline(import_pipeline::Args),
+    PipelineRun(pipeline_run::Args),
+    Apply(apply::Args),
     MirrorConfig(mirror_config::Args),
     Store(store::Args),
     Demo(demo::Args),

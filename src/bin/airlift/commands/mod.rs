@@ -10,6 +10,7 @@ mod login;
 mod logout;
 mod man;
 mod mirror_config;
+mod pipeline;
 mod serve;
 mod store;
 mod verify;
@@ -26,6 +27,10 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(&args, context),
         Command::Copy(args) => copy::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
+        Command::ExportPipeline(args) => pipeline::export::run(&args, context),
+        Command::ImportPipeline(args) => pipeline::import::run(&args, context),
+        Command::PipelineRun(args) => pipeline::run::run(&args, context),
+        Command::Apply(args) => pipeline::apply::run(&args, context),
         Command::Serve(args) => serve::run(&args, context),
         Command::MirrorConfig(args) => mirror_config::run(&args, context),
         Command::Store(args) => store::run(&args, context),

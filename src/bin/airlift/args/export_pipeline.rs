@@ -1,0 +1,63 @@
+use super::pipeline::{Listed, Named, Pipeline, export_options};
+
+/// Keep pipelines from a registry to a storage.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum What {
+    Create(Create),
+    List(List),
+    Show(Show),
+    Delete(Delete),
+}
+
+/// Create an export pipeline, or put another in the place of the one of that name.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  airlift export-pipeline create -r registry.example.com -n up -c https://account.blob.core.windows.net/transfer \\
+      -s https://vault.vault.azure.net/secrets/sas -z OverwriteBlobs ContinueOnErrors
+  airlift export-pipeline create -r registry.example.com -n up -c /mnt/transfer
+  airlift export-pipeline create --file azuredeploy.parameters.json")]
+pub(crate) struct Create {
+    #[command(flatten)]
+    pub(crate) pipeline: Pipeline,
+    /// What else a run may do.
+    #[arg(short = 'z', long, value_name = "OPTION", num_args = 1.., value_delimiter = ',', ignore_case = true)]
+    #[arg(value_parser = export_options(), conflicts_with = "file")]
+    pub(crate) options: Vec<String>,
+    /// Most artifacts of one run [default: 50]
+    #[arg(long, value_name = "N", conflicts_with = "file")]
+    pub(crate) max_artifacts: Option<u64>,
+}
+
+/// List the export pipelines.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  airlift export-pipeline list -r registry.example.com -o table")]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) listed: Listed,
+}
+
+/// Show an export pipeline.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  airlift export-pipeline show -r registry.example.com -n up -o yaml")]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) named: Named,
+}
+
+/// Delete an export pipeline; its runs stay in the history.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  airlift export-pipeline delete -r registry.example.com -n up")]
+pub(crate) struct Delete {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Taken and ignored: nobody is asked.
+    #[arg(short, long, hide = true)]
+    pub(crate) yes: bool,
+}

@@ -1,0 +1,63 @@
+use super::pipeline::{Listed, Named, Pipeline, import_options};
+
+/// Keep pipelines from a storage to a registry.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum What {
+    Create(Create),
+    List(List),
+    Show(Show),
+    Delete(Delete),
+}
+
+/// Create an import pipeline, or put another in the place of the one of that name.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  airlift import-pipeline create -r registry.example.com -n down -c https://account.blob.core.windows.net/transfer \\
+      -s https://vault.vault.azure.net/secrets/sas -z OverwriteTags DeleteSourceBlobOnSuccess
+  airlift import-pipeline create -r registry.example.com -n down -c /mnt/transfer
+  airlift import-pipeline create --file azuredeploy.parameters.json")]
+pub(crate) struct Create {
+    #[command(flatten)]
+    pub(crate) pipeline: Pipeline,
+    /// What else a run may do.
+    #[arg(short = 'z', long, value_name = "OPTION", num_args = 1.., value_delimiter = ',', ignore_case = true)]
+    #[arg(value_parser = import_options(), conflicts_with = "file")]
+    pub(crate) options: Vec<String>,
+    /// Whether a bundle that lands in the source is imported by `airlift watch` [default: true]
+    #[arg(short = 'e', long, value_name = "BOOL", action = clap::ArgAction::Set, conflicts_with = "file")]
+    pub(crate) source_trigger_enabled: Option<bool>,
+}
+
+/// List the import pipelines.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  airlift import-pipeline list -r registry.example.com -o table")]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) listed: Listed,
+}
+
+/// Show an import pipeline.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  airlift import-pipeline show -r registry.example.com -n down -o yaml")]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) named: Named,
+}
+
+/// Delete an import pipeline; its runs stay in the history.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  airlift import-pipeline delete -r registry.example.com -n down")]
+pub(crate) struct Delete {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Taken and ignored: nobody is asked.
+    #[arg(short, long, hide = true)]
+    pub(crate) yes: bool,
+}

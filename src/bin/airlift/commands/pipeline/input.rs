@@ -1,0 +1,61 @@
+//! From options and files to resources: both go through the same reader, so both hear of every problem.
+
+use std::path::{self, Path};
+
+use airlift::pipeline::{
+    Error,
+    resource::{self, Kind, Problem, Resource, file},
+};
+use serde_json::{Value, json};
+
+use super::told;
+use crate::{args::pipeline::Pipeline, artifacts, failure::Failure};
+
+/// A pipeline as the options describe it; the container is its `side`.
+pub(super) fn pipeline(args: &Pipeline, side: &str) -> Value {
+    let mut container = json!({
+        "uri": args.storage_container_uri.as_deref().map(absolute),
+        "storageAccessMode": args.storage_access_mode,
+        "keyVaultUri": args.secret_uri,
+    });
+    if let Some(fields) = container.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    let mut document = json!({ "registry": args.registry, "name": args.name });
+    // As `az acr` has it, `[system]` is the machine's own.
+    if let Some(id) = args.assign_identity.as_deref().filter(|id| *id != "[system]") {
+        document["identity"] = json!({ "type": "UserAssigned", "userAssignedIdentities": { id: {} } });
+    }
+    document["properties"] = json!({ side: container });
+    document
+}
+
+/// A folder is kept with its whole path: a later run may begin elsewhere.
+fn absolute(uri: &str) -> String {
+    if uri.contains("://") || uri.is_empty() {
+        return uri.to_owned();
+    }
+    path::absolute(uri).map_or_else(|_| uri.to_owned(), |path| path.display().to_string())
+}
+
+/// The one resource that a file has, or that the options describe.
+pub(super) fn resource(file: Option<&Path>, kind: Kind, typed: impl FnOnce() -> Value) -> Result<Resource, Failure> {
+    let Some(path) = file else {
+        return read(&typed(), kind, &format!("the {}", kind.noun()));
+    };
+    let name = path.display().to_string();
+    let documents = file::documents(&artifacts::read(path)?, &name).map_err(told::failure)?;
+    match documents.as_slice() {
+        [one] => read(one, kind, &name),
+        several => {
+            let problem = format!("has {} resources, and one is wanted; `airlift apply` takes many", several.len());
+            let problems = vec![Problem { path: ".".to_owned(), problem }];
+            Err(told::failure(Error::Invalid { what: name, problems }))
+        }
+    }
+}
+
+fn read(document: &Value, kind: Kind, what: &str) -> Result<Resource, Failure> {
+    resource::read(document, Some(kind))
+        .map_err(|problems| told::failure(Error::Invalid { what: what.to_owned(), problems }))
+}

@@ -1,0 +1,53 @@
+//! What the pipelines' commands have in common: where things are kept, how they are shown, what helps when they fail.
+
+pub(crate) mod apply;
+pub(crate) mod export;
+pub(crate) mod import;
+mod input;
+pub(crate) mod run;
+mod show;
+mod told;
+
+use airlift::pipeline::{
+    State,
+    resource::{Kind, Resource, ResourceId},
+};
+
+use crate::{
+    args::pipeline::{Common, Listed, Named},
+    context::Context,
+    failure::Failure,
+};
+
+/// The state that the options name.
+fn state(common: &Common) -> Result<State, Failure> {
+    let dir = common.state.clone().unwrap_or_else(State::default_dir);
+    State::open(&dir).map_err(told::failure)
+}
+
+fn id(kind: Kind, named: &Named) -> ResourceId {
+    ResourceId { kind, registry: named.registry.clone(), name: named.name.clone() }
+}
+
+/// Keeps a pipeline, and shows it as it is kept.
+fn put(resource: &Resource, common: &Common, context: &Context) -> Result<(), Failure> {
+    state(common)?.put(resource).map_err(told::failure)?;
+    show::one(&resource.document(), common.output, context)
+}
+
+fn list(kind: Kind, listed: &Listed, context: &Context) -> Result<(), Failure> {
+    let found = state(&listed.common)?.list(kind, listed.registry.as_deref()).map_err(told::failure)?;
+    let documents: Vec<_> = found.iter().map(Resource::document).collect();
+    show::many(&documents, kind, listed.common.output, context)
+}
+
+fn show(kind: Kind, named: &Named, context: &Context) -> Result<(), Failure> {
+    let found = state(&named.common)?.get(&id(kind, named)).map_err(told::failure)?;
+    show::one(&found.document(), named.common.output, context)
+}
+
+fn delete(kind: Kind, named: &Named, context: &Context) -> Result<(), Failure> {
+    state(&named.common)?.delete(&id(kind, named)).map_err(told::failure)?;
+    context.status().say(&format!("deleted the {} {}", kind.noun(), named.name));
+    Ok(())
+}

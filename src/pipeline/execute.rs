@@ -1,0 +1,228 @@
+//! What a run does: the engines of transfer, called with what the pipeline says.
+
+use std::{path::Path, sync::Arc};
+
+use futures::TryStreamExt;
+
+use super::{
+    error::{Error, Result},
+    recorder::Recorder,
+    resource::{
+        AccessMode, Container, ContainerType, ExportOption, ExportPipeline, Identity, ImportOption, ImportPipeline,
+        Resource, reference,
+    },
+    run::{Surroundings, blocking},
+    secret,
+    state::Record,
+};
+use crate::{
+    bundle::{Layout, Reader},
+    oci::{Algorithm, Digest, Hasher, Reference},
+    progress::{Observe, Progress},
+    registry::Client,
+    storage::{self, Location, Object, Pinned, Settings},
+    transfer::{
+        self, Opened, Report, State,
+        export::{self, Destination},
+        import,
+        resolve::Limits,
+    },
+};
+
+/// A run that came to its end; artifacts of it may have failed.
+pub(super) struct Ended {
+    /// What the engine says.
+    pub(super) report: Report,
+    /// SHA-256 of the whole bundle, where it is known.
+    pub(super) catalog_digest: Option<Digest>,
+}
+
+/// Does what `record` asks for.
+pub(super) async fn execute(
+    pipeline: &Resource,
+    record: &Record,
+    recorder: &Arc<Recorder>,
+    with: &Surroundings,
+) -> Result<Ended> {
+    let progress = Progress::to(Arc::clone(recorder) as Arc<dyn Observe>);
+    let mut registry = with.registry.clone();
+    registry.progress = progress.clone();
+    let job = Job { client: Client::new(registry)?, progress, jobs: with.jobs, record };
+    match pipeline {
+        Resource::Export(pipeline) => {
+            let settings = access(&pipeline.target, &pipeline.identity, &with.storage).await?;
+            job.export(pipeline, &settings).await
+        }
+        Resource::Import(pipeline) => {
+            let settings = access(&pipeline.source, &pipeline.identity, &with.storage).await?;
+            job.import(pipeline, &settings).await
+        }
+        Resource::Run(_) => Err(Error::NotFound { id: record.run.request.pipeline.clone() }),
+    }
+}
+
+/// How the container is opened in this run: with the secret that it names, which is fetched now and again when it is about
+/// to end, or as the pipeline's identity.
+///
+/// # Errors
+/// The secret cannot be had.
+pub async fn access(container: &Container, identity: &Identity, settings: &Settings) -> Result<Settings> {
+    let mut settings = settings.clone();
+    if let Some(id) = identity.user_assigned() {
+        settings.identity = storage::Identity::Managed(Some(id.to_owned()));
+    }
+    if container.mode == Some(AccessMode::ManagedIdentity) {
+        // A SAS that happens to lie in the environment is not what the pipeline says.
+        settings.sas = None;
+    }
+    match &container.secret {
+        Some(reference) => Ok(secret::signed(&settings, reference).await?),
+        None => Ok(settings),
+    }
+}
+
+struct Job<'a> {
+    client: Client,
+    progress: Progress,
+    jobs: usize,
+    record: &'a Record,
+}
+
+impl Job<'_> {
+    async fn export(&self, pipeline: &ExportPipeline, settings: &Settings) -> Result<Ended> {
+        let request = &self.record.run.request;
+        let location = pipeline.target.location(&request.blob)?;
+        let overwrite = pipeline.options.contains(&ExportOption::OverwriteBlobs);
+        let wanted = export::Request {
+            artifacts: references(&pipeline.registry, &request.artifacts)?,
+            platforms: Vec::new(),
+            foreign: export::Foreign::Include,
+            referrers: true,
+            continue_on_errors: pipeline.options.contains(&ExportOption::ContinueOnErrors),
+            jobs: self.jobs,
+            limits: Limits::default(),
+        };
+        let object = storage::open(&location, settings)?;
+        let to = match location {
+            Location::Path(path) => {
+                make_folders(&pipeline.target, &path).await?;
+                if let Some(report) = self.finished_before(&wanted, &path, overwrite).await? {
+                    return ended(report, &object).await;
+                }
+                Destination::File { path, overwrite }
+            }
+            _ => Destination::Object { object: Arc::clone(&object), overwrite },
+        };
+        let report = export::run(&self.client, &wanted, to, &self.progress).await?;
+        ended(report, &object).await
+    }
+
+    /// The report of a run that was killed between giving the file its name and saying so. Objects in a storage are known by
+    /// their metadata, and the engine sees to them.
+    async fn finished_before(&self, wanted: &export::Request, path: &Path, overwrite: bool) -> Result<Option<Report>> {
+        if overwrite || self.record.response.resumed == 0 || !path.exists() {
+            return Ok(None);
+        }
+        let plan = export::plan(&self.client, wanted, &self.progress).await?;
+        let ours = Layout::of(plan.contents()).map_err(transfer::Error::from)?;
+        let found = Reader::open(path).await.map_err(transfer::Error::from)?;
+        if found.id() != ours.id() || found.size() != ours.total() {
+            return Ok(None);
+        }
+        let mut report = plan.report().clone();
+        for outcome in &mut report.artifacts {
+            if outcome.state == State::NotReached {
+                outcome.state = State::AlreadyThere;
+            }
+        }
+        report.bytes_reused = ours.blob_bytes();
+        Ok(Some(report))
+    }
+
+    async fn import(&self, pipeline: &ImportPipeline, settings: &Settings) -> Result<Ended> {
+        let request = &self.record.run.request;
+        let location = pipeline.source.location(&request.blob)?;
+        let has = |option| pipeline.options.contains(&option);
+        let wanted = import::Request {
+            to: target(&pipeline.registry)?,
+            keep_host: false,
+            map: Vec::new(),
+            overwrite_tags: has(ImportOption::OverwriteTags),
+            continue_on_errors: has(ImportOption::ContinueOnErrors),
+            rewrite_foreign: false,
+            verify_first: false,
+            delete_source: has(ImportOption::DeleteSourceBlobOnSuccess),
+            jobs: self.jobs,
+        };
+        let bundle = match request.catalog_digest {
+            None => Opened::open(&location, settings).await?,
+            Some(expected) => open_if_equal(&location, settings, expected).await?,
+        };
+        let report = import::run(&self.client, &[bundle], &wanted, &self.progress).await?;
+        Ok(Ended { report, catalog_digest: request.catalog_digest })
+    }
+}
+
+/// The bundle is read once more from where it lies now: what is said of it is true of what is there.
+async fn ended(report: Report, object: &Arc<dyn Object>) -> Result<Ended> {
+    let pinned = Pinned::open(Arc::clone(object)).await?;
+    Ok(Ended { report, catalog_digest: Some(digest(&pinned).await?) })
+}
+
+/// Opens the bundle if all of it has the digest. It is read for that before anything else is done with it, and must not have
+/// changed when it is opened then; from there on the one version that was opened is read.
+async fn open_if_equal(location: &Location, settings: &Settings, expected: Digest) -> Result<Opened> {
+    let object = storage::open(location, settings)?;
+    let pinned = Pinned::open(Arc::clone(&object)).await?;
+    let actual = digest(&pinned).await?;
+    if actual != expected {
+        return Err(Error::CatalogDigest { what: location.to_string(), expected, actual });
+    }
+    let opened = Opened::open(location, settings).await?;
+    if object.stat().await?.version != pinned.stat().version {
+        return Err(storage::Error::Changed { what: location.to_string() }.into());
+    }
+    Ok(opened)
+}
+
+/// SHA-256 of an object, in the order of its bytes.
+async fn digest(pinned: &Pinned) -> Result<Digest> {
+    let mut chunks = pinned.chunks(0..pinned.stat().size).await?;
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    while let Some(chunk) = chunks.try_next().await? {
+        hasher = blocking(move || {
+            hasher.update(&chunk);
+            hasher
+        })
+        .await;
+    }
+    Ok(hasher.finish())
+}
+
+/// A bundle may lie deeper in its container than there are folders; the container itself must be there, as in any storage.
+async fn make_folders(container: &Container, path: &Path) -> Result<()> {
+    debug_assert_eq!(container.kind, ContainerType::FileSystem, "only paths have folders");
+    let root = container.folder()?;
+    if !root.path().is_some_and(|root| root.is_dir()) {
+        return Err(storage::Error::NotFound { what: format!("the folder {root}") }.into());
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+        let error = |source| storage::Error::Write { path: folder.to_owned(), source };
+        tokio::fs::create_dir_all(folder).await.map_err(error)?;
+    }
+    Ok(())
+}
+
+/// The artifacts in full. They were checked when they were asked for; what the state says may have been changed by hand.
+fn references(registry: &str, artifacts: &[String]) -> Result<Vec<Reference>> {
+    let full = |text: &String| {
+        let damaged = |error| Error::Damaged { what: format!("the artifact {text}"), reason: format!("{error}") };
+        reference(registry, text).map_err(damaged)
+    };
+    artifacts.iter().map(full).collect()
+}
+
+fn target(registry: &str) -> Result<transfer::target::Target> {
+    let damaged = |error| Error::Damaged { what: format!("the registry {registry}"), reason: format!("{error}") };
+    registry.parse().map_err(damaged)
+}

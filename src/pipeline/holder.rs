@@ -1,0 +1,96 @@
+//! Who works on a bundle of a pipeline: a lock of the operating system, which ends with its process whatever happens to it,
+//! so that no process id has to be trusted.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use rustix::{fs::FlockOperation, io::Errno};
+
+use super::{
+    error::{Error, Result},
+    resource::ResourceId,
+};
+use crate::oci::Digest;
+
+/// Tries to get a lock that a reader may hold for the blink of an eye, to see whether it is free.
+const TRIES: u32 = 20;
+
+/// The wait between two of them.
+const WAIT: Duration = Duration::from_millis(10);
+
+/// The lock on a bundle of a pipeline; dropping it gives it up.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// The file that stands for a bundle of a pipeline. It stays: to remove it would let two processes hold two files of one name.
+fn path(folder: &Path, pipeline: &ResourceId, blob: &str) -> PathBuf {
+    let digest = Digest::sha256(format!("{pipeline}\n{blob}").as_bytes());
+    folder.join(format!("{}.lock", &digest.hex()[..32]))
+}
+
+impl Lock {
+    /// Takes the lock; `None` if another holds it.
+    pub(super) fn take(folder: &Path, pipeline: &ResourceId, blob: &str) -> Result<Option<Self>> {
+        let path = path(folder, pipeline, blob);
+        let error = |source| Error::Folder { path: path.clone(), source };
+        fs::create_dir_all(folder).map_err(error)?;
+        let file = File::create(&path).map_err(error)?;
+        for _ in 0..TRIES {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(Self { _file: file })),
+                Err(Errno::WOULDBLOCK) => thread::sleep(WAIT),
+                Err(errno) => return Err(error(errno.into())),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether somebody holds the lock.
+    pub(super) fn is_held(folder: &Path, pipeline: &ResourceId, blob: &str) -> Result<bool> {
+        let path = path(folder, pipeline, blob);
+        let error = |source| Error::Folder { path: path.clone(), source };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(source) => return Err(error(source)),
+        };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(errno) => Err(error(errno.into())),
+        }
+    }
+}
+
+/// The name of this machine, for people.
+pub(super) fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "this machine".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::resource::Kind;
+
+    #[test]
+    fn a_lock_is_seen_while_it_is_held_and_gone_with_its_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = ResourceId { kind: Kind::ExportPipeline, registry: "r.site".into(), name: "up".into() };
+        assert!(!Lock::is_held(folder.path(), &id, "b").unwrap());
+        let lock = Lock::take(folder.path(), &id, "b").unwrap().unwrap();
+        assert!(Lock::is_held(folder.path(), &id, "b").unwrap());
+        assert!(Lock::take(folder.path(), &id, "b").unwrap().is_none());
+        assert!(Lock::take(folder.path(), &id, "other").unwrap().is_some());
+        drop(lock);
+        assert!(!Lock::is_held(folder.path(), &id, "b").unwrap());
+    }
+}
