@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -171,14 +172,31 @@ impl Reader {
         }
     }
 
-    /// The open file that has the content of `digest`, for whoever reads it by position; `None` if it is not there.
+    /// The open file that has the content of `digest`, for whoever reads it by position; `None` if it is not there, or
+    /// in no file here.
     pub fn locate(&self, digest: &Digest) -> Result<Option<Extent>> {
-        let Some(Found { file, spot }) = self.0.find(digest)? else { return Ok(None) };
-        let Medium::File(file) = file else {
-            let reason = "it lies elsewhere, and this needs a file here: copy it first".to_owned();
-            return Err(Error::Unknown { path: self.0.path.clone(), reason });
-        };
+        if matches!(self.0.store, Store::Planned(Medium::Remote(_)) | Store::Scanned(Medium::Remote(_), _)) {
+            return Ok(None);
+        }
+        let Some(Found { file: Medium::File(file), spot }) = self.0.find(digest)? else { return Ok(None) };
         Ok(Some(Extent { file, offset: spot.offset, size: spot.size }))
+    }
+
+    /// Where the content of `digest` lies in a bundle that is elsewhere ([`Reader::open_on`]); `None` if it is not there.
+    /// Nothing is read.
+    pub fn locate_far(&self, digest: &Digest) -> Option<(Arc<dyn ReadAt>, Range<u64>)> {
+        let (remote, span) = match &self.0.store {
+            Store::Planned(Medium::Remote(remote)) => {
+                let place = self.0.layout.as_ref()?.place(digest)?;
+                (remote, place.offset..place.end())
+            }
+            Store::Scanned(Medium::Remote(remote), files) => {
+                let spot = files.get(&blob_name(digest))?;
+                (remote, spot.offset..spot.offset + spot.size)
+            }
+            _ => return None,
+        };
+        Some((Arc::clone(remote.from()), span))
     }
 
     /// Hashes the blob as it is stored and tells `each` of the bytes done. Blocks; `buffer` is for use again.

@@ -99,10 +99,15 @@ impl Digest {
         self.algorithm
     }
 
+    /// The hash itself, as many bytes as the algorithm has.
+    pub fn raw(&self) -> &[u8] {
+        &self.bytes[..self.algorithm.width()]
+    }
+
     /// The encoded part, lower-case hex, the part after the colon.
     pub fn hex(&self) -> String {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let raw = &self.bytes[..self.algorithm.width()];
+        let raw = self.raw();
         let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
         raw.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
     }

@@ -13,6 +13,7 @@ use http::StatusCode;
 
 use super::{
     answer::Failure,
+    far::{Far, Proven},
     file::Located,
     shelf::{At, Shelf},
 };
@@ -32,6 +33,8 @@ const LIBRARY: &str = "library/";
 #[derive(Debug)]
 pub(super) struct Bundles {
     readers: Vec<(Reader, Arc<str>)>,
+    /// What was read whole of those that lie in a storage.
+    proven: Vec<Proven>,
     /// By `host/path`, the host [`spelled`] as a path can have it.
     repositories: BTreeMap<String, Repository>,
     /// Hosts by path, for names without a host.
@@ -55,8 +58,10 @@ impl Bundles {
             let name = reader.path().file_name().unwrap_or_default().to_string_lossy().into();
             (reader, name)
         });
+        let readers: Vec<_> = named.collect();
+        let proven = readers.iter().map(|_| Proven::default()).collect();
         let mut bundles =
-            Self { readers: named.collect(), repositories: BTreeMap::new(), hosts: BTreeMap::new(), notes: Vec::new() };
+            Self { readers, proven, repositories: BTreeMap::new(), hosts: BTreeMap::new(), notes: Vec::new() };
         for index in 0..bundles.readers.len() {
             bundles.take_in(index);
         }
@@ -191,6 +196,15 @@ impl Bundles {
         damage.map_or(Ok(None), Err)
     }
 
+    /// The blob in the last bundle in a storage that has it.
+    pub(super) fn locate_far(&self, digest: &Digest) -> Option<Far> {
+        self.readers.iter().zip(&self.proven).rev().find_map(|((reader, _), proven)| {
+            let (from, span) = reader.locate_far(digest)?;
+            let (offset, size) = (span.start, span.end - span.start);
+            Some(Far { from, offset, size, digest: *digest, proven: proven.clone() })
+        })
+    }
+
     fn has_blob(&self, at: At<'_>, digest: &Digest) -> bool {
         self.meant(at).iter().any(|(_, repository)| repository.blobs.contains_key(digest))
     }
@@ -220,8 +234,15 @@ impl Shelf for Bundles {
         if self.has_blob(at, digest) { self.locate(digest) } else { Ok(None) }
     }
 
+    fn far(&self, at: At<'_>, digest: &Digest) -> Result<Option<Far>, Failure> {
+        Ok(if self.has_blob(at, digest) { self.locate_far(digest) } else { None })
+    }
+
     fn blob_size(&self, at: At<'_>, digest: &Digest) -> Result<Option<u64>, Failure> {
-        Ok(self.blob(at, digest)?.map(|blob| blob.size))
+        match self.blob(at, digest)? {
+            Some(blob) => Ok(Some(blob.size)),
+            None => Ok(self.far(at, digest)?.map(|blob| blob.size)),
+        }
     }
 
     fn has_manifest(&self, at: At<'_>, name: &Name) -> Result<bool, Failure> {

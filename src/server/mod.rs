@@ -10,6 +10,7 @@ mod body;
 mod bundles;
 mod discover;
 mod dispatch;
+mod far;
 mod file;
 mod listen;
 mod metrics;

@@ -48,7 +48,7 @@ impl Registry {
         if method == Method::HEAD {
             return self.blob_head(at, digest);
         }
-        let blob = self.shelves.blob(at, digest)?.ok_or_else(|| Failure::blob_unknown(digest))?;
+        let Some(blob) = self.shelves.blob(at, digest)? else { return self.pull_far(at, digest, headers).await };
         if not_modified(headers, digest) {
             let mut answer = answer::empty(StatusCode::NOT_MODIFIED);
             name_content(&mut answer, digest);
@@ -120,7 +120,7 @@ fn etag(digest: &Digest) -> String {
     format!("\"{digest}\"")
 }
 
-fn not_modified(headers: &HeaderMap, digest: &Digest) -> bool {
+pub(super) fn not_modified(headers: &HeaderMap, digest: &Digest) -> bool {
     let wanted = etag(digest);
     let matches = |value: &HeaderValue| {
         let Ok(text) = value.to_str() else { return false };
@@ -129,7 +129,7 @@ fn not_modified(headers: &HeaderMap, digest: &Digest) -> bool {
     headers.get_all(IF_NONE_MATCH).iter().any(matches)
 }
 
-fn wanted(headers: &HeaderMap, digest: &Digest, size: u64) -> Wanted {
+pub(super) fn wanted(headers: &HeaderMap, digest: &Digest, size: u64) -> Wanted {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(range) = text(&RANGE) else { return Wanted::Whole };
     if text(&IF_RANGE).is_some_and(|tag| tag != etag(digest)) || headers.get_all(RANGE).iter().count() > 1 {
@@ -138,12 +138,12 @@ fn wanted(headers: &HeaderMap, digest: &Digest, size: u64) -> Wanted {
     range::parse(range, size)
 }
 
-fn name_content(answer: &mut Answer, digest: &Digest) {
+pub(super) fn name_content(answer: &mut Answer, digest: &Digest) {
     answer::set_digest(answer, digest);
     answer::set(answer, ETAG, &etag(digest));
 }
 
-fn describe_blob(answer: &mut Answer, digest: &Digest, length: u64) {
+pub(super) fn describe_blob(answer: &mut Answer, digest: &Digest, length: u64) {
     name_content(answer, digest);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use super::{answer::Failure, bundles::spelled, file::Located};
+use super::{answer::Failure, bundles::spelled, far::Far, file::Located};
 use crate::{
     oci::{Descriptor, Digest, Name},
     store::{self, Document, Store},
@@ -32,6 +32,11 @@ pub(super) trait Shelf: fmt::Debug + Send + Sync {
     fn document(&self, at: At<'_>, name: &Name) -> Result<Option<Document>, Failure>;
     /// The blob.
     fn blob(&self, at: At<'_>, digest: &Digest) -> Result<Option<Located>, Failure>;
+    /// The blob, where it lies in a storage.
+    fn far(&self, at: At<'_>, digest: &Digest) -> Result<Option<Far>, Failure> {
+        let _ = (at, digest);
+        Ok(None)
+    }
     /// Bytes of the blob.
     fn blob_size(&self, at: At<'_>, digest: &Digest) -> Result<Option<u64>, Failure>;
     /// Whether there is a manifest of that name.
@@ -133,6 +138,10 @@ impl Shelf for Shelves {
 
     fn blob(&self, at: At<'_>, digest: &Digest) -> Result<Option<Located>, Failure> {
         self.first(|shelf| shelf.blob(at, digest))
+    }
+
+    fn far(&self, at: At<'_>, digest: &Digest) -> Result<Option<Far>, Failure> {
+        self.first(|shelf| shelf.far(at, digest))
     }
 
     fn blob_size(&self, at: At<'_>, digest: &Digest) -> Result<Option<u64>, Failure> {

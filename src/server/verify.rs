@@ -22,6 +22,9 @@ pub(super) async fn all(registry: &Arc<Registry>) -> Result<(), ServerError> {
 
 /// Where the blob is damaged, if it is. One that was left out on purpose is not.
 async fn verify(registry: Arc<Registry>, digest: Digest) -> Option<(Arc<str>, Digest)> {
+    if let Some(far) = registry.bundles.locate_far(&digest) {
+        return far.verify().await.err().map(|_| (Arc::from(far.from.name()), digest));
+    }
     let work = move || {
         let blob = match registry.bundles.locate(&digest) {
             Ok(None) => return None,

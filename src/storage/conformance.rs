@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use md5::Digest as _;
 
-use super::{Draft, Error, Finish, Folder, Location, Note, Object, Parts, Pinned, Result, parts::NOTE};
+use super::{Draft, Error, Finish, Folder, Location, Note, Object, Parts, Pinned, Result, Sums, parts::NOTE};
 use crate::{
     content::{Class, Fault, ReadAt, read_at::read_whole},
     oci::Digest,
@@ -33,7 +34,8 @@ fn note(number: u32, try_: u8) -> Note {
 
 fn draft(object: &dyn Object, content: &[u8]) -> Draft {
     let parts = Parts::of(content.len() as u64, 1, &object.limits(), object.location()).expect("small enough");
-    let metadata = BTreeMap::from([("category".to_owned(), "conformance".to_owned())]);
+    let said = [("category", "conformance"), ("two_words", "are kept")];
+    let metadata = BTreeMap::from(said.map(|(name, value)| (name.to_owned(), value.to_owned())));
     Draft { identity: Digest::sha256(content), parts, metadata }
 }
 
@@ -109,8 +111,69 @@ async fn resumable_parts(object: &dyn Object, content: &Bytes) {
     let stat = object.stat().await.expect("it is there");
     assert_eq!((stat.size, &stat.version), (content.len() as u64, &committed.version));
     if !matches!(object.location(), Location::Path(_)) {
-        assert_eq!(stat.metadata.get("category").map(String::as_str), Some("conformance"));
+        assert_eq!(stat.metadata, draft.metadata);
     }
+}
+
+/// A provider that takes parts from another of its objects: the same bytes, of one version, held against our checksums.
+/// `target` is not there; both are gone in the end.
+///
+/// # Panics
+/// Where the provider does not do that.
+pub async fn server_side(source: Arc<dyn Object>, target: Arc<dyn Object>) {
+    let size = usize::try_from(target.limits().smallest.max(1 << 20)).expect("small");
+    let content = sample(4, 2 * size + 54_321);
+    put(&*source, &content, Finish::default()).await.expect("the source is put");
+    let from = pin(&source).await;
+    assert!(target.reaches(&*source));
+    let draft = draft(&*target, &content);
+    let sums = |number| {
+        let part = part(&draft.parts, &content, number);
+        Sums { md5: md5::Md5::digest(&part).into(), sha256: Digest::sha256(&part) }
+    };
+    let upload = target.upload(&draft).await.expect("an upload begins");
+    let taker = upload.takes_from().expect("it takes parts");
+    let wrong = taker.take(0, note(0, 0), &from, draft.parts.range(0), &sums(1)).await;
+    assert!(wrong.is_err(), "a part was taken that is not what it was said to be");
+    let mut notes = Vec::new();
+    for number in 0..draft.parts.count() {
+        notes.push(note(number, 0));
+        let range = draft.parts.range(number);
+        taker.take(number, note(number, 0), &from, range, &sums(number)).await.expect("a part is taken");
+    }
+    upload.commit(&notes, &Finish::default()).await.expect("a commit");
+    assert_eq!(read_all(&pin(&target).await).await, content);
+    pin(&target).await.delete().await.expect("it can be removed");
+
+    put(&*source, &content, Finish { overwrite: true, ..Finish::default() }).await.expect("it is replaced");
+    let upload = target.upload(&draft).await.expect("an upload begins");
+    let taker = upload.takes_from().expect("it takes parts");
+    let replaced = taker.take(0, note(0, 1), &from, draft.parts.range(0), &sums(0)).await;
+    assert!(from.stat().version == pin(&source).await.stat().version || replaced.is_err(), "another version was taken");
+    upload.abandon().await.expect("it can be abandoned");
+    pin(&source).await.delete().await.expect("it can be removed");
+}
+
+/// A provider that keeps SHA-256: it attests what was put, also where an earlier run put a part of it. It is gone again in
+/// the end.
+///
+/// # Panics
+/// Where the provider does not do that.
+pub async fn attested(object: Arc<dyn Object>) {
+    let size = usize::try_from(object.limits().smallest.max(1 << 20)).expect("small");
+    let content = sample(5, size + 4321);
+    let draft = draft(&*object, &content);
+    let first = object.upload(&draft).await.expect("an upload begins");
+    first.put(0, note(0, 0), part(&draft.parts, &content, 0)).await.expect("a part is taken");
+    drop(first);
+    let again = object.upload(&draft).await.expect("the upload goes on");
+    again.put(1, note(1, 0), part(&draft.parts, &content, 1)).await.expect("a part is taken");
+    let notes = [note(0, 0), note(1, 0)];
+    again.commit(&notes, &Finish::default()).await.expect("a commit");
+    assert_eq!(again.attest(&notes).await.expect("an answer"), Some(true));
+    put(&*object, &sample(6, size), Finish { overwrite: true, ..Finish::default() }).await.expect("it is replaced");
+    assert_eq!(again.attest(&notes).await.expect("an answer"), Some(false), "something else has the same checksum");
+    pin(&object).await.delete().await.expect("it can be removed");
 }
 
 /// Any range of what is there, and an end to every read.

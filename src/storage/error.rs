@@ -127,6 +127,16 @@ pub enum Error {
         /// Bytes it may have.
         limit: u64,
     },
+    /// There is too little room for the object.
+    #[error("{what} needs {needed} bytes more, but its file system has only {free} bytes free")]
+    Space {
+        /// Which object.
+        what: String,
+        /// Bytes that are still to be written.
+        needed: u64,
+        /// Bytes that the file system has free.
+        free: u64,
+    },
     /// Another run writes the same object.
     #[error("{what} is being written by another run")]
     Busy {
@@ -194,6 +204,7 @@ impl Fault for Error {
             Self::Server { .. } => Code::StorageServer,
             Self::Protocol { .. } => Code::StorageProtocol,
             Self::Limit { .. } => Code::StorageLimit,
+            Self::Space { .. } => Code::OutputSpace,
             Self::Busy { .. } => Code::OutputBusy,
             Self::Read { .. } => Code::IoRead,
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => Code::OutputSpace,

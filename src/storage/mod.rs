@@ -17,6 +17,7 @@ pub mod conformance;
 mod azure;
 mod cloud;
 mod local;
+mod pace;
 mod settings;
 
 use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
@@ -111,7 +112,8 @@ pub trait Upload: Send + Sync + fmt::Debug {
     /// The parts that an earlier run left, with the notes they came with. A part may be there more than once.
     fn present(&self) -> &[(u32, Note)];
 
-    /// Puts part `number`, which is there with `note` once this returns. Retries are the storage's own business.
+    /// Puts part `number`, which is there with `note` once this returns: the provider has held what arrived against a
+    /// checksum that was made here. Retries are the storage's own business.
     async fn put(&self, number: u32, note: Note, body: Bytes) -> Result<()>;
 
     /// Makes the object of the parts that have these notes, one a part, in order; it becomes visible at once and whole.
@@ -123,6 +125,18 @@ pub trait Upload: Send + Sync + fmt::Debug {
     /// Removes the parts, where the provider lets them be removed; others drop them after some days.
     async fn abandon(&self) -> Result<()>;
 
+    /// What was put so far as an object that can be read before the commit, where there is such a thing.
+    async fn unfinished(&self) -> Result<Option<Arc<dyn Object>>> {
+        Ok(None)
+    }
+
+    /// Whether the provider's own SHA-256 of the object that was committed is that of the parts that were put. `None` where
+    /// it keeps none: a CRC or an MD5 proves nothing against intent.
+    async fn attest(&self, notes: &[Note]) -> Result<Option<bool>> {
+        let _ = notes;
+        Ok(None)
+    }
+
     /// The capability to take parts from another object without this machine's help.
     fn takes_from(&self) -> Option<&dyn TakeFrom> {
         None
@@ -132,15 +146,18 @@ pub trait Upload: Send + Sync + fmt::Debug {
 /// An upload that the provider can feed by itself.
 #[async_trait]
 pub trait TakeFrom: Send + Sync {
-    /// Puts part `number`: the bytes of `range` of that version of `source`.
-    async fn take(
-        &self,
-        number: u32,
-        note: Note,
-        source: &dyn Object,
-        version: &Version,
-        range: Range<u64>,
-    ) -> Result<()>;
+    /// Puts part `number`: the bytes of `range` of `source`, which must have these `sums`. Where what came is something
+    /// else the part counts as not put.
+    async fn take(&self, number: u32, note: Note, source: &Pinned, range: Range<u64>, sums: &Sums) -> Result<()>;
+}
+
+/// What the bytes of a part hash to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sums {
+    /// What Azure compares.
+    pub md5: [u8; 16],
+    /// What S3 compares.
+    pub sha256: Digest,
 }
 
 /// What an object is committed with.
@@ -204,5 +221,13 @@ pub fn open_folder(location: &Location, settings: &Settings) -> Result<Arc<dyn F
         Location::Standard => {
             Err(Error::Location { text: location.to_string(), reason: "standard input and output are no folder" })
         }
+    }
+}
+
+/// Runs what blocks where it may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -3,7 +3,8 @@
 use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{Chunks, Object, Stat, error::Error, error::Result};
 use crate::content::{self, ByteStream, ReadAt};
@@ -58,6 +59,19 @@ impl Pinned {
         Ok(stream::unfold(reading, step).boxed())
     }
 
+    /// The bytes of `range` in one piece; for ranges that fit into memory.
+    ///
+    /// # Errors
+    /// As [`Pinned::chunks`].
+    pub async fn bytes(&self, range: Range<u64>) -> Result<Bytes> {
+        let mut whole = BytesMut::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0));
+        let mut chunks = self.chunks(range).await?;
+        while let Some(chunk) = chunks.try_next().await? {
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.freeze())
+    }
+
     /// Removes the object, if it is still the one that was opened.
     ///
     /// # Errors
@@ -76,7 +90,7 @@ struct Reading {
 }
 
 impl Reading {
-    async fn next(&mut self) -> Option<Result<bytes::Bytes>> {
+    async fn next(&mut self) -> Option<Result<Bytes>> {
         loop {
             if self.rest.is_empty() {
                 return None;
@@ -103,7 +117,7 @@ impl Reading {
         }
     }
 
-    async fn attempt(&mut self) -> Result<bytes::Bytes> {
+    async fn attempt(&mut self) -> Result<Bytes> {
         let stream = match &mut self.open {
             Some(stream) => stream,
             none => none.insert(self.pinned.object.read(&self.pinned.stat.version, self.rest.clone()).await?),

@@ -7,6 +7,9 @@ use super::{renewal::Renew, sas::Sas};
 /// How long one request is tried again where nothing else is said.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How long a read may bring next to nothing.
+const SILENCE: Duration = Duration::from_mins(1);
+
 /// Who to be towards Azure where an address has no SAS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -33,8 +36,12 @@ pub struct Settings {
     pub state: PathBuf,
     /// Variables of the S3 and Google clients, such as `AWS_ENDPOINT_URL` and `AWS_ACCESS_KEY_ID`.
     pub variables: Vec<(String, String)>,
+    /// Whether S3 is to keep the SHA-256 of what is uploaded, by which [`Upload::attest`](super::Upload::attest) proves it.
+    pub attest: bool,
     /// How long one request is tried again before it counts as failed.
     pub patience: Duration,
+    /// How long a read may bring next to nothing before it is broken off and gone on with by another request.
+    pub silence: Duration,
 }
 
 impl Default for Settings {
@@ -46,7 +53,9 @@ impl Default for Settings {
             identity: Identity::Found,
             state: env::temp_dir().join("airlift/uploads"),
             variables: Vec::new(),
+            attest: false,
             patience: PATIENCE,
+            silence: SILENCE,
         }
     }
 }
@@ -79,7 +88,9 @@ impl fmt::Debug for Settings {
             .field("identity", &self.identity)
             .field("state", &self.state)
             .field("variables", &names)
+            .field("attest", &self.attest)
             .field("patience", &self.patience)
+            .field("silence", &self.silence)
             .finish()
     }
 }

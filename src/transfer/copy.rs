@@ -135,14 +135,21 @@ impl Fault for Error {
 /// See [`Error`]; the source is untouched then, and nothing stands under the final name.
 pub async fn copy(request: Request, progress: &Progress) -> Result<Report, Error> {
     let told = progress.clone();
-    let (job, digest, reused) = off_reactor(move || {
+    let (job, digest, reused, sealed) = off_reactor(move || {
         let job = Job::open(request, told)?;
         let (digest, reused) = job.carry()?;
-        job.read_back(digest)?;
-        Ok::<_, Error>((job, digest, reused))
+        job.settle()?;
+        // The seal of a bundle of ours fixes every byte of it: verifying reads the copy back, on all cores.
+        let sealed = Reader::is_bundle(job.partial.path())?;
+        if !sealed {
+            job.read_back(digest)?;
+        }
+        Ok::<_, Error>((job, digest, reused, sealed))
     })
     .await?;
-    job.check_bundle().await?;
+    if sealed {
+        job.check_bundle().await?;
+    }
     off_reactor(move || job.publish(digest, reused)).await
 }
 
@@ -152,6 +159,8 @@ struct Job {
     from: File,
     meta: Metadata,
     partial: Partial,
+    /// Bytes that an earlier run left in it.
+    there: u64,
     progress: Progress,
     /// What observers know the file by: it has no digest before it was read.
     token: Digest,
@@ -170,9 +179,11 @@ impl Job {
         }
         let from = File::open(source).map_err(bundle::Error::read(source))?;
         let partial = Partial::open(&goal, request.overwrite)?;
+        // Reserving makes the file as long as it will be.
+        let there = partial.file().metadata().map_err(bundle::Error::read(partial.path()))?.len();
         partial.reserve(meta.len())?;
         let token = Digest::sha256(goal.as_os_str().as_encoded_bytes());
-        Ok(Self { request, from, meta, partial, progress, token })
+        Ok(Self { request, from, meta, partial, there, progress, token })
     }
 
     /// Copies what is not there yet; the digest of the source, and the bytes that were there.
@@ -195,7 +206,7 @@ impl Job {
 
     /// How much of the source an earlier run has copied: whole chunks, compared byte by byte.
     fn compare(&self, hasher: &mut Hasher) -> Result<u64, Error> {
-        let there = self.partial.file().metadata().map_err(bundle::Error::read(self.partial.path()))?.len();
+        let there = self.there;
         let (mut ours, mut theirs) = (vec![0; CHUNK], vec![0; CHUNK]);
         let mut at = 0;
         while at < there.min(self.meta.len()) {
@@ -250,13 +261,20 @@ impl Job {
         })
     }
 
-    /// Reads the copy from the medium, as far as the system lets us, and compares.
-    fn read_back(&self, expected: Digest) -> Result<(), Error> {
+    /// Brings the copy to the medium, and drops it from memory as far as the system lets us: what is read after this comes
+    /// from there.
+    fn settle(&self) -> Result<(), Error> {
         let (file, path, size) = (self.partial.file(), self.partial.path(), self.meta.len());
         file.set_len(size).and_then(|()| file.sync_all()).map_err(bundle::Error::write(path))?;
-        // Written pages that are clean are dropped from memory; a system that does not do it costs nothing but certainty.
+        // A system that does not do it costs nothing but certainty.
         let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
         self.progress.tell(Event::Phase(Phase::Verifying));
+        Ok(())
+    }
+
+    /// Reads the copy back and compares.
+    fn read_back(&self, expected: Digest) -> Result<(), Error> {
+        let (file, path, size) = (self.partial.file(), self.partial.path(), self.meta.len());
         self.progress.tell(Event::Planned { blobs: 1, bytes: size, present: 0 });
         self.progress.tell(Event::Started { blob: self.token, size });
         let tell = |bytes| self.progress.tell(Event::Advanced { blob: self.token, bytes });
@@ -270,12 +288,9 @@ impl Job {
         Ok(())
     }
 
-    /// Where the copy is a bundle of ours, all of it must verify: a faithful copy of a damaged bundle helps nobody.
+    /// Reads back a bundle of ours, all of which must verify: a faithful copy of a damaged bundle helps nobody.
     async fn check_bundle(&self) -> Result<(), Error> {
         let path = self.partial.path();
-        if !Reader::is_bundle(path)? {
-            return Ok(());
-        }
         let damaged =
             |count, first: String, code| Error::Damaged { path: self.request.source.clone(), count, first, code };
         let reader = Reader::open(path).await.map_err(|error| damaged(1, error.to_string(), error.code()))?;

@@ -16,14 +16,14 @@ use super::{
     plan::{Origins, Plan},
     report::{Report, State},
     resolve::{Limits, Selection},
-    send::{self, Sending, Stop},
+    send::{self, Piece, Planned, Sending, Stop, Way},
 };
 use crate::{
     bundle::{self, Finished, Layout, StreamWriter, Writer},
     content::{self, Verified},
     oci::{Descriptor, Digest, Platform, Reference},
     progress::{Event, Phase, Progress},
-    storage::{self, Object, Stat},
+    storage::{self, Draft, Finish, Object, Parts, Stat, Upload, parts},
 };
 
 /// What to do with non-distributable layers.
@@ -216,18 +216,10 @@ impl Run<'_> {
                 let (_, bytes) = self.plan.totals();
                 return Ok(self.report(&finished, bytes, Some(output)));
             }
-            let sending = Sending::open(&self.plan, &layout, object, self.request.jobs, self.progress, &self.moved);
-            let (sent, reused) = match sending.await {
-                Ok(sending) => {
-                    let reused = sending.present();
-                    self.tell_planned(reused);
-                    (sending.finish(overwrite).await, reused)
-                }
-                Err(stop) => (Err(stop), 0),
-            };
-            match sent {
-                Ok(_) => return Ok(self.report(&finished, reused, Some(output))),
+            match self.send(&layout, object, overwrite).await {
+                Ok(reused) => return Ok(self.report(&finished, reused, Some(output))),
                 Err(Stop::Storage(error)) => return Err(error.into()),
+                Err(Stop::Frame(error)) => return Err(error.into()),
                 // Every position behind it changes, and parts cannot be moved: what was sent is sent again.
                 Err(Stop::Blob(digest, error)) => self.plan.drop_blobs(HashMap::from([(digest, error)])),
             }
@@ -235,6 +227,23 @@ impl Run<'_> {
                 return Err(self.plan.into_error());
             }
         }
+    }
+
+    /// Sends what is missing of the planned bundle and commits it; how many bytes an earlier run had sent.
+    async fn send(&self, layout: &Layout, object: &dyn Object, overwrite: bool) -> Result<u64, Stop> {
+        let parts = Parts::of(layout.total(), parts::USUAL, &object.limits(), object.location())?;
+        let identity = format!("export\n{}\n{}\n{}", layout.id(), parts.total(), parts.size());
+        let draft = Draft { identity: Digest::sha256(identity.as_bytes()), parts, metadata: send::metadata(layout) };
+        let upload: Arc<dyn Upload> = object.upload(&draft).await?.into();
+        let supply = Planned { plan: &self.plan, layout, progress: self.progress, moved: &self.moved };
+        let pieces = Piece::of_bundle(layout);
+        let sending = Sending::new(&supply, pieces, Arc::clone(&upload), Way::Put, parts, self.progress);
+        let mut sending = sending.jobs(self.request.jobs);
+        let reused = sending.present();
+        self.tell_planned(reused);
+        let sent = sending.run().await?;
+        upload.commit(&sent.notes, &Finish { overwrite, md5: Some(sent.md5) }).await?;
+        Ok(reused)
     }
 
     async fn into_stream(self, out: impl tokio::io::AsyncWrite + Unpin + Send) -> Result<Report, Error> {

@@ -1,23 +1,27 @@
-//! Moving a bundle where a storage is at one end or both: in parts, by the storage itself where it can, and proven at
-//! the far end.
+//! Moving a bundle where a storage is at one end or both: in parts, by the storage itself where it can.
+//!
+//! The source passes by here in any case, and is proven before the part leaves in which a blob ends; the storage holds each
+//! part against our checksum as it arrives. So what a commit makes visible is proven. Then the far end is read back, before
+//! the commit where that can be done.
+
+mod proof;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, TryStreamExt, stream};
-
-use super::{copy::Error, verify};
+use self::proof::{Proof, prove};
+use super::{
+    copy::Error,
+    send::{self, Piece, Sending, Sent, Stop, Way},
+};
 use crate::{
-    bundle::{Format, Reader, disk::off_reactor},
-    content::Fault,
-    oci::{Algorithm, Digest, Hasher},
+    bundle::{Format, Reader},
+    content::{self, Code, Fault},
+    oci::Digest,
     progress::{Event, Phase, Progress},
-    storage::{
-        self, Draft, Error as StorageError, Finish, Location, Note, Object, Parts, Pinned, Settings, Upload, parts,
-    },
+    storage::{self, Draft, Error as StorageError, Finish, Location, Object, Parts, Pinned, Settings, Upload, parts},
 };
 
-/// Bytes of a part that one storage takes from another: nothing of it is held here.
+/// Bytes of a part that one storage takes from another: nothing of it is kept here.
 const TAKEN: u64 = 64 << 20;
 
 /// The metadata key by which a later run knows that an object is its own copy.
@@ -34,7 +38,9 @@ pub struct Request {
     pub overwrite: bool,
     /// Whether the source goes once the copy has been proven.
     pub delete_source: bool,
-    /// Parts on their way at once; at least one.
+    /// Whether the provider's own SHA-256 proves the far end, where it has one; otherwise the copy is read back.
+    pub trust_checksums: bool,
+    /// Parts in memory at once; at least one.
     pub jobs: usize,
 }
 
@@ -49,8 +55,10 @@ pub struct Report {
     pub reused: u64,
     /// The bundle's id; every byte of the copy was held against it.
     pub bundle: Option<Digest>,
-    /// SHA-256 of what is no bundle of ours, read back and held against the source.
+    /// SHA-256 of what is no bundle of ours.
     pub digest: Option<Digest>,
+    /// Whether the far end was proven by the provider's own SHA-256 and not read back.
+    pub attested: bool,
 }
 
 /// Copies a bundle. Run again after a break it goes on with the parts that are there.
@@ -63,32 +71,32 @@ pub async fn relay(request: &Request, settings: &Settings, progress: &Progress) 
         let path = || PathBuf::from(to.to_string());
         return Err(Error::SameFile { from: path(), to: path() });
     }
+    let settings = &Settings { attest: request.trust_checksums, ..settings.clone() };
     let source = Pinned::open(storage::open(&request.from, settings)?).await?;
     let target = storage::open(&to, settings)?;
-    let taken = target.reaches(&**source.object());
-    let carried = match carry(request, &source, &target, taken, progress).await {
+    let reader = Reader::open_on(Arc::new(source.clone())).await.ok().filter(|one| one.format() == Format::Bundle);
+    let copy = Copy { request, source, reader, target, progress };
+    let taken = copy.target.reaches(&**copy.source.object());
+    let carried = match copy.carry(taken).await {
         Err(Error::Storage(error)) if taken && is_refusal(&error) => {
             tracing::info!(%error, "the storage does not take parts from the source; they go through this machine");
-            carry(request, &source, &target, false, progress).await?
+            copy.carry(false).await?
         }
         carried => carried?,
     };
-    let copied = Pinned::open(Arc::clone(&target)).await?;
-    let proof = match prove(&source, &copied, &carried, request.jobs, progress).await {
-        Err(error @ (Error::Mismatch { .. } | Error::Damaged { .. })) => {
-            copied.delete().await?;
-            return Err(error);
-        }
-        proof => proof?,
+    let Carried { reused, learnt, proof } = carried;
+    let proof = match proof {
+        Some(proof) => proof,
+        None => copy.read_back(learnt).await?,
     };
     if request.delete_source {
-        source.delete().await?;
+        copy.source.delete().await?;
     }
-    let (bundle, digest) = match proof {
-        Proof::Bundle(id) => (Some(id), None),
-        Proof::Digest(digest) => (None, Some(digest)),
-    };
-    Ok(Report { location: to, bytes: source.stat().size, reused: carried.reused, bundle, digest })
+    let bundle = copy.reader.as_ref().map(Reader::id);
+    let attested = matches!(proof, Proof::Attested);
+    let digest = if let Proof::Digest(digest) = proof { Some(digest) } else { learnt.filter(|_| bundle.is_none()) };
+    let bytes = copy.source.stat().size;
+    Ok(Report { location: to, bytes, reused, bundle, digest, attested })
 }
 
 /// Whether a storage may refuse so because it cannot take parts, as against the source being gone or changed.
@@ -114,182 +122,117 @@ fn goal(request: &Request) -> Location {
     if is_folder { request.to.join(name) } else { request.to.clone() }
 }
 
+/// A copy under way.
+struct Copy<'a> {
+    request: &'a Request,
+    source: Pinned,
+    /// Reads the source, where it is a bundle of ours.
+    reader: Option<Reader>,
+    target: Arc<dyn Object>,
+    progress: &'a Progress,
+}
+
 /// What was put, or found there.
 struct Carried {
-    parts: Parts,
-    /// The SHA-256 of each part that went through this machine; zeros where the storage took it by itself.
-    notes: Vec<Note>,
     reused: u64,
+    /// The SHA-256 of what is no bundle, where it passed by here.
+    learnt: Option<Digest>,
+    /// How it was proven, if it is.
+    proof: Option<Proof>,
 }
 
-async fn carry(
-    request: &Request,
-    source: &Pinned,
-    target: &Arc<dyn Object>,
-    taken: bool,
-    progress: &Progress,
-) -> Result<Carried, Error> {
-    let size = source.stat().size;
-    let wish = if taken { TAKEN } else { parts::USUAL };
-    let parts = Parts::of(size, wish, &target.limits(), target.location())?;
-    let from = source.object().location();
-    let what = format!("copy\n{from}\n{}\n{size}", source.stat().version);
-    let identity = Digest::sha256(format!("{what}\n{}\n{taken}", parts.size()).as_bytes());
-    let mut metadata: BTreeMap<String, String> = source.stat().metadata.clone();
-    // Not of the parts: whichever way they came, it is the copy.
-    metadata.insert(MARK.to_owned(), Digest::sha256(what.as_bytes()).short());
-    match target.stat().await {
-        // A run that was killed after its commit.
-        Ok(stat) if stat.size == size && stat.metadata.get(MARK) == metadata.get(MARK) => {
-            return Ok(Carried { parts, notes: Vec::new(), reused: size });
+impl Copy<'_> {
+    async fn carry(&self, taken: bool) -> Result<Carried, Error> {
+        let Self { request, source, target, progress, .. } = self;
+        let size = source.stat().size;
+        let wish = if taken { TAKEN } else { parts::USUAL };
+        let parts = Parts::of(size, wish, &target.limits(), target.location())?;
+        let from = source.object().location();
+        let what = format!("copy\n{from}\n{}\n{size}", source.stat().version);
+        let identity = Digest::sha256(format!("{what}\n{}\n{taken}", parts.size()).as_bytes());
+        let layout = self.reader.as_ref().and_then(Reader::layout);
+        let mut metadata: BTreeMap<String, String> = source.stat().metadata.clone();
+        metadata.extend(layout.map(send::metadata).unwrap_or_default());
+        // Not of the parts: whichever way they came, it is the copy.
+        metadata.insert(MARK.to_owned(), Digest::sha256(what.as_bytes()).short());
+        match target.stat().await {
+            // A run that was killed after its commit.
+            Ok(stat) if stat.size == size && stat.metadata.get(MARK) == metadata.get(MARK) => {
+                return Ok(Carried { reused: size, learnt: None, proof: None });
+            }
+            Ok(_) if !request.overwrite => {
+                return Err(StorageError::Exists { what: target.location().to_string() }.into());
+            }
+            Err(error) if !error.is_not_found() => return Err(error.into()),
+            _ => {}
         }
-        Ok(_) if !request.overwrite => return Err(StorageError::Exists { what: target.location().to_string() }.into()),
-        Err(error) if !error.is_not_found() => return Err(error.into()),
-        _ => {}
+        let upload: Arc<dyn Upload> = target.upload(&Draft { identity, parts, metadata }).await?.into();
+        let pieces = layout.map_or_else(|| Piece::of_file(size, identity), Piece::of_bundle);
+        let way = if taken { Way::Take(source.clone()) } else { Way::Put };
+        let supply = send::Object { source: source.clone(), jobs: request.jobs, progress };
+        let (blobs, bytes) = layout.map_or((1, size), |layout| (layout.blobs().len() as u64, layout.blob_bytes()));
+        let mut sending = Sending::new(&supply, pieces, Arc::clone(&upload), way, parts, progress).jobs(request.jobs);
+        let reused = sending.present();
+        progress.tell(Event::Phase(Phase::Transferring));
+        progress.tell(Event::Planned { blobs, bytes, present: reused.min(bytes) });
+        let sent = sending.run().await.map_err(|stop| self.stopped(stop))?;
+        self.finish(&*upload, &sent).await.map(|proof| Carried { reused, learnt: sent.learnt, proof })
     }
-    let upload: Arc<dyn Upload> = target.upload(&Draft { identity, parts, metadata }).await?.into();
-    let mut notes: BTreeMap<u32, Note> = upload.present().iter().copied().collect();
-    let reused = notes.keys().map(|&number| parts.range(number)).map(|range| range.end - range.start).sum();
-    progress.tell(Event::Phase(Phase::Transferring));
-    progress.tell(Event::Planned { blobs: 1, bytes: size, present: reused });
-    progress.tell(Event::Started { blob: identity, size: size - reused });
-    let missing: Vec<u32> = (0..parts.count()).filter(|number| !notes.contains_key(number)).collect();
-    let one = |number: u32| {
-        let (source, upload, progress) = (source.clone(), Arc::clone(&upload), progress.clone());
-        async move {
-            let note = if taken {
-                take(&source, &*upload, parts, number).await?
-            } else {
-                pass(&source, &*upload, parts, number).await?
-            };
-            let range = parts.range(number);
-            progress.tell(Event::Advanced { blob: identity, bytes: range.end - range.start });
-            Ok::<_, Error>((number, note))
+
+    /// Proves what can be proven before the commit, and commits.
+    async fn finish(&self, upload: &dyn Upload, sent: &Sent) -> Result<Option<Proof>, Error> {
+        let mut proof = None;
+        if let Some(unfinished) = upload.unfinished().await? {
+            let unfinished = Pinned::open(unfinished).await?;
+            match self.prove(&unfinished, sent.learnt).await {
+                Err(error @ (Error::Mismatch { .. } | Error::Damaged { .. })) => {
+                    upload.abandon().await?;
+                    return Err(error);
+                }
+                proven => proof = Some(proven?),
+            }
         }
-    };
-    let mut moving = stream::iter(missing).map(one).buffer_unordered(request.jobs.max(1));
-    while let Some((number, note)) = moving.try_next().await? {
-        notes.insert(number, note);
+        self.progress.tell(Event::Phase(Phase::Publishing));
+        upload.commit(&sent.notes, &Finish { overwrite: self.request.overwrite, md5: Some(sent.md5) }).await?;
+        if proof.is_none() && self.request.trust_checksums {
+            match upload.attest(&sent.notes).await? {
+                Some(true) => return Ok(Some(Proof::Attested)),
+                // What is wrong with it is found by reading it.
+                Some(false) => tracing::warn!("the storage has another checksum than what was sent; it is read back"),
+                None => tracing::info!("the storage keeps no checksum as strong as ours; the copy is read back"),
+            }
+        }
+        Ok(proof)
     }
-    drop(moving);
-    progress.tell(Event::Finished { blob: identity });
-    let notes: Vec<Note> = notes.into_values().collect();
-    progress.tell(Event::Phase(Phase::Publishing));
-    upload.commit(&notes, &Finish { overwrite: request.overwrite, md5: source.stat().md5 }).await?;
-    Ok(Carried { parts, notes, reused })
-}
 
-/// The storage fetches the part itself.
-async fn take(source: &Pinned, upload: &dyn Upload, parts: Parts, number: u32) -> Result<Note, Error> {
-    let note = Note([0; parts::NOTE]);
-    let range = parts.range(number);
-    let Some(taker) = upload.takes_from() else {
-        let what = source.object().location().to_string();
-        return Err(StorageError::Protocol { what, reason: "the target takes from no source".to_owned() }.into());
-    };
-    taker.take(number, note, &**source.object(), &source.stat().version, range).await?;
-    Ok(note)
-}
-
-/// The part goes through this machine.
-async fn pass(source: &Pinned, upload: &dyn Upload, parts: Parts, number: u32) -> Result<Note, Error> {
-    let range = parts.range(number);
-    let mut body = BytesMut::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0));
-    let mut chunks = source.chunks(range).await?;
-    while let Some(chunk) = chunks.try_next().await? {
-        body.extend_from_slice(&chunk);
-    }
-    let body: Bytes = body.freeze();
-    let hashed = body.clone();
-    let digest = off_reactor(move || Digest::sha256(&hashed)).await;
-    let note = note_of(&digest);
-    upload.put(number, note, body).await?;
-    Ok(note)
-}
-
-fn note_of(digest: &Digest) -> Note {
-    let mut note = [0; parts::NOTE];
-    // The first 48 of its 64 hex digits: 192 bits, which nobody collides.
-    note.copy_from_slice(&digest.hex().as_bytes()[..parts::NOTE]);
-    Note(note)
-}
-
-/// How a copy was proven.
-enum Proof {
-    Bundle(Digest),
-    Digest(Digest),
-}
-
-async fn prove(
-    source: &Pinned,
-    copied: &Pinned,
-    carried: &Carried,
-    jobs: usize,
-    progress: &Progress,
-) -> Result<Proof, Error> {
-    if copied.stat().size != source.stat().size {
-        let what = copied.object().location().to_string();
-        return Err(StorageError::Protocol { what, reason: "the copy has another size".to_owned() }.into());
-    }
-    progress.tell(Event::Phase(Phase::Verifying));
-    // The id of a sealed bundle fixes every byte of it, so reading the copy once proves it.
-    let theirs = Reader::open_on(Arc::new(source.clone())).await.ok();
-    if let Some(theirs) = theirs.filter(|reader| reader.format() == Format::Bundle) {
-        return prove_bundle(source, copied, &theirs, jobs, progress).await;
-    }
-    prove_bytes(source, copied, carried).await.map(Proof::Digest)
-}
-
-async fn prove_bundle(
-    source: &Pinned,
-    copied: &Pinned,
-    theirs: &Reader,
-    jobs: usize,
-    progress: &Progress,
-) -> Result<Proof, Error> {
-    let path = PathBuf::from(source.object().location().to_string());
-    let damaged = |count, first: String, code| Error::Damaged { path: path.clone(), count, first, code };
-    let ours = Reader::open_on(Arc::new(copied.clone())).await;
-    let ours = ours.map_err(|error| damaged(1, error.to_string(), error.code()))?;
-    if ours.id() != theirs.id() {
-        let path = PathBuf::from(copied.object().location().to_string());
-        return Err(Error::Mismatch { path, expected: theirs.id(), actual: ours.id() });
-    }
-    let verification = verify::verify(&ours, jobs, progress).await?;
-    match verification.findings.first() {
-        None => Ok(Proof::Bundle(ours.id())),
-        Some(first) => Err(damaged(verification.findings.len(), first.message.clone(), first.code)),
-    }
-}
-
-/// Reads the copy and holds it against what was sent; where that is not known, against the source.
-async fn prove_bytes(source: &Pinned, copied: &Pinned, carried: &Carried) -> Result<Digest, Error> {
-    let mut whole = Hasher::new(Algorithm::Sha256);
-    let unknown = Note([0; parts::NOTE]);
-    for number in 0..carried.parts.count() {
-        let range = carried.parts.range(number);
-        let actual = hash(copied, range.clone(), Some(&mut whole)).await?;
-        let known = usize::try_from(number).ok().and_then(|number| carried.notes.get(number)).copied();
-        let expected = match known {
-            Some(note) if note != unknown && note == note_of(&actual) => continue,
-            _ => hash(source, range, None).await?,
-        };
-        if expected != actual {
-            let path = PathBuf::from(copied.object().location().to_string());
-            return Err(Error::Mismatch { path, expected, actual });
+    /// Proves what was committed. What turns out to be something else is removed.
+    async fn read_back(&self, learnt: Option<Digest>) -> Result<Proof, Error> {
+        let copied = Pinned::open(Arc::clone(&self.target)).await?;
+        match self.prove(&copied, learnt).await {
+            Err(error @ (Error::Mismatch { .. } | Error::Damaged { .. })) => {
+                copied.delete().await?;
+                Err(error)
+            }
+            proof => proof,
         }
     }
-    Ok(whole.finish())
-}
 
-async fn hash(pinned: &Pinned, range: std::ops::Range<u64>, mut whole: Option<&mut Hasher>) -> Result<Digest, Error> {
-    let mut part = Hasher::new(Algorithm::Sha256);
-    let mut chunks = pinned.chunks(range).await?;
-    while let Some(chunk) = chunks.try_next().await? {
-        part.update(&chunk);
-        if let Some(whole) = &mut whole {
-            whole.update(&chunk);
+    async fn prove(&self, copied: &Pinned, learnt: Option<Digest>) -> Result<Proof, Error> {
+        prove(&self.source, self.reader.as_ref(), copied, learnt, self.request.jobs, self.progress).await
+    }
+
+    fn stopped(&self, stop: Stop) -> Error {
+        let path = PathBuf::from(self.source.object().location().to_string());
+        match stop {
+            Stop::Storage(error) => error.into(),
+            Stop::Frame(error) => Error::Damaged { path, count: 1, first: error.to_string(), code: error.code() },
+            Stop::Blob(digest, error) => {
+                let code = match &error {
+                    content::Error::DigestMismatch { .. } => Code::BundleDigestMismatch,
+                    error => error.code(),
+                };
+                Error::Damaged { path, count: 1, first: format!("blob {digest}: {error}"), code }
+            }
         }
     }
-    Ok(part.finish())
 }

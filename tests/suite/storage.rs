@@ -59,6 +59,13 @@ fn s3_is_a_provider() {
         conformance::object(object).await;
         conformance::folder(&*folder("s3://folders")).await;
         conformance::folder(&*folder("s3://folders/deep/er")).await;
+        let object = |key: &str, attest| {
+            let location = Location::parse(&format!("s3://objects/{key}")).unwrap();
+            storage::open(&location, &Settings { attest, ..settings.clone() }).unwrap()
+        };
+        conformance::server_side(object("a b+c/source.tar", false), object("target.tar", false)).await;
+        conformance::server_side(object("source.tar", true), object("a b+c/target.tar", true)).await;
+        conformance::attested(object("attested.tar", true)).await;
     });
     assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 0, "journals end with their uploads");
 }
@@ -201,6 +208,9 @@ fn nothing_that_is_logged_shows_a_secret() {
                 tracing::trace!(?object, "printed");
             });
         }
+        // Signed in the address, not in a header.
+        let other = storage::open(&Location::parse("s3://box/y.tar").unwrap(), &s3).unwrap();
+        runtime.block_on(conformance::server_side(Arc::clone(&objects[1]), other));
         azurite.process().kill();
         moto.process().kill();
         for object in &objects {
@@ -212,6 +222,9 @@ fn nothing_that_is_logged_shows_a_secret() {
     });
     let log = log.text() + &said;
     assert!(log.contains("x.tar") && log.len() > 10_000, "the log was not taken: {log}");
+    for (at, _) in log.match_indices("X-Amz-Signature=") {
+        assert!(log[at..].starts_with("X-Amz-Signature=***"), "{}", &log[at.saturating_sub(500)..at + 100]);
+    }
     for secret in [&*signature, &*signature.replace("%2B", "+").replace("%2F", "/").replace("%3D", "="), moto::SECRET] {
         if let Some(at) = log.find(secret) {
             panic!("{}", &log[at.saturating_sub(500)..at + 100]);

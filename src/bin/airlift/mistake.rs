@@ -23,9 +23,6 @@ pub(crate) enum Mistake {
     /// `--client-cert` and `--client-key` belong together.
     #[error("--client-cert and --client-key belong together, and only one was given")]
     HalfIdentity,
-    /// A place that is no path.
-    #[error("{place} is no local path, and this command needs one")]
-    NotLocal { place: airlift::storage::Location },
     /// There is nobody to ask.
     #[error("there is no terminal to ask for a name and a password on")]
     NoTerminal,
@@ -78,7 +75,6 @@ impl Mistake {
                 ));
             }
             Self::HalfIdentity => "Give both: `--client-cert FILE --client-key FILE`.",
-            Self::NotLocal { .. } => "Give a path on this machine; `airlift export` also takes '-', standard output.",
             Self::Log { .. } => "Give a level, such as `--log debug`, or filters: `--log airlift=debug,hyper=info`.",
             Self::NoTerminal | Self::NoAnswer => "Give `-u USER --password-stdin`, and the password on standard input.",
             _ => return None,
@@ -94,12 +90,9 @@ impl Fault for Mistake {
             Self::Write { .. } | Self::Stdout { .. } => Code::IoWrite,
             Self::Reference { .. } => Code::UsageReference,
             Self::TooManyArtifacts { .. } => Code::UsageTooManyArtifacts,
-            Self::Log { .. }
-            | Self::NoArtifacts
-            | Self::HalfIdentity
-            | Self::NotLocal { .. }
-            | Self::NoTerminal
-            | Self::NoAnswer => Code::UsageArgument,
+            Self::Log { .. } | Self::NoArtifacts | Self::HalfIdentity | Self::NoTerminal | Self::NoAnswer => {
+                Code::UsageArgument
+            }
             Self::Unsound { code, .. } => *code,
             Self::Partial { .. } => Code::TransferPartial,
             Self::Runtime { .. } | Self::Json { .. } | Self::Yaml { .. } | Self::Demo { .. } => Code::Internal,

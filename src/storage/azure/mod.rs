@@ -5,7 +5,7 @@ mod failure;
 mod transport;
 mod upload;
 
-use std::{collections::BTreeMap, num::NonZero, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, num::NonZero, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -25,6 +25,7 @@ use super::{
     Chunks, Draft, Limits, Listed, Location, Object, Settings, Stat, Upload, Version,
     error::{Error, Result},
     location::Azure,
+    pace,
     renewal::Current,
     sas::Permission,
 };
@@ -75,6 +76,7 @@ pub(crate) struct Blob {
     what: String,
     place: Azure,
     client: Arc<BlobClient>,
+    silence: Duration,
 }
 
 impl Blob {
@@ -85,7 +87,7 @@ impl Blob {
         let options = BlobClientOptions { client_options: options, ..BlobClientOptions::default() };
         let client = BlobClient::new(place.blob_url(), credential, Some(options))
             .map_err(|error| Asked { place: &place, what: &what, needs: Permission::Read }.failed(&error))?;
-        Ok(Self { location, what, place, client: Arc::new(client) })
+        Ok(Self { location, what, place, client: Arc::new(client), silence: settings.silence })
     }
 
     fn asked(&self, needs: Permission) -> Asked<'_> {
@@ -134,7 +136,7 @@ impl Object for Blob {
         let failed = move |error: azure_core::Error| {
             Asked { place: &place, what: &what, needs: Permission::Read }.failed(&error)
         };
-        Ok(answer.body.map_err(failed).boxed())
+        Ok(pace::at_least(answer.body.map_err(failed).boxed(), self.silence, self.what.clone()))
     }
 
     async fn delete(&self, version: &Version) -> Result<()> {

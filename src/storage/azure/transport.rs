@@ -22,10 +22,7 @@ use super::super::{
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(20);
 
-/// How long nothing may arrive.
-const SILENCE: Duration = Duration::from_mins(1);
-
-/// Bytes a second that an upload must keep up on average, beyond [`SILENCE`], before it counts as stalled.
+/// Bytes a second that an upload must keep up on average, beyond the silence, before it counts as stalled.
 const SLOWEST: u64 = 32 << 10;
 
 /// How often one request is tried again at most.
@@ -35,6 +32,8 @@ const RETRIES: u32 = 10;
 pub(super) struct Signing {
     http: reqwest::Client,
     signature: Option<Current>,
+    /// How long nothing may arrive.
+    silence: Duration,
 }
 
 impl Signing {
@@ -57,7 +56,7 @@ impl Signing {
         let unusable =
             |error: reqwest::Error| StorageError::Protocol { what: what.to_owned(), reason: cause(&error).to_string() };
         let http = http.build().map_err(unusable)?;
-        let transport = Some(Transport::new(Arc::new(Self { http, signature })));
+        let transport = Some(Transport::new(Arc::new(Self { http, signature, silence: settings.silence })));
         let max_total_elapsed = settings.patience.try_into().unwrap_or(azure_core::time::Duration::MAX);
         let retry = ExponentialRetryOptions { max_retries: RETRIES, max_total_elapsed, ..Default::default() };
         Ok(ClientOptions { transport, retry: RetryOptions::exponential(retry), ..ClientOptions::default() })
@@ -92,7 +91,7 @@ impl Signing {
         let Body::Bytes(body) = request.body().clone() else {
             return Err(Error::with_message(ErrorKind::Other, "a body that is a stream is never sent here"));
         };
-        let patience = SILENCE + Duration::from_secs(body.len() as u64 / SLOWEST);
+        let patience = self.silence + Duration::from_secs(body.len() as u64 / SLOWEST);
         match tokio::time::timeout(patience, outgoing.body(body).send()).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
@@ -115,9 +114,10 @@ impl HttpClient for Signing {
                 headers.insert(HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value.to_owned()));
             }
         }
-        let body = stream::unfold(Some(answer), async |answer| {
+        let silence = self.silence;
+        let body = stream::unfold(Some(answer), move |answer| async move {
             let mut answer = answer?;
-            match tokio::time::timeout(SILENCE, answer.chunk()).await {
+            match tokio::time::timeout(silence, answer.chunk()).await {
                 Ok(Ok(Some(chunk))) => Some((Ok(chunk), Some(answer))),
                 Ok(Ok(None)) => None,
                 Ok(Err(error)) => {

@@ -12,10 +12,11 @@ use azure_storage_blob::{
     },
 };
 use bytes::Bytes;
+use md5::{Digest as _, Md5};
 
 use super::{
     super::{
-        Draft, Finish, Location, Note, Object, Stat, TakeFrom, Upload, Version,
+        Draft, Finish, Location, Note, Object, Pinned, Stat, Sums, TakeFrom, Upload, blocking,
         error::{Error, Result},
         parts::NOTE,
         sas::Permission,
@@ -31,6 +32,9 @@ const NAME: usize = 8;
 
 /// Bytes of a block id, the same for all blocks of a blob as Azure wants it, and no more than its 64.
 const ID: usize = FRONT.len() + NAME + 4 + NOTE;
+
+/// How often a block is sent whose bytes arrive as others.
+const ALTERED: u32 = 3;
 
 /// An upload to a block blob.
 pub(super) struct Blocks {
@@ -118,10 +122,25 @@ impl Upload for Blocks {
     }
 
     async fn put(&self, number: u32, note: Note, body: Bytes) -> Result<()> {
-        let length = body.len() as u64;
-        let options = BlockBlobClientStageBlockOptions::default();
-        let staged = self.client.stage_block(&self.id(number, note), length, body.into(), Some(options)).await;
-        staged.map(drop).map_err(|error| self.failed(Permission::Write, &error))
+        let hashed = body.clone();
+        let md5: [u8; 16] = blocking(move || Md5::digest(&hashed).into()).await;
+        let mut tries = 1;
+        loop {
+            let options = BlockBlobClientStageBlockOptions {
+                transactional_content_md5: Some(md5.into()),
+                ..BlockBlobClientStageBlockOptions::default()
+            };
+            let (id, length) = (self.id(number, note), body.len() as u64);
+            let staged = self.client.stage_block(&id, length, body.clone().into(), Some(options)).await;
+            match staged.map(drop).map_err(|error| self.failed(Permission::Write, &error)) {
+                // What arrived was not what was sent.
+                Err(Error::Protocol { reason, .. }) if tries < ALTERED => {
+                    tracing::warn!(number, reason, "a block was not taken; it is sent again");
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn commit(&self, notes: &[Note], finish: &Finish) -> Result<Stat> {
@@ -162,20 +181,14 @@ impl Upload for Blocks {
 
 #[async_trait]
 impl TakeFrom for Blocks {
-    async fn take(
-        &self,
-        number: u32,
-        note: Note,
-        source: &dyn Object,
-        version: &Version,
-        range: Range<u64>,
-    ) -> Result<()> {
+    async fn take(&self, number: u32, note: Note, source: &Pinned, range: Range<u64>, sums: &Sums) -> Result<()> {
         let unreachable =
             || Error::Protocol { what: self.blob.what.clone(), reason: "the source is not Azure's".into() };
-        let url = signed_url(source).ok_or_else(unreachable)?;
+        let url = signed_url(&**source.object()).ok_or_else(unreachable)?;
         let options = BlockBlobClientStageBlockFromUrlOptions {
             source_range: Some(range.into()),
-            source_if_match: Some(version.0.as_str().into()),
+            source_if_match: Some(source.stat().version.0.as_str().into()),
+            source_content_md5: Some(sums.md5.into()),
             ..BlockBlobClientStageBlockFromUrlOptions::default()
         };
         let staged = self.client.stage_block_from_url(&self.id(number, note), 0, url, Some(options)).await;

@@ -69,12 +69,14 @@ fn status(text: &str) -> Option<u16> {
 /// One line: answers are XML documents of many.
 fn reason(error: &object_store::Error) -> String {
     let text = redact(&cause(error).to_string());
-    let element = |name: &str| {
-        let (_, after) = text.split_once(&format!("<{name}>"))?;
-        after.split_once("</").map(|(inner, _)| inner.to_owned())
-    };
-    match (element("Code"), element("Message")) {
+    match (element(&text, "Code"), element(&text, "Message")) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         _ => text.lines().next().unwrap_or_default().to_owned(),
     }
+}
+
+/// The content of the first element of that name in one of S3's small documents.
+pub(super) fn element(text: &str, name: &str) -> Option<String> {
+    let (_, after) = text.split_once(&format!("<{name}>"))?;
+    after.split_once("</").map(|(inner, _)| inner.to_owned())
 }

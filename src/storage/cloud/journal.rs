@@ -32,6 +32,18 @@ struct Line {
     part: u32,
     note: String,
     id: String,
+    /// The SHA-256 of the part, by which the whole can be attested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<Digest>,
+}
+
+/// A part that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    /// What the provider calls it.
+    pub(super) id: String,
+    /// The SHA-256 of its bytes.
+    pub(super) sha256: Option<Digest>,
 }
 
 /// The journal of one upload.
@@ -40,7 +52,7 @@ pub(super) struct Journal {
     path: PathBuf,
     file: Mutex<File>,
     upload: Option<String>,
-    parts: BTreeMap<(u32, Note), String>,
+    parts: BTreeMap<(u32, Note), Placed>,
 }
 
 impl Journal {
@@ -65,10 +77,10 @@ impl Journal {
         let mut lines = text[..whole].lines();
         let upload = lines.next().and_then(|line| serde_json::from_str::<Head>(line).ok()).map(|head| head.upload);
         let mut parts = BTreeMap::new();
-        for ((part, note), id) in lines.filter_map(read_line) {
+        for ((part, note), placed) in lines.filter_map(read_line) {
             // A part that was put again has replaced the one before.
             parts.retain(|(other, _), _| *other != part);
-            parts.insert((part, note), id);
+            parts.insert((part, note), placed);
         }
         Ok(Self { path, file: Mutex::new(file), upload, parts })
     }
@@ -79,7 +91,7 @@ impl Journal {
     }
 
     /// The parts that are there, and the provider's ids of them.
-    pub(super) const fn parts(&self) -> &BTreeMap<(u32, Note), String> {
+    pub(super) const fn parts(&self) -> &BTreeMap<(u32, Note), Placed> {
         &self.parts
     }
 
@@ -96,8 +108,9 @@ impl Journal {
     }
 
     /// A part is there.
-    pub(super) fn add(&self, part: u32, note: Note, id: &str) -> Result<()> {
-        let line = Line { part, note: BASE64_STANDARD.encode(note.0), id: id.to_owned() };
+    pub(super) fn add(&self, part: u32, note: Note, placed: &Placed) -> Result<()> {
+        let Placed { id, sha256 } = placed.clone();
+        let line = Line { part, note: BASE64_STANDARD.encode(note.0), id, sha256 };
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         append(&mut file, &line).map_err(|error| Error::write(&self.path, error))
     }
@@ -117,8 +130,8 @@ fn append(file: &mut File, line: &impl Serialize) -> io::Result<()> {
     file.write_all(&text)
 }
 
-fn read_line(line: &str) -> Option<((u32, Note), String)> {
-    let Line { part, note, id } = serde_json::from_str(line).ok()?;
+fn read_line(line: &str) -> Option<((u32, Note), Placed)> {
+    let Line { part, note, id, sha256 } = serde_json::from_str(line).ok()?;
     let note = BASE64_STANDARD.decode(note).ok()?.try_into().ok()?;
-    Some(((part, Note(note)), id))
+    Some(((part, Note(note)), Placed { id, sha256 }))
 }

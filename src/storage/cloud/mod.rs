@@ -3,6 +3,7 @@
 mod connector;
 mod failure;
 mod journal;
+mod signed;
 mod upload;
 
 use std::{fmt, ops::Range, sync::Arc, time::Duration};
@@ -12,13 +13,18 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::{
     Attribute, ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig,
-    aws::AmazonS3Builder, gcp::GoogleCloudStorageBuilder, multipart::MultipartStore, path::Path,
+    aws::{AmazonS3Builder, Checksum},
+    gcp::GoogleCloudStorageBuilder,
+    multipart::MultipartStore,
+    path::Path,
+    signer::Signer,
 };
 
-use self::{connector::Connector, failure::Asked};
+use self::{connector::Connector, failure::Asked, signed::Signed};
 use super::{
     Chunks, Draft, Limits, Listed, Location, Settings, Stat, Upload, Version,
     error::{Error, Result},
+    pace,
 };
 
 /// S3's limits of a multipart upload, which Google's XML interface shares.
@@ -27,8 +33,8 @@ const LIMITS: Limits = Limits { parts: 10_000, smallest: 5 << 20, largest: 5 << 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(20);
 
-/// How long nothing may arrive; a part that is being sent counts as nothing.
-const SILENCE: Duration = Duration::from_mins(5);
+/// How much longer than a read may be silent nothing may arrive; a part that is being sent counts as nothing.
+const SENDING: u32 = 5;
 
 /// How often one request is tried again at most.
 const RETRIES: usize = 10;
@@ -37,37 +43,48 @@ const RETRIES: usize = 10;
 trait Store: ObjectStore + MultipartStore {}
 impl<T: ObjectStore + MultipartStore> Store for T {}
 
+/// A client of a bucket.
+struct Client {
+    store: Arc<dyn Store>,
+    path: Path,
+    /// Signs what `object_store` has no call for.
+    signer: Option<Arc<dyn Signer>>,
+}
+
 /// A client of the bucket at `location`, and the key there.
-fn client(location: &Location, settings: &Settings, connector: Connector) -> Result<(Arc<dyn Store>, Path)> {
+fn client(location: &Location, settings: &Settings, connector: Connector) -> Result<Client> {
     let asked = Asked { what: location.to_string() };
     let failed = |error: object_store::Error| asked.failed(&error);
     let options = ClientOptions::new()
         .with_connect_timeout(CONNECT)
         .with_timeout_disabled()
-        .with_read_timeout(SILENCE)
+        .with_read_timeout(settings.silence * SENDING)
         // The endpoint is the person's word; without one it is the provider's, and HTTPS.
         .with_allow_http(true);
     let retry = RetryConfig { max_retries: RETRIES, retry_timeout: settings.patience, ..RetryConfig::default() };
     let variables = settings.variables.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
-    let (store, key): (Arc<dyn Store>, _) = match location {
+    let (store, signer, key): (Arc<dyn Store>, Option<Arc<dyn Signer>>, _) = match location {
         Location::S3(place) => {
             let keys = variables.filter_map(|(name, value)| Some((name.parse().ok()?, value)));
             let builder = keys.fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
             let builder = builder.with_bucket_name(&place.bucket).with_client_options(options).with_retry(retry);
-            (Arc::new(builder.with_http_connector(connector).build().map_err(failed)?), &place.key)
+            // Only where it is asked for: not every provider that speaks like S3 keeps checksums.
+            let builder = if settings.attest { builder.with_checksum_algorithm(Checksum::SHA256) } else { builder };
+            let store = Arc::new(builder.with_http_connector(connector).build().map_err(failed)?);
+            (Arc::clone(&store) as _, Some(store as _), &place.key)
         }
         Location::Gcs(place) => {
             let keys = variables.filter_map(|(name, value)| Some((name.parse().ok()?, value)));
             let builder = GoogleCloudStorageBuilder::new();
             let builder = keys.fold(builder, |builder, (key, value)| builder.with_config(key, value));
             let builder = builder.with_bucket_name(&place.bucket).with_client_options(options).with_retry(retry);
-            (Arc::new(builder.with_http_connector(connector).build().map_err(failed)?), &place.key)
+            (Arc::new(builder.with_http_connector(connector).build().map_err(failed)?), None, &place.key)
         }
         _ => return Err(Error::Location { text: location.to_string(), reason: "it is in no bucket" }),
     };
     let path = Path::parse(key);
     let path = path.map_err(|_| Error::Location { text: location.to_string(), reason: "the key has an empty part" })?;
-    Ok((store, path))
+    Ok(Client { store, path, signer })
 }
 
 /// An object in a bucket, there or not.
@@ -78,14 +95,17 @@ pub(crate) struct Object {
     store: Arc<dyn Store>,
     /// A client whose commits are create-only.
     creating: Arc<dyn Store>,
+    signed: Option<Signed>,
     settings: Settings,
 }
 
 impl Object {
     pub(crate) fn new(location: &Location, settings: &Settings) -> Result<Self> {
-        let (store, path) = client(location, settings, Connector::Replacing)?;
-        let (creating, _) = client(location, settings, Connector::Creating)?;
-        Ok(Self { location: location.clone(), path, store, creating, settings: settings.clone() })
+        let Client { store, path, signer } = client(location, settings, Connector::Replacing)?;
+        let creating = client(location, settings, Connector::Creating)?.store;
+        let sign = |signer| Signed::new(signer, location.to_string(), settings);
+        let signed = signer.map(sign).transpose()?;
+        Ok(Self { location: location.clone(), path, store, creating, signed, settings: settings.clone() })
     }
 
     fn failed(&self, error: &object_store::Error) -> Error {
@@ -117,7 +137,7 @@ impl super::Object for Object {
         let options = GetOptions { head: true, ..GetOptions::default() };
         let found = self.store.get_opts(&self.path, options).await.map_err(|error| self.failed(&error))?;
         let metadata = found.attributes.iter().filter_map(|(name, value)| match name {
-            Attribute::Metadata(name) => Some((name.to_ascii_lowercase(), value.to_string())),
+            Attribute::Metadata(name) => Some((name.to_ascii_lowercase().replace('-', "_"), value.to_string())),
             _ => None,
         });
         let no_etag =
@@ -139,7 +159,8 @@ impl super::Object for Object {
             error => error,
         })?;
         let object = self.clone();
-        Ok(got.into_stream().map_err(move |error| object.failed(&error)).boxed())
+        let chunks = got.into_stream().map_err(move |error| object.failed(&error)).boxed();
+        Ok(pace::at_least(chunks, self.settings.silence, self.location.to_string()))
     }
 
     async fn delete(&self, version: &Version) -> Result<()> {
@@ -151,6 +172,11 @@ impl super::Object for Object {
             Ok(_) | Err(Error::NotFound { .. }) => Err(self.changed()),
             Err(error) => Err(error),
         }
+    }
+
+    /// One set of credentials signs for both; where the source is elsewhere after all, S3 says so.
+    fn reaches(&self, source: &dyn super::Object) -> bool {
+        matches!((&self.location, source.location()), (Location::S3(_), Location::S3(_)))
     }
 
     async fn upload(&self, draft: &Draft) -> Result<Box<dyn Upload>> {
@@ -172,7 +198,7 @@ pub(crate) struct Folder {
 
 impl Folder {
     pub(crate) fn new(location: &Location, settings: &Settings) -> Result<Self> {
-        let (store, path) = client(location, settings, Connector::Replacing)?;
+        let Client { store, path, .. } = client(location, settings, Connector::Replacing)?;
         Ok(Self { location: location.clone(), path, store, settings: settings.clone() })
     }
 }

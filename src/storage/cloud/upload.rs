@@ -2,21 +2,24 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use object_store::{Attribute, Attributes, PutMode, PutMultipartOptions, PutOptions, PutPayload, multipart::PartId};
 
 use super::{
     super::{
-        Draft, Finish, Note, Object as _, Stat, Upload,
+        Draft, Finish, Location, Note, Object as _, Pinned, Stat, Sums, TakeFrom, Upload, blocking,
         error::{Error, Result},
     },
     Object,
-    journal::Journal,
+    journal::{Journal, Placed},
 };
+use crate::oci::Digest;
 
 /// An upload to a bucket.
 #[derive(Debug)]
@@ -26,13 +29,16 @@ pub(super) struct Multipart {
     journal: Journal,
     upload: String,
     present: Vec<(u32, Note)>,
-    ids: Mutex<BTreeMap<(u32, Note), String>>,
+    placed: Mutex<BTreeMap<(u32, Note), Placed>>,
 }
 
 impl Multipart {
     pub(super) async fn open(object: &Object, draft: &Draft) -> Result<Self> {
         let name = object.location.to_string();
-        let mut journal = Journal::open(&object.settings.state, &name, &draft.identity)?;
+        // An upload that the provider keeps checksums for takes no parts without them, nor the other way round.
+        let attested = || Digest::sha256(format!("{}\nattested", draft.identity).as_bytes());
+        let identity = if object.settings.attest { attested() } else { draft.identity };
+        let mut journal = Journal::open(&object.settings.state, &name, &identity)?;
         let upload = if let Some(upload) = journal.upload() {
             upload.to_owned()
         } else {
@@ -42,9 +48,9 @@ impl Multipart {
             journal.begin(&name, &upload)?;
             upload
         };
-        let ids = journal.parts().clone();
-        let present = ids.keys().copied().collect();
-        Ok(Self { object: object.clone(), draft: draft.clone(), journal, upload, present, ids: Mutex::new(ids) })
+        let placed = journal.parts().clone();
+        let present = placed.keys().copied().collect();
+        Ok(Self { object: object.clone(), draft: draft.clone(), journal, upload, present, placed: Mutex::new(placed) })
     }
 
     fn failed(&self, error: &object_store::Error) -> Error {
@@ -56,6 +62,14 @@ impl Multipart {
             }
             error => error,
         }
+    }
+
+    fn place(&self, number: u32, note: Note, part: Placed) -> Result<()> {
+        self.journal.add(number, note, &part)?;
+        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        placed.retain(|(other, _), _| *other != number);
+        placed.insert((number, note), part);
+        Ok(())
     }
 
     /// An upload of no parts cannot be completed; an empty object is put instead.
@@ -76,10 +90,11 @@ impl Multipart {
     }
 }
 
+/// Names travel with `-` for `_`: servers and proxies drop headers that have an underscore, and say nothing.
 fn attributes(draft: &Draft) -> Attributes {
     let said = draft.metadata.iter();
     let mut attributes: Attributes =
-        said.map(|(name, value)| (Attribute::Metadata(name.clone().into()), value.clone())).collect();
+        said.map(|(name, value)| (Attribute::Metadata(name.replace('_', "-").into()), value.clone())).collect();
     attributes.insert(Attribute::ContentType, "application/x-tar".into());
     attributes
 }
@@ -92,19 +107,22 @@ impl Upload for Multipart {
 
     async fn put(&self, number: u32, note: Note, body: Bytes) -> Result<()> {
         let at = usize::try_from(number).unwrap_or(usize::MAX);
+        let sha256 = if self.object.settings.attest {
+            let hashed = body.clone();
+            Some(blocking(move || Digest::sha256(&hashed)).await)
+        } else {
+            None
+        };
+        // The body's SHA-256 is part of what is signed, so S3 takes no other bytes.
         let put = self.object.store.put_part(&self.object.path, &self.upload, at, body.into()).await;
         let id = put.map_err(|error| self.failed(&error))?.content_id;
-        self.journal.add(number, note, &id)?;
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.retain(|(other, _), _| *other != number);
-        ids.insert((number, note), id);
-        Ok(())
+        self.place(number, note, Placed { id, sha256 })
     }
 
     async fn commit(&self, notes: &[Note], finish: &Finish) -> Result<Stat> {
         let parts: Option<Vec<_>> = {
-            let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-            let id = |key: (u32, Note)| ids.get(&key).map(|id| PartId { content_id: id.clone() });
+            let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+            let id = |key: (u32, Note)| placed.get(&key).map(|part| PartId { content_id: part.id.clone() });
             (0..).zip(notes).map(|(number, &note)| id((number, note))).collect()
         };
         let missing = || Error::Protocol {
@@ -122,6 +140,22 @@ impl Upload for Multipart {
         self.object.stat().await
     }
 
+    async fn attest(&self, notes: &[Note]) -> Result<Option<bool>> {
+        let Some(signed) = self.object.signed.as_ref().filter(|_| self.object.settings.attest) else { return Ok(None) };
+        let ours: Option<Vec<u8>> = {
+            let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+            let sum = |key: (u32, Note)| placed.get(&key).and_then(|part| part.sha256);
+            let sums: Option<Vec<Digest>> = (0..).zip(notes).map(|(number, &note)| sum((number, note))).collect();
+            sums.map(|sums| sums.iter().flat_map(|sum| sum.raw().to_vec()).collect())
+        };
+        let (Some(ours), Some(theirs)) = (ours, signed.sha256(&self.object.path).await?) else { return Ok(None) };
+        Ok(Some(theirs == BASE64_STANDARD.encode(Digest::sha256(&ours).raw())))
+    }
+
+    fn takes_from(&self) -> Option<&dyn TakeFrom> {
+        self.object.signed.is_some().then_some(self)
+    }
+
     async fn abandon(&self) -> Result<()> {
         let aborted = self.object.store.abort_multipart(&self.object.path, &self.upload).await;
         self.journal.remove()?;
@@ -129,5 +163,18 @@ impl Upload for Multipart {
             Err(Error::NotFound { .. }) | Ok(()) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[async_trait]
+impl TakeFrom for Multipart {
+    async fn take(&self, number: u32, note: Note, source: &Pinned, range: Range<u64>, sums: &Sums) -> Result<()> {
+        let (Some(signed), Location::S3(bucket)) = (&self.object.signed, source.object().location()) else {
+            let what = self.object.location.to_string();
+            return Err(Error::Protocol { what, reason: "the source is not S3's".to_owned() });
+        };
+        let (path, upload) = (&self.object.path, &self.upload);
+        let id = signed.copy_part(path, upload, number, (bucket, source), &range, sums).await?;
+        self.place(number, note, Placed { id, sha256: Some(sums.sha256) })
     }
 }

@@ -17,9 +17,10 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::{
-    Chunks, Draft, Limits, Listed, Location, Object, Stat, Upload, Version,
+    Chunks, Draft, Limits, Listed, Location, Object, Stat, Upload, Version, blocking,
     error::{Error, Result},
 };
+
 /// Bytes read at a time.
 const CHUNK: u64 = 1 << 20;
 
@@ -63,14 +64,6 @@ fn stat_of(metadata: &Metadata) -> Stat {
     let (device, inode, size) = (metadata.dev(), metadata.ino(), metadata.size());
     let version = format!("{device:x}-{inode:x}-{size:x}-{:x}.{:x}", metadata.mtime(), metadata.mtime_nsec());
     Stat { size, version: Version(version), modified, metadata: std::collections::BTreeMap::new(), md5: None }
-}
-
-/// Runs what blocks where it may.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }
 
 #[async_trait]

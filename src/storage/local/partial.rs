@@ -2,29 +2,32 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rustix::fs::{CWD, FlockOperation, RenameFlags};
+use rustix::fs::{Advice, CWD, FlockOperation, RenameFlags};
 
 use super::{
     super::{
-        Finish, Note, Parts, Stat, Upload,
+        Finish, Note, Object, Parts, Stat, Upload, blocking,
         error::{Error, Result},
         parts::NOTE,
     },
-    UNFINISHED, blocking,
+    UNFINISHED,
 };
 use crate::oci::Digest;
 
 /// Bytes of a record: the number of a part, little-endian, and its note.
 const RECORD: usize = 4 + NOTE;
+
+/// Bytes of a block in which a file's allocation is told (POSIX leaves it open; Linux says 512 for every file system).
+const ALLOCATION_UNIT: u64 = 512;
 
 /// An upload to a local file. One run at a time writes it: the file is locked.
 #[derive(Debug)]
@@ -61,8 +64,15 @@ impl Partial {
             rustix::io::Errno::WOULDBLOCK => Error::Busy { what: target.display().to_string() },
             error => Error::write(&partial, error.into()),
         })?;
+        let metadata = file.metadata().map_err(|error| Error::read(&partial, error))?;
+        check_space(target, &metadata, parts.total()).inspect_err(|_| {
+            if metadata.len() == 0 {
+                // What stays behind is empty; the error that is told of matters more.
+                let _ = fs::remove_file(&partial);
+            }
+        })?;
+        let length = metadata.len();
         let mut records = open(&journal).map_err(|error| Error::write(&journal, error))?;
-        let length = file.metadata().map_err(|error| Error::read(&partial, error))?.len();
         let mut text = Vec::new();
         records.read_to_end(&mut text).map_err(|error| Error::read(&journal, error))?;
         let present = parse(&text, &parts, length);
@@ -74,6 +84,18 @@ impl Partial {
         let inner = Inner { target, partial, journal, file, records: Mutex::new(records), parts };
         Ok(Self { inner: Arc::new(inner), present })
     }
+}
+
+/// Whether `total` bytes fit beside `target`, counting what its partial file has already.
+fn check_space(target: &Path, partial: &Metadata, total: u64) -> Result<()> {
+    let needed = total.saturating_sub(partial.blocks() * ALLOCATION_UNIT);
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let found = rustix::fs::statvfs(folder).map_err(|error| Error::read(folder, error.into()))?;
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    if needed > free {
+        return Err(Error::Space { what: target.display().to_string(), needed, free });
+    }
+    Ok(())
 }
 
 /// The last note of each part that the file is long enough to hold.
@@ -98,6 +120,17 @@ impl Inner {
         record[4..].copy_from_slice(&note.0);
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.write_all(&record).map_err(|error| Error::write(&self.journal, error))
+    }
+
+    /// Brings everything to the medium, and drops it from memory as far as the system lets us: what is read after this
+    /// comes from there.
+    fn settle(&self) -> Result<()> {
+        let unwritable = |error| Error::write(&self.partial, error);
+        self.file.set_len(self.parts.total()).map_err(unwritable)?;
+        self.file.sync_all().map_err(unwritable)?;
+        // A system that does not do it costs nothing but certainty.
+        let _ = rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed);
+        Ok(())
     }
 
     fn commit(&self, overwrite: bool) -> Result<Stat> {
@@ -157,6 +190,12 @@ impl Upload for Partial {
     async fn commit(&self, _notes: &[Note], finish: &Finish) -> Result<Stat> {
         let (inner, overwrite) = (Arc::clone(&self.inner), finish.overwrite);
         blocking(move || inner.commit(overwrite)).await
+    }
+
+    async fn unfinished(&self) -> Result<Option<Arc<dyn Object>>> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || inner.settle()).await?;
+        Ok(Some(Arc::new(super::File::new(&self.inner.partial))))
     }
 
     async fn abandon(&self) -> Result<()> {

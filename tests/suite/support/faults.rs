@@ -27,7 +27,12 @@ struct Shared {
     upstream: String,
     took: AtomicUsize,
     rule: Mutex<(usize, Rule)>,
+    /// Which bodies arrive with one bit turned over.
+    flips: Mutex<Flips>,
 }
+
+/// Decides on a request by its head.
+type Flips = Box<dyn FnMut(&str) -> bool + Send>;
 
 /// The head of Azure's answer when it wants to be left alone for a moment.
 pub(crate) fn busy() -> String {
@@ -45,8 +50,13 @@ impl Faults {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let rule: Rule = Box::new(|_, _| None);
-        let shared =
-            Arc::new(Shared { upstream: upstream.to_owned(), took: AtomicUsize::new(0), rule: Mutex::new((0, rule)) });
+        let flips: Flips = Box::new(|_| false);
+        let shared = Arc::new(Shared {
+            upstream: upstream.to_owned(),
+            took: AtomicUsize::new(0),
+            rule: Mutex::new((0, rule)),
+            flips: Mutex::new(flips),
+        });
         let all = Arc::clone(&shared);
         // The thread ends with the test process; it holds nothing but sockets.
         thread::spawn(move || {
@@ -66,6 +76,11 @@ impl Faults {
     /// From now on `rule` decides, and counts from 0.
     pub(crate) fn rule(&self, rule: impl Fn(usize, &str) -> Option<String> + Send + 'static) {
         *self.shared.rule.lock().unwrap_or_else(PoisonError::into_inner) = (0, Box::new(rule));
+    }
+
+    /// From now on the bodies of requests that `flips` picks arrive with one bit turned over.
+    pub(crate) fn flip(&self, flips: impl FnMut(&str) -> bool + Send + 'static) {
+        *self.shared.flips.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(flips);
     }
 
     /// How many blocks were taken from another account.
@@ -120,7 +135,15 @@ impl Shared {
         }
         let mut server = TcpStream::connect(&self.upstream).ok()?;
         server.write_all(format!("{head}connection: close\r\n\r\n").as_bytes()).ok()?;
-        std::io::copy(&mut body, &mut server).ok()?;
+        if (self.flips.lock().unwrap_or_else(PoisonError::into_inner))(&head) {
+            let mut bytes = Vec::new();
+            body.read_to_end(&mut bytes).ok()?;
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            server.write_all(&bytes).ok()?;
+        } else {
+            std::io::copy(&mut body, &mut server).ok()?;
+        }
         std::io::copy(&mut server, &mut client).ok()?;
         Some(())
     }

@@ -22,6 +22,11 @@ pub(crate) struct Args {
     /// Remove the source once the copy is proven.
     #[arg(long)]
     pub(crate) delete_source: bool,
+    /// Do not read the copy back where the storage's own checksum proves it: a SHA-256, as S3 keeps it.
+    ///
+    /// Files are always read back, and so is what lies in Azure and Google, whose checksums are weaker.
+    #[arg(long)]
+    pub(crate) trust_checksums: bool,
     #[command(flatten)]
     pub(crate) jobs: super::Jobs,
 }

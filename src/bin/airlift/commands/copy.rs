@@ -17,7 +17,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
         (from, to) => {
             let (overwrite, delete_source) = (args.overwrite, args.delete_source);
-            objects(&relay::Request { from, to, overwrite, delete_source, jobs: args.jobs.count() }, context)?
+            let (trust_checksums, jobs) = (args.trust_checksums, args.jobs.count());
+            objects(&relay::Request { from, to, overwrite, delete_source, trust_checksums, jobs }, context)?
         }
     };
     context.answer(&answer, |_| text)
@@ -36,18 +37,21 @@ fn files(request: Request, context: &Context) -> Result<(Value, String), Failure
 fn objects(request: &relay::Request, context: &Context) -> Result<(Value, String), Failure> {
     let progress = context.progress();
     let report = runtime::run(async { Ok(relay::relay(request, &Settings::from_env(), &progress).await?) })?;
-    let relay::Report { location, bytes, reused, bundle, digest } = report;
+    let relay::Report { location, bytes, reused, bundle, digest, attested } = report;
     let place = location.to_string();
-    let mut answer = json!({"path": place, "bytes": bytes, "bytes_reused": reused});
-    let proof = if let Some(bundle) = bundle {
-        answer["bundle"] = json!(bundle);
-        format!("read back, and every blob has its digest\n{bundle}\n")
-    } else {
-        answer["digest"] = json!(digest);
-        let digest = digest.map(|digest| digest.to_string()).unwrap_or_default();
-        format!("read back and equal to the source\n{digest}\n")
+    let proof = if attested { "checksum" } else { "read-back" };
+    let mut answer = json!({"path": place, "bytes": bytes, "bytes_reused": reused, "proof": proof});
+    let how = match (attested, bundle) {
+        (true, _) => "which the storage's own SHA-256 proves",
+        (false, Some(_)) => "read back, and every blob has its digest",
+        (false, None) => "read back and equal to the source",
     };
-    Ok((answer, format!("{place}: {}{}, {proof}", size(bytes), again(reused))))
+    match bundle {
+        Some(bundle) => answer["bundle"] = json!(bundle),
+        None => answer["digest"] = json!(digest),
+    }
+    let name = bundle.or(digest).map(|digest| digest.to_string()).unwrap_or_default();
+    Ok((answer, format!("{place}: {}{}, {how}\n{name}\n", size(bytes), again(reused))))
 }
 
 fn again(reused: u64) -> String {

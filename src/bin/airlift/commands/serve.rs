@@ -53,7 +53,7 @@ async fn serve(args: &Args, context: &Context) -> Result<(), Failure> {
 async fn open(paths: &[PathBuf]) -> Result<Vec<Reader>, Failure> {
     let mut readers = Vec::with_capacity(paths.len());
     for path in paths {
-        readers.push(Reader::open(artifacts::local(path)?).await?);
+        readers.push(artifacts::open(path).await?.reader().clone());
     }
     Ok(readers)
 }

@@ -1,0 +1,172 @@
+//! Blobs of bundles that lie in a storage: read by ranges, of the one version that was opened.
+//!
+//! As with files, a blob is hashed when it is read whole for the first time, and its last bytes leave only if the digest is
+//! right. A version does not change, so what was found right stays right for as long as the server runs.
+
+use std::{
+    collections::HashSet,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt, stream};
+use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_RANGE};
+
+use super::{
+    Registry,
+    answer::{self, Answer, Failure, Outcome},
+    body::Body,
+    pull::{describe_blob, name_content, not_modified, wanted},
+    range::Wanted,
+    shelf::{At, Shelf},
+};
+use crate::{
+    content::{ByteStream, Error, ReadAt},
+    oci::{Digest, Hasher, error_code::ErrorCode},
+};
+
+/// A blob in a storage.
+#[derive(Clone, Debug)]
+pub(super) struct Far {
+    /// The bundle.
+    pub(super) from: Arc<dyn ReadAt>,
+    /// Of the blob's first byte in it.
+    pub(super) offset: u64,
+    pub(super) size: u64,
+    pub(super) digest: Digest,
+    /// Blobs of the bundle that were read whole and found right.
+    pub(super) proven: Proven,
+}
+
+/// Blobs that were found right.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Proven(Arc<Mutex<HashSet<Digest>>>);
+
+impl Proven {
+    fn has(&self, digest: &Digest) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
+    }
+
+    fn add(&self, digest: Digest) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+    }
+}
+
+impl Far {
+    /// The bytes of `part`. If it is the whole of a blob that nobody has read yet, the last ones come only once its digest
+    /// was found right.
+    async fn stream(&self, part: Range<u64>) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
+        let whole = part == (0..self.size) && !self.proven.has(&self.digest);
+        let hasher = whole.then(|| Hasher::new(self.digest.algorithm()));
+        let bytes = self.from.read(self.offset + part.start..self.offset + part.end).await?;
+        let passing = Passing { far: self.clone(), bytes, hasher, held: None };
+        Ok(stream::try_unfold(Some(passing), async |passing| {
+            let Some(mut passing) = passing else { return Ok(None) };
+            let next = passing.next().await.inspect_err(|error| {
+                tracing::error!(place = passing.far.from.name(), blob = %passing.far.digest, %error, "an answer was broken off");
+            })?;
+            Ok(next.map(|(chunk, more)| (chunk, more.then_some(passing))))
+        }))
+    }
+
+    /// Reads all of it and throws it away, unless that was done before.
+    pub(super) async fn verify(&self) -> Result<(), Error> {
+        if self.size > 0 && !self.proven.has(&self.digest) {
+            self.stream(0..self.size).await?.try_for_each(async |_| Ok(())).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A blob on its way through.
+struct Passing {
+    far: Far,
+    bytes: ByteStream,
+    /// While all of it passes for the first time.
+    hasher: Option<Hasher>,
+    /// The last chunk that came; it leaves when the next one is there, or the digest is right.
+    held: Option<Bytes>,
+}
+
+impl Passing {
+    /// The next chunk, and whether there are more.
+    async fn next(&mut self) -> Result<Option<(Bytes, bool)>, Error> {
+        loop {
+            let Some(chunk) = self.bytes.try_next().await? else {
+                self.conclude()?;
+                return Ok(self.held.take().map(|last| (last, false)));
+            };
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(&chunk);
+            }
+            if let Some(before) = self.held.replace(chunk) {
+                return Ok(Some((before, true)));
+            }
+        }
+    }
+
+    fn conclude(&mut self) -> Result<(), Error> {
+        let Some(hasher) = self.hasher.take() else { return Ok(()) };
+        let (expected, actual) = (self.far.digest, hasher.finish());
+        if expected != actual {
+            return Err(Error::DigestMismatch { expected, actual });
+        }
+        self.far.proven.add(expected);
+        Ok(())
+    }
+}
+
+impl Registry {
+    /// `GET` of a blob that no shelf has at hand.
+    pub(super) async fn pull_far(&self, at: At<'_>, digest: &Digest, headers: &HeaderMap) -> Outcome {
+        let far = self.shelves.far(at, digest)?.ok_or_else(|| Failure::blob_unknown(digest))?;
+        if not_modified(headers, digest) {
+            let mut answer = answer::empty(StatusCode::NOT_MODIFIED);
+            name_content(&mut answer, digest);
+            return Ok(answer);
+        }
+        let size = far.size;
+        match wanted(headers, digest, size) {
+            Wanted::Whole => send_far(&far, 0..size).await,
+            Wanted::Part(part) => {
+                if part.end == size {
+                    // The end of a blob is never given away before the whole was seen to be right.
+                    far.verify().await.map_err(|error| unreadable(&far, &error))?;
+                }
+                let range = format!("bytes {}-{}/{size}", part.start, part.end - 1);
+                let mut answer = send_far(&far, part).await?;
+                *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+                answer::set(&mut answer, CONTENT_RANGE, &range);
+                Ok(answer)
+            }
+            Wanted::Nothing => {
+                let message = "the blob has no byte of that range";
+                let failure = Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::SizeInvalid, message);
+                let range = HeaderValue::try_from(format!("bytes */{size}"));
+                Err(match range {
+                    Ok(range) => failure.with(CONTENT_RANGE, range),
+                    Err(_) => failure,
+                })
+            }
+        }
+    }
+}
+
+async fn send_far(far: &Far, part: Range<u64>) -> Outcome {
+    let length = part.end - part.start;
+    let body = if length == 0 {
+        Body::empty()
+    } else {
+        Body::stream(far.stream(part).await.map_err(|error| unreadable(far, &error))?, length)
+    };
+    let mut answer = Answer::new(body);
+    describe_blob(&mut answer, &far.digest, length);
+    Ok(answer)
+}
+
+fn unreadable(far: &Far, error: &Error) -> Failure {
+    tracing::error!(place = far.from.name(), blob = %far.digest, %error, "the blob cannot be read");
+    let message = "the blob cannot be read where it is kept; the registry's log says why";
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Other("UNKNOWN".to_owned()), message)
+}

@@ -1,0 +1,125 @@
+//! Blobs of a plan, fetched from its repositories before the file has got to them.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    super::{execute::metered, plan::Plan},
+    Stop,
+    flow::{Content, Feed, Supply},
+};
+use crate::{
+    bundle::{Layout, Place},
+    content::{self, ByteStream, Source},
+    oci::{Descriptor, Digest},
+    progress::Progress,
+};
+
+/// Blobs that are fetched beside the one that is being sent.
+const AHEAD: usize = 3;
+
+/// Chunks of a blob that wait in memory until the file has got to it.
+const WAITING: usize = 16;
+
+/// What an export sends: the plan, whose blobs its repositories have.
+pub(crate) struct Planned<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) layout: &'a Layout,
+    pub(crate) progress: &'a Progress,
+    pub(crate) moved: &'a Arc<AtomicU64>,
+}
+
+impl Supply for Planned<'_> {
+    fn feed<'s>(&'s self, position: u64, tries: &'s HashMap<Digest, u32>) -> Box<dyn Feed + 's> {
+        // An empty blob that begins here was not looked at yet.
+        let is_ahead = |place: &&Place| place.end() > position || place.offset >= position;
+        let rest = self.layout.blobs().iter().filter(is_ahead).collect();
+        let current = mpsc::channel(1).1;
+        Box::new(Ahead { planned: self, tries, position, rest, open: VecDeque::new(), current, task: None })
+    }
+}
+
+/// Chunks of a blob, or why there are no more.
+type Chunks = mpsc::Receiver<content::Result<Bytes>>;
+
+/// A fetch that ends with whoever wants it.
+type Fetching = AbortOnDropHandle<()>;
+
+struct Ahead<'a> {
+    planned: &'a Planned<'a>,
+    tries: &'a HashMap<Digest, u32>,
+    position: u64,
+    rest: VecDeque<&'a Place>,
+    open: VecDeque<(Chunks, Fetching)>,
+    current: Chunks,
+    task: Option<Fetching>,
+}
+
+impl Ahead<'_> {
+    fn begin(&self, place: &Place) -> (Chunks, Fetching) {
+        let Planned { plan, progress, moved, .. } = self.planned;
+        let blob = plan.described(&place.blob);
+        let from = self.position.saturating_sub(place.offset);
+        let origins = plan.origins(&blob.digest);
+        let tried = usize::try_from(self.tries.get(&blob.digest).copied().unwrap_or(0)).unwrap_or(0);
+        let origin = origins.get(tried % origins.len().max(1)).map(|origin| metered(origin, progress, moved));
+        let (send, chunks) = mpsc::channel(WAITING);
+        let task = tokio::spawn(async move {
+            if let Err(error) = forward(origin, &blob, from, &send).await {
+                let _ = send.send(Err(error)).await;
+            }
+        });
+        (chunks, AbortOnDropHandle::new(task))
+    }
+}
+
+#[async_trait]
+impl Feed for Ahead<'_> {
+    /// The plan has the frame already.
+    async fn frame(&mut self, _offset: u64, _expected: &Bytes) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    /// The chunks of the next blob are wanted; those behind it begin to come.
+    fn begin(&mut self, _content: &Content) {
+        while self.open.len() <= AHEAD
+            && let Some(place) = self.rest.pop_front()
+        {
+            let opened = Ahead::begin(self, place);
+            self.open.push_back(opened);
+        }
+        if let Some((chunks, task)) = self.open.pop_front() {
+            (self.current, self.task) = (chunks, Some(task));
+        }
+    }
+
+    async fn chunk(&mut self, content: &Content, _left: u64) -> Result<Option<Bytes>, Stop> {
+        let failed = |error| Stop::Blob(content.token, error);
+        self.current.recv().await.transpose().map_err(failed)
+    }
+}
+
+async fn forward(
+    origin: Option<Arc<dyn Source>>,
+    blob: &Descriptor,
+    from: u64,
+    to: &mpsc::Sender<content::Result<Bytes>>,
+) -> content::Result<()> {
+    let origin = origin.ok_or_else(|| content::Error::NotFound { what: blob.digest.to_string() })?;
+    let mut stream: ByteStream = origin.fetch(blob, from).await?;
+    while let Some(chunk) = stream.next().await {
+        // Nobody takes it any more where the pass has ended.
+        if to.send(Ok(chunk?)).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,310 @@
+//! The file flowing past, once and in order: hashed, cut into parts, and let go part by part.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use md5::{Digest as _, Md5};
+use tokio::task::JoinSet;
+
+use super::{Stop, broken_task, state::md5_state};
+use crate::{
+    bundle::Layout,
+    content,
+    oci::{Algorithm, Digest, Hasher, digest::STATE},
+    progress::{Event, Progress},
+    storage::{self, Note, Parts, Pinned, Sums, Upload, parts},
+};
+
+/// A stretch of the file whose bytes no plan has.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    /// Of its first byte.
+    pub(super) offset: u64,
+    pub(super) size: u64,
+    /// What it must have; `None` of a file of which nothing is known before its end.
+    pub(super) digest: Option<Digest>,
+    /// What observers know it by.
+    pub(super) token: Digest,
+}
+
+impl Content {
+    pub(super) const fn end(&self) -> u64 {
+        self.offset + self.size
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        self.digest.map_or(Algorithm::Sha256, |digest| digest.algorithm())
+    }
+}
+
+/// What the file consists of, in its order.
+#[derive(Clone, Debug)]
+pub(crate) enum Piece {
+    /// Bytes that the plan fixes, and where they begin.
+    Frame(u64, Bytes),
+    /// Bytes that come from elsewhere.
+    Content(Content),
+}
+
+impl Piece {
+    /// The pieces of a bundle.
+    pub(crate) fn of_bundle(layout: &Layout) -> Vec<Self> {
+        let mut blobs = layout.blobs().iter();
+        let mut pieces = Vec::with_capacity(2 * blobs.len() + 2);
+        for (at, (offset, bytes)) in layout.frame().enumerate() {
+            pieces.push(Self::Frame(offset, bytes));
+            // Behind the first piece, which is the head, each piece but the last ends where a blob begins.
+            if let Some(place) = (at > 0).then(|| blobs.next()).flatten() {
+                let digest = place.blob.digest;
+                let (offset, size) = (place.offset, place.blob.size);
+                pieces.push(Self::Content(Content { offset, size, digest: Some(digest), token: digest }));
+            }
+        }
+        pieces
+    }
+
+    /// A file of `size` bytes that is no bundle.
+    pub(crate) fn of_file(size: u64, token: Digest) -> Vec<Self> {
+        vec![Self::Content(Content { offset: 0, size, digest: None, token })]
+    }
+
+    pub(super) const fn content(&self) -> Option<&Content> {
+        match self {
+            Self::Frame(..) => None,
+            Self::Content(content) => Some(content),
+        }
+    }
+}
+
+/// Where the bytes come from.
+pub(crate) trait Supply: Sync {
+    /// Everything from byte `position` of the file on; `tries` says how often a blob came wrong.
+    fn feed<'s>(&'s self, position: u64, tries: &'s HashMap<Digest, u32>) -> Box<dyn Feed + 's>;
+}
+
+/// Bytes as the file needs them.
+#[async_trait]
+pub(crate) trait Feed: Send {
+    /// What the plan says to lie at `offset` goes by; whoever reads a whole file compares.
+    async fn frame(&mut self, offset: u64, expected: &Bytes) -> Result<(), Stop>;
+
+    /// `content` is what is wanted next.
+    fn begin(&mut self, content: &Content);
+
+    /// Its next bytes, of which `left` are lacking; `None` where there are no more.
+    async fn chunk(&mut self, content: &Content, left: u64) -> Result<Option<Bytes>, Stop>;
+}
+
+/// How parts get to where they go.
+#[derive(Clone, Debug)]
+pub(crate) enum Way {
+    /// They are sent.
+    Put,
+    /// The storage takes them from this object by itself, and holds them against what went by here.
+    Take(Pinned),
+}
+
+/// What is in the part that fills, and the hashes over what went by.
+pub(super) struct Flow<'a> {
+    pub(super) upload: Arc<dyn Upload>,
+    pub(super) way: Way,
+    pub(super) parts: Parts,
+    /// The parts that are there.
+    pub(super) known: Vec<(u32, Note)>,
+    pub(super) jobs: usize,
+    /// The part that fills.
+    pub(super) number: u32,
+    pub(super) filling: Filling,
+    /// Over the whole file.
+    pub(super) md5: Md5,
+    pub(super) passing: Option<Passing>,
+    /// The digest of what had none before.
+    pub(super) learnt: Option<Digest>,
+    pub(super) sending: JoinSet<storage::Result<()>>,
+    pub(super) notes: &'a mut Vec<Option<Note>>,
+}
+
+/// The part that fills.
+pub(super) enum Filling {
+    /// Its bytes, to be sent.
+    Bytes(BytesMut),
+    /// Its hashes and its length, for whoever takes it elsewhere.
+    Sums(Box<(Md5, Hasher)>, usize),
+}
+
+impl Filling {
+    pub(super) fn new(way: &Way) -> Self {
+        match way {
+            Way::Put => Self::Bytes(BytesMut::new()),
+            Way::Take(_) => Self::Sums(Box::new((Md5::new(), Hasher::new(Algorithm::Sha256))), 0),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Sums(_, length) => *length,
+        }
+    }
+
+    fn add(&mut self, piece: &[u8], full: usize) {
+        match self {
+            Self::Bytes(bytes) => {
+                if bytes.capacity() == 0 {
+                    bytes.reserve(full);
+                }
+                bytes.extend_from_slice(piece);
+            }
+            Self::Sums(hashes, length) => {
+                hashes.0.update(piece);
+                hashes.1.update(piece);
+                *length += piece.len();
+            }
+        }
+    }
+}
+
+/// The content that is going by.
+pub(super) struct Passing {
+    content: Content,
+    hasher: Hasher,
+    seen: u64,
+}
+
+impl Flow<'_> {
+    /// Everything from `position` on, in the middle of the content that `hasher` has taken in so far, if there is one.
+    pub(super) async fn run(
+        &mut self,
+        pieces: &[Piece],
+        position: u64,
+        mut hasher: Option<Hasher>,
+        feed: &mut dyn Feed,
+        progress: &Progress,
+    ) -> Result<(), Stop> {
+        for piece in pieces {
+            match piece {
+                Piece::Frame(offset, bytes) => {
+                    let skip = usize::try_from(position.saturating_sub(*offset)).unwrap_or(usize::MAX);
+                    let rest = bytes.slice(skip.min(bytes.len())..);
+                    feed.frame(position.max(*offset), &rest).await?;
+                    self.append(rest).await?;
+                }
+                // What ends where we begin was looked at before its part left; what is empty and lies here was not.
+                Piece::Content(content) if content.end() <= position && content.offset < position => {}
+                Piece::Content(content) => {
+                    let seen = position.saturating_sub(content.offset);
+                    let resumed = if seen > 0 { hasher.take() } else { None };
+                    let hasher = resumed.unwrap_or_else(|| Hasher::new(content.algorithm()));
+                    progress.tell(Event::Started { blob: content.token, size: content.size });
+                    if seen > 0 {
+                        progress.tell(Event::Advanced { blob: content.token, bytes: seen });
+                    }
+                    self.passing = Some(Passing { content: content.clone(), hasher, seen });
+                    self.take(content, feed).await?;
+                    progress.tell(Event::Finished { blob: content.token });
+                }
+            }
+        }
+        if self.filling.len() > 0 {
+            self.emit().await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, content: &Content, feed: &mut dyn Feed) -> Result<(), Stop> {
+        feed.begin(content);
+        if content.size == 0 {
+            return self.prove();
+        }
+        let wrong = |actual| {
+            let (digest, expected) = (content.token, content.size);
+            Stop::Blob(digest, content::Error::SizeMismatch { digest, expected, actual })
+        };
+        while let Some(passing) = &self.passing {
+            let (seen, left) = (passing.seen, content.size - passing.seen);
+            let chunk = feed.chunk(content, left).await?.ok_or_else(|| wrong(seen))?;
+            if chunk.len() as u64 > left {
+                return Err(wrong(seen + chunk.len() as u64));
+            }
+            self.append(chunk).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in the next bytes of the file. Those that end a blob are looked at before any part with them is sent.
+    async fn append(&mut self, mut bytes: Bytes) -> Result<(), Stop> {
+        while !bytes.is_empty() {
+            let range = self.parts.range(self.number);
+            let full = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+            let piece = bytes.split_to(bytes.len().min(full - self.filling.len()));
+            self.md5.update(&piece);
+            if let Some(passing) = &mut self.passing {
+                passing.hasher.update(&piece);
+                passing.seen += piece.len() as u64;
+                if passing.seen == passing.content.size {
+                    self.prove()?;
+                }
+            }
+            self.filling.add(&piece, full);
+            if self.filling.len() == full {
+                self.emit().await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn prove(&mut self) -> Result<(), Stop> {
+        let Some(Passing { content, hasher, .. }) = self.passing.take() else { return Ok(()) };
+        let actual = hasher.finish();
+        match content.digest {
+            None => {
+                self.learnt = Some(actual);
+                Ok(())
+            }
+            Some(expected) if expected == actual => Ok(()),
+            Some(expected) => Err(Stop::Blob(expected, content::Error::DigestMismatch { expected, actual })),
+        }
+    }
+
+    /// The part is full: it leaves, unless it is there.
+    async fn emit(&mut self) -> Result<(), Stop> {
+        let mut note = [0; parts::NOTE];
+        let sha = self.passing.as_ref().and_then(|passing| passing.hasher.state());
+        note[..STATE].copy_from_slice(&sha.unwrap_or_default());
+        note[STATE..].copy_from_slice(&md5_state(&self.md5));
+        let (number, note) = (self.number, Note(note));
+        let filled = std::mem::replace(&mut self.filling, Filling::new(&self.way));
+        if let Some(slot) = self.notes.get_mut(usize::try_from(number).unwrap_or(usize::MAX)) {
+            *slot = Some(note);
+        }
+        self.number += 1;
+        if self.known.contains(&(number, note)) {
+            return Ok(());
+        }
+        // One part fills while the others leave.
+        while self.sending.len() >= self.jobs.saturating_sub(1).max(1) {
+            if let Some(sent) = self.sending.join_next().await {
+                sent.map_err(|error| broken_task(&error))??;
+            }
+        }
+        let (upload, range) = (Arc::clone(&self.upload), self.parts.range(number));
+        match (filled, &self.way) {
+            (Filling::Bytes(body), _) => {
+                self.sending.spawn(async move { upload.put(number, note, body.freeze()).await });
+            }
+            (Filling::Sums(hashes, _), Way::Take(source)) => {
+                let (md5, sha256) = *hashes;
+                let (source, sums) = (source.clone(), Sums { md5: md5.finalize().into(), sha256: sha256.finish() });
+                self.sending.spawn(async move {
+                    let what = || source.object().location().to_string();
+                    let unable = || storage::Error::Protocol { what: what(), reason: "nothing takes from it".into() };
+                    let taker = upload.takes_from().ok_or_else(unable)?;
+                    taker.take(number, note, &source, range, &sums).await
+                });
+            }
+            (Filling::Sums(..), Way::Put) => unreachable!("a part that is put keeps its bytes"),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! Bundles on their way into, between and out of storages, killed at any moment and run again.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    storage_move::{azurite, references, source, with_source},
+    support::{
+        Airlift, Options, Registry,
+        artifacts::noise,
+        azurite::{self, Account, Grant},
+        compare,
+        moto::{self, Moto},
+        needs,
+        proxy::Proxy,
+    },
+};
+
+/// Moments of each leg in Azure at which the process is killed; `AIRLIFT_KILLS` says otherwise.
+const MOMENTS: usize = 20;
+
+/// Moments of each leg in S3, whose server here is slow: the engine is the same, the journal is another.
+const S3_MOMENTS: usize = 6;
+
+/// Bytes of a part.
+const PART: u64 = 8 << 20;
+
+/// Parts in memory at once.
+const JOBS: u64 = 2;
+
+/// HTTP's own bytes, block lists and heads that a second run moves again; generous.
+const SMALL: u64 = 3 << 20;
+
+fn moments(whole: Duration, count: usize) -> Vec<Duration> {
+    let count = std::env::var("AIRLIFT_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(count);
+    let random = noise(u64::from(std::process::id()), 4 * count);
+    let fraction = |bytes: &[u8]| f64::from(u32::from_le_bytes(bytes.try_into().unwrap())) / f64::from(u32::MAX);
+    random.chunks(4).map(|bytes| whole.mul_f64(fraction(bytes))).collect()
+}
+
+/// A place that bundles go to, over a wire that counts.
+struct Leg<'a> {
+    airlift: &'a Airlift,
+    wire: &'a Proxy,
+    /// What the bundle must be.
+    bundle: &'a [u8],
+    moments: usize,
+    /// Bytes that pass the wire besides the bundle when nothing is moved twice.
+    beside: u64,
+}
+
+impl Leg<'_> {
+    /// Kills what `write` makes for a name at each moment, runs it to its end, and reads what is there by `read`.
+    fn killed(&self, write: &dyn Fn(&str) -> Vec<String>, read: &dyn Fn(&str) -> String) {
+        // The moments are those of a run that meets warm caches, as the killed ones do.
+        self.airlift.run(write("cold.tar")).success();
+        let begun = Instant::now();
+        self.airlift.run(write("whole.tar")).success();
+        let mut interrupted = 0;
+        for (round, moment) in moments(begun.elapsed(), self.moments).into_iter().enumerate() {
+            let name = format!("round-{round}.tar");
+            let before = self.wire.uploaded();
+            let mut process = self.airlift.start(write(&name));
+            interrupted += usize::from(process.wait_at_most(moment).is_none());
+            process.kill();
+            self.airlift.run(write(&name)).success();
+            let sent = self.wire.uploaded() - before;
+            let limit = self.beside + JOBS * PART + SMALL;
+            assert!(sent <= limit, "{sent} bytes were sent, {limit} at the most, killed after {moment:?}");
+            let back = format!("{name}.back");
+            self.airlift.run(["copy", &read(&name), &back]).success();
+            let path = self.airlift.home().join(back);
+            assert!(fs::read(&path).unwrap() == self.bundle, "another bundle, killed after {moment:?}");
+            fs::remove_file(path).unwrap();
+        }
+        assert!(interrupted > 0 || self.moments < 3, "nothing was killed before its end");
+    }
+
+    /// Kills imports of `from` at each moment.
+    fn imported(&self, from: &str, source: &Registry) {
+        let target = Registry::start(Options::default());
+        let begun = Instant::now();
+        self.airlift.run(["import", from, "--to", &format!("{}/whole", target.address())]).success();
+        for (round, moment) in moments(begun.elapsed(), self.moments).into_iter().enumerate() {
+            let to = format!("{}/round-{round}", target.address());
+            let mut process = self.airlift.start(["import", from, "--to", &to]);
+            process.wait_at_most(moment);
+            process.kill();
+            self.airlift.run(["import", from, "--to", &to]).success();
+            for (name, tag) in [("team/app", "v1"), ("team/tool", "v2")] {
+                compare::same((source, name), (&target, &format!("round-{round}/{name}")), tag);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bundle_goes_from_account_to_account_and_into_a_registry_killed_at_any_moment() {
+    needs!("azurite-blob", "docker-registry");
+    let (azurite, registry, airlift) = (azurite(), source(), Airlift::new());
+    let references = references(&registry);
+    airlift.run(with_source(&["export", "-o", "here.tar"], &references)).success();
+    let here = fs::read(airlift.home().join("here.tar")).unwrap();
+    let wire = Proxy::before(azurite.address());
+    let beside = here.len() as u64;
+    let leg = Leg { airlift: &airlift, wire: &wire, bundle: &here, moments: MOMENTS, beside };
+    let jobs = JOBS.to_string();
+    let url = |account, name: &str| azurite::url(&wire.address(), account, "box", name, &Grant::default());
+    let at = |account, name: &str| azurite.url(account, "box", name, &Grant::only("rd"));
+    let export = |name: &str| {
+        let fixed = ["export", "--jobs", &jobs, "-o", &url(Account::A, name)].map(str::to_owned);
+        fixed.into_iter().chain(references.iter().cloned()).collect::<Vec<_>>()
+    };
+    leg.killed(&export, &|name| at(Account::A, name));
+    let from = at(Account::A, "whole.tar");
+    let copy = |name: &str| ["copy", "--jobs", &jobs, &from, &url(Account::B, name)].map(str::to_owned).to_vec();
+    leg.killed(&copy, &|name| at(Account::B, name));
+    leg.imported(&at(Account::B, "whole.tar"), &registry);
+}
+
+#[test]
+fn a_bundle_goes_through_s3_killed_at_any_moment() {
+    needs!("moto_server", "docker-registry");
+    let (moto, registry, mut airlift) = (Moto::start(), source(), Airlift::new());
+    moto.create("box");
+    let references = references(&registry);
+    airlift.run(with_source(&["export", "-o", "here.tar"], &references)).success();
+    let here = fs::read(airlift.home().join("here.tar")).unwrap();
+    let wire = Proxy::before(&moto.endpoint()["http://".len()..]);
+    for (name, value) in moto::variables(&format!("http://{}", wire.address())) {
+        airlift.set(&name, value);
+    }
+    let leg = Leg { airlift: &airlift, wire: &wire, bundle: &here, moments: S3_MOMENTS, beside: here.len() as u64 };
+    let jobs = JOBS.to_string();
+    let export = |name: &str| {
+        let fixed = ["export", "--jobs", &jobs, "-o", &format!("s3://box/{name}")].map(str::to_owned);
+        fixed.into_iter().chain(references.iter().cloned()).collect::<Vec<_>>()
+    };
+    leg.killed(&export, &|name| format!("s3://box/{name}"));
+    let copy =
+        |name: &str| ["copy", "--jobs", &jobs, "here.tar", &format!("s3://box/in/{name}")].map(str::to_owned).to_vec();
+    leg.killed(&copy, &|name| format!("s3://box/in/{name}"));
+    // S3 takes from S3 by itself: nothing of the bundle passes the wire upwards.
+    let taken = Leg { beside: 0, ..leg };
+    let take = |name: &str| {
+        ["copy", "--jobs", &jobs, "s3://box/whole.tar", &format!("s3://box/taken/{name}")].map(str::to_owned).to_vec()
+    };
+    taken.killed(&take, &|name| format!("s3://box/taken/{name}"));
+    taken.imported("s3://box/taken/whole.tar", &registry);
+}
