@@ -1,13 +1,16 @@
 //! The distribution API: a store, or bundles in place, as a registry (distribution-spec, main branch).
 //!
 //! [`Server::bind`] with a [`Config`] and then [`Server::run`] is all there is to it. `route` says what a path means; the
-//! handlers stand in `pull`, `push`, `publish` and `discover`; a `shelf` is where pulled content comes from; `file` reads
-//! blobs; `listen` keeps connections within their limits.
+//! handlers stand in `pull`, `push`, `publish` and `discover`; a `shelf` is where pulled content comes from; `sending` reads
+//! blobs, or has the kernel send them (`direct`); `listen` keeps connections within their limits.
 
 mod answer;
 mod auth;
 mod body;
+mod buffers;
 mod bundles;
+mod closure;
+mod direct;
 mod discover;
 mod dispatch;
 mod far;
@@ -23,6 +26,7 @@ mod push;
 mod query;
 pub mod range;
 pub mod route;
+mod sending;
 mod shelf;
 mod tls;
 mod verify;
@@ -35,8 +39,9 @@ pub use tls::Certificate;
 
 use answer::Failure;
 use auth::Door;
+use buffers::Buffers;
 use bundles::Bundles;
-use file::{Buffers, Checked};
+use file::Checked;
 use metrics::Metrics;
 use shelf::Shelves;
 use tls::Tls;

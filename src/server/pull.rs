@@ -1,6 +1,6 @@
 //! Pulling: manifests and blobs (distribution-spec, "Pull").
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
@@ -13,11 +13,13 @@ use super::{
     Registry,
     answer::{self, Answer, Failure, Outcome},
     body::Body,
-    file::{self, Identity, Located, State},
+    closure::Asked,
+    file::{Identity, Located, State},
     range::{self, Wanted},
+    sending::Sending,
     shelf::{At, Shelf},
 };
-use crate::oci::{Digest, Name, error_code::ErrorCode};
+use crate::oci::{Digest, Hasher, Name, error_code::ErrorCode};
 
 /// Content that a digest names never changes. One year, the longest that RFC 9111's forebears allowed.
 const FOREVER: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
@@ -56,10 +58,10 @@ impl Registry {
         }
         let size = blob.size;
         match wanted(headers, digest, size) {
-            Wanted::Whole => self.send(blob, None).await,
+            Wanted::Whole => self.send(at, blob, None).await,
             Wanted::Part(part) => {
                 let range = format!("bytes {}-{}/{size}", part.start, part.end - 1);
-                let mut answer = self.send(blob, Some(part)).await?;
+                let mut answer = self.send(at, blob, Some(part)).await?;
                 *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
                 answer::set(&mut answer, CONTENT_RANGE, &range);
                 Ok(answer)
@@ -83,15 +85,16 @@ impl Registry {
         Ok(answer)
     }
 
-    async fn send(&self, blob: Located, part: Option<std::ops::Range<u64>>) -> Outcome {
+    async fn send(&self, at: At<'_>, blob: Located, part: Option<Range<u64>>) -> Outcome {
         let identity = Identity::of(&blob.file).map_err(|error| Failure::internal(&error))?;
         let mut state = self.checked.state(&blob, identity);
-        let reaches_end = part.as_ref().is_none_or(|part| part.end == blob.size);
+        let (digest, size) = (blob.digest, blob.size);
+        let reaches_end = part.as_ref().is_none_or(|part| part.end == size);
+        let asked = Asked::new(&self.shelves, at);
         if state == State::Unknown && part.is_some() && reaches_end {
             // The end of a blob is never given away before the whole was seen to be right.
-            let (again, checked, buffers) = (blob.clone(), Arc::clone(&self.checked), self.buffers.clone());
-            let verified =
-                tokio::task::spawn_blocking(move || file::verify(&again, identity, &checked, &buffers)).await;
+            let whole = self.sending(blob.clone(), identity, Some(asked.clone()));
+            let verified = tokio::task::spawn_blocking(move || whole.verify()).await;
             state = verified.map_err(|error| Failure::internal(&error))?;
         }
         if state == State::Damaged {
@@ -99,19 +102,25 @@ impl Registry {
             let code = ErrorCode::Other("UNKNOWN".to_owned());
             return Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, code, message));
         }
-        let (digest, size) = (blob.digest, blob.size);
         let range = part.unwrap_or(0..size);
         let length = range.end - range.start;
-        let hash = state == State::Unknown && length == size;
         let body = if length == 0 {
             Body::empty()
         } else {
-            let stream = file::stream(blob, identity, range, hash, Arc::clone(&self.checked), self.buffers.clone());
-            Body::stream(stream, length)
+            let whole = self.sending(blob, identity, Some(asked));
+            let hasher = whole.hasher.clone().filter(|_| state == State::Unknown && length == size);
+            Body::blob(Sending { range, hasher, ..whole })
         };
         let mut answer = Answer::new(body);
         describe_blob(&mut answer, &digest, length);
         Ok(answer)
+    }
+
+    /// The whole of `blob`, to be hashed.
+    pub(super) fn sending(&self, blob: Located, identity: Identity, asked: Option<Asked>) -> Sending {
+        let (range, hasher) = (0..blob.size, Some(Hasher::new(blob.digest.algorithm())));
+        let (checked, buffers) = (Arc::clone(&self.checked), self.buffers.clone());
+        Sending { blob, identity, range, hasher, checked, buffers, asked }
     }
 }
 

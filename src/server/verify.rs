@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 
 use super::{
     Registry, ServerError,
-    file::{self, Identity, State},
+    file::{Identity, State},
 };
 use crate::oci::Digest;
 
@@ -32,9 +32,9 @@ async fn verify(registry: Arc<Registry>, digest: Digest) -> Option<(Arc<str>, Di
             // What frames the blob is not as planned; the log says in which bundle.
             Err(_) => return Some((Arc::from("that has it"), digest)),
         };
-        let state = Identity::of(&blob.file)
-            .map(|identity| file::verify(&blob, identity, &registry.checked, &registry.buffers));
-        (state.ok() != Some(State::Good)).then_some((blob.place, digest))
+        let place = Arc::clone(&blob.place);
+        let state = Identity::of(&blob.file).map(|identity| registry.sending(blob, identity, None).verify());
+        (state.ok() != Some(State::Good)).then_some((place, digest))
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(damaged) => damaged,

@@ -21,9 +21,6 @@ const MAX_ARTIFACTS: usize = 500;
 /// Largest config that is read for its platform.
 const MAX_CONFIG: u64 = 256 << 10;
 
-/// Manifests below one artifact that are looked at.
-const MAX_MANIFESTS: usize = 200;
-
 /// Everything on the page.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
@@ -96,7 +93,7 @@ pub(super) fn gather(registry: &Registry) -> Result<Gathered, Failure> {
 
 fn artifact(registry: &Registry, at: At<'_>, tag: &str) -> Result<Option<Artifact>, Failure> {
     let Ok(name) = tag.parse::<Tag>().map(Name::Tag) else { return Ok(None) };
-    let Some(manifests) = closure(registry, at, &name)? else { return Ok(None) };
+    let Some(manifests) = registry.shelves.closure(at, &name)? else { return Ok(None) };
     let root = &manifests[0];
     let mut platforms: BTreeSet<String> = BTreeSet::new();
     let mut blobs = HashMap::new();
@@ -128,24 +125,6 @@ fn artifact(registry: &Registry, at: At<'_>, tag: &str) -> Result<Option<Artifac
         check: check(registry, at, &blobs)?,
         blobs,
     }))
-}
-
-/// The manifest of that name and all below it, itself first.
-fn closure(registry: &Registry, at: At<'_>, name: &Name) -> Result<Option<Vec<Manifest>>, Failure> {
-    let mut manifests: Vec<Manifest> = Vec::new();
-    let mut stack = vec![name.clone()];
-    while let Some(name) = stack.pop() {
-        let Some(document) = registry.shelves.document(at, &name)? else { continue };
-        let algorithm = document.digest.algorithm();
-        let Ok(manifest) = Manifest::parse_as(document.bytes, Some(&document.media_type), algorithm) else { continue };
-        let known = manifests.iter().any(|known| known.digest() == manifest.digest());
-        if known || manifests.len() == MAX_MANIFESTS {
-            continue;
-        }
-        stack.extend(manifest.children().iter().rev().map(|child| Name::Digest(child.digest)));
-        manifests.push(manifest);
-    }
-    Ok((!manifests.is_empty()).then_some(manifests))
 }
 
 fn platform_of(registry: &Registry, at: At<'_>, config: &Descriptor) -> Result<Option<Platform>, Failure> {
