@@ -75,12 +75,14 @@ http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; c
   server { listen 127.0.0.1:${NGINX_PORT:-18473}; root $work/files; default_type application/octet-stream; } }
 CONF
 nginx -c "$work/nginx.conf" &
-servers+=("$!")
+nginx_pid=$!
+servers+=("$nginx_pid")
 nginx=127.0.0.1:${NGINX_PORT:-18473}
 
 start_registry "$work/registry"
-theirs=$address
+theirs=$address theirs_pid=$registry_pid
 start_airlift --store "$work/store"
+store_pid=$ours_pid
 for to in "$ours" "$theirs"; do
   push_to "$to" "$work/files/blob" "$blob"
   push_to "$to" "$work/files/config" "$config"
@@ -89,18 +91,21 @@ done
 "$airlift" export "$ours/app:v1" -o "$work/bundle.tar" --progress none >/dev/null
 store=$ours
 start_airlift "$work/bundle.tar"
-bundle=$ours
+bundle=$ours bundle_pid=$ours_pid
 
 # ---- pulls ---------------------------------------------------------------------------------------------------------
 
 # One connection: MB/s of curl. Several: what wrk says, in MB/s.
 one() { curl -sS -o /dev/null -w '%{speed_download}' "$1" | awk '{ printf "%.0f\n", $1 / 1e6 }'; }
+# Milliseconds of processor time that a process and its children have used.
+used() { cat "/proc/$1/stat" $(pgrep -P "$1" | sed 's#.*#/proc/&/stat#') | awk -v hz="$(getconf CLK_TCK)" '{ sub(/^.*\) /, ""); n += $12 + $13 } END { print int(n * 1000 / hz) }'; }
 several() { wrk -t2 -c"$2" -d"${span}s" "$1" | awk '/^Transfer/ { v = $2; u = substr(v, length(v) - 1); sub(/[A-Z]+$/, "", v); print int(v * (u == "GB" ? 1073.741824 : u == "MB" ? 1.048576 : 0.001048576)) }'; }
 requests() { wrk -t2 -c16 -d"${span}s" "$1" | awk '/^Requests/ { print int($2) }'; }
 
 declare -A url=(
   [nginx]=http://$nginx/blob [registry]=http://$theirs/v2/app/blobs/sha256:$blob
   [store]=http://$store/v2/app/blobs/sha256:$blob [bundle]=http://$bundle/v2/app/blobs/sha256:$blob)
+declare -A pid=([nginx]=$nginx_pid [registry]=$theirs_pid [store]=$store_pid [bundle]=$bundle_pid)
 samples=$bench/serve-samples.txt
 rm -f "$samples"
 for who in nginx registry store bundle; do one "${url[$who]}" >/dev/null; done
@@ -108,7 +113,10 @@ for round in $(seq "$rounds"); do
   say "round $round"
   for who in nginx registry store bundle; do
     echo "one $who $(one "${url[$who]}")" >>"$samples"
-    echo "eight $who $(several "${url[$who]}" 8)" >>"$samples"
+    before=$(used "${pid[$who]}")
+    speed=$(several "${url[$who]}" 8)
+    echo "eight $who $speed" >>"$samples"
+    echo "cost $who $((($(used "${pid[$who]}") - before) * 1000 / (speed * span)))" >>"$samples"
   done
   for who in registry store bundle; do
     echo "manifest $who $(requests "${url[$who]%/blobs*}/manifests/v1")" >>"$samples"
@@ -197,6 +205,7 @@ table=$(
   echo "|---|---:|---:|---:|---:|---:|---:|"
   row one MB/s "a blob, one connection (curl)"
   row eight MB/s "a blob, eight connections (wrk)"
+  row cost "ms/GB" "processor time of the server for that"
   row manifest 1/s "a manifest by tag, sixteen connections (wrk)"
   row push MB/s "eight blobs of 64 MiB pushed, four at a time, hashed by the client"
   echo

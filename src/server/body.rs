@@ -3,18 +3,13 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
-use bytes::{Buf, Bytes};
-use futures::{StreamExt, stream::BoxStream};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream::BoxStream};
 use http_body::{Frame, SizeHint};
 
-use super::{
-    direct::{Chunk, Lane},
-    sending::Sending,
-};
 use crate::content::Error;
 
 /// The body of an answer.
@@ -22,9 +17,7 @@ pub(super) struct Body(Kind);
 
 enum Kind {
     Bytes(Option<Bytes>),
-    /// A blob that is not yet on its way.
-    Blob(Box<Sending>),
-    Stream { stream: BoxStream<'static, Result<Chunk, Error>>, left: u64 },
+    Stream { stream: BoxStream<'static, Result<Bytes, Error>>, left: u64 },
 }
 
 impl Body {
@@ -38,38 +31,23 @@ impl Body {
         Self(Kind::Bytes(Some(bytes).filter(|bytes| !bytes.is_empty())))
     }
 
-    /// A blob, or a range of one. If it cannot be read to its end the connection is aborted: the client can tell.
-    pub(super) fn blob(sending: Sending) -> Self {
-        Self(Kind::Blob(Box::new(sending)))
-    }
-
-    /// Begins to read what must be read; over a lane, if the connection has one.
-    #[must_use]
-    pub(super) fn over(self, lane: Option<Arc<Lane>>) -> Self {
-        match self.0 {
-            Kind::Blob(sending) => {
-                let left = sending.left();
-                Self(Kind::Stream { stream: sending.stream(lane).boxed(), left })
-            }
-            kind => Self(kind),
-        }
+    /// A stream of exactly `length` bytes. One that fails, or ends before, aborts the connection: the client can tell.
+    pub(super) fn stream(stream: impl Stream<Item = Result<Bytes, Error>> + Send + 'static, length: u64) -> Self {
+        Self(Kind::Stream { stream: stream.boxed(), left: length })
     }
 }
 
 impl http_body::Body for Body {
-    type Data = Chunk;
+    type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Chunk>, Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match &mut self.0 {
-            Kind::Bytes(bytes) => {
-                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(Chunk::Bytes(bytes)))))
-            }
-            Kind::Blob(_) => unreachable!("a connection says over what its bodies go before it polls them"),
+            Kind::Bytes(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Stream { stream, left } => stream.poll_next_unpin(cx).map(|next| {
                 let next = next?;
                 if let Ok(chunk) = &next {
-                    *left = left.saturating_sub(chunk.remaining() as u64);
+                    *left = left.saturating_sub(chunk.len() as u64);
                 }
                 Some(next.map(Frame::data))
             }),
@@ -79,7 +57,6 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Bytes(bytes) => bytes.is_none(),
-            Kind::Blob(sending) => sending.left() == 0,
             Kind::Stream { left, .. } => *left == 0,
         }
     }
@@ -87,7 +64,6 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(match &self.0 {
             Kind::Bytes(bytes) => bytes.as_ref().map_or(0, |bytes| bytes.len() as u64),
-            Kind::Blob(sending) => sending.left(),
             Kind::Stream { left, .. } => *left,
         })
     }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// Bytes of a buffer. Two are in memory for each answer under way that is not sent by the kernel alone: one is sent while
-/// the next is read.
+/// Bytes of a buffer: what stays in a core's own cache between being read and being sent. Some are in memory for each
+/// answer under way: hyper gathers up to its own limit, and while a blob is hashed the next one is read ahead.
 pub(super) const CHUNK: usize = 256 << 10;
 
 /// Buffers kept for the next answers; the rest of what a busy moment needed is given back to the system.

@@ -24,7 +24,6 @@ use tokio::{
 
 use super::{
     Limits, Registry,
-    direct::{Direct, Lane},
     pace::{Pace, Paced},
 };
 
@@ -94,31 +93,25 @@ impl Connection {
     async fn open(self, stream: TcpStream) {
         // Answers are written whole; waiting to fill a packet only delays their last one.
         let _ = stream.set_nodelay(true);
-        let Some(tls) = &self.registry.tls else {
-            let stream = Direct::new(stream);
-            let lane = stream.lane();
-            return self.serve(stream, Some(lane)).await;
-        };
+        let Some(tls) = &self.registry.tls else { return self.serve(stream).await };
         match timeout(self.limits.idle, tls.acceptor().accept(stream)).await {
-            Ok(Ok(stream)) => self.serve(stream, None).await,
+            Ok(Ok(stream)) => self.serve(stream).await,
             Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "no TLS"),
             Err(_) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
         }
     }
 
-    /// Bodies may go over `lane`, if the stream has one.
-    async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S, lane: Option<Arc<Lane>>) {
+    async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S) {
         let Self { peer, registry, limits, watcher } = self;
         let metrics = Arc::clone(&registry.metrics);
         metrics.connections.fetch_add(1, Ordering::Relaxed);
         let pace = Arc::new(Pace::new(Arc::clone(&metrics)));
         let io = TokioIo::new(Paced::new(stream, Arc::clone(&pace), limits.stall));
         let service = service_fn(move |request| {
-            let (registry, pace, lane) = (Arc::clone(&registry), Arc::clone(&pace), lane.clone());
+            let (registry, pace) = (Arc::clone(&registry), Arc::clone(&pace));
             async move {
                 let _reading = pace.reading();
-                let answer = registry.answer(request, peer).await;
-                Ok::<_, Infallible>(answer.map(|body| body.over(lane)))
+                Ok::<_, Infallible>(registry.answer(request, peer).await)
             }
         });
         let connection = http1::Builder::new()

@@ -2,7 +2,7 @@
 //!
 //! [`Server::bind`] with a [`Config`] and then [`Server::run`] is all there is to it. `route` says what a path means; the
 //! handlers stand in `pull`, `push`, `publish` and `discover`; a `shelf` is where pulled content comes from; `sending` reads
-//! blobs, or has the kernel send them (`direct`); `listen` keeps connections within their limits.
+//! blobs; `listen` keeps connections within their limits.
 
 mod answer;
 mod auth;
@@ -10,7 +10,6 @@ mod body;
 mod buffers;
 mod bundles;
 mod closure;
-mod direct;
 mod discover;
 mod dispatch;
 mod far;

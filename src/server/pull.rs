@@ -109,7 +109,7 @@ impl Registry {
         } else {
             let whole = self.sending(blob, identity, Some(asked));
             let hasher = whole.hasher.clone().filter(|_| state == State::Unknown && length == size);
-            Body::blob(Sending { range, hasher, ..whole })
+            Body::stream(Sending { range, hasher, ..whole }.stream(), length)
         };
         let mut answer = Answer::new(body);
         describe_blob(&mut answer, &digest, length);

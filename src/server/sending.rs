@@ -1,18 +1,18 @@
 //! A blob on its way to a client, fast, and never a wrong one to the end.
 //!
 //! A blob that nobody has read whole is read and hashed on threads for blocking work, and its last bytes leave only if the
-//! digest is right. One that is known to be good is sent by the kernel, out of the cache of the system, without passing
-//! through here ([`Lane`]); what is not in that cache is brought there first, on threads that may wait for a disk.
+//! digest is right. One that is known to be good is read where its answer is written, as long as its bytes are in the
+//! system's cache: they are still in the processor's when they are sent, and no thread waits for another. What is not in
+//! the system's cache is read on threads that may wait for a disk.
 //!
-//! What the kernel sends is the file's pages themselves, up to the moment in which the client takes them. So that nobody
-//! who writes over a file in place has wrong bytes pass for right ones, the end of a blob is read and copied, more of it
-//! than can be on its way; then it is looked whether the file is the same as before; and then the last of it is let go.
+//! The system could send the file by itself (`sendfile`). That was tried and measured: it saves us a third of our time and
+//! costs the receiver more, who then is the first to fetch the bytes from memory; and it sends the file's pages as they
+//! are when the client takes them, not as they were when they were checked.
 
 use std::{
-    fs, io,
-    io::IoSliceMut,
+    io::{self, IoSliceMut},
     ops::Range,
-    sync::{Arc, LazyLock},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -23,26 +23,9 @@ use tokio::task::JoinHandle;
 use super::{
     buffers::{Buffers, CHUNK, Lease},
     closure::Asked,
-    direct::{Chunk, Lane},
     file::{Checked, Identity, Located, State},
 };
 use crate::{content::Error, oci::Hasher};
-
-/// Bytes that are given to the kernel in one piece, and brought into its cache in one go where they are not there.
-const WINDOW: u64 = 4 << 20;
-
-/// Bytes of a connection's buffers, ours and the peer's, where the system does not tell: Linux' defaults.
-const USUAL_BUFFERS: u64 = (4 + 6) << 20;
-
-/// Bytes that are always copied at the end of a blob: what may be between the kernel's sending and the client's reading,
-/// where both are on this machine, and what hyper holds.
-static TAIL: LazyLock<u64> = LazyLock::new(|| {
-    let largest = |name: &str| -> Option<u64> {
-        fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok()?.split_whitespace().last()?.parse().ok()
-    };
-    let buffers = largest("tcp_wmem").zip(largest("tcp_rmem")).map_or(USUAL_BUFFERS, |(ours, theirs)| ours + theirs);
-    buffers + 4 * CHUNK as u64
-});
 
 /// What is read of which blob, and how far that is.
 #[derive(Debug)]
@@ -59,34 +42,16 @@ pub(super) struct Sending {
     pub(super) asked: Option<Asked>,
 }
 
-/// Whether bytes are in the system's cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cached {
-    Yes,
-    No,
-    /// The file system does not say.
-    Unknown,
-}
-
 impl Sending {
-    /// How many bytes are still to be read.
-    pub(super) const fn left(&self) -> u64 {
-        self.range.end - self.range.start
-    }
-
-    /// The bytes in order. Where there is a lane, the kernel sends most of them.
-    pub(super) fn stream(self, lane: Option<Arc<Lane>>) -> impl Stream<Item = Result<Chunk, Error>> + Send + 'static {
-        let lane = lane.filter(|_| self.hasher.is_none());
-        stream::unfold(Some(Step::Next(self)), move |step| {
-            let lane = lane.clone();
-            async move {
-                let (chunk, sending) = match step? {
-                    Step::Next(sending) => sending.next(lane.as_ref()).await,
-                    Step::Reading(reading) => joined(reading).await,
-                };
-                let more = chunk.is_ok() && !sending.range.is_empty();
-                Some((chunk, more.then(|| sending.ahead())))
-            }
+    /// The bytes in order.
+    pub(super) fn stream(self) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
+        stream::unfold(Some(Step::Next(self)), |step| async move {
+            let (chunk, sending) = match step? {
+                Step::Next(sending) => sending.next().await,
+                Step::Reading(reading) => joined(reading).await,
+            };
+            let more = chunk.is_ok() && !sending.range.is_empty();
+            Some((chunk, more.then(|| sending.ahead())))
         })
     }
 
@@ -95,46 +60,17 @@ impl Sending {
         if self.hasher.is_some() { Step::Reading(self.spawn()) } else { Step::Next(self) }
     }
 
-    async fn next(mut self, lane: Option<&Arc<Lane>>) -> (Result<Chunk, Error>, Self) {
-        if let Some((lane, size)) = lane.and_then(|lane| Some((lane, self.window()?))) {
-            let cached = self.is_cached(size);
-            if cached != Cached::Unknown {
-                return self.forward(lane, size, cached).await;
-            }
-        }
+    async fn next(mut self) -> (Result<Bytes, Error>, Self) {
         if self.hasher.is_none()
             && let Some(read) = self.read_cached()
         {
-            return (read.map(Chunk::Bytes), self);
+            return (read, self);
         }
         joined(self.spawn()).await
     }
 
-    fn spawn(mut self) -> JoinHandle<(Result<Chunk, Error>, Self)> {
-        tokio::task::spawn_blocking(move || {
-            let read = self.read();
-            (read.map(Chunk::Bytes), self)
-        })
-    }
-
-    /// How many of the next bytes the kernel may send.
-    fn window(&self) -> Option<u64> {
-        let left = self.left().saturating_sub(*TAIL);
-        (left > 0).then_some(left.min(WINDOW))
-    }
-
-    async fn forward(mut self, lane: &Arc<Lane>, size: u64, cached: Cached) -> (Result<Chunk, Error>, Self) {
-        if cached == Cached::No {
-            let fetched = tokio::task::spawn_blocking(move || (self.bring(size), self)).await;
-            let (brought, sending) = fetched.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
-            self = sending;
-            if let Err(error) = brought {
-                return (Err(self.broken(&error)), self);
-            }
-        }
-        let chunk = lane.send(&self.blob, self.position(), usize::try_from(size).unwrap_or(CHUNK));
-        self.range.start += size;
-        (Ok(chunk), self)
+    fn spawn(mut self) -> JoinHandle<(Result<Bytes, Error>, Self)> {
+        tokio::task::spawn_blocking(move || (self.read(), self))
     }
 
     /// Of the next bytes, in the file.
@@ -142,41 +78,12 @@ impl Sending {
         self.blob.offset + self.range.start
     }
 
-    /// Looks at both ends: what was read from front to back is there, or is gone, mostly as a whole. Where this is wrong the
-    /// kernel waits for the disk, and others with it, for a moment.
-    fn is_cached(&self, size: u64) -> Cached {
-        for at in [self.position(), self.position() + size - 1] {
-            match preadv2(&self.blob.file, &mut [IoSliceMut::new(&mut [0])], at, ReadWriteFlags::NOWAIT) {
-                Ok(1) => {}
-                // The file ends before; who reads it will say so.
-                Ok(_) | Err(Errno::AGAIN) => return Cached::No,
-                Err(_) => return Cached::Unknown,
-            }
-        }
-        Cached::Yes
-    }
-
-    /// Reads the next bytes so that they are in the cache. Waits for the disk.
-    fn bring(&self, size: u64) -> io::Result<()> {
-        let mut at = self.position();
-        let end = at + size;
-        while at < end {
-            let mut lease = self.buffers.take();
-            let room = lease.room(usize::try_from(end - at).unwrap_or(CHUNK));
-            at += match pread(&self.blob.file, room, at)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => read as u64,
-            };
-        }
-        Ok(())
-    }
-
     /// How many bytes are read next.
     fn wanted(&self) -> usize {
-        usize::try_from(self.left()).unwrap_or(CHUNK).min(CHUNK)
+        usize::try_from(self.range.end - self.range.start).unwrap_or(CHUNK).min(CHUNK)
     }
 
-    /// The next bytes, if they can be had without waiting.
+    /// The next bytes, if they can be had without waiting. Not every file system can tell.
     fn read_cached(&mut self) -> Option<Result<Bytes, Error>> {
         let mut lease = self.buffers.take();
         let wanted = self.wanted();
@@ -265,10 +172,10 @@ impl Sending {
 #[expect(clippy::large_enum_variant, reason = "there is one for an answer under way")]
 enum Step {
     Next(Sending),
-    Reading(JoinHandle<(Result<Chunk, Error>, Sending)>),
+    Reading(JoinHandle<(Result<Bytes, Error>, Sending)>),
 }
 
-async fn joined(reading: JoinHandle<(Result<Chunk, Error>, Sending)>) -> (Result<Chunk, Error>, Sending) {
+async fn joined(reading: JoinHandle<(Result<Bytes, Error>, Sending)>) -> (Result<Bytes, Error>, Sending) {
     match reading.await {
         Ok(read) => read,
         // Such work is never cancelled but by a runtime that ends, and then nobody waits for it.
