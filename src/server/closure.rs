@@ -60,7 +60,8 @@ impl Asked {
             let manifests = name.and_then(|name| self.shelves.closure(at, &name).ok().flatten());
             manifests.is_some_and(|found| found.iter().flat_map(Manifest::blobs).any(|found| found.digest == *blob))
         };
-        let names: Vec<_> = tags.iter().filter(|tag| has_it(tag)).map(|tag| format!("{}:{tag}", at.repository)).collect();
+        let names: Vec<_> =
+            tags.iter().filter(|tag| has_it(tag)).map(|tag| format!("{}:{tag}", at.repository)).collect();
         if names.is_empty() { self.repository.clone() } else { names.join(", ") }
     }
 }

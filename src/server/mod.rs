@@ -27,6 +27,7 @@ pub mod range;
 pub mod route;
 mod sending;
 mod shelf;
+mod stale;
 mod tls;
 mod verify;
 
@@ -141,6 +142,10 @@ pub struct Limits {
     pub stall: Duration,
     /// How long requests under way may take when the server is told to stop.
     pub grace: Duration,
+    /// How long an upload may rest before what was received of it is deleted.
+    pub upload: Duration,
+    /// How often it is looked for such uploads; once at the start, too.
+    pub sweep: Duration,
 }
 
 impl Default for Limits {
@@ -150,6 +155,8 @@ impl Default for Limits {
             idle: Duration::from_mins(1),
             stall: Duration::from_mins(1),
             grace: Duration::from_secs(30),
+            upload: Duration::from_hours(24),
+            sweep: Duration::from_hours(1),
         }
     }
 }
@@ -237,7 +244,12 @@ impl Server {
 
     /// Answers until `until` completes, and then until the requests under way are answered (or [`Limits::grace`] is over).
     pub async fn run(self, until: impl Future<Output = ()> + Send) {
+        let store = self.registry.store.clone();
+        let sweep = store.map(|store| tokio::spawn(stale::sweep(store, self.limits)));
         listen::serve(self.listener, self.registry, self.limits, until).await;
+        if let Some(sweep) = sweep {
+            sweep.abort();
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 //! A blob is hashed while it is written, synced, renamed to its final name, and then entered in the database: whatever
 //! moment a process dies at, what was acknowledged is there, and what is visible is whole.
 
+mod batch;
 mod document;
 mod error;
 mod gc;

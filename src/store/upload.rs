@@ -5,8 +5,8 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    fs::{self, File},
+    io,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -15,18 +15,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{sync::OwnedMutexGuard, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Store, blocking,
+    Store,
+    batch::{BATCH, Batch, Progress, Session},
+    blocking,
     error::{Result, StoreError},
 };
 use crate::oci::{Algorithm, Digest, Hasher};
-
-/// Bytes gathered before they are hashed and written in one go. While one batch is written the next one is gathered.
-const BATCH: usize = 512 << 10;
 
 /// The uploads that this process has touched.
 #[derive(Debug, Default)]
@@ -41,24 +40,6 @@ impl Sessions {
     pub(super) fn forget(&self, id: &Uuid) {
         self.lock().remove(id);
     }
-}
-
-#[derive(Debug)]
-struct Session {
-    path: PathBuf,
-    received: AtomicU64,
-    /// Cancelled when a later request takes the upload over: a client that lost its connection must not wait for the
-    /// server to notice.
-    turn: Mutex<CancellationToken>,
-    progress: Arc<tokio::sync::Mutex<Progress>>,
-}
-
-/// What is known of the file's bytes.
-#[derive(Debug)]
-struct Progress {
-    /// Has taken in exactly the file's bytes; `None` where that must be made again from the file.
-    hasher: Option<Hasher>,
-    over: bool,
 }
 
 /// An upload under way.
@@ -162,18 +143,6 @@ impl Upload {
     }
 }
 
-fn hash(file: &mut File, algorithm: Algorithm) -> io::Result<Hasher> {
-    let mut hasher = Hasher::new(algorithm);
-    let mut buffer = vec![0; BATCH];
-    file.seek(SeekFrom::Start(0))?;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher),
-            read => hasher.update(&buffer[..read]),
-        }
-    }
-}
-
 /// The one who writes an upload at present. Dropping it keeps what is in the file.
 #[derive(Debug)]
 pub struct Writer {
@@ -191,63 +160,6 @@ enum Work {
     Busy(JoinHandle<Result<Batch>>),
     /// Writing failed.
     Gone,
-}
-
-/// What goes to the writing thread and comes back. It holds the upload's lock, so that no other writer can begin before
-/// the last byte of this one is in the file, also when its request is long gone.
-#[derive(Debug)]
-struct Batch {
-    session: Arc<Session>,
-    progress: OwnedMutexGuard<Progress>,
-    file: File,
-    /// The content was verified before it came here, and is not hashed again.
-    trusted: bool,
-}
-
-impl Batch {
-    /// The file at its end, and the hash of all that is in it.
-    fn reopen(session: Arc<Session>, mut progress: OwnedMutexGuard<Progress>, algorithm: Algorithm) -> Result<Self> {
-        let path = &session.path;
-        let mut file = match OpenOptions::new().read(true).write(true).open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Superseded),
-            Err(source) => return Err(StoreError::write(path, source)),
-        };
-        if progress.hasher.is_none() {
-            progress.hasher = Some(hash(&mut file, algorithm).map_err(|source| StoreError::read(path, source))?);
-        }
-        let end = file.seek(SeekFrom::End(0)).map_err(|source| StoreError::read(path, source))?;
-        session.received.store(end, Ordering::Release);
-        Ok(Self { session, progress, file, trusted: false })
-    }
-
-    fn take_in(mut self, chunks: &[Bytes]) -> Result<Self> {
-        for chunk in chunks {
-            if let Err(source) = self.file.write_all(chunk) {
-                // A part of the chunk may be in the file: that counts as received, and the next request hashes it.
-                self.progress.hasher = None;
-                if let Ok(found) = self.file.metadata() {
-                    self.session.received.store(found.len(), Ordering::Release);
-                }
-                return Err(StoreError::write(&self.session.path, source));
-            }
-            if let Some(hasher) = self.progress.hasher.as_mut().filter(|_| !self.trusted) {
-                hasher.update(chunk);
-            }
-            self.session.received.fetch_add(chunk.len() as u64, Ordering::AcqRel);
-        }
-        Ok(self)
-    }
-
-    /// The digest of what is in the file, by `algorithm`.
-    fn digest(&mut self, algorithm: Algorithm) -> Result<Digest> {
-        let found = self.progress.hasher.take().map(Hasher::finish);
-        if let Some(found) = found.filter(|found| found.algorithm() == algorithm) {
-            return Ok(found);
-        }
-        let again = hash(&mut self.file, algorithm);
-        Ok(again.map_err(|source| StoreError::read(&self.session.path, source))?.finish())
-    }
 }
 
 impl Writer {
