@@ -25,6 +25,7 @@ mod serve;
 mod serve_bad;
 mod serve_bundles;
 mod serve_kill;
+mod serve_limits;
 mod serve_page;
 mod serve_peers;
 mod storage;

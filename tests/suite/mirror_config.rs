@@ -1,12 +1,12 @@
 //! `mirror-config`: what it writes, and what the runtimes make of it.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use airlift::{bundle::Reader, server::Config};
 use serde_json::Value;
 
 use crate::support::{
-    Airlift, Containerd, Serving, Skopeo, artifacts::Artifact, http::block_on, needs, packed::Packed,
+    Airlift, Containerd, Podman, Serving, Skopeo, artifacts::Artifact, http::block_on, needs, packed::Packed,
 };
 
 fn bundle(path: &Path) -> Artifact {
@@ -81,4 +81,34 @@ fn skopeo_and_containerd_find_the_mirror_by_what_was_written() {
         .ctr(["content", "fetch", "--all-platforms", "--hosts-dir", hosts, "docker.io/library/nginx:1"])
         .success();
     assert!(containerd.content().contains(&image.digest().to_string()));
+}
+
+#[test]
+fn podman_pulls_under_the_sources_name_by_what_was_written() {
+    needs!("podman", "tar");
+    let airlift = Airlift::new();
+    let path = |name: &str| airlift.home().join(name);
+    // Podman unpacks what it pulls, so it must be an image that it made.
+    fs::create_dir(path("root")).unwrap();
+    fs::write(path("root/file"), "content").unwrap();
+    let archive = path("root.tar");
+    let tar = Command::new("tar").arg("-C").arg(path("root")).arg("-cf").arg(&archive).arg(".").status().unwrap();
+    assert!(tar.success());
+    let podman = Podman::new();
+    let id = podman.run(["import", "--quiet", archive.to_str().unwrap(), "localhost/made:1"]).success();
+    let source = Serving::empty();
+    let name = format!("{}/team/made:1", source.address());
+    podman.run(["push", "--quiet", "--tls-verify=false", "localhost/made:1", &format!("docker://{name}")]).success();
+    podman.run(["rmi", "--force", "localhost/made:1"]).success();
+    airlift.run(["export", &name, "-o", "bundle.tar"]).success();
+    drop(source);
+
+    let serving = Serving::new(Config::bundles(vec![block_on(Reader::open(&path("bundle.tar"))).unwrap()]));
+    let mirror = ["mirror-config", "bundle.tar", "--mirror", serving.address(), "--for", "podman", "-o", "out"];
+    airlift.run(mirror).success();
+    let conf = path("out/podman/airlift.conf");
+    let told = [("CONTAINERS_REGISTRIES_CONF", conf.to_str().unwrap())];
+    // The source is gone: only the mirror can answer.
+    let pulled = podman.run_with(&told, ["pull", "--quiet", &name]).success();
+    assert_eq!(pulled.stdout.trim(), id.stdout.trim().trim_start_matches("sha256:"));
 }

@@ -19,7 +19,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::support::{
-    Serving,
+    Airlift, Serving,
     artifacts::{Artifact, Blob},
     http::block_on,
     packed::Packed,
@@ -212,6 +212,29 @@ fn a_damaged_blob_is_never_given_to_its_end() {
     let error = refused.unwrap_err();
     assert_eq!(error.code(), Code::BundleDigestMismatch);
     assert!(error.to_string().contains(&layer.to_string()), "{error}");
+}
+
+#[test]
+fn damage_is_told_in_the_log_and_on_the_page_with_the_artifact_that_has_it() {
+    let airlift = Airlift::new();
+    let (damaged, sound) = (Artifact::small(3, 1 << 20), Artifact::small(4, 100));
+    let packed = Packed::new().with("a.example/team/app:1", damaged.clone()).with("a.example/team/app:2", sound);
+    let path = bundle(airlift.home(), "b.tar", &packed);
+    let layer = damaged.all_blobs()[1].descriptor.digest;
+    flip(&path, open(&path).offset(&layer).unwrap() + 70_000);
+    let server = airlift.start(["serve", "b.tar", "--listen", "127.0.0.1:0"]);
+    let address = server.wait_for_line("Serving on ").split_once("http://").unwrap().1.trim().to_owned();
+    let (_, length, body) = raw_get(&address, &format!("/v2/team/app/blobs/{layer}"), "");
+    assert!(body.len() < length.unwrap());
+    let line = server.wait_for_line("the blob is damaged");
+    for part in ["b.tar", "team/app:1", &layer.to_string()] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+    assert!(!line.contains("team/app:2"), "{line}");
+    let page = String::from_utf8(crate::support::http::get(&format!("http://{address}/")).body.to_vec()).unwrap();
+    let (first, second) = page.split_once("team/app:2</h2>").unwrap();
+    assert!(first.contains("damaged: 1 of 2 blobs"), "{first}");
+    assert!(!second.contains("damaged"), "{second}");
 }
 
 #[test]

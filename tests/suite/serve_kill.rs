@@ -6,12 +6,12 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use airlift::oci::{Descriptor, Digest, media_type};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::support::{Airlift, artifacts::noise, http::block_on, process::Process};
 
@@ -35,6 +35,24 @@ struct Known {
     tags: Vec<(Option<Digest>, Vec<Digest>)>,
 }
 
+/// What happens, counted: requests begun and answered. A kill waits for one of them, and what else is under way then is
+/// anywhere in its life.
+#[derive(Debug)]
+struct Events(watch::Sender<u64>);
+
+impl Events {
+    fn one(&self) {
+        self.0.send_modify(|count| *count += 1);
+    }
+
+    /// Waits for the `number`th from now on.
+    async fn wait_for(&self, number: u64) {
+        let mut counted = self.0.subscribe();
+        let now = *counted.borrow();
+        counted.wait_for(|count| *count >= now + number).await.unwrap();
+    }
+}
+
 struct Server {
     process: Process,
     url: String,
@@ -53,7 +71,7 @@ fn client() -> Client {
 }
 
 /// Pushes blobs and images until the server is gone.
-async fn push(url: &str, pusher: u64, counter: &AtomicU64, known: &Mutex<Known>) -> Option<()> {
+async fn push(url: &str, pusher: u64, counter: &AtomicU64, known: &Mutex<Known>, events: &Events) -> Option<()> {
     let client = client();
     loop {
         let number = counter.fetch_add(1, Ordering::SeqCst);
@@ -61,8 +79,10 @@ async fn push(url: &str, pusher: u64, counter: &AtomicU64, known: &Mutex<Known>)
         let blob = Descriptor::of("application/octet-stream", &content);
         let path = format!("/v2/load/blobs/{}", blob.digest);
         known.lock().unwrap().attempted.push((path.clone(), content.clone()));
+        events.one();
         let location = if number.is_multiple_of(2) {
             let upload = client.post(format!("{url}/v2/load/blobs/uploads/")).send().await.ok()?;
+            events.one();
             format!("{url}{}?digest={}", upload.headers()["location"].to_str().unwrap(), blob.digest)
         } else {
             format!("{url}/v2/load/blobs/uploads/?digest={}", blob.digest)
@@ -71,6 +91,7 @@ async fn push(url: &str, pusher: u64, counter: &AtomicU64, known: &Mutex<Known>)
         let answer = request.body(content.clone()).send().await.ok()?;
         assert_eq!(answer.status(), StatusCode::CREATED);
         known.lock().unwrap().acknowledged.push((path, content));
+        events.one();
 
         let image = json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": blob, "layers": []});
         let image = image.to_string();
@@ -84,11 +105,19 @@ async fn push(url: &str, pusher: u64, counter: &AtomicU64, known: &Mutex<Known>)
         let mut known = known.lock().unwrap();
         known.acknowledged.push((format!("/v2/load/manifests/{digest}"), image.into_bytes()));
         known.tags[tag] = (Some(digest), Vec::new());
+        drop(known);
+        events.one();
     }
 }
 
 /// Sends chunks from where the upload is until the server is gone; what was acknowledged is remembered.
-async fn continue_upload(url: &str, location: &str, content: &[u8], acknowledged: &AtomicU64) -> Option<()> {
+async fn continue_upload(
+    url: &str,
+    location: &str,
+    content: &[u8],
+    acknowledged: &AtomicU64,
+    events: &Events,
+) -> Option<()> {
     let client = client();
     let state = client.get(format!("{url}{location}")).send().await.ok()?;
     assert_eq!(state.status(), StatusCode::NO_CONTENT, "the upload outlived the kill");
@@ -109,6 +138,7 @@ async fn continue_upload(url: &str, location: &str, content: &[u8], acknowledged
         assert_eq!(answer.status(), StatusCode::ACCEPTED);
         at += chunk.len() as u64;
         acknowledged.store(at, Ordering::SeqCst);
+        events.one();
         tokio::task::yield_now().await;
     }
 }
@@ -148,6 +178,7 @@ fn fifty_kills_under_load_lose_nothing_that_was_acknowledged() {
     let airlift = Airlift::new();
     let store = airlift.home().join("store");
     let known = Arc::new(Mutex::new(Known { tags: vec![(None, Vec::new()); 4], ..Known::default() }));
+    let events = Events(watch::channel(0).0);
     let (counter, acknowledged) = (AtomicU64::new(0), AtomicU64::new(0));
     let content = noise(99, 64 << 20);
     let mut server = Server::start(&airlift, &store);
@@ -156,16 +187,16 @@ fn fifty_kills_under_load_lose_nothing_that_was_acknowledged() {
     for kill in 0..KILLS {
         let url = server.url.clone();
         let load = async {
-            let pushers = (0..PUSHERS).map(|pusher| push(&url, pusher, &counter, &known));
+            let pushers = (0..PUSHERS).map(|pusher| push(&url, pusher, &counter, &known, &events));
             let all = futures::future::join_all(pushers);
-            let upload = continue_upload(&url, &location, &content, &acknowledged);
-            // Spread over the first requests' whole life, from before the first byte on.
-            let moment = tokio::time::sleep(Duration::from_millis(5 + kill * 37 % 150));
+            let upload = continue_upload(&url, &location, &content, &acknowledged, &events);
+            // From the first request on, spread over the first sixty events.
             let killed = async {
-                moment.await;
+                events.wait_for(1 + kill * 37 % 60).await;
                 server.process.signal(rustix::process::Signal::KILL);
             };
-            tokio::join!(all, upload, killed);
+            // The one who kills is asked first, so that it has begun to count before anything happens.
+            tokio::join!(killed, all, upload);
         };
         block_on(load);
         server.process.wait();
@@ -174,7 +205,7 @@ fn fifty_kills_under_load_lose_nothing_that_was_acknowledged() {
     }
     assert!(counter.load(Ordering::SeqCst) > KILLS, "there was a load");
     block_on(async {
-        continue_upload(&server.url, &location, &content, &acknowledged).await.unwrap();
+        continue_upload(&server.url, &location, &content, &acknowledged, &events).await.unwrap();
         let digest = Digest::sha256(&content);
         let done = client().put(format!("{}{location}?digest={digest}", server.url)).send().await.unwrap();
         assert_eq!(done.status(), StatusCode::CREATED, "what was sent through {KILLS} kills is one blob");

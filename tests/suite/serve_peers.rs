@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use airlift::{bundle::Reader, server::Config};
+use airlift::{bundle::Reader, oci::Digest, server::Config};
 use reqwest::Method;
 
 use crate::support::{
     Airlift, Containerd, Podman, Ran, Serving, Skopeo,
-    artifacts::Artifact,
+    artifacts::{Artifact, Blob, LAYER},
     http::{Caller, block_on},
     needs,
     packed::Packed,
@@ -83,6 +83,63 @@ fn skopeo_and_podman_push_to_a_store() {
     assert_eq!(head.header("content-length"), document["layers"][0]["size"].to_string());
     podman.run(["rmi", "--force", "localhost/made:1"]).success();
     podman.pull(&format!("{}/made:1", serving.address()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oci_client_crate_pulls_from_a_bundle() {
+    use oci_distribution::{
+        Client, Reference,
+        client::{ClientConfig, ClientProtocol},
+        secrets::RegistryAuth,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.tar");
+    let image = Artifact::image("linux/amd64", vec![Blob::layer(1, 300_000), Blob::layer(2, 1000)]);
+    Packed::new().with("docker.io/library/nginx:1", image.clone()).write(&path).await;
+    let config = Config::bundles(vec![Reader::open(&path).await.unwrap()]);
+    let serving = tokio::task::spawn_blocking(|| Serving::new(config)).await.unwrap();
+    let client = Client::new(ClientConfig { protocol: ClientProtocol::Http, ..Default::default() });
+    let reference: Reference = format!("{}/library/nginx:1", serving.address()).parse().unwrap();
+    let pulled = client.pull(&reference, &RegistryAuth::Anonymous, vec![LAYER]).await.unwrap();
+    assert_eq!(pulled.digest, Some(image.digest().to_string()));
+    // They come in the order in which they were fetched.
+    let mut layers: Vec<_> = pulled.layers.into_iter().map(|layer| layer.data).collect();
+    layers.sort_by_key(|layer| std::cmp::Reverse(layer.len()));
+    let expected: Vec<_> = image.blobs[1..].iter().map(|blob| blob.content.clone().unwrap()).collect();
+    assert!(layers == expected);
+    tokio::task::spawn_blocking(move || drop(serving)).await.unwrap();
+}
+
+#[test]
+fn buildah_pushes_what_it_built_to_a_store() {
+    needs!("buildah");
+    let serving = Serving::empty();
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("file"), "content of the image").unwrap();
+    fs::write(home.path().join("auth.json"), "{}").unwrap();
+    fs::write(home.path().join("policy.json"), r#"{"default":[{"type":"insecureAcceptAnything"}]}"#).unwrap();
+    let buildah = |args: &[&str]| {
+        let mut command = std::process::Command::new(crate::support::peers::path("buildah"));
+        command.env("HOME", home.path()).env("XDG_RUNTIME_DIR", home.path()).env("TMPDIR", home.path());
+        command.env("REGISTRY_AUTH_FILE", home.path().join("auth.json")).current_dir(home.path());
+        command.args(["--root", "root", "--runroot", "run", "--storage-driver", "vfs"]);
+        Ran::of(command.args(args)).success().stdout.trim().to_owned()
+    };
+    let container = buildah(&["from", "scratch"]);
+    buildah(&["copy", &container, "file", "/file"]);
+    buildah(&["commit", "--quiet", "--signature-policy", "policy.json", &container, "built:1"]);
+    let target = format!("docker://{}/team/built:1", serving.address());
+    let push = ["push", "--quiet", "--tls-verify=false", "--signature-policy", "policy.json", "--digestfile", "digest"];
+    buildah(&[&push[..], &["built:1", &target]].concat());
+    let manifest = serving.get("/v2/team/built/manifests/1").success();
+    let said = fs::read_to_string(home.path().join("digest")).unwrap();
+    assert_eq!(Digest::sha256(&manifest.body).to_string(), said.trim());
+    let document: serde_json::Value = serde_json::from_slice(&manifest.body).unwrap();
+    for named in [&document["config"], &document["layers"][0]] {
+        let digest = named["digest"].as_str().unwrap();
+        let blob = serving.get(&format!("/v2/team/built/blobs/{digest}")).success();
+        assert_eq!(Digest::sha256(&blob.body).to_string(), digest);
+    }
 }
 
 #[test]

@@ -36,6 +36,14 @@ impl Context {
         }
     }
 
+    /// Starts a log at `filter` where none was asked for: for a server, whose warnings have no other way out.
+    pub(crate) fn log_anyway(&self, filter: &str) -> Result<(), Failure> {
+        match &self.global.log {
+            Some(_) => Ok(()),
+            None => log::begin(filter, Arc::clone(&self.status)),
+        }
+    }
+
     /// The library's handle to the bars, lines or JSON on stderr.
     pub(crate) fn progress(&self) -> progress::Progress {
         let observer: Arc<dyn progress::Observe> = Arc::clone(&self.status) as _;

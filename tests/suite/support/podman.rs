@@ -22,8 +22,18 @@ impl Podman {
 
     /// `podman ARGS`.
     pub(crate) fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
+        self.run_with(&[], args)
+    }
+
+    /// The same with more variables in its environment.
+    pub(crate) fn run_with<A: AsRef<OsStr>>(
+        &self,
+        variables: &[(&str, &str)],
+        args: impl IntoIterator<Item = A>,
+    ) -> Ran {
         let folder = self.folder.path();
         let mut command = Command::new(peers::path("podman"));
+        command.envs(variables.iter().copied());
         command.env("HOME", folder).env("XDG_RUNTIME_DIR", folder).env("TMPDIR", folder);
         command.env("REGISTRY_AUTH_FILE", folder.join("auth.json"));
         command.arg("--root").arg(folder.join("root")).arg("--runroot").arg(folder.join("run"));

@@ -17,6 +17,7 @@ struct Listening {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    context.log_anyway("airlift=warn")?;
     runtime::run_to_end(serve(args, context))
 }
 

@@ -1,0 +1,208 @@
+//! What one client may use up, and how a server ends: bounded connections, slow peers, a graceful stop, stale uploads.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use airlift::{
+    bundle::Reader,
+    oci::Digest,
+    server::{Config, Limits},
+    store::Store,
+};
+use reqwest::{Method, StatusCode};
+
+use crate::support::{
+    Airlift, Serving,
+    artifacts::{Artifact, Blob},
+    http::block_on,
+    packed::Packed,
+    process::PATIENCE,
+};
+
+/// More than the buffers of both ends hold, so that a client that does not read holds the server up.
+const LARGE: usize = 48 << 20;
+
+fn bundle(folder: &Path) -> (PathBuf, Blob) {
+    let path = folder.join("b.tar");
+    let image = Artifact::image("linux/amd64", vec![Blob::layer(1, LARGE)]);
+    block_on(Packed::new().with("a.example/app:1", image.clone()).write(&path));
+    (path, image.blobs[1].clone())
+}
+
+fn bundles(path: &Path) -> Config {
+    Config::bundles(vec![block_on(Reader::open(path)).unwrap()])
+}
+
+fn url(blob: &Blob) -> String {
+    format!("/v2/app/blobs/{}", blob.descriptor.digest)
+}
+
+/// A connection on which `request` was sent; a server that neither answers nor closes fails the test.
+fn ask(address: &str, request: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+fn get(address: &str, path: &str) -> TcpStream {
+    ask(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
+}
+
+/// Reads up to the end of the head, and not a byte of what follows.
+fn head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// What comes until the other side closes; a reset is an end like any other.
+fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    match stream.read_to_end(&mut rest) {
+        Err(error) if error.kind() != io::ErrorKind::ConnectionReset => panic!("{error}"),
+        _ => rest,
+    }
+}
+
+fn body(stream: &mut TcpStream) -> String {
+    let head = head(stream).to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap()];
+    stream.read_exact(&mut body).unwrap();
+    String::from_utf8(body).unwrap()
+}
+
+#[test]
+fn a_connection_above_the_limit_waits_until_another_one_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::store(Store::open(folder.path()).unwrap());
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let serving = Serving::new(Config { limits, ..config });
+    let mut first = get(serving.address(), "/v2/");
+    assert_eq!(body(&mut first), "{}");
+    let mut second = get(serving.address(), "/v2/");
+    // The first is still served, and is the only one.
+    first.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let metrics = body(&mut first);
+    assert!(metrics.contains("\nairlift_connections 1\n"), "{metrics}");
+    second.set_nonblocking(true).unwrap();
+    assert_eq!(second.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    second.set_nonblocking(false).unwrap();
+    drop(first);
+    assert_eq!(body(&mut second), "{}");
+}
+
+#[test]
+fn whoever_sends_or_reads_too_slowly_is_let_go_and_others_are_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, blob) = bundle(folder.path());
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let limits = Limits { idle: Duration::from_secs(1), stall: Duration::from_secs(1), ..Limits::default() };
+    let serving = Serving::new(Config { store: Some(store), limits, ..bundles(&path) });
+    // A head that does not end, and a connection on which nothing is asked.
+    for begun in ["GET /v2/ HTTP/1.1\r\nHost: x\r\n", ""] {
+        rest(&mut ask(serving.address(), begun));
+    }
+    // A body that does not come: what came is kept.
+    let begun = serving.send(Method::POST, "/v2/r/blobs/uploads/", &[], "");
+    let location = begun.header("location").to_owned();
+    let slow = format!("PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n0123456789");
+    rest(&mut ask(serving.address(), &slow));
+    let state = serving.get(&location);
+    assert_eq!((state.status, state.header("range")), (StatusCode::NO_CONTENT, "0-9"));
+    // A body that is not taken: the connection is closed, and the client has not the whole of it.
+    let mut lazy = get(serving.address(), &url(&blob));
+    let alone = |text: &str| text.contains("\nairlift_connections 1\n");
+    let metrics = || String::from_utf8(serving.get("/metrics").success().body.to_vec()).unwrap();
+    while !alone(&metrics()) {}
+    assert!(rest(&mut lazy).len() < LARGE);
+    serving.get("/v2/").success();
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_finishes_what_it_has_begun() {
+    let airlift = Airlift::new();
+    let (path, blob) = bundle(airlift.home());
+    let mut server = airlift.start(["serve", path.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+    let address = server.wait_for_line("Serving on ").split_once("http://").unwrap().1.trim().to_owned();
+    let mut pulls: Vec<_> = (0..4).map(|_| get(&address, &url(&blob))).collect();
+    let heads: Vec<_> = pulls.iter_mut().map(head).collect();
+    assert!(heads.iter().all(|head| head.starts_with("HTTP/1.1 200")), "{heads:?}");
+    server.signal(rustix::process::Signal::TERM);
+    // Nobody else is let in; those who wait in the system's queue are turned away, too.
+    while TcpStream::connect(&address).is_ok() {}
+    for pull in &mut pulls {
+        assert_eq!(Digest::sha256(&rest(pull)), blob.descriptor.digest);
+    }
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn what_does_not_end_in_time_is_broken_off_when_the_server_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, blob) = bundle(folder.path());
+    let limits = Limits { grace: Duration::ZERO, ..Limits::default() };
+    let serving = Serving::new(Config { limits, ..bundles(&path) });
+    let mut pull = get(serving.address(), &url(&blob));
+    head(&mut pull);
+    drop(serving);
+    assert!(rest(&mut pull).len() < LARGE);
+}
+
+#[test]
+fn an_upload_that_nobody_continues_goes_while_the_store_is_served() {
+    let upload = |limits: Limits| {
+        let folder = tempfile::tempdir().unwrap();
+        let serving = Serving::new(Config { limits, ..Config::store(Store::open(folder.path()).unwrap()) });
+        let begun = serving.send(Method::POST, "/v2/r/blobs/uploads/", &[], "");
+        (begun.header("location").to_owned(), serving, folder)
+    };
+    let sweep = Duration::from_millis(1);
+    let (location, serving, folder) = upload(Limits { upload: Duration::ZERO, sweep, ..Limits::default() });
+    while serving.get(&location).status != StatusCode::NOT_FOUND {}
+    assert_eq!(folder.path().join("uploads").read_dir().unwrap().count(), 0);
+    let (location, serving, _folder) = upload(Limits { sweep, ..Limits::default() });
+    for _ in 0..20 {
+        assert_eq!(serving.get(&location).status, StatusCode::NO_CONTENT, "a day has not gone by");
+    }
+}
+
+#[test]
+fn a_bundle_that_is_cut_or_changed_in_the_middle_of_a_transfer_is_never_given_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, blob) = bundle(folder.path());
+    let offset = block_on(Reader::open(&path)).unwrap().offset(&blob.descriptor.digest).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    for verified in [false, true] {
+        for cut in [false, true] {
+            std::fs::write(&path, &good).unwrap();
+            let serving = Serving::new(bundles(&path));
+            if verified {
+                serving.get(&url(&blob)).success();
+            }
+            let mut pull = get(serving.address(), &url(&blob));
+            assert!(head(&mut pull).starts_with("HTTP/1.1 200"));
+            let file = OpenOptions::new().write(true).open(&path).unwrap();
+            if cut {
+                file.set_len(offset + 1000).unwrap();
+            } else {
+                use std::os::unix::fs::FileExt as _;
+                file.write_all_at(&[0; 4096], offset + LARGE as u64 - 9000).unwrap();
+            }
+            let came = rest(&mut pull);
+            assert!(came.len() < LARGE, "verified before: {verified}, cut: {cut}");
+            assert!(blob.content.as_ref().unwrap().starts_with(&came), "and no wrong byte of it");
+            serving.get("/v2/app/manifests/1").success();
+        }
+    }
+}
