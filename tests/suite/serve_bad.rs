@@ -7,13 +7,17 @@ use std::{
 
 use airlift::{
     oci::{Algorithm, Digest, media_type},
-    server::Config,
+    server::{Changes, Config},
     store::Store,
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Serving, Tmpfs, artifacts::noise, http::Answer};
+use crate::support::{
+    Serving, Tmpfs,
+    artifacts::noise,
+    http::{Answer, Caller},
+};
 
 /// What comes back on a connection of its own, until it closes.
 fn raw(serving: &Serving, request: &[u8]) -> String {
@@ -183,4 +187,96 @@ fn pages_of_names_are_capped_and_lead_on() {
     for bad in ["-1", "x", "", "1.5"] {
         assert_eq!(serving.get(&format!("/v2/r/tags/list?n={bad}")).status, StatusCode::BAD_REQUEST, "{bad}");
     }
+}
+
+/// Requests of every kind, good and bad, with the status and the code each gets from a store that holds `r:v1`.
+fn requests(manifest: Digest, blob: Digest) -> Vec<(Method, String, u16, &'static str)> {
+    let absent = Digest::sha256(b"absent");
+    let long = "a".repeat(129);
+    let name = |path: &str| format!("/v2/r/{path}");
+    vec![
+        (Method::GET, "/v2/".to_owned(), 200, ""),
+        (Method::GET, name("manifests/v1"), 200, ""),
+        (Method::HEAD, name(&format!("manifests/{manifest}")), 200, ""),
+        (Method::GET, name(&format!("blobs/{blob}")), 200, ""),
+        (Method::GET, name("tags/list?n=4611686018427387904"), 200, ""),
+        (Method::GET, name(&format!("referrers/{absent}")), 200, ""),
+        (Method::GET, "/v2/_catalog".to_owned(), 200, ""),
+        (Method::GET, "/v2/_catalog?n=-1".to_owned(), 400, "UNSUPPORTED"),
+        (Method::GET, name("tags/list?n=-1"), 400, "UNSUPPORTED"),
+        (Method::GET, name("manifests/.hidden"), 400, "MANIFEST_INVALID"),
+        (Method::GET, name("manifests/a%20b"), 400, "DIGEST_INVALID"),
+        (Method::GET, name(&format!("manifests/{long}")), 400, "MANIFEST_INVALID"),
+        (Method::GET, name("manifests/sha256:12"), 400, "DIGEST_INVALID"),
+        (Method::GET, name(&format!("blobs/sha256:{}", "G".repeat(64))), 400, "DIGEST_INVALID"),
+        (Method::GET, name(&format!("blobs/md5:{}", "0".repeat(32))), 400, "DIGEST_INVALID"),
+        (Method::GET, name(&format!("blobs/{absent}")), 404, "BLOB_UNKNOWN"),
+        (Method::GET, name("manifests/v2"), 404, "MANIFEST_UNKNOWN"),
+        (Method::GET, "/v2/other/tags/list".to_owned(), 404, "NAME_UNKNOWN"),
+        (Method::GET, "/v2/..%2f..%2fetc/tags/list".to_owned(), 400, "NAME_INVALID"),
+    ]
+}
+
+#[test]
+fn answers_are_the_same_over_tls_with_a_password_and_from_a_store_that_may_only_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    crate::support::tls::write(folder.path());
+    let hash = bcrypt::hash("secret", 4).unwrap();
+    std::fs::write(path("users"), format!("ann:{hash}\n")).unwrap();
+    let filled = Serving::new(Config::store(Store::open(&path("store")).unwrap()));
+    let (config, layer) = (filled.push_blob("r", b"{}"), filled.push_blob("r", b"layer"));
+    let document =
+        json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config, "layers": [layer]});
+    filled.push_manifest("r", "v1", &document).success();
+    let manifest = Digest::sha256(document.to_string().as_bytes());
+    drop(filled);
+
+    let secured = Config {
+        tls: Some(airlift::server::Certificate { chain: path("server.pem"), key: path("server.key") }),
+        htpasswd: Some(path("users")),
+        ..Config::default()
+    };
+    let read_only = Config { changes: Changes::None, ..Config::default() };
+    let mut answers = Vec::new();
+    for (scheme, config) in [("http", Config::default()), ("https", secured), ("http", read_only)] {
+        let changes = config.changes;
+        let serving = Serving::new(Config { store: Some(Store::open(&path("store")).unwrap()), ..config });
+        let basic = (scheme == "https").then(|| ("ann".to_owned(), "secret".to_owned()));
+        let ca = (scheme == "https").then(|| std::fs::read(path("ca.pem")).unwrap());
+        let caller = Caller { ca, basic, ..Caller::default() };
+        let send = |method: &Method, path: &str| {
+            caller.send(method.clone(), &format!("{scheme}://{}{path}", serving.address()), &[], "")
+        };
+        let mut seen = Vec::new();
+        for (method, path, status, expected) in requests(manifest, layer.digest) {
+            let answer = send(&method, &path);
+            assert_eq!(answer.status.as_u16(), status, "{scheme} {method} {path}");
+            if !expected.is_empty() {
+                assert_eq!(code(&answer), expected, "{scheme} {method} {path}");
+            }
+            let text = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(!text.contains(folder.path().to_str().unwrap()), "{text}");
+            let kept = ["content-type", "content-length", "docker-content-digest", "etag", "cache-control", "link"];
+            seen.push((path, text, kept.map(|name| answer.header(name).to_owned())));
+        }
+        answers.push(seen);
+        if changes == Changes::None {
+            let upload = "/v2/r/blobs/uploads/6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+            for (method, path) in [
+                (Method::PUT, "/v2/r/manifests/v2"),
+                (Method::DELETE, "/v2/r/manifests/v1"),
+                (Method::DELETE, &format!("/v2/r/blobs/{}", layer.digest)),
+                (Method::POST, "/v2/r/blobs/uploads/"),
+                (Method::PATCH, upload),
+                (Method::PUT, &format!("{upload}?digest={}", layer.digest)),
+                (Method::DELETE, upload),
+            ] {
+                let answer = send(&method, path);
+                assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (405, "UNSUPPORTED"), "{method} {path}");
+            }
+        }
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0], answers[2]);
 }
