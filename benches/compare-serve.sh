@@ -43,7 +43,7 @@ start_airlift() {
 }
 stop_airlift() { { kill "$ours_pid" && wait "$ours_pid"; } 2>/dev/null || true; }
 
-median() { sort -n | awk '{ a[NR] = $1 } END { print (NR % 2) ? a[(NR + 1) / 2] : (a[NR / 2] + a[NR / 2 + 1]) / 2 }'; }
+median() { sort -n | awk '{ a[NR] = $1 } END { if (NR) print (NR % 2) ? a[(NR + 1) / 2] : (a[NR / 2] + a[NR / 2 + 1]) / 2 }'; }
 sha() { openssl dgst -sha256 -r "$1" | cut -d' ' -f1; }
 memory() { awk -v field="$2:" '$1 == field { printf "%.0f", $2 / 1024 }' "/proc/$1/status"; }
 
