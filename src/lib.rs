@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | 4 | [`pipeline`] | export pipelines, import pipelines and their runs, kept on one machine |
 //! | 3 | [`transfer`], [`server`] | the engines: export, copy, verify, import; the distribution API |
+//! | 2+ | [`recovery`] | files rebuilt from Reed–Solomon blocks |
 //! | 2 | [`registry`], [`bundle`], [`storage`], [`store`] | places where content lives |
 //! | 1 | [`content`], [`progress`] | the seam: what a place offers, what a run tells |
 //! | 0 | [`oci`] | digests, references, descriptors, manifests |
@@ -17,6 +18,7 @@ pub mod content;
 pub mod oci;
 pub mod pipeline;
 pub mod progress;
+pub mod recovery;
 pub mod registry;
 pub mod server;
 pub mod storage;

@@ -212,6 +212,23 @@ codes! {
     /// The state of the pipelines is of a later format.
     PipelineStateVersion = "pipeline.state-version", Failed;
 
+    /// There is no recovery data.
+    RecoveryNotFound = "recovery.not-found", Failed;
+    /// A recovery file says what none of ours says.
+    RecoveryMalformed = "recovery.malformed", Unverified;
+    /// Recovery data of a later format.
+    RecoveryVersion = "recovery.version", Failed;
+    /// A recovery file is damaged or missing.
+    RecoveryDamaged = "recovery.damaged", Unverified;
+    /// More is damaged than the recovery data can rebuild.
+    RecoveryBeyond = "recovery.beyond", Unverified;
+    /// What was rebuilt is not what it must be.
+    RecoveryUnproven = "recovery.unproven", Unverified;
+    /// The recovery data was made of another file than the one that lies there.
+    RecoveryStale = "recovery.stale", Unverified;
+    /// A file changed while recovery data was made of it or read.
+    RecoveryChanged = "recovery.changed", Failed;
+
     /// Too many attached artifacts, or nested too deeply.
     TransferLimit = "transfer.limit", Failed;
     /// The tag in the target points elsewhere.

@@ -16,6 +16,10 @@ pub enum Phase {
     Transferring,
     /// Content is read again and re-hashed.
     Verifying,
+    /// Recovery data is made.
+    Protecting,
+    /// What is damaged or missing is rebuilt from recovery data.
+    Repairing,
     /// Manifests and tags are published, files get their final names.
     Publishing,
 }

@@ -137,6 +137,15 @@ pub enum Error {
     /// A storage failed, or has no such bundle.
     #[error(transparent)]
     Storage(#[from] crate::storage::Error),
+    /// Recovery data could not be made, read or used.
+    #[error(transparent)]
+    Recovery(#[from] crate::recovery::Error),
+    /// A sound bundle lies where the recovery data was made of another.
+    #[error("{} is sound, and not the file that the recovery data beside it was made of", path.display())]
+    StaleRecovery {
+        /// The bundle.
+        path: PathBuf,
+    },
     /// A place failed in a way that is no single artifact's fault.
     #[error(transparent)]
     Content(#[from] content::Error),
@@ -205,6 +214,8 @@ impl Fault for Error {
             Self::Artifacts { failures, .. } => failures.first().map_or(Code::Internal, Fault::code),
             Self::Bundle(error) => error.code(),
             Self::Storage(error) => error.code(),
+            Self::Recovery(error) => error.code(),
+            Self::StaleRecovery { .. } => Code::RecoveryStale,
             Self::Content(error) => error.code(),
             Self::Collision { .. } => Code::TransferTagCollision,
             Self::Rename { .. } => Code::UsageReference,

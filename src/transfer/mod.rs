@@ -13,6 +13,7 @@ mod items;
 pub mod list;
 pub mod opened;
 pub mod plan;
+pub mod protect;
 pub mod relay;
 pub mod report;
 pub mod resolve;

@@ -101,6 +101,9 @@ pub struct Report {
     /// The bundle's id: the SHA-256 of its `index.json`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bundle: Option<Digest>,
+    /// Its recovery files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recovery: Vec<PathBuf>,
     /// What the person should know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

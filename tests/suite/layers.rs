@@ -6,9 +6,10 @@ use std::{
 };
 
 /// Rows from the top; a room may import rooms of rows below its own.
-const ROWS: [&[&str]; 5] = [
+const ROWS: [&[&str]; 6] = [
     &["pipeline"],
     &["transfer", "server"],
+    &["recovery"],
     &["registry", "bundle", "storage", "store"],
     &["content", "progress"],
     &["oci"],

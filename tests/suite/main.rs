@@ -19,6 +19,7 @@ mod partial;
 mod peers;
 mod pipelines;
 mod proxies;
+mod recovery;
 mod registry;
 mod registry_hostile;
 mod serve;

@@ -180,6 +180,20 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::BundleForeignEntry => {
             "Run `airlift verify BUNDLE`: the bundle holds more than its index names, so somebody added to it."
         }
+        C::RecoveryNotFound => {
+            "Give the folder that holds the `.recovery` files, or a file beside them; `airlift export --recovery 10%` makes them."
+        }
+        C::RecoveryMalformed => "Do not use the recovery file that is named: no tool of ours writes such a one.",
+        C::RecoveryVersion => "Use the airlift that made the recovery data, or a newer one.",
+        C::RecoveryDamaged => "Run `airlift repair` on it: recovery files are made anew from sound content.",
+        C::RecoveryBeyond => {
+            "Copy the files that are named again, as far as they can be read, into one folder and give all folders to `airlift repair`: each block is taken from wherever it is sound."
+        }
+        C::RecoveryUnproven => "Nothing was replaced. Copy the files again from a good source.",
+        C::RecoveryStale => {
+            "Remove the `.recovery` files that belong to another file of this name, or give the folder in which they belong."
+        }
+        C::RecoveryChanged => "Run the same command again once nobody writes to the file.",
         C::StoreVersion => "Use the airlift that wrote the store, or a newer one.",
         C::StoreDatabase => {
             "The store's disk or its database is damaged: look at the disk, then put the store back from a copy, or push what it held again."

@@ -23,6 +23,12 @@ pub(crate) enum Mistake {
     /// `--client-cert` and `--client-key` belong together.
     #[error("--client-cert and --client-key belong together, and only one was given")]
     HalfIdentity,
+    /// A place that is no path.
+    #[error("{place} is no local path, and this command needs one")]
+    NotLocal { place: airlift::storage::Location },
+    /// Recovery data is made of files here.
+    #[error("--recovery makes recovery data of a file on this machine, and the output is none")]
+    RecoveryElsewhere,
     /// There is nobody to ask.
     #[error("there is no terminal to ask for a name and a password on")]
     NoTerminal,
@@ -75,6 +81,10 @@ impl Mistake {
                 ));
             }
             Self::HalfIdentity => "Give both: `--client-cert FILE --client-key FILE`.",
+            Self::NotLocal { .. } => "Give a path on this machine; `airlift export` also takes '-', standard output.",
+            Self::RecoveryElsewhere => {
+                "Export to a file with --recovery, then `airlift copy` the bundle and its recovery file."
+            }
             Self::Log { .. } => "Give a level, such as `--log debug`, or filters: `--log airlift=debug,hyper=info`.",
             Self::NoTerminal | Self::NoAnswer => "Give `-u USER --password-stdin`, and the password on standard input.",
             _ => return None,
@@ -93,6 +103,13 @@ impl Fault for Mistake {
             Self::Log { .. } | Self::NoArtifacts | Self::HalfIdentity | Self::NoTerminal | Self::NoAnswer => {
                 Code::UsageArgument
             }
+            Self::Log { .. }
+            | Self::NoArtifacts
+            | Self::HalfIdentity
+            | Self::NotLocal { .. }
+            | Self::RecoveryElsewhere
+            | Self::NoTerminal
+            | Self::NoAnswer => Code::UsageArgument,
             Self::Unsound { code, .. } => *code,
             Self::Partial { .. } => Code::TransferPartial,
             Self::Runtime { .. } | Self::Json { .. } | Self::Yaml { .. } | Self::Demo { .. } => Code::Internal,

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use airlift::oci::Platform;
+use airlift::{oci::Platform, recovery::Percent};
 use clap::ValueEnum;
 
 /// What becomes of non-distributable layers.
@@ -23,6 +23,7 @@ airlift export [OPTIONS] -o DEST <ARTIFACT>...
 Examples:
   airlift export docker.io/library/alpine:3 ghcr.io/team/app@sha256:… -o bundle.tar
   airlift export -f artifacts.txt --registry registry.example.com -o /mnt/usb/bundle.tar --report report.json
+  airlift export -f artifacts.txt -o bundle.tar --recovery 10%
   airlift export alpine:3 -o - | ssh far 'cat > bundle.tar'")]
 pub(crate) struct Args {
     /// registry/repo:tag, registry/repo@sha256:…, or repo (then :latest)
@@ -54,6 +55,9 @@ pub(crate) struct Args {
     /// Replace an existing bundle; otherwise that is refused, and nothing is touched.
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Add recovery data: this many per cent of the bundle may be lost and are rebuilt by `airlift repair`.
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) recovery: Option<Percent>,
     #[command(flatten)]
     pub(crate) transfer: super::Transfer,
 }

@@ -16,6 +16,7 @@ pub(crate) mod man;
 pub(crate) mod mirror_config;
 pub(crate) mod pipeline;
 pub(crate) mod pipeline_run;
+pub(crate) mod repair;
 pub(crate) mod serve;
 pub(crate) mod store;
 mod transfer;
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     Export(export::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Repair(repair::Args),
     Copy(copy::Args),
     Import(import::Args),
     Serve(serve::Args),

@@ -2,6 +2,7 @@ use airlift::{
     storage::{self, Location, Settings},
     transfer::{
         export::{self, Destination, Request},
+        protect,
         resolve::Limits,
     },
 };
@@ -11,6 +12,7 @@ use crate::{
     artifacts,
     context::Context,
     failure::Failure,
+    mistake::Mistake,
     output::{plan, report},
     runtime,
 };
@@ -18,6 +20,9 @@ use crate::{
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let request = request(args)?;
     let to = destination(args)?;
+    if args.recovery.is_some() && !matches!(to, Destination::File { .. }) {
+        return Err(Mistake::RecoveryElsewhere.into());
+    }
     let client = context.client()?;
     let progress = context.progress();
     if args.transfer.dry_run {
@@ -25,7 +30,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return plan::export(planned, &args.transfer, context);
     }
     let is_stdout = matches!(to, Destination::Stdout);
-    let outcome = runtime::run(async { Ok(export::run(&client, &request, to, &progress).await) })?;
+    let outcome = runtime::run(async {
+        Ok(match (args.recovery, &to) {
+            (Some(percent), Destination::File { path, overwrite }) => {
+                protect::export(&client, &request, (path, *overwrite), percent, &progress).await
+            }
+            _ => export::run(&client, &request, to, &progress).await,
+        })
+    })?;
     report::conclude(outcome, &args.transfer, context, |found| {
         if is_stdout { context.answer_aside(found, report::text) } else { context.answer(found, report::text) }
     })

@@ -1,8 +1,9 @@
 use std::path::Path;
 
 use airlift::{
+    content::{Class, Fault as _},
     storage::{Location, Settings},
-    transfer::{self, Opened, verify::verify},
+    transfer::{self, Opened, protect, verify::verify},
 };
 
 use crate::{
@@ -32,9 +33,23 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 fn verdict(place: &Location, jobs: usize, context: &Context) -> Result<Verdict, Failure> {
     let progress = context.progress();
     runtime::run(async {
-        match Opened::open(place, &Settings::from_env()).await {
-            Ok(bundle) => Ok(Verdict::of(bundle.path(), verify(bundle.reader(), jobs, &progress).await?)),
-            Err(transfer::Error::Bundle(error)) => Ok(Verdict::unreadable(Path::new(&place.to_string()), error)?),
+        let opened = Opened::open(place, &Settings::from_env()).await;
+        let surveyed = match place {
+            Location::Path(path) => protect::survey_of(path, &progress).await,
+            _ => Ok(None),
+        };
+        let verdict = match opened {
+            Ok(bundle) => Verdict::of(bundle.path(), verify(bundle.reader(), jobs, &progress).await?),
+            Err(transfer::Error::Bundle(error)) => {
+                let protected = matches!(surveyed, Ok(Some(_)));
+                Verdict::unreadable(Path::new(&place.to_string()), error, protected)?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match surveyed {
+            Ok(None) => Ok(verdict),
+            Ok(Some(survey)) => Ok(verdict.with_recovery(&survey)),
+            Err(error) if error.code().class() == Class::Unverified => Ok(verdict.without_recovery(&error)),
             Err(error) => Err(error.into()),
         }
     })

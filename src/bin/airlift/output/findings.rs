@@ -7,13 +7,16 @@ use std::{
 
 use airlift::{
     bundle,
-    content::{Class, Code, Fault as _},
+    content::{Class, Code, Fault},
     oci::{Digest, Reference},
-    transfer::verify::Verification,
+    transfer::{
+        protect::{Outlook, Survey},
+        verify::Verification,
+    },
 };
 use serde::{Serialize, Serializer};
 
-use super::{count, size};
+use super::{count, recovery, size};
 use crate::failure::causes;
 
 /// What is to be said of one bundle.
@@ -27,6 +30,9 @@ pub(crate) struct Verdict {
     blobs: u64,
     bytes: u64,
     pub(crate) findings: Vec<Finding>,
+    /// What its recovery data, if there is some, can do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery: Option<Outlook>,
 }
 
 /// Something that is not as it must be.
@@ -48,31 +54,54 @@ fn token<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(code.token())
 }
 
+impl Finding {
+    /// That something cannot be read further.
+    fn of(error: &impl Fault) -> Self {
+        let message = [error.to_string()].into_iter().chain(causes(error)).collect::<Vec<_>>().join(": ");
+        Self { code: error.code(), artifacts: Vec::new(), digest: None, offset: None, message }
+    }
+}
+
+impl From<airlift::transfer::verify::Finding> for Finding {
+    fn from(one: airlift::transfer::verify::Finding) -> Self {
+        let airlift::transfer::verify::Finding { code, artifacts, digest, offset, message } = one;
+        Self { code, artifacts, digest, offset, message }
+    }
+}
+
 impl Verdict {
     /// After all was read.
     pub(crate) fn of(path: &Path, verification: Verification) -> Self {
         let Verification { id, artifacts, blobs, bytes, findings, .. } = verification;
-        let finding = |one: airlift::transfer::verify::Finding| Finding {
-            code: one.code,
-            artifacts: one.artifacts,
-            digest: one.digest,
-            offset: one.offset,
-            message: one.message,
-        };
-        let findings: Vec<_> = findings.into_iter().map(finding).collect();
-        Self { path: path.to_owned(), sound: findings.is_empty(), bundle: Some(id), artifacts, blobs, bytes, findings }
+        let findings: Vec<_> = findings.into_iter().map(Finding::from).collect();
+        let (path, sound) = (path.to_owned(), findings.is_empty());
+        Self { path, sound, bundle: Some(id), artifacts, blobs, bytes, findings, recovery: None }
     }
 
-    /// Where the damage is such that the bundle cannot be read further; other failures are none of the bundle's.
-    pub(crate) fn unreadable(path: &Path, error: bundle::Error) -> Result<Self, bundle::Error> {
-        let code = error.code();
-        if code.class() != Class::Unverified {
+    /// Where the damage is such that the bundle cannot be read further. Other failures are none of the bundle's, unless it
+    /// has recovery data, for then there was a bundle.
+    pub(crate) fn unreadable(path: &Path, error: bundle::Error, protected: bool) -> Result<Self, bundle::Error> {
+        if error.code().class() != Class::Unverified && !protected {
             return Err(error);
         }
-        let message = [error.to_string()].into_iter().chain(causes(&error)).collect::<Vec<_>>().join(": ");
-        let finding = Finding { code, artifacts: Vec::new(), digest: error.digest(), offset: error.offset(), message };
-        let findings = vec![finding];
-        Ok(Self { path: path.to_owned(), sound: false, bundle: None, artifacts: 0, blobs: 0, bytes: 0, findings })
+        let finding = Finding { digest: error.digest(), offset: error.offset(), ..Finding::of(&error) };
+        let (path, findings) = (path.to_owned(), vec![finding]);
+        Ok(Self { path, sound: false, bundle: None, artifacts: 0, blobs: 0, bytes: 0, findings, recovery: None })
+    }
+
+    /// With what its recovery data says, damage to that included.
+    pub(crate) fn with_recovery(mut self, survey: &Survey) -> Self {
+        self.findings.extend(survey.findings().into_iter().map(Finding::from));
+        self.recovery = Some(survey.outlook.clone());
+        self.sound = self.findings.is_empty();
+        self
+    }
+
+    /// With recovery data that cannot be taken.
+    pub(crate) fn without_recovery(mut self, error: &(impl Fault + Sized)) -> Self {
+        self.findings.push(Finding::of(error));
+        self.sound = false;
+        self
     }
 }
 
@@ -82,8 +111,10 @@ pub(crate) fn text(verdict: &Verdict) -> String {
     if verdict.sound {
         let Verdict { artifacts, blobs, bytes, .. } = verdict;
         let id = verdict.bundle.map(|id| format!("\n  id {id}")).unwrap_or_default();
+        let outlook = verdict.recovery.as_ref();
+        let recovery = outlook.map(|outlook| format!("\n  {}", recovery::outlook(outlook))).unwrap_or_default();
         return format!(
-            "{path}: sound; {}, {}, {} re-hashed{id}\n",
+            "{path}: sound; {}, {}, {} re-hashed{id}{recovery}\n",
             count(*artifacts, "artifact"),
             count(*blobs, "blob"),
             size(*bytes)
@@ -102,6 +133,9 @@ pub(crate) fn text(verdict: &Verdict) -> String {
             let _ = write!(text, ", at byte {offset}");
         }
         text.push('\n');
+    }
+    if let Some(outlook) = &verdict.recovery {
+        let _ = writeln!(text, "  {}", recovery::outlook(outlook));
     }
     text
 }

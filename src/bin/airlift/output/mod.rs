@@ -8,6 +8,7 @@ pub(crate) mod json;
 mod lines;
 pub(crate) mod plan;
 mod quiet;
+pub(crate) mod recovery;
 pub(crate) mod report;
 pub(crate) mod table;
 mod tally;

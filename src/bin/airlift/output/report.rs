@@ -117,6 +117,9 @@ pub(crate) fn text(report: &Report) -> String {
     let _ = writeln!(text, "\n{artifacts}: {moved} moved, {reused} in place already");
     if let (Some(path), Some(bytes)) = (&report.output, report.output_bytes) {
         let _ = writeln!(text, "{}: {}", path.display(), size(bytes));
+        for path in &report.recovery {
+            let _ = writeln!(text, "{}: recovery data", path.display());
+        }
     }
     if let Some(id) = &report.bundle {
         let _ = writeln!(text, "bundle id {id}");

@@ -30,6 +30,8 @@ pub(super) const fn phase(phase: Phase) -> &'static str {
         Phase::Planning => "planning",
         Phase::Transferring => "transferring",
         Phase::Verifying => "verifying",
+        Phase::Protecting => "protecting",
+        Phase::Repairing => "repairing",
         Phase::Publishing => "publishing",
         _ => "working",
     }

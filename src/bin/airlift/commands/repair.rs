@@ -1,0 +1,32 @@
+use airlift::transfer::protect;
+
+use crate::{
+    args::repair::Args,
+    artifacts,
+    context::Context,
+    failure::Failure,
+    output::recovery::{self, Answer},
+    runtime,
+};
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let mut paths = Vec::new();
+    // What an earlier run has rebuilt there counts as well.
+    for path in args.output.iter().chain(&args.set) {
+        paths.push(artifacts::local(path)?.to_owned());
+    }
+    if let Some(folder) = &args.output {
+        std::fs::create_dir_all(folder)
+            .map_err(|source| crate::mistake::Mistake::Write { path: folder.clone(), source })?;
+    }
+    let progress = context.progress();
+    let answer = runtime::run(async {
+        let survey = protect::survey(&paths, &progress).await?;
+        let outlook = survey.outlook.clone();
+        match survey.repair(args.output.clone(), &progress).await {
+            Ok(repaired) => Ok(Answer::of(outlook, repaired)),
+            Err(error) => Err(Failure::from(error).details(recovery::damages(&outlook))),
+        }
+    })?;
+    context.answer(&answer, recovery::text)
+}

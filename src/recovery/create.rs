@@ -1,0 +1,249 @@
+//! Making recovery data: two readings of what is protected, one for the checksums, one for the code.
+
+use std::{
+    fs::{File, Metadata},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Error, Result, SUFFIX,
+    code::{self, stretches},
+    head::{Head, Member, Store, VERSION},
+    scan::scan,
+    shape::{Percent, Shape},
+    space::{Bench, Handle, Shelf, Space},
+    table::{self, Check},
+};
+use crate::{
+    bundle::{self, disk, partial::Partial},
+    oci::Digest,
+    progress::{Event, Phase, Progress},
+};
+
+/// What to protect, and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The folder of the protected files, which is also that of the recovery files.
+    pub folder: PathBuf,
+    /// Names of the protected files; their order counts.
+    pub files: Vec<String>,
+    /// How much recovery data.
+    pub percent: Percent,
+    /// What the names of the recovery files begin with.
+    pub stem: String,
+    /// Most bytes of a recovery file; what does not fit goes into further ones.
+    pub limit: Option<u64>,
+    /// Whether recovery files of these names may be replaced.
+    pub overwrite: bool,
+}
+
+/// Recovery data that was made.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// The id of the set.
+    pub id: Digest,
+    /// What is protected.
+    pub protected: Vec<Member>,
+    /// The recovery files.
+    pub files: Vec<Member>,
+    /// The measures.
+    pub shape: Shape,
+}
+
+/// Makes recovery files. They appear under their names once they are complete; run again after a break, it begins anew.
+///
+/// # Errors
+/// A file is not there or changes meanwhile, recovery files of these names are there, or there is no room.
+pub fn create(request: &Request, progress: &Progress) -> Result<Created> {
+    let sources = request.files.iter().map(|name| Source::open(&request.folder, name)).collect::<Result<Vec<_>>>()?;
+    let lengths: Vec<u64> = sources.iter().map(|source| source.before.len()).collect();
+    let shape = Shape::of(&lengths, request.percent);
+    let space = Space::new(shape.block, lengths.iter().map(|length| (0, *length)));
+    let total: u64 = lengths.iter().sum();
+    progress.tell(Event::Phase(Phase::Protecting));
+    progress.tell(Event::Planned { blobs: sources.len() as u64, bytes: total * 2, present: 0 });
+
+    let (files, mut checks) = read_all(&sources, &space, progress)?;
+    let blank = Digest::sha256(b"");
+    let (block, data, groups, recovery) = (shape.block, shape.data, shape.groups, shape.recovery);
+    let mut head = Head { block, data, files, groups, recovery, stores: Vec::new(), table: blank, version: VERSION };
+    head.stores = stores(&head, request)?;
+    head.check().map_err(|reason| Error::Unfit { reason })?;
+
+    let outputs = Outputs::open(&head, request)?;
+    let data = Shelf::whole(space, sources.iter().map(|source| source.handle.clone()).collect());
+    let bench = outputs.bench(&head);
+    let work = stretches(&shape, |_| true);
+    let told = head.id();
+    progress.tell(Event::Started { blob: told, size: total });
+    code::encode(&shape, &data, &work, &|row, column, bytes| {
+        if row == 0 {
+            // A stretch of the first recovery row stands for the same stretch of every row that it was made of.
+            progress.tell(Event::Advanced { blob: told, bytes: bytes.len() as u64 * shape.data });
+        }
+        bench.write(row * shape.row() + column, bytes)
+    })?;
+    progress.tell(Event::Finished { blob: told });
+    sources.iter().try_for_each(Source::unchanged)?;
+
+    for (piece, file) in bench.space.pieces.iter().zip(bench.files.iter().flatten()) {
+        let scanned = scan(file, piece, shape.block, |_| {});
+        let read: Option<Vec<Check>> = scanned.checks.into_iter().collect();
+        checks.extend(read.ok_or_else(|| Error::Changed { path: file.path.clone() })?);
+    }
+    let table = table::write(&checks);
+    head.table = Digest::sha256(&table);
+    progress.tell(Event::Phase(Phase::Publishing));
+    let files = outputs.publish(&head, &table)?;
+    Ok(Created { id: head.id(), protected: head.files, files, shape })
+}
+
+/// A protected file, and what it looked like before it was read.
+struct Source {
+    handle: Handle,
+    name: String,
+    before: Metadata,
+}
+
+impl Source {
+    fn open(folder: &Path, name: &str) -> Result<Self> {
+        let path = folder.join(name);
+        let file = File::open(&path).map_err(Error::read(&path))?;
+        let before = file.metadata().map_err(Error::read(&path))?;
+        if !before.is_file() {
+            return Err(Error::Unfit { reason: format!("{} is no file", path.display()) });
+        }
+        Ok(Self { handle: Handle { path, file: Arc::new(file) }, name: name.to_owned(), before })
+    }
+
+    fn unchanged(&self) -> Result<()> {
+        let path = &self.handle.path;
+        let (now, before) = (std::fs::metadata(path).map_err(Error::read(path))?, &self.before);
+        let look = |of: &Metadata| (of.dev(), of.ino(), of.len(), of.mtime(), of.mtime_nsec());
+        if look(&now) == look(before) { Ok(()) } else { Err(Error::Changed { path: path.clone() }) }
+    }
+}
+
+/// The first reading: what each file is, and the checksums of its blocks.
+fn read_all(sources: &[Source], space: &Space, progress: &Progress) -> Result<(Vec<Member>, Vec<Check>)> {
+    let (mut members, mut checks) = (Vec::new(), Vec::new());
+    for (source, piece) in sources.iter().zip(&space.pieces) {
+        let told = Digest::sha256(source.name.as_bytes());
+        progress.tell(Event::Started { blob: told, size: piece.length });
+        let scanned =
+            scan(&source.handle, piece, space.block, |bytes| progress.tell(Event::Advanced { blob: told, bytes }));
+        progress.tell(Event::Finished { blob: told });
+        let read: Option<Vec<Check>> = scanned.checks.into_iter().collect();
+        let unreadable = || Error::read(&source.handle.path)(std::io::Error::other("a part of it cannot be read"));
+        let (Some(digest), Some(read)) = (scanned.digest, read) else { return Err(unreadable()) };
+        members.push(Member { digest, length: piece.length, name: source.name.clone() });
+        checks.extend(read);
+    }
+    Ok((members, checks))
+}
+
+/// Recovery files so that none is over the limit: `STEM.recovery`, or `STEM.1.recovery` and so on.
+fn stores(head: &Head, request: &Request) -> Result<Vec<Store>> {
+    let all = head.shape().recovery_blocks();
+    let name = |number| format!("{}.{number}{SUFFIX}", request.stem);
+    let mut count = 1;
+    loop {
+        let most = all.div_ceil(count);
+        let blocks = |number| most.min(all.saturating_sub((number - 1) * most));
+        let several = (1..=count).map(|number| Store { blocks: blocks(number), name: name(number) });
+        let stores: Vec<Store> = if count == 1 {
+            vec![Store { blocks: all, name: format!("{}{SUFFIX}", request.stem) }]
+        } else {
+            several.filter(|store| store.blocks > 0).collect()
+        };
+        let Some(limit) = request.limit else { return Ok(stores) };
+        let with = Head { stores: stores.clone(), ..head.clone() };
+        // Names make the head longer, so the room for blocks is known only once the names are.
+        let room = limit.saturating_sub(with.store_length(0)) / head.block;
+        if most <= room {
+            return Ok(stores);
+        }
+        if room == 0 {
+            let needed = with.store_length(1);
+            let reason = format!("a file of {limit} bytes has no room for one block; it takes {needed} bytes");
+            return Err(Error::Unfit { reason });
+        }
+        count = all.div_ceil(room).max(count + 1);
+    }
+}
+
+/// The recovery files while they are written.
+struct Outputs(Vec<Partial>);
+
+impl Outputs {
+    fn open(head: &Head, request: &Request) -> Result<Self> {
+        let outputs = head.stores.iter().map(|store| {
+            let output = Partial::open(&request.folder.join(&store.name), request.overwrite)?;
+            // Nothing of an earlier run is of use.
+            output.file().set_len(0).map_err(Error::write(output.path()))?;
+            output.reserve(head.store_length(store.blocks))?;
+            Ok(output)
+        });
+        Ok(Self(outputs.collect::<Result<_>>()?))
+    }
+
+    fn bench(&self, head: &Head) -> Bench {
+        let space = store_space(head);
+        let handle = |output: &Partial| -> Option<Handle> {
+            let file = output.file().try_clone().ok()?;
+            Some(Handle { path: output.path().to_owned(), file: Arc::new(file) })
+        };
+        Bench { space, files: self.0.iter().map(handle).collect() }
+    }
+
+    fn publish(self, head: &Head, table: &[u8]) -> Result<Vec<Member>> {
+        for (number, output) in (0..).zip(&self.0) {
+            frame(head, number, table, output)?;
+        }
+        let mut files = Vec::new();
+        for (output, store) in self.0.into_iter().zip(&head.stores) {
+            let length = head.store_length(store.blocks);
+            let digest = digest_of(&output, length)?;
+            output.publish(length)?;
+            files.push(Member { digest, length, name: store.name.clone() });
+        }
+        Ok(files)
+    }
+}
+
+/// SHA-256 of what stands in a partial file.
+pub(super) fn digest_of(output: &Partial, length: u64) -> Result<Digest> {
+    let sha256 = crate::oci::Algorithm::Sha256;
+    let read = disk::hash_at(output.file(), sha256, 0, length, &mut Vec::new(), |_| {});
+    let whole = read.map_err(Error::read(output.path()))?;
+    Ok(whole.ok_or_else(|| Error::Changed { path: output.path().to_owned() })?.finish())
+}
+
+/// Where recovery blocks lie in the recovery files.
+pub(super) fn store_space(head: &Head) -> Space {
+    Space::new(head.block, head.stores.iter().map(|store| (head.body(), store.blocks * head.block)))
+}
+
+/// Writes what stands around the blocks of recovery file `number`: head and table before, table and head behind.
+pub(super) fn frame(head: &Head, number: u32, table: &[u8], output: &Partial) -> Result<()> {
+    let own = head.write(number);
+    let blocks = head.stores.get(number as usize).map_or(0, |store| store.blocks * head.block);
+    let behind = head.body() + blocks;
+    let parts = [(0, &own[..]), (head.written(), table), (behind, table), (behind + table.len() as u64, &own[..])];
+    for (at, bytes) in parts {
+        let chunk = bytes::Bytes::copy_from_slice(bytes);
+        disk::write_at(output.file(), &[chunk], at).map_err(Error::write(output.path()))?;
+    }
+    Ok(())
+}
+
+impl From<Error> for bundle::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Output(error) => error,
+            other => Self::Content(Box::new(crate::content::Error::place(other))),
+        }
+    }
+}

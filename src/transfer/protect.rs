@@ -1,0 +1,220 @@
+//! Recovery data beside bundles: made after an export, looked at before a repair is promised, used to repair.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{
+    Error, Report, State,
+    export::{self, Destination, Request},
+    plan::Origins,
+    verify::{Finding, verify},
+};
+use crate::{
+    bundle::{self, Layout, Reader, disk::off_reactor},
+    content::Code,
+    oci::{Digest, Reference},
+    progress::Progress,
+    recovery::{self, Assessment, Created, Damage, Percent, Repaired, Set},
+};
+
+/// Exports to `path` and makes recovery data of it. A bundle that is there already, and is the very one that would be
+/// written, is kept: so an export that was stopped between the two is finished by the same call.
+///
+/// # Errors
+/// Those of the export; recovery data is there already; it cannot be made.
+pub async fn export(
+    origins: &impl Origins,
+    request: &Request,
+    (path, overwrite): (&Path, bool),
+    percent: Percent,
+    progress: &Progress,
+) -> Result<Report, Error> {
+    let beside = recovery_of(path);
+    if !overwrite && beside.exists() {
+        return Err(bundle::Error::Exists { path: beside }.into());
+    }
+    let mut report = if !overwrite && path.exists() {
+        already(origins, request, path, progress).await?
+    } else {
+        let to = Destination::File { path: path.to_owned(), overwrite };
+        export::run(origins, request, to, progress).await?
+    };
+    let created = protect(path, percent, overwrite, progress).await?;
+    report.recovery = created.files.iter().map(|file| path.with_file_name(&file.name)).collect();
+    Ok(report)
+}
+
+/// The recovery file of a bundle at `path`.
+fn recovery_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(recovery::SUFFIX);
+    name.into()
+}
+
+/// The report of a bundle that is there already, if it is the one that `request` would make.
+async fn already(origins: &impl Origins, request: &Request, path: &Path, progress: &Progress) -> Result<Report, Error> {
+    let exists = || Error::from(bundle::Error::Exists { path: path.to_owned() });
+    let plan = export::plan(origins, request, progress).await?;
+    let layout = Layout::of(plan.contents())?;
+    let reader = Reader::open(path).await.map_err(|_| exists())?;
+    let is_same = reader.id() == layout.id() && reader.contents().absent == plan.contents().absent;
+    if !is_same || !verify(&reader, request.jobs, progress).await?.is_sound() {
+        return Err(exists());
+    }
+    let (_, bytes) = plan.totals();
+    let mut report = plan.into_report();
+    for outcome in report.artifacts.iter_mut().filter(|outcome| outcome.state == State::NotReached) {
+        outcome.state = State::AlreadyThere;
+    }
+    report.bytes_reused = bytes;
+    report.output = Some(path.to_owned());
+    report.output_bytes = Some(layout.total());
+    report.bundle = Some(layout.id());
+    Ok(report)
+}
+
+/// Makes recovery data of the file at `path`, beside it.
+///
+/// # Errors
+/// See [`recovery::Error`].
+pub async fn protect(path: &Path, percent: Percent, overwrite: bool, progress: &Progress) -> Result<Created, Error> {
+    let (folder, progress) = (bundle::disk::folder_of(path).to_owned(), progress.clone());
+    let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let unfit = || recovery::Error::Unfit { reason: format!("{} is no name that a head can hold", path.display()) };
+    let name = name.ok_or_else(unfit)?;
+    let stem = name.clone();
+    let request = recovery::Request { folder, files: vec![name], percent, stem, limit: None, overwrite };
+    Ok(off_reactor(move || recovery::create(&request, &progress)).await?)
+}
+
+/// What can be said of a set before anything is rebuilt.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outlook {
+    /// The id of the set of recovery data.
+    pub set: Digest,
+    /// Whether every file of the set is there and sound.
+    pub sound: bool,
+    /// Whether everything that is damaged or missing can be rebuilt.
+    pub possible: bool,
+    /// Protected blocks that are damaged or missing: as many recovery blocks are needed.
+    pub needed: u64,
+    /// Recovery blocks that are sound.
+    pub available: u64,
+    /// Bytes of a block.
+    pub block: u64,
+    /// Why repair is not possible, where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What is damaged or missing.
+    pub damaged: Vec<Hurt>,
+}
+
+/// A file that is damaged or missing.
+#[derive(Clone, Debug, Serialize)]
+pub struct Hurt {
+    /// Its name in the set.
+    pub name: String,
+    /// Where it lies, if it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Whether it is missing.
+    pub missing: bool,
+    /// Whether it is a recovery file.
+    pub recovery: bool,
+    /// Bytes that are lost, from and to, in whole blocks.
+    pub ranges: Vec<(u64, u64)>,
+    /// The artifacts that have content there, as far as that can be told.
+    pub artifacts: Vec<Reference>,
+}
+
+/// A set that was looked at.
+#[derive(Debug)]
+pub struct Survey {
+    assessment: Assessment,
+    /// What can be said of it.
+    pub outlook: Outlook,
+}
+
+/// Reads all of the set that `paths` name: its folders, or files of it.
+///
+/// # Errors
+/// There is no recovery data, or it is not of the files that are named.
+pub async fn survey(paths: &[PathBuf], progress: &Progress) -> Result<Survey, Error> {
+    let (paths, told) = (paths.to_vec(), progress.clone());
+    let assessment = off_reactor(move || Set::find(&paths)?.assess(&told)).await?;
+    let mut damaged = Vec::new();
+    for damage in assessment.damages() {
+        damaged.push(hurt(damage).await?);
+    }
+    let beyond = assessment.beyond().map(|error| error.to_string());
+    let outlook = Outlook {
+        set: *assessment.set().id(),
+        sound: assessment.is_sound(),
+        possible: beyond.is_none(),
+        needed: assessment.lost(),
+        available: assessment.spare(),
+        block: assessment.set().head().block,
+        reason: beyond,
+        damaged,
+    };
+    Ok(Survey { assessment, outlook })
+}
+
+/// The recovery data that protects the file at `path`, if there is some.
+///
+/// # Errors
+/// There is some, and it cannot be read or taken.
+pub async fn survey_of(path: &Path, progress: &Progress) -> Result<Option<Survey>, Error> {
+    let (sought, paths) = (path.to_owned(), vec![path.to_owned()]);
+    let found = off_reactor(move || Set::find(&paths).map(|set| set.protects(&sought))).await;
+    match found {
+        Ok(true) => survey(&[path.to_owned()], progress).await.map(Some),
+        Ok(false) | Err(recovery::Error::NotFound { .. } | recovery::Error::Several { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// With the artifacts that a damaged bundle still tells of.
+async fn hurt(damage: Damage) -> Result<Hurt, Error> {
+    let Damage { name, path, state, recovery, ranges } = damage;
+    let missing = state == recovery::State::Missing;
+    let mut artifacts = Vec::new();
+    if let Some(path) = path.as_ref().filter(|_| !recovery)
+        && let Ok(reader) = Reader::open(path).await
+    {
+        let verification = verify(&reader, 1, &Progress::silent()).await?;
+        if verification.is_sound() {
+            return Err(Error::StaleRecovery { path: path.clone() });
+        }
+        artifacts = verification.findings.into_iter().flat_map(|finding| finding.artifacts).collect();
+        artifacts.sort_by_key(ToString::to_string);
+        artifacts.dedup();
+    }
+    let ranges = ranges.into_iter().map(|range| (range.start, range.end)).collect();
+    Ok(Hurt { name, path, missing, recovery, ranges, artifacts })
+}
+
+impl Survey {
+    /// Rebuilds what is damaged or missing, where it lies or into `output`.
+    ///
+    /// # Errors
+    /// See [`Assessment::repair`].
+    pub async fn repair(self, output: Option<PathBuf>, progress: &Progress) -> Result<Repaired, Error> {
+        let progress = progress.clone();
+        Ok(off_reactor(move || self.assessment.repair(output.as_deref(), &progress)).await?)
+    }
+
+    /// What is wrong with the recovery files themselves, as findings of a verification.
+    pub fn findings(&self) -> Vec<Finding> {
+        let of_recovery = self.outlook.damaged.iter().filter(|hurt| hurt.recovery);
+        let finding = |hurt: &Hurt| Finding {
+            code: Code::RecoveryDamaged,
+            artifacts: Vec::new(),
+            digest: None,
+            offset: None,
+            message: format!("{} is {}", hurt.name, if hurt.missing { "missing" } else { "damaged" }),
+        };
+        of_recovery.map(finding).collect()
+    }
+}
