@@ -221,7 +221,7 @@ fn a_lost_volume_is_rebuilt_byte_for_byte_though_the_run_is_killed_at_any_moment
     let sound = all(&folder);
     let damage = || {
         fs::remove_file(folder.join("set.7.tar")).unwrap();
-        flip(&folder.join("set.recovery"), 300_000);
+        flip(&folder.join("set.1.recovery"), 300_000);
     };
     damage();
     let begun = Instant::now();
@@ -237,7 +237,7 @@ fn a_lost_volume_is_rebuilt_byte_for_byte_though_the_run_is_killed_at_any_moment
         for (path, content) in all(&folder) {
             let name = path.file_name().unwrap().to_str().unwrap();
             let is_sound = sound.contains(&(path.clone(), content));
-            let may_be_bad = name == "set.recovery" || name.ends_with(".partial");
+            let may_be_bad = name == "set.1.recovery" || name.ends_with(".partial");
             assert!(is_sound || may_be_bad, "{name} is neither what it was nor what it must be");
         }
         airlift.run(["repair", "set"]).success();
