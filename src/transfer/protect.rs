@@ -40,7 +40,7 @@ pub async fn export(
         let to = Destination::File { path: path.to_owned(), overwrite };
         export::run(origins, request, to, progress).await?
     };
-    let created = protect(path, percent, overwrite, progress).await?;
+    let created = protect(&[path], percent, overwrite, progress).await?;
     report.recovery = created.files.iter().map(|file| path.with_file_name(&file.name)).collect();
     Ok(report)
 }
@@ -74,17 +74,37 @@ async fn already(origins: &impl Origins, request: &Request, path: &Path, progres
     Ok(report)
 }
 
-/// Makes recovery data of the file at `path`, beside it.
+/// Makes recovery data of `files`, all in one folder, beside them. What is made of one file has that file's name, what is
+/// made of several the folder's.
 ///
 /// # Errors
-/// See [`recovery::Error`].
-pub async fn protect(path: &Path, percent: Percent, overwrite: bool, progress: &Progress) -> Result<Created, Error> {
-    let (folder, progress) = (bundle::disk::folder_of(path).to_owned(), progress.clone());
-    let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    let unfit = || recovery::Error::Unfit { reason: format!("{} is no name that a head can hold", path.display()) };
-    let name = name.ok_or_else(unfit)?;
-    let stem = name.clone();
-    let request = recovery::Request { folder, files: vec![name], percent, stem, limit: None, overwrite };
+/// They lie in several folders, and see [`recovery::Error`].
+pub async fn protect(
+    files: &[&Path],
+    percent: Percent,
+    overwrite: bool,
+    progress: &Progress,
+) -> Result<Created, Error> {
+    let unfit = |reason: String| Error::Recovery(recovery::Error::Unfit { reason });
+    let Some(first) = files.first() else { return Err(unfit("no file was named".to_owned())) };
+    let folder = bundle::disk::folder_of(first).to_owned();
+    let mut names = Vec::new();
+    for path in files {
+        if bundle::disk::folder_of(path) != folder {
+            return Err(unfit(format!("{} and {} lie in two folders", first.display(), path.display())));
+        }
+        let name = path.file_name().and_then(|name| name.to_str());
+        names.push(name.ok_or_else(|| unfit(format!("{} has no name that can be kept", path.display())))?.to_owned());
+    }
+    let stem = if let [one] = &names[..] {
+        one.clone()
+    } else {
+        let whole = std::path::absolute(&folder).ok();
+        let name = whole.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+        name.unwrap_or("files").to_owned()
+    };
+    let request = recovery::Request { folder, files: names, percent, stem, limit: None, overwrite };
+    let progress = progress.clone();
     Ok(off_reactor(move || recovery::create(&request, &progress)).await?)
 }
 

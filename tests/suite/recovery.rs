@@ -121,6 +121,25 @@ fn an_export_that_was_stopped_before_its_recovery_data_is_finished_by_the_same_c
     airlift.run(["export", &one, "-o", "-", "--recovery", "5"]).exits(2).says(&["usage.argument", "--recovery"]);
 }
 
+#[test]
+fn any_files_of_one_folder_are_protected_together() {
+    let airlift = Airlift::new();
+    for (seed, name) in [(1, "a.tar"), (2, "b.tar"), (3, "c.bin")] {
+        fs::write(airlift.home().join(name), noise(seed, 200_000)).unwrap();
+    }
+    let protect = ["protect", "a.tar", "b.tar", "c.bin", "--recovery", "40"];
+    airlift.run(protect).success();
+    let sound = all(airlift.home());
+    fs::remove_file(airlift.home().join("b.tar")).unwrap();
+    airlift.run(["repair", "a.tar"]).success();
+    assert!(all(airlift.home()) == sound);
+    airlift.run(protect).exits(1).says(&["output.exists"]);
+    airlift.run(protect.into_iter().chain(["--overwrite"])).success();
+    assert!(all(airlift.home()) == sound);
+    airlift.run(["protect", "a.tar", "elsewhere/b.tar"]).exits(2).says(&["two folders"]);
+    airlift.run(["protect", "nothing.tar"]).exits(1).says(&["io.read", "nothing.tar"]);
+}
+
 #[tokio::test]
 async fn damage_over_the_budget_exits_with_4_names_the_numbers_and_changes_nothing() {
     let airlift = Airlift::new();

@@ -181,7 +181,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Run `airlift verify BUNDLE`: the bundle holds more than its index names, so somebody added to it."
         }
         C::RecoveryNotFound => {
-            "Give the folder that holds the `.recovery` files, or a file beside them; `airlift export --recovery 10%` makes them."
+            "Give the folder that holds the `.recovery` files, or a file beside them; `airlift export --recovery 10%` or `airlift protect` makes them, while all is sound."
         }
         C::RecoveryMalformed => "Do not use the recovery file that is named: no tool of ours writes such a one.",
         C::RecoveryVersion => "Use the airlift that made the recovery data, or a newer one.",

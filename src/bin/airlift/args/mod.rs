@@ -16,6 +16,7 @@ pub(crate) mod man;
 pub(crate) mod mirror_config;
 pub(crate) mod pipeline;
 pub(crate) mod pipeline_run;
+pub(crate) mod protect;
 pub(crate) mod repair;
 pub(crate) mod serve;
 pub(crate) mod store;
@@ -54,6 +55,7 @@ pub(crate) enum Command {
     Export(export::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Protect(protect::Args),
     Repair(repair::Args),
     Copy(copy::Args),
     Import(import::Args),

@@ -11,6 +11,7 @@ mod logout;
 mod man;
 mod mirror_config;
 mod pipeline;
+mod protect;
 mod repair;
 mod serve;
 mod store;
@@ -26,6 +27,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Login(args) => login::run(&args, context),
         Command::Logout(args) => logout::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),
+        Command::Protect(args) => protect::run(&args, context),
         Command::Repair(args) => repair::run(&args, context),
         Command::Copy(args) => copy::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
