@@ -225,8 +225,10 @@ impl Look<'_> {
                 let entry = entry.map_err(Error::read(folder))?;
                 let name = entry.file_name();
                 let known = name.to_str().is_none_or(|name| self.set.head.names().any(|one| one == name));
+                // What a killed run left is about to be written anew.
+                let is_draft = name.to_str().is_some_and(|name| name.ends_with(".partial"));
                 let fits = || entry.metadata().is_ok_and(|found| found.is_file() && found.len() == length);
-                if !known && fits() && found.len() < MOST_CANDIDATES {
+                if !known && !is_draft && fits() && found.len() < MOST_CANDIDATES {
                     found.extend(open(&entry.path()));
                 }
             }
