@@ -37,6 +37,14 @@ pub(crate) fn asked_for(args: &Args) -> Result<Vec<Reference>, Failure> {
     }
 }
 
+/// `path`, if it is one, for what works on files of this machine only.
+pub(crate) fn local(path: &Path) -> Result<&Path, Failure> {
+    match location(path)? {
+        Location::Path(_) => Ok(path),
+        place => Err(Mistake::NotLocal { place }.into()),
+    }
+}
+
 /// Where a bundle lies or goes. clap must not read it: in its messages the signature of an address would be shown.
 pub(crate) fn location(text: &Path) -> Result<Location, Failure> {
     Ok(text.to_str().map_or_else(|| Ok(Location::Path(text.to_owned())), Location::parse)?)

@@ -81,7 +81,7 @@ impl Mistake {
                 ));
             }
             Self::HalfIdentity => "Give both: `--client-cert FILE --client-key FILE`.",
-            Self::NotLocal { .. } => "Give a path on this machine; `airlift export` also takes '-', standard output.",
+            Self::NotLocal { .. } => "Give a path on this machine; `airlift copy` brings what lies elsewhere.",
             Self::RecoveryElsewhere => {
                 "Export to a file with --recovery, then `airlift copy` the bundle and its recovery file."
             }
@@ -100,9 +100,6 @@ impl Fault for Mistake {
             Self::Write { .. } | Self::Stdout { .. } => Code::IoWrite,
             Self::Reference { .. } => Code::UsageReference,
             Self::TooManyArtifacts { .. } => Code::UsageTooManyArtifacts,
-            Self::Log { .. } | Self::NoArtifacts | Self::HalfIdentity | Self::NoTerminal | Self::NoAnswer => {
-                Code::UsageArgument
-            }
             Self::Log { .. }
             | Self::NoArtifacts
             | Self::HalfIdentity
