@@ -1,4 +1,4 @@
-use airlift::transfer::protect;
+use airlift::{recovery::Member, transfer::protect};
 use serde_json::json;
 
 use crate::{
@@ -21,10 +21,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         "block": shape.block, "recovery_blocks": shape.recovery_blocks(),
     });
     context.answer(&answer, |_| {
-        let mut text = String::new();
-        for file in &created.files {
-            text += &format!("{}: {}\n", file.name, size(file.length));
-        }
+        let line = |file: &Member| format!("{}: {}\n", file.name, size(file.length));
+        let text: String = created.files.iter().map(line).collect();
         let (blocks, block) = (count(shape.recovery_blocks(), "recovery block"), size(shape.block));
         text + &format!("{blocks} of {block} for {}\n", count(created.protected.len(), "file"))
     })
