@@ -7,6 +7,7 @@
 //! a later run finds complete, and what is committed, is proven too.
 
 mod ahead;
+mod buffers;
 mod flow;
 mod state;
 mod stretch;
@@ -19,11 +20,14 @@ use std::{
 use md5::{Digest as _, Md5};
 use tokio::task::{JoinError, JoinSet};
 
-use self::flow::{Filling, Flow};
 pub(super) use self::{
     ahead::Planned,
     flow::{Piece, Supply, Way},
     stretch::Object,
+};
+use self::{
+    buffers::Buffers,
+    flow::{Filling, Flow},
 };
 use crate::{
     bundle::{self, Layout},
@@ -190,6 +194,7 @@ impl<'a> Sending<'a> {
     async fn pass(&mut self, first: u32, tries: &HashMap<Digest, u32>) -> Result<([u8; 16], Option<Digest>), Stop> {
         let (md5, hasher) = self.state_before(first).unwrap_or_else(|| (Md5::new(), None));
         let position = self.position(first);
+        let buffers = Buffers::default();
         let mut flow = Flow {
             upload: Arc::clone(&self.upload),
             way: self.way.clone(),
@@ -197,7 +202,8 @@ impl<'a> Sending<'a> {
             known: self.upload.present().to_vec(),
             jobs: self.jobs,
             number: first,
-            filling: Filling::new(&self.way),
+            filling: Filling::new(&self.way, &buffers),
+            buffers,
             md5,
             passing: None,
             learnt: None,

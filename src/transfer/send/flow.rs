@@ -3,11 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use tokio::task::JoinSet;
 
-use super::{Stop, broken_task, state::md5_state};
+use super::{Stop, broken_task, buffers::Buffers, state::md5_state};
 use crate::{
     bundle::Layout,
     content,
@@ -116,6 +116,7 @@ pub(super) struct Flow<'a> {
     /// The part that fills.
     pub(super) number: u32,
     pub(super) filling: Filling,
+    pub(super) buffers: Buffers,
     /// Over the whole file.
     pub(super) md5: Md5,
     pub(super) passing: Option<Passing>,
@@ -128,15 +129,15 @@ pub(super) struct Flow<'a> {
 /// The part that fills.
 pub(super) enum Filling {
     /// Its bytes, to be sent.
-    Bytes(BytesMut),
+    Bytes(Vec<u8>),
     /// Its hashes and its length, for whoever takes it elsewhere.
     Sums(Box<(Md5, Hasher)>, usize),
 }
 
 impl Filling {
-    pub(super) fn new(way: &Way) -> Self {
+    pub(super) fn new(way: &Way, buffers: &Buffers) -> Self {
         match way {
-            Way::Put => Self::Bytes(BytesMut::new()),
+            Way::Put => Self::Bytes(buffers.take()),
             Way::Take(_) => Self::Sums(Box::new((Md5::new(), Hasher::new(Algorithm::Sha256))), 0),
         }
     }
@@ -151,8 +152,8 @@ impl Filling {
     fn add(&mut self, piece: &[u8], full: usize) {
         match self {
             Self::Bytes(bytes) => {
-                if bytes.capacity() == 0 {
-                    bytes.reserve(full);
+                if bytes.capacity() < full {
+                    bytes.reserve_exact(full - bytes.len());
                 }
                 bytes.extend_from_slice(piece);
             }
@@ -274,12 +275,16 @@ impl Flow<'_> {
         note[..STATE].copy_from_slice(&sha.unwrap_or_default());
         note[STATE..].copy_from_slice(&md5_state(&self.md5));
         let (number, note) = (self.number, Note(note));
-        let filled = std::mem::replace(&mut self.filling, Filling::new(&self.way));
+        let filled = std::mem::replace(&mut self.filling, Filling::Bytes(Vec::new()));
         if let Some(slot) = self.notes.get_mut(usize::try_from(number).unwrap_or(usize::MAX)) {
             *slot = Some(note);
         }
         self.number += 1;
         if self.known.contains(&(number, note)) {
+            if let Filling::Bytes(body) = filled {
+                drop(self.buffers.lend(body));
+            }
+            self.filling = Filling::new(&self.way, &self.buffers);
             return Ok(());
         }
         // One part fills while the others leave.
@@ -291,7 +296,8 @@ impl Flow<'_> {
         let (upload, range) = (Arc::clone(&self.upload), self.parts.range(number));
         match (filled, &self.way) {
             (Filling::Bytes(body), _) => {
-                self.sending.spawn(async move { upload.put(number, note, body.freeze()).await });
+                let body = self.buffers.lend(body);
+                self.sending.spawn(async move { upload.put(number, note, body).await });
             }
             (Filling::Sums(hashes, _), Way::Take(source)) => {
                 let (md5, sha256) = *hashes;
@@ -305,6 +311,7 @@ impl Flow<'_> {
             }
             (Filling::Sums(..), Way::Put) => unreachable!("a part that is put keeps its bytes"),
         }
+        self.filling = Filling::new(&self.way, &self.buffers);
         Ok(())
     }
 }

@@ -22,7 +22,10 @@ use crate::{
 };
 
 /// Bytes of one ranged read: enough that its round trip does not count, so few that some of them fit into memory.
-const RANGE: u64 = 4 << 20;
+const RANGE: u64 = 2 << 20;
+
+/// Ranges that are read at once, at the most: parts need the memory more.
+const AHEAD: usize = 4;
 
 /// What a copy sends: another object, as it was when it was opened.
 pub(crate) struct Object<'a> {
@@ -42,7 +45,7 @@ impl Supply for Object<'_> {
             let source = source.clone();
             AbortOnDropHandle::new(tokio::spawn(async move { source.bytes(range).await }))
         };
-        let ranges = stream::iter(ranges).map(reading).buffered(self.jobs.max(1));
+        let ranges = stream::iter(ranges).map(reading).buffered(self.jobs.clamp(1, AHEAD));
         let ranges = ranges.map(|read| read.map_err(|error| broken_task(&error))?.map_err(Stop::from)).boxed();
         Box::new(Stretch { object: self, ranges, rest: Bytes::new() })
     }
