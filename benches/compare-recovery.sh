@@ -23,7 +23,7 @@ rm -rf "$work" "$samples"
 mkdir -p "$work/set"
 trap 'rm -rf "$work"' EXIT
 for n in 0 1 2 3 4 5 6 7 8 9; do
-  head -c "${size}M" /dev/zero | openssl enc -aes-128-ctr -nosalt -K "0000000000000000000000000000000$n" -iv 0 >"$work/set/vol-$n.tar"
+  head -c "${size}M" /dev/zero | openssl enc -aes-128-ctr -nosalt -K "0000000000000000000000000000000$n" -iv "00000000000000000000000000000000" >"$work/set/vol-$n.tar"
 done
 bytes=$((size * 10 * 1048576))
 (cd "$work/set" && sha256sum vol-*.tar) >"$work/sums"
