@@ -9,6 +9,8 @@ mod document;
 pub mod file;
 mod id;
 mod read;
+#[cfg(test)]
+mod schema;
 mod words;
 
 use std::collections::BTreeSet;

@@ -290,7 +290,9 @@ fn request(fields: &Fields<'_>, registry: Option<&str>) -> Option<Request> {
 /// Templates hand over `{type: "", name: ""}` where there is nothing.
 fn is_given(node: &Node<'_>) -> bool {
     let fields = node.fields();
-    !node.is_absent() && (fields.get("name").text().is_some() || fields.get("type").text().is_some())
+    let given = [fields.get("name"), fields.get("type")].map(|field| field.text().is_some());
+    fields.close();
+    given.contains(&true)
 }
 
 fn blob(node: &Node<'_>) -> Option<(Option<BlobType>, String)> {

@@ -55,8 +55,12 @@ impl Asked<'_> {
         if let Some(at) = sas.expiry().filter(|&at| at <= Timestamp::now()) {
             return Error::Expired { what, at };
         }
+        if code == "AuthorizationResourceTypeMismatch" {
+            let reason = "the SAS is not for this type of resource; an account SAS needs all of srt=sco".to_owned();
+            return Error::Refused { what, reason };
+        }
         let missing = sas.allows(self.needs) == Some(false);
-        if missing || matches!(code, "AuthorizationPermissionMismatch" | "AuthorizationResourceTypeMismatch") {
+        if missing || code == "AuthorizationPermissionMismatch" {
             return Error::Permission { what, needs: self.needs, gives: sas.permissions() };
         }
         if code == "AuthorizationProtocolMismatch" {

@@ -91,7 +91,7 @@ impl Azurite {
 
     /// Makes a container.
     pub(crate) fn create(&self, account: Account, container: &str) {
-        let sas = account_sas(account);
+        let sas = account_sas(account, "sco");
         let url = format!("http://{}/{}/{container}?restype=container&{sas}", self.address, account.name());
         Caller::default().send(Method::PUT, &url, &[("x-ms-version", VERSION)], "").success();
     }
@@ -99,6 +99,11 @@ impl Azurite {
     /// The address of `name` with a signature for its container; `name` may be empty.
     pub(crate) fn url(&self, account: Account, container: &str, name: &str, grant: &Grant) -> String {
         url(&self.address, account, container, name, grant)
+    }
+
+    /// A SAS of the whole account for these resource types: `s`ervice, `c`ontainer, `o`bject.
+    pub(crate) fn account_token(account: Account, types: &str) -> String {
+        account_sas(account, types)
     }
 
     /// The same, parsed.
@@ -135,11 +140,11 @@ fn container_sas(account: Account, container: &str, grant: &Grant) -> String {
 }
 
 /// Documented under "Create an account SAS".
-fn account_sas(account: Account) -> String {
+fn account_sas(account: Account, types: &str) -> String {
     let expires = (Timestamp::now() + 1.hour()).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let fields = [account.name(), "rwdlac", "b", "sco", "", &expires, "", "", VERSION, "", ""];
+    let fields = [account.name(), "rwdlac", "b", types, "", &expires, "", "", VERSION, "", ""];
     let signature = escape(&sign(account, &fields.join("\n")));
-    format!("sv={VERSION}&ss=b&srt=sco&sp=rwdlac&se={}&sig={signature}", escape(&expires))
+    format!("sv={VERSION}&ss=b&srt={types}&sp=rwdlac&se={}&sig={signature}", escape(&expires))
 }
 
 fn escape(text: &str) -> String {
