@@ -14,6 +14,7 @@ pub mod response;
 mod run;
 pub mod secret;
 pub mod state;
+pub mod trigger;
 
 pub use error::Error;
 pub use execute::access;

@@ -178,6 +178,8 @@ pub struct Listed {
     pub size: u64,
     /// When it was last written.
     pub modified: Option<Timestamp>,
+    /// Which one it is, where the list says so; quotes that the object's own version has may be missing.
+    pub version: Option<Version>,
 }
 
 /// A container, a bucket or a prefix of them, or a local folder.

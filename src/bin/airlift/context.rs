@@ -1,6 +1,9 @@
 //! What the options mean: how the library is set up, who watches it, where answers go.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use airlift::{
     progress,
@@ -81,6 +84,16 @@ impl Context {
     /// The client of all registries of the run.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         Ok(Client::new(self.settings()?)?)
+    }
+
+    /// Authorities that are trusted beside the system's.
+    pub(crate) fn ca_certs(&self) -> &[PathBuf] {
+        &self.global.registry.ca_cert
+    }
+
+    /// What is shown on stderr, for whoever tells of things from elsewhere.
+    pub(crate) fn shared_status(&self) -> Arc<dyn Status> {
+        Arc::clone(&self.status)
     }
 
     /// The file of credentials that was named.

@@ -1,6 +1,6 @@
 //! Secrets in Azure Key Vault, by the official SDK.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -21,6 +21,9 @@ use crate::storage::{self, Settings, error::redact};
 /// Hosts under which Azure serves vaults, in its public and national clouds.
 const VAULT_HOSTS: [&str; 4] =
     ["vault.azure.net", "vault.azure.cn", "vault.usgovcloudapi.net", "vault.microsoftazure.de"];
+
+/// How long a vault is asked again where it does not answer: a run that cannot begin should say so soon.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Letters of a reason that are shown.
 const REASON: usize = 300;
@@ -95,7 +98,8 @@ fn is_azure(url: &Url) -> bool {
 
 pub(super) async fn fetch(address: &Address, settings: &Settings) -> Result<String> {
     let what = address.to_string();
-    let (client_options, credential) = storage::entrance(settings, &what)?;
+    let settings = Settings { patience: settings.patience.min(PATIENCE), ..settings.clone() };
+    let (client_options, credential) = storage::entrance(&settings, &what)?;
     let options = SecretClientOptions {
         client_options,
         // An emulator names itself as the resource; what tokens may be asked for is limited by `Audience`.

@@ -233,7 +233,8 @@ impl super::Folder for Container {
                 let properties = blob.properties.unwrap_or_default();
                 let modified = properties.last_modified.and_then(|at| Timestamp::new(at.unix_timestamp(), 0).ok());
                 let size = properties.content_length.unwrap_or_default();
-                found.push(Listed { name: name.to_owned(), size, modified });
+                let version = properties.etag.map(|etag| Version(etag.to_string()));
+                found.push(Listed { name: name.to_owned(), size, modified, version });
             }
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));

@@ -224,7 +224,8 @@ impl super::Folder for Folder {
             .iter()
             .filter_map(|meta| {
                 let name = meta.location.as_ref().strip_prefix(front)?.trim_start_matches('/');
-                Some(Listed { name: name.to_owned(), size: meta.size, modified: modified(meta) })
+                let version = meta.e_tag.clone().map(Version);
+                Some(Listed { name: name.to_owned(), size: meta.size, modified: modified(meta), version })
             })
             .collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));

@@ -195,7 +195,12 @@ fn list(root: &Path) -> Result<Vec<Listed>> {
                 && !entry.file_name().to_string_lossy().contains(UNFINISHED)
             {
                 let stat = stat_of(&metadata);
-                found.push(Listed { name: name.to_owned(), size: stat.size, modified: stat.modified });
+                found.push(Listed {
+                    name: name.to_owned(),
+                    size: stat.size,
+                    modified: stat.modified,
+                    version: Some(stat.version),
+                });
             }
         }
     }

@@ -27,6 +27,7 @@ pub(crate) mod skopeo;
 pub(crate) mod tls;
 pub(crate) mod tmpfs;
 pub(crate) mod umoci;
+pub(crate) mod vault;
 
 pub(crate) use airlift::Airlift;
 pub(crate) use containerd::Containerd;

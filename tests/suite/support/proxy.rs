@@ -6,7 +6,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     thread,
     time::Duration,
@@ -24,6 +24,8 @@ struct Wire {
     upstream: String,
     down: AtomicU64,
     up: AtomicU64,
+    open: AtomicUsize,
+    most: AtomicUsize,
     cuts: Mutex<VecDeque<u64>>,
     hold: Mutex<Hold>,
     changed: Condvar,
@@ -45,6 +47,8 @@ impl Proxy {
             upstream: upstream.to_owned(),
             down: AtomicU64::new(0),
             up: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
             cuts: Mutex::default(),
             hold: Mutex::default(),
             changed: Condvar::new(),
@@ -73,6 +77,11 @@ impl Proxy {
     /// Bytes that went to the upstream so far, HTTP's own included.
     pub(crate) fn uploaded(&self) -> u64 {
         self.wire.up.load(SeqCst)
+    }
+
+    /// The most connections that were open at once so far.
+    pub(crate) fn most(&self) -> usize {
+        self.wire.most.load(SeqCst)
     }
 
     /// Cuts one connection once it has brought `bytes` from the upstream; the earliest cut waits for the first connection
@@ -115,6 +124,7 @@ impl Proxy {
 impl Wire {
     fn join(&self, client: TcpStream) -> Option<()> {
         let server = TcpStream::connect(&self.upstream).ok()?;
+        self.most.fetch_max(self.open.fetch_add(1, SeqCst) + 1, SeqCst);
         let (from_client, to_server) = (client.try_clone().ok()?, server.try_clone().ok()?);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -132,6 +142,7 @@ impl Wire {
                 !self.cut(brought)
             });
         });
+        self.open.fetch_sub(1, SeqCst);
         Some(())
     }
 

@@ -22,6 +22,7 @@ pub(crate) mod serve;
 pub(crate) mod store;
 mod transfer;
 pub(crate) mod verify;
+pub(crate) mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -63,6 +64,7 @@ pub(crate) enum Command {
     ExportPipeline(export_pipeline::Args),
     ImportPipeline(import_pipeline::Args),
     PipelineRun(pipeline_run::Args),
+    Watch(watch::Args),
     Apply(apply::Args),
     MirrorConfig(mirror_config::Args),
     Store(store::Args),

@@ -16,6 +16,7 @@ mod repair;
 mod serve;
 mod store;
 mod verify;
+mod watch;
 
 use crate::{args::Command, context::Context, failure::Failure};
 
@@ -39,6 +40,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::MirrorConfig(args) => mirror_config::run(&args, context),
         Command::Store(args) => store::run(&args, context),
         Command::Demo(args) => demo::run(&args, context),
+        Command::Watch(args) => watch::run(&args, context),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -1,0 +1,169 @@
+//! One bundle from its landing to the end of its run.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    Shared, Told,
+    landed::{Landed, Landing},
+    source::{Readiness, Source},
+};
+use crate::{
+    oci::Digest,
+    pipeline::{
+        error::{Error, Result},
+        resource::{PipelineRun, Request, ResourceId},
+        response::Status,
+        run,
+    },
+};
+
+/// The longest wait between two runs of a bundle.
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// Letters of a bundle's name that its runs bear.
+const NAMED: usize = 60;
+
+/// What is needed to bring one bundle down.
+#[derive(Clone)]
+pub(super) struct Flight {
+    pub(super) shared: Arc<Shared>,
+    pub(super) pipeline: ResourceId,
+    pub(super) source: Arc<Source>,
+    pub(super) landed: Landed,
+    pub(super) name: String,
+    /// When it was seen.
+    pub(super) seen: Timestamp,
+    /// Whether its writer is known to have ended.
+    pub(super) closed: bool,
+    /// What is known from earlier.
+    pub(super) before: Option<Landing>,
+}
+
+/// What is to be done about a name from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Nothing until another version is there, or until its time has come.
+    Settled(Landing),
+    /// Look again at the next opportunity.
+    Again,
+    /// Nothing: it is not there any more.
+    Gone,
+}
+
+impl Flight {
+    /// Never fails: what goes wrong is told, and tried again.
+    pub(super) async fn fly(self) -> Outcome {
+        match self.try_fly().await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.shared.trouble(&self.pipeline, Some(&self.name), &error);
+                Outcome::Again
+            }
+        }
+    }
+
+    async fn try_fly(&self) -> Result<Outcome> {
+        let Some(version) = self.source.version(&self.name).await? else { return Ok(Outcome::Gone) };
+        let same = self.before.as_ref().filter(|before| before.version == version);
+        let mut landing = same.cloned().unwrap_or_else(|| Landing { version, ..Landing::default() });
+        if landing.done {
+            return Ok(Outcome::Settled(landing));
+        }
+        landing.next = None;
+        match self.source.check(&self.name, self.closed).await? {
+            Readiness::Whole(content) => {
+                let imported = self.before.as_ref().filter(|before| before.done);
+                if imported.is_some_and(|before| before.content.as_ref() == Some(&content)) {
+                    (landing.content, landing.done) = (Some(content), true);
+                    self.landed.put(&self.name, &landing).await?;
+                    return Ok(Outcome::Settled(landing));
+                }
+                landing.content = Some(content);
+            }
+            Readiness::Damaged => {}
+            Readiness::Unfinished(why) => {
+                self.shared.tell(&Told::Waiting { pipeline: &self.pipeline, blob: &self.name, why: &why });
+                return Ok(Outcome::Again);
+            }
+            Readiness::Foreign => {
+                self.shared.tell(&Told::Ignored { pipeline: &self.pipeline, blob: &self.name });
+                // Not worth a row: it costs a look at the beginning of the file after a restart.
+                return Ok(Outcome::Settled(Landing { done: true, ..landing }));
+            }
+            Readiness::Gone => return Ok(Outcome::Gone),
+        }
+        self.run(landing).await
+    }
+
+    async fn run(&self, mut landing: Landing) -> Result<Outcome> {
+        let asked = self.asked(&landing);
+        self.shared.tell(&Told::Began { pipeline: &self.pipeline, blob: &self.name, run: &asked.name });
+        let ran = match run::run(&self.shared.state, &asked, Some(self.seen), &self.shared.with).await {
+            Ok(ran) => ran,
+            // Somebody else is at it: their run is as good as ours, and what it does is seen at the next look.
+            Err(Error::Busy { .. }) => return Ok(Outcome::Again),
+            Err(error) => return Err(error),
+        };
+        let response = &ran.record.response;
+        landing.done = response.status == Status::Succeeded;
+        if !landing.done {
+            landing.attempts += 1;
+            landing.next = Some(Timestamp::now() + wait(self.shared.options.interval, landing.attempts));
+        }
+        self.landed.put(&self.name, &landing).await?;
+        let reason = response.pipeline_run_error_message.as_ref().map(|message| {
+            let first = response.artifacts.iter().find_map(|artifact| artifact.reason.as_ref());
+            first.map_or_else(|| message.clone(), |first| format!("{message}, the first: {first}"))
+        });
+        self.shared.tell(&Told::Ended {
+            pipeline: &self.pipeline,
+            blob: &self.name,
+            run: &asked.name,
+            status: response.status,
+            reason: reason.as_deref(),
+            next: landing.next,
+        });
+        Ok(Outcome::Settled(landing))
+    }
+
+    /// The run of this version of the bundle: it has the same name whenever it is asked for, so that one which was killed is
+    /// gone on with, and one which was done is not done again.
+    fn asked(&self, landing: &Landing) -> PipelineRun {
+        let inner = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+        let named: String = self.name.chars().map(inner).take(NAMED).collect();
+        let what = format!("{}\n{}\n{}", self.pipeline, self.name, landing.version);
+        let mark = Digest::sha256(what.as_bytes());
+        PipelineRun {
+            name: format!("watch-{named}-{}", &mark.hex()[..12]),
+            registry: self.pipeline.registry.clone(),
+            request: Request {
+                pipeline: self.pipeline.clone(),
+                artifacts: Vec::new(),
+                blob_type: None,
+                blob: self.name.clone(),
+                catalog_digest: None,
+            },
+            // An identical run that failed would not be done again.
+            force_update_tag: (landing.attempts > 0).then(|| format!("attempt-{}", landing.attempts + 1)),
+        }
+    }
+}
+
+/// How long a bundle is left alone after so many failed runs: an interval, then twice as long each time.
+fn wait(interval: Duration, attempts: u32) -> Duration {
+    interval.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1))).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_that_fails_is_left_alone_for_longer_and_longer_and_never_forgotten() {
+        let first = Duration::from_secs(15);
+        let waits = [1, 2, 3, 8, 9, 100, u32::MAX].map(|attempts| wait(first, attempts).as_secs());
+        assert_eq!(waits, [15, 30, 60, 1920, 3600, 3600, 3600]);
+    }
+}

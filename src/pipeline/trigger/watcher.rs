@@ -1,0 +1,261 @@
+//! One pipeline's watch: hears what the system tells of a local folder, looks at any source now and then, and lets each
+//! bundle that is new fly once.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, mpsc},
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Shared, Told,
+    flight::{Flight, Outcome},
+    landed::{Landed, Landing},
+    notice::{Notice, Notices},
+    source::{Source, may_be_bundle},
+};
+use crate::pipeline::{
+    error::Result,
+    resource::{ImportPipeline, Resource, ResourceId},
+};
+
+/// Runs of one pipeline at once: a large bundle must not keep the small ones waiting, nor one pipeline the others.
+const RUNS: usize = 2;
+
+/// The watch of one pipeline.
+pub(super) struct Watcher {
+    shared: Arc<Shared>,
+    pipeline: ImportPipeline,
+    id: ResourceId,
+    landed: Landed,
+    /// What is known of each name.
+    known: HashMap<String, Landing>,
+    /// Names that are being looked at or imported.
+    flying: HashSet<String>,
+    /// Names that must be looked at again when they have landed.
+    stirred: HashSet<String>,
+    /// Local files that somebody writes to, and those whose writer has ended since.
+    written: HashSet<String>,
+    closed: HashSet<String>,
+    slots: Arc<Semaphore>,
+    source: Option<Arc<Source>>,
+    notices: Option<Notices>,
+    /// Whether anybody was told that we watch.
+    told: bool,
+    tell_end: mpsc::UnboundedSender<(String, Outcome)>,
+    ended: mpsc::UnboundedReceiver<(String, Outcome)>,
+}
+
+impl Watcher {
+    pub(super) async fn open(shared: Arc<Shared>, pipeline: ImportPipeline) -> Result<Self> {
+        let id = Resource::Import(pipeline.clone()).id();
+        let landed = Landed::open(shared.state.clone(), &id).await?;
+        let known = landed.all().await?;
+        let (tell_end, ended) = mpsc::unbounded_channel();
+        Ok(Self {
+            shared,
+            pipeline,
+            id,
+            landed,
+            known,
+            flying: HashSet::new(),
+            stirred: HashSet::new(),
+            written: HashSet::new(),
+            closed: HashSet::new(),
+            slots: Arc::new(Semaphore::new(RUNS)),
+            source: None,
+            notices: None,
+            told: false,
+            tell_end,
+            ended,
+        })
+    }
+
+    /// Watches until it is stopped. What flies then flies on.
+    pub(super) async fn watch(mut self, stop: CancellationToken) {
+        let mut ticks = interval(self.shared.options.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some((name, outcome)) = self.ended.recv() => self.landed(name, outcome).await,
+                notice = heard(&mut self.notices) => self.hear(notice).await,
+                _ = ticks.tick() => self.look().await,
+            }
+        }
+    }
+
+    /// Looks at everything in the source.
+    async fn look(&mut self) {
+        if let Err(error) = self.try_look().await {
+            // The next look begins anew: a secret may have been renewed, a folder made.
+            (self.source, self.notices) = (None, None);
+            self.shared.trouble(&self.id, None, &error);
+        } else {
+            self.shared.well(&self.id);
+            if !std::mem::replace(&mut self.told, true) {
+                self.shared.tell(&Told::Watching { pipeline: &self.id });
+            }
+        }
+    }
+
+    async fn try_look(&mut self) -> Result<()> {
+        let source = self.source().await?;
+        let there = source.list().await?;
+        let names: HashSet<&str> = there.iter().map(|candidate| candidate.name.as_str()).collect();
+        let gone = |name: &&String| !names.contains(name.as_str()) && !self.flying.contains(*name);
+        let gone: Vec<String> = self.known.keys().filter(gone).cloned().collect();
+        if !gone.is_empty() {
+            self.landed.forget(gone.clone()).await?;
+            self.known.retain(|name, _| !gone.contains(name));
+        }
+        for candidate in there {
+            self.consider(candidate.name, &candidate.version, &source);
+        }
+        Ok(())
+    }
+
+    /// The open source; a local folder is listened to before it is looked at, so that nothing falls between the two.
+    async fn source(&mut self) -> Result<Arc<Source>> {
+        if let Some(source) = &self.source {
+            return Ok(Arc::clone(source));
+        }
+        let source = Arc::new(Source::open(&self.pipeline, &self.shared.with.storage).await?);
+        if let Some(path) = source.path() {
+            (self.written, self.closed) = (HashSet::new(), HashSet::new());
+            match Notices::of(path) {
+                Ok(notices) => self.notices = Some(notices),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "the system does not tell of changes here; they are looked for");
+                }
+            }
+        }
+        self.source = Some(Arc::clone(&source));
+        Ok(source)
+    }
+
+    async fn hear(&mut self, notice: Notice) {
+        match notice {
+            Notice::Much => {
+                (self.written, self.closed) = (HashSet::new(), HashSet::new());
+                self.look().await;
+            }
+            Notice::Written(name) => {
+                self.closed.remove(&name);
+                self.written.insert(name);
+            }
+            Notice::Closed(name) if may_be_bundle(&name) => {
+                self.written.remove(&name);
+                self.closed.insert(name.clone());
+                self.look_at(name).await;
+            }
+            Notice::Closed(name) => {
+                self.written.remove(&name);
+            }
+        }
+    }
+
+    /// Looks at one name.
+    async fn look_at(&mut self, name: String) {
+        let Some(source) = self.source.clone() else { return };
+        match source.version(&name).await {
+            Ok(Some(version)) => self.consider(name, &version, &source),
+            Ok(None) => {}
+            Err(error) => self.shared.trouble(&self.id, Some(&name), &error),
+        }
+    }
+
+    /// Lets a bundle fly, unless it has, or does, or is being written.
+    fn consider(&mut self, name: String, version: &str, source: &Arc<Source>) {
+        if self.flying.contains(&name) {
+            self.stirred.insert(name);
+            return;
+        }
+        let before = self.known.get(&name);
+        let settled = before.filter(|before| before.version == version);
+        if self.written.contains(&name)
+            || settled.is_some_and(|settled| settled.done || settled.next.is_some_and(|next| next > Timestamp::now()))
+        {
+            return;
+        }
+        let flight = Flight {
+            shared: Arc::clone(&self.shared),
+            pipeline: self.id.clone(),
+            source: Arc::clone(source),
+            landed: self.landed.clone(),
+            seen: Timestamp::now(),
+            closed: self.closed.contains(&name),
+            before: before.cloned(),
+            name: name.clone(),
+        };
+        self.flying.insert(name.clone());
+        let (slots, shared, ended) = (Arc::clone(&self.slots), Arc::clone(&self.shared), self.tell_end.clone());
+        self.shared.flights.spawn(async move {
+            let wait = async {
+                let own = slots.acquire_owned().await.ok()?;
+                Some((own, Arc::clone(&shared.slots).acquire_owned().await.ok()?))
+            };
+            // Whoever stops us wants no new runs.
+            let slot = tokio::select! {
+                biased;
+                () = shared.stop.cancelled() => None,
+                slot = wait => slot,
+            };
+            let Some(_slot) = slot else { return };
+            // On a thread of its own: there are few, and what hashes and waits in a run then disturbs nobody.
+            let flown = tokio::task::spawn_blocking(move || {
+                Handle::current().block_on(async {
+                    tokio::select! {
+                        biased;
+                        () = shared.park.cancelled() => None,
+                        outcome = flight.fly() => Some(outcome),
+                    }
+                })
+            });
+            // Of a run that panicked no more is known than of one that was killed.
+            if let Some(outcome) = flown.await.unwrap_or(Some(Outcome::Again)) {
+                // Nobody listens any more once the pipeline has changed.
+                let _ = ended.send((name, outcome));
+            }
+        });
+    }
+
+    async fn landed(&mut self, name: String, outcome: Outcome) {
+        self.flying.remove(&name);
+        match outcome {
+            Outcome::Settled(landing) => {
+                self.known.insert(name.clone(), landing);
+            }
+            Outcome::Again => {}
+            Outcome::Gone => {
+                self.known.remove(&name);
+                self.closed.remove(&name);
+                if let Err(error) = self.landed.forget(vec![name.clone()]).await {
+                    self.shared.trouble(&self.id, Some(&name), &error);
+                }
+            }
+        }
+        if self.stirred.remove(&name) {
+            self.look_at(name).await;
+        }
+    }
+}
+
+/// The next notice; never, where there are none to come.
+async fn heard(notices: &mut Option<Notices>) -> Notice {
+    if let Some(listening) = notices {
+        match listening.next().await {
+            Some(notice) => return notice,
+            None => *notices = None,
+        }
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,87 @@
+//! The files in docs that systems read: a unit for systemd, manifests for Kubernetes. Their own parsers must like them, and
+//! the commands in them must be commands of ours.
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{Airlift, Ran, needs, peers};
+
+fn read(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap()
+}
+
+/// Fails the test unless the program takes these words: the parser is asked for its help instead of being run.
+fn is_a_command_of_ours(words: &[&str]) {
+    let (command, options) = words.split_first().unwrap();
+    let help = Airlift::new().run([command, "--help"]).success().stdout;
+    for option in options.iter().filter(|word| word.starts_with('-')) {
+        assert!(help.contains(option), "airlift {command} has no {option}");
+    }
+}
+
+#[test]
+fn systemd_likes_the_unit() {
+    needs!("systemd-analyze");
+    let folder = TempDir::new().unwrap();
+    let unit = read("airlift-watch.service");
+    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let words: Vec<&str> = command.split_whitespace().collect();
+    assert_eq!(words[0], "/usr/local/bin/airlift");
+    is_a_command_of_ours(&words[1..]);
+    // Where it will be installed nothing is yet.
+    let program = assert_cmd::cargo::cargo_bin!("airlift").display().to_string();
+    let check = |text: String| {
+        let path = folder.path().join("airlift-watch.service");
+        fs::write(&path, text.replace(words[0], &program)).unwrap();
+        let mut verify = Command::new(peers::path("systemd-analyze"));
+        Ran::of(verify.args(["verify", "--man=no", "--recursive-errors=no"]).arg(path))
+    };
+    let ran = check(unit.clone()).success();
+    assert_eq!(ran.stderr, "", "{ran}");
+    let wrong = check(unit.replace("DynamicUser=", "DynamicUsers="));
+    assert!(wrong.stderr.contains("DynamicUsers"), "it finds what is wrong: {wrong}");
+}
+
+#[test]
+fn kubernetes_likes_the_manifests() {
+    needs!("kubernetes-validate");
+    let folder = TempDir::new().unwrap();
+    let text = read("airlift-kubernetes.yaml");
+    let check = |text: &str| {
+        let path = folder.path().join("manifest.yaml");
+        fs::write(&path, text).unwrap();
+        Ran::of(Command::new(peers::path("kubernetes-validate")).arg("--strict").arg(path))
+    };
+    let ran = check(&text).success();
+    assert_eq!((ran.stdout.clone() + &ran.stderr).matches("passed").count(), 4, "{ran}");
+    let wrong = check(&text.replace("replicas: 1", "replica: 1"));
+    assert_ne!(wrong.code, Some(0), "it finds what is wrong: {wrong}");
+}
+
+#[test]
+fn the_manifests_call_commands_and_hold_a_pipeline_that_there_are() {
+    let text = read("airlift-kubernetes.yaml");
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    let containers = documents.iter().flat_map(|document| {
+        let pod = match document["kind"].as_str().unwrap() {
+            "Deployment" => &document["spec"]["template"]["spec"],
+            "CronJob" => &document["spec"]["jobTemplate"]["spec"]["template"]["spec"],
+            _ => &Value::Null,
+        };
+        ["initContainers", "containers"].iter().flat_map(|key| pod[key].as_array().cloned().unwrap_or_default())
+    });
+    let calls: Vec<Vec<String>> =
+        containers.map(|container| serde_json::from_value(container["args"].clone()).unwrap()).collect();
+    assert_eq!(calls.len(), 3);
+    for call in &calls {
+        is_a_command_of_ours(&call.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let airlift = Airlift::new();
+    let pipelines = documents[0]["data"]["pipelines.yaml"].as_str().unwrap();
+    fs::write(airlift.home().join("pipelines.yaml"), pipelines).unwrap();
+    airlift.run(["apply", "-f", "pipelines.yaml"]).success();
+    let kept = airlift.json(["import-pipeline", "show", "-r", "registry.site.example", "-n", "down", "-o", "json"]);
+    assert_eq!(kept["properties"]["source"]["keyVaultUri"], "https://vault.vault.azure.net/secrets/transfer-sas");
+}
