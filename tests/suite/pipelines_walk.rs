@@ -205,7 +205,7 @@ fn every_way_a_secret_may_fail_has_its_token() {
     let mut sites = Sites::new();
     let reference = |sites: &Sites, name: &str| sites.vault.reference(name);
     let now = jiff::Timestamp::now();
-    let hour = std::time::Duration::from_secs(3600);
+    let hour = std::time::Duration::from_hours(1);
     let good = Kept::new("sv=1&sig=CANARYvalue");
     sites.vault.keep("disabled", Kept { enabled: false, ..good.clone() });
     sites.vault.keep("expired", Kept { expires: Some(now - hour), ..good.clone() });
@@ -284,7 +284,7 @@ fn a_signature_that_ends_or_is_refused_in_mid_run_is_fetched_again() {
         azurite.url(Account::A, "out", "", grant).split_once('?').unwrap().1.to_owned()
     };
     let good = token(&sites.azurite, &Grant::default());
-    let ending = Grant { expires: jiff::Timestamp::now() + std::time::Duration::from_secs(120), ..Grant::default() };
+    let ending = Grant { expires: jiff::Timestamp::now() + std::time::Duration::from_mins(2), ..Grant::default() };
     let revoked = format!("{}AAAA", good.split_once("sig=").map(|(front, _)| format!("{front}sig=")).unwrap());
     for (name, first) in [("ending", token(&sites.azurite, &ending)), ("revoked", revoked)] {
         sites.vault.keep(name, Kept::new(first));

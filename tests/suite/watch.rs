@@ -377,16 +377,20 @@ fn killed_at_any_moment_no_bundle_is_imported_twice_and_none_is_forgotten() {
     assert!(twice.is_empty(), "pushed more than once: {twice:?}");
 }
 
+/// Bundles that land at once.
+const CROWD: u64 = 200;
+
 #[test]
 fn two_hundred_bundles_at_once_are_all_imported_once_within_bounds() {
     needs!("docker-registry");
-    const CROWD: u64 = 200;
     let site = Site::new();
     let wire = Proxy::before(site.registry.address());
     site.pipeline("down", &wire.address(), &site.source, &["-z", "DeleteSourceBlobOnSuccess"]);
     let bundles: Vec<PathBuf> = (0..CROWD).map(|n| site.bundle(&format!("b{n}"), n, 20_000)).collect();
     let watch = site.watch(&["--runs", "4", "--jobs", "3"]);
-    bundles.iter().for_each(|bundle| site.land(bundle));
+    for bundle in &bundles {
+        site.land(bundle);
+    }
     for n in 0..CROWD {
         ended(&watch, &format!("b{n}"), "Succeeded");
     }

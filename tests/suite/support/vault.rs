@@ -45,7 +45,7 @@ impl Kept {
 /// A running vault.
 pub(crate) struct Vault {
     folder: TempDir,
-    vault: SocketAddr,
+    secrets: SocketAddr,
     identity: SocketAddr,
     state: Arc<State>,
     _runtime: tokio::runtime::Runtime,
@@ -94,7 +94,7 @@ impl Vault {
             });
             addresses
         });
-        Self { folder, vault, identity, state, _runtime: runtime }
+        Self { folder, secrets: vault, identity, state, _runtime: runtime }
     }
 
     /// Keeps a secret under a name; another one of that name becomes an old version.
@@ -124,7 +124,7 @@ impl Vault {
 
     /// The reference to a secret.
     pub(crate) fn reference(&self, name: &str) -> String {
-        format!("https://{}/secrets/{name}", self.vault)
+        format!("https://{}/secrets/{name}", self.secrets)
     }
 
     /// PEM of the authority of its certificate.
