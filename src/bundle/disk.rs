@@ -91,15 +91,27 @@ pub(crate) fn hash_at(
     offset: u64,
     size: u64,
     buffer: &mut Vec<u8>,
-    mut each: impl FnMut(u64),
+    each: impl FnMut(u64),
 ) -> io::Result<Option<Hasher>> {
     let mut hasher = Hasher::new(algorithm);
+    Ok(update_at(&mut hasher, file, offset, size, buffer, each)?.then_some(hasher))
+}
+
+/// Takes `size` bytes from `offset` on into `hasher`; `false` where the file ends before.
+pub(crate) fn update_at(
+    hasher: &mut Hasher,
+    file: &File,
+    offset: u64,
+    size: u64,
+    buffer: &mut Vec<u8>,
+    mut each: impl FnMut(u64),
+) -> io::Result<bool> {
     buffer.resize(CHUNK, 0);
     let mut done = 0;
     while done < size {
         let want = usize::try_from(size - done).unwrap_or(CHUNK).min(CHUNK);
         match file.read_at(&mut buffer[..want], offset + done) {
-            Ok(0) => return Ok(None),
+            Ok(0) => return Ok(false),
             Ok(read) => {
                 hasher.update(&buffer[..read]);
                 done += read as u64;
@@ -109,7 +121,21 @@ pub(crate) fn hash_at(
             Err(error) => return Err(error),
         }
     }
-    Ok(Some(hasher))
+    Ok(true)
+}
+
+/// Copies `size` bytes from one file into another.
+pub(crate) fn carry_over(from: &File, mut at: u64, to: &File, mut goal: u64, size: u64) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let end = at + size;
+    while at < end {
+        let chunk = &mut buffer[..usize::try_from(end - at).unwrap_or(CHUNK).min(CHUNK)];
+        from.read_exact_at(chunk, at)?;
+        to.write_all_at(chunk, goal)?;
+        at += chunk.len() as u64;
+        goal += chunk.len() as u64;
+    }
+    Ok(())
 }
 
 /// Moves `size` bytes within `file`; the ranges may overlap.
@@ -158,6 +184,23 @@ pub(crate) fn free(path: &Path) -> io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// Largest file of FAT32, whose sizes have 32 bits.
+const FAT_LIMIT: u64 = (4 << 30) - 1;
+
+/// Bytes that a file in `folder` can have, where something limits them: the file system, or this process.
+pub(crate) fn largest_file(folder: &Path) -> io::Result<Option<u64>> {
+    let of_process = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    let of_system = of_file_system(rustix::fs::statfs(folder)?.f_type.cast_unsigned());
+    Ok(of_process.into_iter().chain(of_system).min())
+}
+
+/// Bytes that a file can have on a file system of the type that statfs(2) calls `magic`.
+fn of_file_system(magic: u64) -> Option<u64> {
+    /// `MSDOS_SUPER_MAGIC`, which FAT32 has too (linux/magic.h).
+    const FAT: u64 = 0x4d44;
+    (magic == FAT).then_some(FAT_LIMIT)
+}
+
 /// Reserves the first `size` bytes, where the file system can; the file is then as long. Writes past the end would each have
 /// to wait for all others, to move it.
 pub(crate) fn reserve(file: &File, size: u64) -> io::Result<()> {
@@ -196,6 +239,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn only_fat_has_files_of_less_than_four_gib() {
+        assert_eq!(of_file_system(0x4d44), Some(4_294_967_295));
+        assert_eq!(of_file_system(0xef53), None, "ext4");
+    }
 
     proptest! {
         #[test]

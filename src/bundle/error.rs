@@ -55,6 +55,64 @@ pub enum Error {
         /// Bytes free.
         free: u64,
     },
+    /// The file system, or a limit of this process, allows no file of that size.
+    #[error("{} would have {needed} bytes, but a file there can have only {limit}", path.display())]
+    FileLimit {
+        /// What was to be written.
+        path: PathBuf,
+        /// Its bytes.
+        needed: u64,
+        /// Bytes that a file can have.
+        limit: u64,
+    },
+    /// A volume is to be smaller than what every volume must hold.
+    #[error("a volume of {size} bytes is too small for this bundle: it takes {needed} bytes or more")]
+    VolumeSize {
+        /// Bytes asked for.
+        size: u64,
+        /// Bytes that it takes at the least.
+        needed: u64,
+    },
+    /// A volume that was made once more is not the one that the set has.
+    #[error("this is not the volume of the set at {}: {reason}", path.display())]
+    NotTheSet {
+        /// The set's manifest.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// Volumes of the set are not there.
+    #[error("the set of bundle {id} lacks {}", missing.join(", "))]
+    VolumesMissing {
+        /// The bundle's id.
+        id: Digest,
+        /// What they are called.
+        missing: Vec<String>,
+    },
+    /// A file stands where a volume of the set should, and is none of it.
+    #[error("{} is not of this set: {reason}", path.display())]
+    VolumeWrong {
+        /// Which file.
+        path: PathBuf,
+        /// What it is.
+        reason: String,
+    },
+    /// A manifest or the sums of a set are not as they must be.
+    #[error("{}: {reason}", path.display())]
+    SetManifest {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// There is no such volume.
+    #[error("there is no volume {number}: the set has {volumes}")]
+    NoVolume {
+        /// The volume asked for.
+        number: u32,
+        /// How many there are.
+        volumes: u32,
+    },
     /// Neither a bundle nor an image layout, nor an archive of one.
     #[error("{} is not a bundle: {reason}", path.display())]
     Unknown {
@@ -115,6 +173,18 @@ pub enum Error {
         /// The digest it has.
         actual: Digest,
         /// Where it begins; 0 where it is a file of its own.
+        offset: u64,
+    },
+    /// The bytes of a segment are others than its volume says.
+    #[error("the segment of {digest} at byte {offset} has the digest {actual}, its volume says {expected}")]
+    Segment {
+        /// Of which blob.
+        digest: Digest,
+        /// The digest that the volume says.
+        expected: Digest,
+        /// The digest it has.
+        actual: Digest,
+        /// Where in its volume it begins.
         offset: u64,
     },
     /// Two places say different sizes of one digest.
@@ -186,6 +256,7 @@ impl Error {
             Self::DigestMismatch { expected: digest, .. }
             | Self::SizeMismatch { digest, .. }
             | Self::Missing { digest }
+            | Self::Segment { digest, .. }
             | Self::Unplanned { digest } => Some(*digest),
             Self::Structure { entry, .. } | Self::Truncated { entry, .. } => blob_digest(entry),
             _ => None,
@@ -196,6 +267,7 @@ impl Error {
     pub const fn offset(&self) -> Option<u64> {
         match self {
             Self::DigestMismatch { offset, .. }
+            | Self::Segment { offset, .. }
             | Self::Structure { offset, .. }
             | Self::Entry { offset, .. }
             | Self::Foreign { offset, .. }
@@ -219,7 +291,10 @@ impl Error {
 
 /// The digest by which an entry is named.
 fn blob_digest(entry: &str) -> Option<Digest> {
-    let (algorithm, hex) = entry.strip_prefix("blobs/")?.split_once('/')?;
+    let (algorithm, hex) = match entry.strip_prefix("segments/") {
+        Some(segment) => segment.rsplit_once('/')?.0.split_once('/')?,
+        None => entry.strip_prefix("blobs/")?.split_once('/')?,
+    };
     format!("{algorithm}:{hex}").parse().ok()
 }
 
@@ -240,13 +315,19 @@ impl Fault for Error {
             Self::Exists { .. } => Code::OutputExists,
             Self::Busy { .. } => Code::OutputBusy,
             Self::Space { .. } => Code::OutputSpace,
+            Self::FileLimit { .. } => Code::OutputFileLimit,
+            Self::VolumeSize { .. } => Code::UsageVolumeSize,
+            Self::NoVolume { .. } => Code::UsageArgument,
+            Self::NotTheSet { .. } | Self::VolumeWrong { .. } => Code::BundleVolumeWrong,
+            Self::VolumesMissing { .. } => Code::BundleVolumeMissing,
+            Self::SetManifest { .. } => Code::BundleSet,
             Self::Unknown { .. } => Code::BundleUnknown,
             Self::Version { .. } => Code::BundleVersion,
             Self::Truncated { .. } => Code::BundleTruncated,
             Self::Structure { .. } => Code::BundleStructure,
             Self::Entry { .. } => Code::BundleEntry,
             Self::Seal { .. } => Code::BundleSeal,
-            Self::DigestMismatch { .. } => Code::BundleDigestMismatch,
+            Self::DigestMismatch { .. } | Self::Segment { .. } => Code::BundleDigestMismatch,
             Self::SizeMismatch { .. } => Code::BundleSizeMismatch,
             Self::Missing { .. } => Code::BundleMissing,
             Self::Foreign { .. } => Code::BundleForeignEntry,

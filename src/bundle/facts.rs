@@ -1,8 +1,11 @@
-//! `airlift.json`: the seal of `index.json`, and what is absent on purpose.
+//! `airlift.json`: the seal of `index.json`, what is absent on purpose, and of a volume what its set is.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Result};
+use super::{
+    Error, Result,
+    volume::{Cut, Volume},
+};
 use crate::oci::Digest;
 
 /// The format that this code writes and reads (docs/bundle-format.md).
@@ -42,8 +45,14 @@ pub struct Facts {
     pub absent: Vec<Absent>,
     /// SHA-256 of `index.json`, the bundle id.
     pub index: Digest,
+    /// Of a volume, what lies in which volume of its set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set: Option<Cut>,
     /// The format version.
     pub version: u64,
+    /// Of a volume, which one it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<Volume>,
 }
 
 /// The one field that must be readable in every version.
@@ -55,7 +64,23 @@ struct AnyVersion {
 impl Facts {
     /// The facts of a bundle of format 1 whose `index.json` has the digest `index`.
     pub const fn new(index: Digest, absent: Vec<Absent>) -> Self {
-        Self { absent, index, version: VERSION }
+        Self { absent, index, set: None, version: VERSION, volume: None }
+    }
+
+    /// The facts of volume `number` of a set that is cut as `cut` says, with the digests of the segments in it.
+    pub fn of_volume(index: Digest, absent: Vec<Absent>, cut: Cut, number: u32, segments: Vec<Digest>) -> Self {
+        let mut facts = Self { set: Some(cut), ..Self::new(index, absent) };
+        let set = facts.set_id();
+        facts.volume = Some(Volume { number, segments, set });
+        facts
+    }
+
+    /// The id of the set that a volume belongs to: the SHA-256 of all that its volumes agree on.
+    pub fn set_id(&self) -> Digest {
+        if self.volume.is_none() {
+            return Digest::sha256(&self.to_json());
+        }
+        Digest::sha256(&Self { volume: None, ..self.clone() }.to_json())
     }
 
     /// Canonical JSON.
@@ -76,6 +101,12 @@ impl Facts {
         let facts: Self = serde_json::from_slice(text).map_err(|error| seal(error.to_string()))?;
         if facts.to_json() != text {
             return Err(seal("it is not canonical JSON".to_owned()));
+        }
+        if facts.set.is_some() != facts.volume.is_some() {
+            return Err(seal("a volume says which one it is, and of what set".to_owned()));
+        }
+        if facts.volume.as_ref().is_some_and(|volume| volume.set != facts.set_id()) {
+            return Err(seal("what it says of its set is not what was sealed".to_owned()));
         }
         Ok(facts)
     }

@@ -1,8 +1,7 @@
-//! What a partial bundle holds: found by its journal, proven by hashing, brought to where a plan wants it.
+//! What partial files hold: found by their journal, proven by hashing, brought to where a plan wants it.
 
 use std::{
     collections::HashMap,
-    fs::File,
     io,
     sync::{
         Mutex, PoisonError,
@@ -12,32 +11,51 @@ use std::{
 };
 
 use super::{
-    Layout, disk,
+    blueprint::Blueprint,
+    canvas::Canvas,
     journal::{Journal, Line},
     moves::{self, Move},
 };
 use crate::oci::{Digest, Hasher};
 
-/// Bytes of a blob that are in the file and sound.
+/// Bytes of a blob that are in the files and sound.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
     pub(crate) digest: Digest,
-    /// Where they begin.
-    pub(crate) from: u64,
-    /// How many there are.
-    pub(crate) bytes: u64,
+    /// Where they lie, in the order of the blob: positions and numbers of bytes.
+    pub(crate) places: Vec<(u64, u64)>,
     /// Has taken them in, where they are only the blob's beginning; `None` for all of it.
     pub(crate) hasher: Option<Hasher>,
 }
 
-/// Hashes what `lines` say is in `file`, as far as `layout` wants it, on all cores, and tells what is sound.
-pub(crate) fn recheck(file: &File, lines: &[Line], layout: &Layout) -> io::Result<Vec<Held>> {
+impl Held {
+    /// How many there are.
+    pub(crate) fn bytes(&self) -> u64 {
+        total(&self.places)
+    }
+}
+
+fn total(places: &[(u64, u64)]) -> u64 {
+    places.iter().fold(0, |sum, (_, size)| sum.saturating_add(*size))
+}
+
+/// Hashes what `lines` say is on `canvas`, as far as `plan` wants it, on all cores, and tells what is sound.
+pub(crate) fn recheck(canvas: &Canvas, lines: &[Line], plan: &Blueprint) -> io::Result<Vec<Held>> {
     let mut last: HashMap<Digest, &Line> = HashMap::new();
     for line in lines {
         last.insert(line.digest(), line);
     }
-    let mut wanted: Vec<&Line> = last.into_values().filter(|line| fits(line, layout)).collect();
-    wanted.sort_by_key(|line| std::cmp::Reverse(size(line)));
+    let claim = |line: &Line| {
+        let (places, prefix) = line.claim()?;
+        let size = plan.kept(&line.digest())?;
+        let is_whole = prefix == line.digest();
+        let fits = if is_whole { total(&places) == size } else { total(&places) < size };
+        // A position that no file has is the journal's error, not the disk's.
+        let is_place = |(at, size): &(u64, u64)| at.checked_add(*size).is_some_and(|end| i64::try_from(end).is_ok());
+        (fits && places.iter().all(is_place)).then_some((line.digest(), places, prefix))
+    };
+    let mut wanted: Vec<_> = last.into_values().filter_map(claim).collect();
+    wanted.sort_by_key(|(_, places, _)| std::cmp::Reverse(total(places)));
     let next = AtomicUsize::new(0);
     let sound = Mutex::new(Vec::new());
     let cores = thread::available_parallelism().map_or(1, usize::from).min(wanted.len());
@@ -46,10 +64,12 @@ pub(crate) fn recheck(file: &File, lines: &[Line], layout: &Layout) -> io::Resul
             .map(|_| {
                 scope.spawn(|| -> io::Result<()> {
                     let mut buffer = Vec::new();
-                    while let Some(line) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        if let Some(held) = check(file, line, &mut buffer)? {
-                            sound.lock().unwrap_or_else(PoisonError::into_inner).push(held);
-                        }
+                    while let Some((digest, places, prefix)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let hasher = canvas.hash(prefix.algorithm(), places, &mut buffer)?;
+                        let Some(hasher) = hasher.filter(|hasher| hasher.clone().finish() == *prefix) else { continue };
+                        let hasher = (prefix != digest).then_some(hasher);
+                        let held = Held { digest: *digest, places: places.clone(), hasher };
+                        sound.lock().unwrap_or_else(PoisonError::into_inner).push(held);
                     }
                     Ok(())
                 })
@@ -62,71 +82,93 @@ pub(crate) fn recheck(file: &File, lines: &[Line], layout: &Layout) -> io::Resul
     Ok(without_overlaps(sound.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
-fn fits(line: &Line, layout: &Layout) -> bool {
-    let Some(place) = layout.place(&line.digest()) else { return false };
-    match line {
-        Line::Blob { size, .. } => *size == place.blob.size,
-        Line::Mark { size, .. } => *size < place.blob.size,
-        Line::Drop { .. } => false,
-    }
-}
-
-const fn size(line: &Line) -> u64 {
-    match line {
-        Line::Blob { size, .. } | Line::Mark { size, .. } => *size,
-        Line::Drop { .. } => 0,
-    }
-}
-
-fn check(file: &File, line: &Line, buffer: &mut Vec<u8>) -> io::Result<Option<Held>> {
-    let (digest, offset, size, expected) = match *line {
-        Line::Blob { digest, offset, size } => (digest, offset, size, digest),
-        Line::Mark { digest, offset, size, prefix } => (digest, offset, size, prefix),
-        Line::Drop { .. } => return Ok(None),
-    };
-    // An offset that no file has is the journal's error, not the disk's.
-    if offset.checked_add(size).is_none_or(|end| i64::try_from(end).is_err()) {
-        return Ok(None);
-    }
-    let Some(hasher) = disk::hash_at(file, expected.algorithm(), offset, size, buffer, |_| {})? else {
-        return Ok(None);
-    };
-    if hasher.clone().finish() != expected {
-        return Ok(None);
-    }
-    let hasher = matches!(line, Line::Mark { .. }).then_some(hasher);
-    Ok(Some(Held { digest, from: offset, bytes: size, hasher }))
-}
-
 /// Content that contains other content could be found sound at overlapping places; one of the two is enough.
 fn without_overlaps(mut held: Vec<Held>) -> Vec<Held> {
-    held.sort_by_key(|one| (one.from, one.bytes));
-    let mut end = 0;
+    held.sort_by_key(|one| (one.places.first().copied(), one.bytes()));
+    let mut taken: std::collections::BTreeMap<u64, u64> = std::collections::BTreeMap::new();
     held.retain(|one| {
-        let free = one.from >= end || one.bytes == 0;
+        let free = one
+            .places
+            .iter()
+            .all(|&(at, size)| size == 0 || taken.range(..at + size).next_back().is_none_or(|(_, &end)| end <= at));
         if free {
-            end = end.max(one.from + one.bytes);
+            taken.extend(one.places.iter().filter(|(_, size)| *size > 0).map(|&(at, size)| (at, at + size)));
         }
         free
     });
     held
 }
 
-/// Brings `held` to where `layout` wants it, and tells the journal of each as it is done.
-pub(crate) fn bring(file: &File, journal: &Journal, held: &[Held], layout: &Layout) -> io::Result<()> {
-    let to = |one: &Held| layout.place(&one.digest).map_or(one.from, |place| place.offset);
-    let moves: Vec<Move> = held.iter().map(|one| Move { from: one.from, to: to(one), size: one.bytes }).collect();
+/// Brings `held` to where `plan` wants it, and tells the journal of each as it is done. What moves in circles goes by way
+/// of the positions from `scratch` on, or behind all that is held if that is further.
+pub(crate) fn bring(
+    canvas: &Canvas,
+    journal: &Journal,
+    held: &mut [Held],
+    plan: &Blueprint,
+    scratch: u64,
+) -> io::Result<()> {
+    let mut moves = Vec::new();
+    // By move, whose it is; by blob, how many of its moves are still to be done.
+    let (mut owners, mut waiting) = (Vec::new(), vec![0_usize; held.len()]);
+    let mut goals = Vec::with_capacity(held.len());
+    for (at, one) in held.iter().enumerate() {
+        let goal = plan.places(&one.digest, one.bytes()).unwrap_or_else(|| one.places.clone());
+        if goal == one.places {
+            // It stays, and nothing may be put there on the way.
+            owners.extend(one.places.iter().map(|_| at));
+            moves.extend(one.places.iter().map(|&(at, size)| Move { from: at, to: at, size }));
+        } else {
+            let steps = refined(&one.places, &goal);
+            waiting[at] = steps.len();
+            owners.extend(steps.iter().map(|_| at));
+            moves.extend(steps);
+        }
+        goals.push(goal);
+    }
     let ends = moves.iter().map(|step| step.from.max(step.to) + step.size);
-    let scratch = ends.max().unwrap_or(0).max(layout.total());
-    moves::carry_out(file, &moves, scratch, |at| {
-        let (Held { digest, bytes: size, .. }, Move { from, to: offset, .. }) = (held[at].clone(), moves[at]);
-        if from == offset {
+    let scratch = ends.max().unwrap_or(0).max(scratch);
+    moves::carry_out(canvas, &moves, scratch, |step| {
+        let owner = owners[step];
+        if waiting[owner] == 0 {
             return Ok(());
         }
-        let line = match &held[at].hasher {
-            None => Line::Blob { digest, offset, size },
-            Some(hasher) => Line::Mark { digest, offset, size, prefix: hasher.clone().finish() },
-        };
-        journal.add(&line).map_err(io::Error::other)
-    })
+        waiting[owner] -= 1;
+        if waiting[owner] > 0 {
+            return Ok(());
+        }
+        let prefix = held[owner].hasher.as_ref().map_or(held[owner].digest, |hasher| hasher.clone().finish());
+        journal.add(&Line::of(held[owner].digest, goals[owner].clone(), prefix)).map_err(io::Error::other)
+    })?;
+    for (one, goal) in held.iter_mut().zip(goals) {
+        one.places = goal;
+    }
+    Ok(())
+}
+
+/// The moves by which bytes that lie at `from` come to lie at `to`, both in the order of the blob.
+fn refined(from: &[(u64, u64)], to: &[(u64, u64)]) -> Vec<Move> {
+    let mut moves = Vec::new();
+    let (mut sources, mut goals) = (from.iter().copied(), to.iter().copied());
+    let (mut source, mut goal) = (sources.next(), goals.next());
+    while let (Some((at, left)), Some((place, room))) = (source, goal) {
+        let size = left.min(room);
+        moves.push(Move { from: at, to: place, size });
+        source = if left == size { sources.next() } else { Some((at + size, left - size)) };
+        goal = if room == size { goals.next() } else { Some((place + size, room - size)) };
+    }
+    moves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_in_stretches_come_to_lie_in_other_stretches() {
+        let steps = refined(&[(0, 10), (100, 5)], &[(50, 4), (200, 11)]);
+        let step = |from, to, size| Move { from, to, size };
+        assert_eq!(steps, [step(0, 50, 4), step(4, 200, 6), step(100, 206, 5)]);
+        assert_eq!(refined(&[(7, 0)], &[(9, 0)]), [step(7, 9, 0)]);
+    }
 }

@@ -40,6 +40,15 @@ pub(crate) enum Line {
         /// The digest of those.
         prefix: Digest,
     },
+    /// All or the first bytes of a blob that is cut over volumes were written.
+    Cut {
+        /// Of which blob.
+        digest: Digest,
+        /// Where they lie, in the order of the blob: positions and numbers of bytes.
+        places: Vec<(u64, u64)>,
+        /// The digest of those bytes: the blob's own, where they are all of it.
+        prefix: Digest,
+    },
     /// What was written of a blob turned out wrong.
     Drop {
         /// Of which blob.
@@ -50,7 +59,29 @@ pub(crate) enum Line {
 impl Line {
     pub(crate) const fn digest(&self) -> Digest {
         match self {
-            Self::Blob { digest, .. } | Self::Mark { digest, .. } | Self::Drop { digest } => *digest,
+            Self::Blob { digest, .. }
+            | Self::Mark { digest, .. }
+            | Self::Cut { digest, .. }
+            | Self::Drop { digest } => *digest,
+        }
+    }
+
+    /// That the bytes at `places`, whose digest is `prefix`, are the first of the blob, or all of it.
+    pub(crate) fn of(digest: Digest, places: Vec<(u64, u64)>, prefix: Digest) -> Self {
+        match *places {
+            [(offset, size)] if prefix == digest => Self::Blob { digest, offset, size },
+            [(offset, size)] => Self::Mark { digest, offset, size, prefix },
+            _ => Self::Cut { digest, places, prefix },
+        }
+    }
+
+    /// Where the bytes lie that it tells of, and their digest.
+    pub(crate) fn claim(&self) -> Option<(Vec<(u64, u64)>, Digest)> {
+        match self {
+            Self::Blob { digest, offset, size } => Some((vec![(*offset, *size)], *digest)),
+            Self::Mark { offset, size, prefix, .. } => Some((vec![(*offset, *size)], *prefix)),
+            Self::Cut { places, prefix, .. } => Some((places.clone(), *prefix)),
+            Self::Drop { .. } => None,
         }
     }
 }

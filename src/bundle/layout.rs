@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::{
-    Contents, Error, Facts, Result,
+    Contents, Error, Facts, Order, Result,
     header::{self, END, blob_name, padding},
+    volume::{Cut, Placed},
 };
 use crate::oci::{Descriptor, Digest};
 
@@ -32,12 +33,43 @@ pub struct Place {
     pub header_offset: u64,
     /// The first byte of its content.
     pub offset: u64,
+    /// In a volume, the stretch of the blob that lies there, where it is not all of it.
+    pub segment: Option<Segment>,
+}
+
+/// A stretch of a blob that was cut over volumes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Which one it is of its blob's, from 1.
+    pub number: u32,
+    /// Where in the blob it begins, in bytes.
+    pub from: u64,
+    /// Its bytes.
+    pub size: u64,
 }
 
 impl Place {
     /// The first byte after its content.
-    pub const fn end(&self) -> u64 {
-        self.offset + self.blob.size
+    pub fn end(&self) -> u64 {
+        self.offset + self.size()
+    }
+
+    /// Bytes of its content: of the blob, or of the segment.
+    pub fn size(&self) -> u64 {
+        self.segment.map_or(self.blob.size, |segment| segment.size)
+    }
+
+    /// The first byte of the blob that lies there.
+    pub fn from(&self) -> u64 {
+        self.segment.map_or(0, |segment| segment.from)
+    }
+
+    /// The name of its entry.
+    pub fn name(&self) -> String {
+        match self.segment {
+            None => blob_name(&self.blob.digest),
+            Some(segment) => super::volume::segment_name(&self.blob.digest, segment.number),
+        }
     }
 }
 
@@ -74,31 +106,64 @@ impl Layout {
     /// A manifest is missing, sizes contradict each other, or the bundle would be larger than a file can be.
     pub fn of(contents: &Contents) -> Result<Self> {
         let order = contents.order()?;
+        let facts = Facts::new(contents.index.id(), order.absent.clone());
+        let whole = order.blobs.iter().map(|blob| (blob.clone(), None)).collect();
+        Self::build(contents, &order, facts, whole)
+    }
+
+    /// Plans volume `number` of the set that `cut` makes of `contents`; `segments` are the digests of the segments in it,
+    /// in order. While they are unknown any will do: they change no position.
+    ///
+    /// # Errors
+    /// As [`Layout::of`], and where `cut` is none of `contents`.
+    pub fn of_volume(contents: &Contents, cut: &Cut, number: u32, segments: Vec<Digest>) -> Result<Self> {
+        let order = contents.order()?;
+        let wrong = |reason: String| Error::Seal { document: FACTS_NAME, reason };
+        if number == 0 || number > cut.volumes {
+            return Err(wrong(format!("a set of {} volumes has no volume {number}", cut.volumes)));
+        }
+        let placed = cut.placed(&order.blobs)?;
+        let here = placed.into_iter().filter(|one| one.piece.volume == number);
+        let pieces: Vec<_> = here.map(segment_of).collect();
+        let cut_here = pieces.iter().filter(|(_, segment)| segment.is_some()).count();
+        if cut_here != segments.len() {
+            return Err(wrong(format!("it has {cut_here} segments and tells the digests of {}", segments.len())));
+        }
+        let facts = Facts::of_volume(contents.index.id(), order.absent.clone(), cut.clone(), number, segments);
+        Self::build(contents, &order, facts, pieces)
+    }
+
+    fn build(
+        contents: &Contents,
+        order: &Order<'_>,
+        facts: Facts,
+        pieces: Vec<(Descriptor, Option<Segment>)>,
+    ) -> Result<Self> {
         if let Some(missing) = order.missing.first() {
             return Err(Error::Missing { digest: missing.digest });
         }
-        let facts = Facts::new(contents.index.id(), order.absent);
         let mut head = Head::default();
         head.document(MARKER_NAME, MARKER);
         head.document(INDEX_NAME, &contents.index.to_json());
         head.document(FACTS_NAME, &facts.to_json());
         let documents = std::mem::take(&mut head.entries);
-        let mut places = Vec::with_capacity(order.manifests.len() + order.blobs.len());
+        let mut places = Vec::with_capacity(order.manifests.len() + pieces.len());
         for (descriptor, manifest) in &order.manifests {
             head.document(&blob_name(&descriptor.digest), manifest.raw());
             let Some(entry) = head.entries.pop() else { continue };
             let blob = Descriptor::new(descriptor.media_type.clone(), descriptor.digest, descriptor.size);
-            places.push(Place { blob, header_offset: entry.header_offset, offset: entry.offset });
+            places.push(Place { blob, header_offset: entry.header_offset, offset: entry.offset, segment: None });
         }
         let manifests = places.len();
         let mut end = head.bytes.len() as u64;
-        for blob in order.blobs {
-            let header_offset = end;
-            let offset = header_offset + header::length(&blob_name(&blob.digest));
-            let next = offset.checked_add(blob.size).filter(|&next| next < MAX_TOTAL - END - header::BLOCK);
+        for (blob, segment) in pieces {
+            let mut place = Place { blob, header_offset: end, offset: end, segment };
+            place.offset += header::length(&place.name());
+            let next = place.offset.checked_add(place.size());
+            let next = next.filter(|&next| next < MAX_TOTAL - END - header::BLOCK);
             let too_large = || Error::TooLarge { what: "the bundle".to_owned(), limit: MAX_TOTAL };
             end = next.map(|next| next + padding(next)).ok_or_else(too_large)?;
-            places.push(Place { blob, header_offset, offset });
+            places.push(place);
         }
         let by_digest = places.iter().enumerate().map(|(at, place)| (place.blob.digest, at)).collect();
         let (id, head) = (contents.index.id(), head.bytes.into());
@@ -133,10 +198,10 @@ impl Layout {
     /// Every entry of the tar, in the order of the file.
     pub fn entries(&self) -> impl Iterator<Item = Entry> {
         let blobs = self.places.iter().map(|place| Entry {
-            name: blob_name(&place.blob.digest),
+            name: place.name(),
             header_offset: place.header_offset,
             offset: place.offset,
-            size: place.blob.size,
+            size: place.size(),
         });
         self.documents.iter().cloned().chain(blobs)
     }
@@ -146,12 +211,12 @@ impl Layout {
         self.total
     }
 
-    /// Bytes of configs and layers.
+    /// Bytes of configs and layers, or of what lies here of them.
     pub fn blob_bytes(&self) -> u64 {
-        self.blobs().iter().map(|place| place.blob.size).sum()
+        self.blobs().iter().map(Place::size).sum()
     }
 
-    /// Where a manifest or blob lies, if it is in the bundle.
+    /// Where a manifest or blob, or the segment of one, lies, if it is in the file.
     pub fn place(&self, digest: &Digest) -> Option<&Place> {
         self.by_digest.get(digest).map(|&at| &self.places[at])
     }
@@ -168,13 +233,18 @@ impl Layout {
         let between = blobs.iter().enumerate().map(move |(at, place)| {
             let start = at.checked_sub(1).map_or(place.header_offset, |before| blobs[before].end());
             let mut bytes = zeros(place.header_offset - start);
-            bytes.extend(header::encode(&blob_name(&place.blob.digest), place.blob.size));
+            bytes.extend(header::encode(&place.name(), place.size()));
             (start, bytes.into())
         });
         let end = blobs.last().map_or(self.head.len() as u64, Place::end);
         let last = (end, zeros(self.total - end).into());
         std::iter::once((0, self.head.clone())).chain(between).chain(std::iter::once(last))
     }
+}
+
+fn segment_of(placed: Placed) -> (Descriptor, Option<Segment>) {
+    let Placed { piece, segment, blob } = placed;
+    (blob, segment.map(|number| Segment { number, from: piece.from, size: piece.size }))
 }
 
 /// So few that they always fit into memory: padding and end blocks.

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::disk;
 use crate::{
     content::{ReadAt, read_at::read_whole},
-    oci::{Algorithm, Hasher},
+    oci::Hasher,
 };
 
 /// Bytes that one request brings where reads follow each other: the head of a bundle is read in many small pieces.
@@ -56,18 +56,19 @@ impl Medium {
         }
     }
 
-    /// Hashes `size` bytes from `offset` on; `each` is told of every chunk's length. `None` where the medium ends before.
-    pub(crate) fn hash_at(
+    /// Takes `size` bytes from `offset` on into `hasher`; `each` is told of every chunk's length. `false` where the medium
+    /// ends before.
+    pub(crate) fn update_at(
         &self,
-        algorithm: Algorithm,
+        hasher: &mut Hasher,
         offset: u64,
         size: u64,
         buffer: &mut Vec<u8>,
         each: impl FnMut(u64),
-    ) -> io::Result<Option<Hasher>> {
+    ) -> io::Result<bool> {
         match self {
-            Self::File(file) => disk::hash_at(file, algorithm, offset, size, buffer, each),
-            Self::Remote(remote) => remote.hash_at(algorithm, offset, size, each),
+            Self::File(file) => disk::update_at(hasher, file, offset, size, buffer, each),
+            Self::Remote(remote) => remote.update_at(hasher, offset, size, each),
         }
     }
 }
@@ -98,18 +99,11 @@ impl Remote {
         self.runtime.block_on(read_whole(&*self.from, range)).map_err(io::Error::other)
     }
 
-    fn hash_at(
-        &self,
-        algorithm: Algorithm,
-        offset: u64,
-        size: u64,
-        mut each: impl FnMut(u64),
-    ) -> io::Result<Option<Hasher>> {
+    fn update_at(&self, hasher: &mut Hasher, offset: u64, size: u64, mut each: impl FnMut(u64)) -> io::Result<bool> {
         let end = offset.saturating_add(size);
         if end > self.from.size() {
-            return Ok(None);
+            return Ok(false);
         }
-        let mut hasher = Hasher::new(algorithm);
         let mut stream = self.runtime.block_on(self.from.read(offset..end)).map_err(io::Error::other)?;
         let mut done = 0;
         while let Some(chunk) = self.runtime.block_on(stream.try_next()).map_err(io::Error::other)? {
@@ -117,7 +111,7 @@ impl Remote {
             done += chunk.len() as u64;
             each(chunk.len() as u64);
         }
-        Ok((done == size).then_some(hasher))
+        Ok(done == size)
     }
 }
 

@@ -4,6 +4,18 @@ use std::{collections::BTreeMap, fs::File, io};
 
 use super::disk;
 
+/// What ranges are moved on: one file, or several.
+pub(crate) trait Ground {
+    /// Moves `size` bytes; the ranges may overlap.
+    fn shift(&self, from: u64, to: u64, size: u64) -> io::Result<()>;
+}
+
+impl Ground for File {
+    fn shift(&self, from: u64, to: u64, size: u64) -> io::Result<()> {
+        disk::move_within(self, from, to, size)
+    }
+}
+
 /// A range of the file that is to lie elsewhere. Ranges of one set overlap neither at their origins nor at their goals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Move {
@@ -16,7 +28,7 @@ pub(crate) struct Move {
 /// in `moves` of each as it is done. Where they wait for each other in a circle, one goes by way of the bytes from
 /// `scratch` on, which nothing else uses.
 pub(crate) fn carry_out(
-    file: &File,
+    ground: &impl Ground,
     moves: &[Move],
     scratch: u64,
     mut done: impl FnMut(usize) -> io::Result<()>,
@@ -39,7 +51,7 @@ pub(crate) fn carry_out(
         for from in upwards.iter().chain(upwards.iter().rev()) {
             let Some(&(at, step)) = waiting.get(from) else { continue };
             if is_free(&waiting, &step) {
-                disk::move_within(file, step.from, step.to, step.size)?;
+                ground.shift(step.from, step.to, step.size)?;
                 waiting.remove(from);
                 done(at)?;
             }
@@ -47,7 +59,7 @@ pub(crate) fn carry_out(
         if waiting.len() == before
             && let Some((_, (at, step))) = waiting.pop_first()
         {
-            disk::move_within(file, step.from, scratch, step.size)?;
+            ground.shift(step.from, scratch, step.size)?;
             waiting.insert(scratch, (at, Move { from: scratch, ..step }));
             scratch += step.size;
         }

@@ -93,25 +93,47 @@ impl Partial {
         with_suffix(&self.path, ".journal")
     }
 
-    /// Checks that `total` bytes fit, counting what the file occupies already. Where they do not, a file that this run has
-    /// created goes again.
+    /// Where it will be in the end.
+    pub(crate) fn goal(&self) -> &Path {
+        &self.goal
+    }
+
+    /// Bytes that it occupies on the disk.
+    pub(crate) fn occupied(&self) -> Result<u64> {
+        Ok(self.file.metadata().map_err(Error::read(&self.path))?.blocks() * ALLOCATION_UNIT)
+    }
+
+    /// Removes it, if this run has created it: nothing is in it yet.
+    pub(crate) fn remove_fresh(&self) -> io::Result<()> {
+        if self.fresh { fs::remove_file(&self.path) } else { Ok(()) }
+    }
+
+    /// Checks that a file of `total` bytes can be there, and that they fit, counting what the file occupies already.
+    /// Where they do not, a file that this run has created goes again.
     pub(crate) fn check_space(&self, total: u64) -> Result<()> {
         self.compare_space(total).inspect_err(|_| {
-            if self.fresh {
-                // What stays behind is empty; the error that is told of matters more.
-                let _ = fs::remove_file(&self.path);
-            }
+            // What stays behind is empty; the error that is told of matters more.
+            let _ = self.remove_fresh();
         })
     }
 
     fn compare_space(&self, total: u64) -> Result<()> {
-        let occupied = self.file.metadata().map_err(Error::read(&self.path))?.blocks() * ALLOCATION_UNIT;
-        let needed = total.saturating_sub(occupied);
+        self.check_limit(total)?;
+        let needed = total.saturating_sub(self.occupied()?);
         let free = disk::free(disk::folder_of(&self.path)).map_err(Error::read(&self.path))?;
         if needed > free {
             return Err(Error::Space { path: self.goal.clone(), needed, free });
         }
         Ok(())
+    }
+
+    /// Checks that a file of `total` bytes can be there, however empty the disk is.
+    pub(crate) fn check_limit(&self, total: u64) -> Result<()> {
+        let limit = disk::largest_file(disk::folder_of(&self.path)).map_err(Error::read(&self.path))?;
+        match limit.filter(|&limit| total > limit) {
+            Some(limit) => Err(Error::FileLimit { path: self.goal.clone(), needed: total, limit }),
+            None => Ok(()),
+        }
     }
 
     /// Reserves `total` bytes.
@@ -120,10 +142,14 @@ impl Partial {
         disk::reserve(&self.file, total).map_err(Error::write(&self.path))
     }
 
+    /// Cuts the file to `total` bytes and makes it durable.
+    pub(crate) fn seal(&self, total: u64) -> Result<()> {
+        self.file.set_len(total).and_then(|()| self.file.sync_all()).map_err(Error::write(&self.path))
+    }
+
     /// Cuts the file to `total` bytes, makes it durable and gives it its final name.
     pub(crate) fn publish(self, total: u64) -> Result<PathBuf> {
-        self.file.set_len(total).map_err(Error::write(&self.path))?;
-        self.file.sync_all().map_err(Error::write(&self.path))?;
+        self.seal(total)?;
         check_goal(&self.goal, self.overwrite)?;
         self.rename().map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => Error::Exists { path: self.goal.clone() },
@@ -145,7 +171,7 @@ impl Partial {
     }
 }
 
-fn check_goal(goal: &Path, overwrite: bool) -> Result<()> {
+pub(crate) fn check_goal(goal: &Path, overwrite: bool) -> Result<()> {
     match fs::symlink_metadata(goal) {
         Ok(found) if found.is_dir() => Err(Error::write(goal)(io::ErrorKind::IsADirectory.into())),
         Ok(_) if !overwrite => Err(Error::Exists { path: goal.to_owned() }),

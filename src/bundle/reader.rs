@@ -5,7 +5,7 @@ use std::{
     fs::File,
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
@@ -15,16 +15,18 @@ use super::{
     disk::{self, off_reactor},
     expand::{self, Compression},
     folder::Folder,
+    frame,
     header::{self, blob_name},
     layout::{FACTS_NAME, INDEX_NAME, MARKER_NAME},
     medium::Medium,
     scan::{self, Spot},
+    set::{Aside, VolumeFile},
     strict::{self, MANIFEST_LIMIT, MANIFESTS_LIMIT, read_manifest, read_up_to},
     structure::{Header, header_differs},
 };
 use crate::{
     content::ReadAt,
-    oci::{Descriptor, Digest, Manifest},
+    oci::{Descriptor, Digest, Hasher, Manifest},
 };
 
 /// Largest `index.json` of another tool.
@@ -49,18 +51,23 @@ pub struct Reader(pub(super) Arc<Inner>);
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) path: PathBuf,
-    format: Format,
-    size: u64,
-    facts: Option<Facts>,
+    pub(super) format: Format,
+    pub(super) size: u64,
+    pub(super) facts: Option<Facts>,
     pub(super) contents: Contents,
-    layout: Option<Layout>,
-    store: Store,
+    pub(super) layout: Option<Layout>,
+    pub(super) store: Store,
+    /// Segments that were put aside before the volumes they are from were taken away.
+    pub(super) aside: Vec<Aside>,
+    /// Blobs that are cut over volumes, put together for whoever reads by position.
+    pub(super) joined: Mutex<HashMap<Digest, Arc<File>>>,
 }
 
 /// Where the bytes are.
 #[derive(Debug)]
-enum Store {
+pub(super) enum Store {
     Planned(Medium),
+    Set(Vec<VolumeFile>),
     Scanned(Medium, HashMap<String, Spot>),
     Folder(Folder),
 }
@@ -91,6 +98,11 @@ impl Reader {
     pub async fn open(path: &Path) -> Result<Self> {
         let path = path.to_owned();
         off_reactor(move || Ok(Self(Arc::new(Inner::open(path)?)))).await
+    }
+
+    /// As [`Reader::open`]. Blocks.
+    pub(super) fn open_file(path: &Path) -> Result<Self> {
+        Ok(Self(Arc::new(Inner::open(path.to_owned())?)))
     }
 
     /// Opens a bundle, or an archive of an image layout, that lies elsewhere: in a storage. Its blobs are read by ranges.
@@ -158,7 +170,7 @@ impl Reader {
         self.0.contents.manifests.get(digest)
     }
 
-    /// The plan of a bundle of ours.
+    /// The plan of a bundle of ours, or of a single volume.
     pub fn layout(&self) -> Option<&Layout> {
         self.0.layout.as_ref()
     }
@@ -168,15 +180,24 @@ impl Reader {
         match &self.0.store {
             Store::Planned(_) => self.0.layout.as_ref()?.place(digest).map(|place| place.offset),
             Store::Scanned(_, files) => files.get(&blob_name(digest)).map(|spot| spot.offset),
+            Store::Set(volumes) => {
+                let places = volumes.iter().find_map(|volume| volume.layout.place(digest));
+                places.filter(|place| place.segment.is_none()).map(|place| place.offset)
+            }
             Store::Folder(_) => None,
         }
     }
 
-    /// The open file that has the content of `digest`, for whoever reads it by position; `None` if it is not there, or
-    /// in no file here.
+    /// The open file that has the content of `digest`, for whoever reads it by position; `None` if it is not there, in no
+    /// file here, or cut over volumes and not put together by [`Reader::put_together`].
     pub fn locate(&self, digest: &Digest) -> Result<Option<Extent>> {
         if matches!(self.0.store, Store::Planned(Medium::Remote(_)) | Store::Scanned(Medium::Remote(_), _)) {
             return Ok(None);
+        }
+        let joined = self.0.joined.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
+        if let Some(file) = joined {
+            let size = file.metadata().map_err(Error::read(&self.0.path))?.len();
+            return Ok(Some(Extent { file, offset: 0, size }));
         }
         let Some(Found { file: Medium::File(file), spot }) = self.0.find(digest)? else { return Ok(None) };
         Ok(Some(Extent { file, offset: spot.offset, size: spot.size }))
@@ -243,7 +264,13 @@ impl Inner {
         if strict::is_ours(&file, length).map_err(Error::read(&path))? {
             let (contents, layout) = strict::open(&file, length, &path)?;
             let facts = Some(layout.facts().clone());
-            let store = Store::Planned(file);
+            let store = match &layout.facts().volume {
+                None => Store::Planned(file),
+                Some(volume) => {
+                    let (path, layout) = (path.clone(), layout.clone());
+                    Store::Set(vec![VolumeFile { number: volume.number, path, file, layout }])
+                }
+            };
             return Ok(Self {
                 path,
                 format: Format::Bundle,
@@ -252,6 +279,8 @@ impl Inner {
                 contents,
                 layout: Some(layout),
                 store,
+                aside: Vec::new(),
+                joined: Mutex::default(),
             });
         }
         if begin.len() < 512 || Header::read(&begin).is_err() {
@@ -275,7 +304,17 @@ impl Inner {
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let index = Index::new(Vec::new(), Vec::new());
         let contents = Contents { index, manifests: HashMap::new(), absent: BTreeMap::new() };
-        let mut inner = Self { path, format, size, facts: None, contents, layout: None, store };
+        let mut inner = Self {
+            path,
+            format,
+            size,
+            facts: None,
+            contents,
+            layout: None,
+            store,
+            aside: Vec::new(),
+            joined: Mutex::default(),
+        };
         let missing = |document: &str| Error::Unknown {
             path: inner.path.clone(),
             reason: format!("there is no {document} in it, so it is no image layout"),
@@ -336,7 +375,7 @@ impl Inner {
 
     fn find_file(&self, name: &str) -> Result<Option<Found>> {
         match &self.store {
-            Store::Planned(_) => Ok(None),
+            Store::Planned(_) | Store::Set(_) => Ok(None),
             Store::Scanned(file, files) => Ok(files.get(name).map(|&spot| Found { file: file.clone(), spot })),
             Store::Folder(folder) => {
                 let path = self.path.join(name);
@@ -347,45 +386,96 @@ impl Inner {
         }
     }
 
-    /// Where a blob is. In a bundle of ours the header in front of it must be the planned one.
+    /// Where a blob is, if all of it is in one place. In a bundle of ours the header in front of it must be the planned one.
     pub(super) fn find(&self, digest: &Digest) -> Result<Option<Found>> {
-        let (Store::Planned(file), Some(layout)) = (&self.store, &self.layout) else {
-            return self.find_file(&blob_name(digest));
-        };
+        let parts = self.find_parts(digest)?.and_then(|parts| <[Found; 1]>::try_from(parts).ok());
+        Ok(parts.map(|[found]| found))
+    }
+
+    /// Where a blob is: of one that is cut over volumes the parts of it in order. `None` unless all of it is here.
+    pub(super) fn find_parts(&self, digest: &Digest) -> Result<Option<Vec<Found>>> {
+        let whole = |found: Option<Found>| found.map(|found| vec![found]);
+        match (&self.store, &self.layout) {
+            (Store::Planned(file), Some(layout)) => self.planned(file, layout, digest).map(whole),
+            (Store::Set(volumes), _) => {
+                let Some(set) = self.facts.as_ref().and_then(|facts| facts.set.as_ref()) else { return Ok(None) };
+                let mut parts = Vec::new();
+                // The cut was checked when a volume was opened: the pieces of a blob stand in their order.
+                for piece in set.pieces.iter().filter(|piece| piece.digest == *digest) {
+                    let volume = volumes.iter().find(|volume| volume.number == piece.volume);
+                    let found = match volume {
+                        Some(volume) => self.planned(&volume.file, &volume.layout, digest)?,
+                        None => self.aside_of(digest, piece.from),
+                    };
+                    let Some(found) = found else { return Ok(None) };
+                    parts.push(found);
+                }
+                Ok((!parts.is_empty()).then_some(parts))
+            }
+            _ => self.find_file(&blob_name(digest)).map(whole),
+        }
+    }
+
+    fn aside_of(&self, digest: &Digest, from: u64) -> Option<Found> {
+        let aside = self.aside.iter().find(|aside| aside.digest == *digest && aside.from == from)?;
+        Some(Found { file: aside.file.clone(), spot: Spot { offset: 0, size: aside.size } })
+    }
+
+    /// Where `digest`, or the segment of it, is in a file of ours.
+    pub(super) fn planned(&self, file: &Medium, layout: &Layout, digest: &Digest) -> Result<Option<Found>> {
         let Some(place) = layout.place(digest) else { return Ok(None) };
-        let name = blob_name(digest);
-        let planned = header::encode(&name, place.blob.size);
+        let name = place.name();
+        let planned = header::encode(&name, place.size());
         let found = read_up_to(file, place.header_offset, planned.len() as u64).map_err(Error::read(&self.path))?;
         if found.len() < planned.len() {
             let length = place.header_offset + found.len() as u64;
             return Err(Error::Truncated { length, expected: layout.total(), entry: name });
         }
         if found != planned {
-            return Err(header_differs(&found, &planned, place.header_offset, &name, place.blob.size));
+            return Err(header_differs(&found, &planned, place.header_offset, &name, place.size()));
         }
-        Ok(Some(Found { file: file.clone(), spot: Spot { offset: place.offset, size: place.blob.size } }))
+        Ok(Some(Found { file: file.clone(), spot: Spot { offset: place.offset, size: place.size() } }))
     }
 
-    pub(super) fn find_sized(&self, blob: &Descriptor) -> Result<Found> {
-        let found = self.find(&blob.digest)?.ok_or(Error::Missing { digest: blob.digest })?;
-        if found.spot.size != blob.size {
-            return Err(Error::SizeMismatch { digest: blob.digest, expected: blob.size, actual: found.spot.size });
+    /// As [`Inner::find_parts`], of the size that is asked for.
+    pub(super) fn find_sized(&self, blob: &Descriptor) -> Result<Vec<Found>> {
+        let found = self.find_parts(&blob.digest)?.ok_or(Error::Missing { digest: blob.digest })?;
+        let actual = found.iter().map(|part| part.spot.size).sum();
+        if actual != blob.size {
+            return Err(Error::SizeMismatch { digest: blob.digest, expected: blob.size, actual });
         }
         Ok(found)
     }
 
     fn check(&self, blob: &Descriptor, buffer: &mut Vec<u8>, each: impl FnMut(u64)) -> Result<()> {
-        let Found { file, spot } = self.find_sized(blob)?;
-        let expected = blob.digest;
-        let hasher = file
-            .hash_at(expected.algorithm(), spot.offset, spot.size, buffer, each)
-            .map_err(Error::read(&self.path))?;
-        let Some(hasher) = hasher else { return Err(self.ends_early(spot, &expected)) };
+        self.check_parts(&self.find_sized(blob)?, blob.digest, blob.digest, buffer, each)
+    }
+
+    /// Hashes what lies at `parts` of the blob `digest`, and holds it against `expected`.
+    pub(super) fn check_parts(
+        &self,
+        parts: &[Found],
+        digest: Digest,
+        expected: Digest,
+        buffer: &mut Vec<u8>,
+        mut each: impl FnMut(u64),
+    ) -> Result<()> {
+        let mut hasher = Hasher::new(expected.algorithm());
+        for Found { file, spot } in parts {
+            let updated = file.update_at(&mut hasher, spot.offset, spot.size, buffer, &mut each);
+            if !updated.map_err(Error::read(&self.path))? {
+                return Err(self.ends_early(*spot, &digest));
+            }
+        }
         let actual = hasher.finish();
         if actual == expected {
             return Ok(());
         }
-        Err(Error::DigestMismatch { expected, actual, offset: spot.offset })
+        let offset = parts.first().map_or(0, |part| part.spot.offset);
+        if expected == digest {
+            return Err(Error::DigestMismatch { expected, actual, offset });
+        }
+        Err(Error::Segment { digest, expected, actual, offset })
     }
 
     pub(super) fn ends_early(&self, spot: Spot, digest: &Digest) -> Error {
@@ -394,47 +484,11 @@ impl Inner {
     }
 
     fn check_frame(&self) -> Result<Vec<Error>> {
-        let (Store::Planned(file), Some(layout)) = (&self.store, &self.layout) else { return Ok(Vec::new()) };
-        let mut findings = Vec::new();
-        for (at, (offset, planned)) in layout.frame().enumerate() {
-            let found = read_up_to(file, offset, planned.len() as u64).map_err(Error::read(&self.path))?;
-            if found == planned {
-                continue;
-            }
-            findings.push(frame_differs(layout, at, offset, &found, &planned));
+        match (&self.store, &self.layout) {
+            (Store::Planned(file), Some(layout)) => frame::check(file, layout, &self.path),
+            _ => Ok(Vec::new()),
         }
-        Ok(findings)
     }
-}
-
-/// What is wrong with the piece `at` of the frame, which begins at `offset`.
-fn frame_differs(layout: &Layout, at: usize, offset: u64, found: &[u8], planned: &[u8]) -> Error {
-    let blobs = layout.blobs();
-    let before = at.checked_sub(2).and_then(|at| blobs.get(at));
-    let entry = before.map_or_else(|| "the head".to_owned(), |place| blob_name(&place.blob.digest));
-    if found.len() < planned.len() {
-        return Error::Truncated { length: offset + found.len() as u64, expected: layout.total(), entry };
-    }
-    let first = found.iter().zip(planned).position(|(a, b)| a != b).unwrap_or(0);
-    let structure = |reason: &str| Error::Structure {
-        offset: offset + first as u64,
-        entry: entry.clone(),
-        reason: reason.to_owned(),
-    };
-    if at == 0 {
-        return structure("it is not as planned");
-    }
-    let Some(place) = blobs.get(at - 1) else {
-        let padding = before.map_or(0, |place| header::padding(place.blob.size));
-        let in_padding = (first as u64) < padding;
-        return structure(if in_padding { "its padding is not zero" } else { "the end blocks after it are not zero" });
-    };
-    let skip = usize::try_from(place.header_offset - offset).unwrap_or(0);
-    if first < skip {
-        return structure("its padding is not zero");
-    }
-    let name = blob_name(&place.blob.digest);
-    header_differs(&found[skip..], &planned[skip..], place.header_offset, &name, place.blob.size)
 }
 
 fn check_marker(text: &[u8]) -> Result<()> {

@@ -4,13 +4,13 @@ use std::{fs::File, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
     Error, Reader,
     disk::{self, joined, off_reactor},
     medium::Medium,
-    reader::Inner,
+    reader::{Found, Inner},
     scan::Spot,
 };
 use crate::{
@@ -30,7 +30,7 @@ impl Lookup for Reader {
         }
         let inner = Arc::clone(&self.0);
         let digest = content.digest;
-        Ok(off_reactor(move || inner.find(&digest)).await?.is_some())
+        Ok(off_reactor(move || inner.find_parts(&digest)).await?.is_some())
     }
 }
 
@@ -44,15 +44,31 @@ impl Source for Reader {
         }
         let inner = Arc::clone(&self.0);
         let blob = content.clone();
-        let found = off_reactor(move || inner.find_sized(&blob)).await?;
-        let end = found.spot.offset + found.spot.size;
-        let at = found.spot.offset.saturating_add(from).min(end);
-        match found.file {
-            Medium::File(file) => {
-                Ok(Chunks { inner: Arc::clone(&self.0), file, digest: content.digest, at, end }.stream())
+        let mut skip = from;
+        let mut parts = Vec::new();
+        for Found { file, spot } in off_reactor(move || inner.find_sized(&blob)).await? {
+            let gone = skip.min(spot.size);
+            skip -= gone;
+            let (at, end) = (spot.offset + gone, spot.offset + spot.size);
+            if at < end || parts.is_empty() {
+                parts.push((file, at, end));
             }
-            Medium::Remote(remote) => remote.from().read(at..end).await,
         }
+        // What lies in one place is asked for at once, so that whoever has it not says so now.
+        if parts.len() == 1
+            && let Some((Medium::Remote(remote), at, end)) = parts.first()
+        {
+            return remote.from().read(*at..*end).await;
+        }
+        let (inner, digest) = (Arc::clone(&self.0), content.digest);
+        let streams = stream::iter(parts).flat_map(move |(file, at, end)| match file {
+            Medium::File(file) => Chunks { inner: Arc::clone(&inner), file, digest, at, end }.stream(),
+            Medium::Remote(remote) => {
+                let opened = async move { remote.from().read(at..end).await };
+                stream::once(opened).try_flatten().boxed()
+            }
+        });
+        Ok(streams.boxed())
     }
 }
 

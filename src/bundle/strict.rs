@@ -66,7 +66,10 @@ pub(crate) fn open(file: &Medium, length: u64, path: &Path) -> Result<(Contents,
     let absent = facts.absent.iter().map(|absent| (absent.digest, absent.clone())).collect();
     let mut contents = Contents { index, manifests: HashMap::new(), absent };
     cursor.manifests(&mut contents)?;
-    let layout = Layout::of(&contents)?;
+    let layout = match (&facts.set, &facts.volume) {
+        (Some(cut), Some(volume)) => Layout::of_volume(&contents, cut, volume.number, volume.segments.clone())?,
+        _ => Layout::of(&contents)?,
+    };
     if *layout.facts() != facts {
         let reason = "what it says to be absent is not what the manifests name and the bundle lacks".to_owned();
         return Err(Error::Seal { document: FACTS_NAME, reason });

@@ -1,4 +1,5 @@
-//! A bundle that grows in place: blobs land at their final offsets, from many tasks at once, in any order.
+//! A bundle, or a set of volumes, that grows in place: blobs land at their final offsets, from many tasks at once, in any
+//! order.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,11 +13,15 @@ use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
 use super::{
     Contents, Error, Layout, Result,
-    disk::{self, off_reactor},
+    blueprint::{Blueprint, Form},
+    canvas::{Canvas, Span},
+    disk::off_reactor,
     held::{self, Held},
     journal::{Journal, Line},
+    output::Output,
     partial::Partial,
     stretch::Stretch,
+    volume::Size,
 };
 use crate::{
     content::{self, Landing, Lookup, Sink, Verified},
@@ -29,15 +34,30 @@ const MARK: u64 = 64 << 20;
 /// A bundle that is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// Where it is; `-` for a stream.
+    /// Where it is; `-` for a stream; of a set its manifest.
     pub path: PathBuf,
-    /// Its bytes.
+    /// Its bytes; of a set those of its volumes.
     pub bytes: u64,
     /// The bundle id.
     pub id: Digest,
 }
 
-/// Writes a bundle to a file. Dropping it leaves `<name>.partial` and its journal, with which the next run goes on.
+/// A set of volumes that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goal {
+    /// The folder that its files go into. It must be there.
+    pub folder: PathBuf,
+    /// What the names of its files begin with.
+    pub name: String,
+    /// Bytes that a volume may have.
+    pub size: Size,
+    /// Writes this volume alone; its bytes are the same as when all are written.
+    pub only: Option<u32>,
+    /// Whether a set of that name may be replaced.
+    pub overwrite: bool,
+}
+
+/// Writes a bundle to a file, or to the volumes of a set. Dropping it leaves `<name>.partial` and its journal, with which the next run goes on.
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
@@ -47,14 +67,15 @@ pub struct Writer {
 
 #[derive(Debug)]
 struct Shared {
-    partial: Partial,
+    output: Output,
+    canvas: Canvas,
     journal: Journal,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    layout: Arc<Layout>,
+    plan: Arc<Blueprint>,
     present: HashSet<Digest>,
     arrived: HashMap<Digest, (Hasher, u64)>,
     claims: HashMap<Digest, Arc<tokio::sync::Mutex<()>>>,
@@ -68,14 +89,26 @@ impl Writer {
     /// The file is there and `overwrite` was not asked for; another run is writing it; there is too little room. In all
     /// three nothing was touched.
     pub async fn open(path: &Path, contents: Contents, overwrite: bool) -> Result<Self> {
-        let path = path.to_owned();
+        Self::open_output(Output::file(path, overwrite), contents).await
+    }
+
+    /// Begins the set of volumes that `goal` asks for, or goes on with it.
+    ///
+    /// # Errors
+    /// As [`Writer::open`], and where the contents cannot be cut so.
+    pub async fn open_set(goal: Goal, contents: Contents) -> Result<Self> {
+        Self::open_output(Output::set(goal), contents).await
+    }
+
+    async fn open_output(output: Output, contents: Contents) -> Result<Self> {
         let shared = off_reactor(move || {
-            let layout = Layout::of(&contents)?;
-            let partial = Partial::open(&path, overwrite)?;
-            partial.check_space(layout.total())?;
-            let (journal, lines) = Journal::open(&partial.journal(), partial.is_fresh())?;
-            let held = held::recheck(partial.file(), &lines, &layout).map_err(Error::read(partial.path()))?;
-            let shared = Shared { partial, journal, state: Mutex::new(State::new(layout)) };
+            let plan = Blueprint::of(contents, output.form())?;
+            let canvas = output.open(&plan)?;
+            canvas.check_space(&plan.totals())?;
+            let (journal, lines) = output.journal(&canvas)?;
+            output.open_more(&canvas, &lines)?;
+            let held = held::recheck(&canvas, &lines, &plan).map_err(Error::read(output.folder()))?;
+            let shared = Shared { output, canvas, journal, state: Mutex::new(State::new(plan)) };
             shared.settle(held)?;
             Ok::<_, Error>(shared)
         })
@@ -83,16 +116,21 @@ impl Writer {
         Ok(Self { shared: Arc::new(shared), gate: Arc::default() })
     }
 
-    /// The plan as it is now.
+    /// Configs and layers that are to be pushed, in the order of the bundle.
+    pub fn blobs(&self) -> Vec<Descriptor> {
+        self.shared.plan().blobs().to_vec()
+    }
+
+    /// The plan of the file as it is now; of a set that of its first volume.
     pub fn layout(&self) -> Arc<Layout> {
-        Arc::clone(&self.shared.state().layout)
+        Arc::new(self.shared.plan().first().clone())
     }
 
     /// Bytes of configs and layers that are in place and verified.
     pub fn present(&self) -> u64 {
         let state = self.shared.state();
-        let present = |digest| state.layout.place(digest).map_or(0, |place| place.blob.size);
-        state.present.iter().map(present).sum()
+        let blobs = state.plan.blobs().iter().filter(|blob| state.present.contains(&blob.digest));
+        blobs.map(|blob| blob.size).sum()
     }
 
     /// What is there of a blob that an earlier run or attempt began: a hasher that has taken it in, and its bytes. Give
@@ -105,27 +143,29 @@ impl Writer {
     /// for pushes that are under way, so it must not be called from within one.
     ///
     /// # Errors
-    /// As for [`Layout::of`], when nothing has changed; and of the file system, when only a later run can go on.
+    /// As for [`Layout::of`] and [`super::volume::pack()`], when nothing has changed; and of the file system, when only a later run can go on.
     pub async fn replan(&self, contents: Contents) -> Result<()> {
-        let layout = Layout::of(&contents)?;
+        let plan = Blueprint::of(contents, self.shared.output.form())?;
         let gate = Arc::clone(&self.gate).write_owned().await;
         let shared = Arc::clone(&self.shared);
         off_reactor(move || {
             let _gate = gate;
-            let held = shared.state().replace(layout);
+            for number in plan.numbers() {
+                shared.output.ensure(&shared.canvas, number)?;
+            }
+            let held = shared.state().replace(plan);
             shared.settle(held)
         })
         .await
     }
 
-    /// Publishes the bundle: every blob must be in place.
+    /// Publishes the bundle, or the set: every blob must be in place.
     pub async fn finish(self) -> Result<Finished> {
         let gate = self.gate.write_owned().await;
         let mut shared = self.shared;
         off_reactor(move || {
             let _gate = gate;
-            let layout = Arc::clone(&shared.state().layout);
-            shared.check_complete(&layout)?;
+            shared.check_complete()?;
             // What landed last may still hold the file for the moment it takes to be dropped.
             let shared = loop {
                 match Arc::try_unwrap(shared) {
@@ -134,9 +174,9 @@ impl Writer {
                 }
                 std::thread::yield_now();
             };
-            let path = shared.partial.publish(layout.total())?;
-            shared.journal.remove()?;
-            Ok(Finished { path, bytes: layout.total(), id: layout.id() })
+            let plan = shared.plan();
+            let Shared { output, canvas, journal, .. } = shared;
+            output.publish(canvas, &plan, journal)
         })
         .await
     }
@@ -153,7 +193,7 @@ impl Lookup for Writer {
     /// Whether `content` is in place and verified. Manifests always are: they came with the plan.
     async fn contains(&self, content: &Descriptor) -> content::Result<bool> {
         let state = self.shared.state();
-        Ok(state.layout.is_manifest(&content.digest) || state.present.contains(&content.digest))
+        Ok(state.plan.is_manifest(&content.digest) || state.present.contains(&content.digest))
     }
 }
 
@@ -169,19 +209,23 @@ impl Sink for Writer {
             // Another task was faster.
             return Ok(());
         }
-        let place = self.layout().place(&content.digest).cloned();
-        let place = place.ok_or(Error::Unplanned { digest: content.digest })?;
+        let digest = content.digest;
+        let plan = self.shared.plan();
+        let spans = plan.spans(&digest).to_vec();
+        if spans.is_empty() {
+            return Err(Error::Unplanned { digest }.into());
+        }
         let size = body.descriptor().size;
-        if place.blob.size != size {
-            let (digest, expected) = (content.digest, place.blob.size);
+        let expected = spans.iter().map(|span| span.size).sum();
+        if size != expected {
             return Err(Error::SizeMismatch { digest, expected, actual: size }.into());
         }
         let shared = Arc::clone(&self.shared);
-        let digest = content.digest;
         let landing = Blob {
             shared: Arc::clone(&shared),
             digest,
-            offset: place.offset,
+            is_kept: plan.kept(&digest).is_some(),
+            spans,
             size,
             marked: None,
             stretch: None,
@@ -197,47 +241,102 @@ impl Sink for Writer {
     }
 }
 
-/// A blob on its way into the file.
+/// A blob on its way into the files.
 struct Blob {
     shared: Arc<Shared>,
     digest: Digest,
-    offset: u64,
+    /// Whether all of it is written: of another, what lies here cannot be told to be right by a later run.
+    is_kept: bool,
+    spans: Vec<Span>,
     size: u64,
     /// Bytes at the last mark, once a batch has landed.
     marked: Option<u64>,
-    /// Where the next bytes go, once a batch has landed.
-    stretch: Option<Stretch>,
+    /// Where the next bytes go, once a batch has landed: the file, and the position in it.
+    stretch: Option<(Arc<Partial>, u64, Stretch)>,
     // Until the last write has returned, also where the push was given up, no one else may write the blob or move it.
     _held: (OwnedRwLockReadGuard<()>, OwnedMutexGuard<()>),
 }
 
+impl Blob {
+    /// The parts of `from..to` of the blob that lie somewhere: where in the blob each begins, its position, its bytes.
+    fn parts(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64, u64)> {
+        self.spans.iter().filter_map(move |span| {
+            let (begin, end) = (from.max(span.from), to.min(span.from + span.size));
+            (begin < end).then_some(())?;
+            Some((begin, span.at? + (begin - span.from), end - begin))
+        })
+    }
+
+    /// Writes what comes next, which lies at `position`.
+    fn write(&mut self, chunks: &[Bytes], position: u64) -> Result<()> {
+        if !matches!(self.stretch, Some((_, next, _)) if next == position) {
+            self.flush()?;
+            let Some((partial, offset)) = self.shared.canvas.place(position) else { return Ok(()) };
+            // All that may come before it goes on elsewhere.
+            let span =
+                self.spans.iter().find(|span| span.at.is_some_and(|at| (at..at + span.size).contains(&position)));
+            let left = span.map_or(0, |span| span.at.unwrap_or(position) + span.size - position);
+            let stretch = Stretch::new(partial.ways(), offset, left);
+            self.stretch = Some((partial, position, stretch));
+        }
+        let Some((partial, next, stretch)) = &mut self.stretch else { return Ok(()) };
+        stretch.write(partial.ways(), chunks).map_err(Error::write(partial.path()))?;
+        *next += chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        Ok(())
+    }
+
+    /// Brings everything that was written into the files.
+    fn flush(&mut self) -> Result<()> {
+        let Some((partial, _, stretch)) = &mut self.stretch else { return Ok(()) };
+        stretch.flush(partial.ways()).map_err(Error::write(partial.path()))
+    }
+
+    fn line(&self, bytes: u64, prefix: Digest) -> Line {
+        let parts = self.parts(0, bytes).map(|(_, at, size)| (at, size)).collect();
+        let places =
+            if bytes == 0 { self.spans.iter().filter_map(|span| Some((span.at?, 0))).collect() } else { parts };
+        Line::of(self.digest, places, prefix)
+    }
+}
+
+/// What `skip..skip + size` of `chunks` holds.
+fn slice(chunks: &[Bytes], skip: u64, size: u64) -> Vec<Bytes> {
+    let mut at = 0;
+    let cut = chunks.iter().filter_map(|chunk| {
+        let (begin, end) = (at, at + chunk.len() as u64);
+        at = end;
+        let (from, to) = (begin.max(skip), end.min(skip + size));
+        let inside = |position: u64| usize::try_from(position - begin).unwrap_or(usize::MAX);
+        (from < to).then(|| chunk.slice(inside(from)..inside(to)))
+    });
+    cut.collect()
+}
+
 impl Landing for Blob {
     fn land(&mut self, at: u64, chunks: &[Bytes], hasher: &Hasher) -> content::Result<()> {
-        let partial = &self.shared.partial;
-        let ways = partial.ways();
-        let (from, size) = (self.offset + at, self.size - at);
-        let stretch = self.stretch.get_or_insert_with(|| Stretch::new(ways, from, size));
-        stretch.write(ways, chunks).map_err(Error::write(partial.path()))?;
         let arrived = at + chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        for (begin, position, size) in self.parts(at, arrived).collect::<Vec<_>>() {
+            match *self.spans {
+                [_] => self.write(chunks, position)?,
+                _ => self.write(&slice(chunks, begin - at, size), position)?,
+            }
+        }
         let marked = *self.marked.get_or_insert(at);
-        if arrived - marked >= MARK && arrived < self.size {
+        if arrived - marked >= MARK && arrived < self.size && self.is_kept {
             self.marked = Some(arrived);
-            stretch.flush(ways).map_err(Error::write(partial.path()))?;
-            let prefix = hasher.clone().finish();
-            let (digest, offset) = (self.digest, self.offset);
-            self.shared.state().arrived.insert(digest, (hasher.clone(), arrived));
-            self.shared.journal.add(&Line::Mark { digest, offset, size: arrived, prefix })?;
+            self.flush()?;
+            let line = self.line(arrived, hasher.clone().finish());
+            self.shared.state().arrived.insert(self.digest, (hasher.clone(), arrived));
+            self.shared.journal.add(&line)?;
         }
         Ok(())
     }
 
     fn proven(&mut self) -> content::Result<()> {
-        let partial = &self.shared.partial;
-        if let Some(stretch) = &mut self.stretch {
-            stretch.flush(partial.ways()).map_err(Error::write(partial.path()))?;
+        self.flush()?;
+        if self.is_kept {
+            self.shared.journal.add(&self.line(self.size, self.digest))?;
         }
-        let line = Line::Blob { digest: self.digest, offset: self.offset, size: self.size };
-        self.shared.journal.add(&line)?;
         let mut state = self.shared.state();
         state.arrived.remove(&self.digest);
         state.present.insert(self.digest);
@@ -251,49 +350,58 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn plan(&self) -> Arc<Blueprint> {
+        Arc::clone(&self.state().plan)
+    }
+
     /// Makes room, brings `held` to where the plan wants it, and writes everything that is not a blob.
-    fn settle(&self, held: Vec<Held>) -> Result<()> {
-        let layout = Arc::clone(&self.state().layout);
-        self.partial.reserve(layout.total())?;
-        held::bring(self.partial.file(), &self.journal, &held, &layout).map_err(Error::write(self.partial.path()))?;
-        for (offset, bytes) in layout.frame() {
-            disk::write_at(self.partial.file(), &[bytes], offset).map_err(Error::write(self.partial.path()))?;
+    fn settle(&self, mut held: Vec<Held>) -> Result<()> {
+        let plan = self.plan();
+        let path = self.output.folder();
+        self.canvas.reserve(&plan.totals())?;
+        let scratch = match self.output.form() {
+            Form::Whole => plan.first().total(),
+            Form::Set { .. } => self.canvas.partials().keys().last().map_or(0, |last| Canvas::beyond(*last)),
+        };
+        held::bring(&self.canvas, &self.journal, &mut held, &plan, scratch).map_err(Error::write(path))?;
+        for (position, bytes) in plan.frame() {
+            self.canvas.write_at(&[bytes], position)?;
         }
         let mut state = self.state();
         for one in held {
+            let bytes = one.bytes();
             match one.hasher {
-                Some(hasher) => drop(state.arrived.insert(one.digest, (hasher, one.bytes))),
+                Some(hasher) => drop(state.arrived.insert(one.digest, (hasher, bytes))),
                 None => drop(state.present.insert(one.digest)),
             }
         }
         Ok(())
     }
 
-    fn check_complete(&self, layout: &Layout) -> Result<()> {
+    fn check_complete(&self) -> Result<()> {
         let state = self.state();
-        let mut missing = layout.blobs().iter().filter(|place| !state.present.contains(&place.blob.digest));
+        let mut missing = state.plan.blobs().iter().filter(|blob| !state.present.contains(&blob.digest));
         match missing.next() {
-            Some(first) => Err(Error::Incomplete { missing: 1 + missing.count(), first: first.blob.digest }),
+            Some(first) => Err(Error::Incomplete { missing: 1 + missing.count(), first: first.digest }),
             None => Ok(()),
         }
     }
 }
 
 impl State {
-    fn new(layout: Layout) -> Self {
-        Self { layout: Arc::new(layout), present: HashSet::new(), arrived: HashMap::new(), claims: HashMap::new() }
+    fn new(plan: Blueprint) -> Self {
+        Self { plan: Arc::new(plan), present: HashSet::new(), arrived: HashMap::new(), claims: HashMap::new() }
     }
 
     /// Takes up another plan; what the old one had in place is given back, as far as the new one wants it.
-    fn replace(&mut self, layout: Layout) -> Vec<Held> {
-        let old = std::mem::replace(self, Self::new(layout));
+    fn replace(&mut self, plan: Blueprint) -> Vec<Held> {
+        let old = std::mem::replace(self, Self::new(plan));
         let present = old.present.into_iter().map(|digest| (digest, None));
-        let arrived = old.arrived.into_iter().map(|(digest, (hasher, bytes))| (digest, Some((hasher, bytes))));
+        let arrived = old.arrived.into_iter().map(|(digest, begun)| (digest, Some(begun)));
         let held = present.chain(arrived).filter_map(|(digest, begun)| {
-            let place = old.layout.place(&digest)?;
-            let same = self.layout.place(&digest).is_some_and(|new| new.blob.size == place.blob.size);
-            let (hasher, bytes) = begun.map_or((None, place.blob.size), |(hasher, bytes)| (Some(hasher), bytes));
-            same.then_some(Held { digest, from: place.offset, bytes, hasher })
+            let size = old.plan.kept(&digest).filter(|size| self.plan.kept(&digest) == Some(*size))?;
+            let (hasher, bytes) = begun.map_or((None, size), |(hasher, bytes)| (Some(hasher), bytes));
+            Some(Held { digest, places: old.plan.places(&digest, bytes)?, hasher })
         });
         held.collect()
     }

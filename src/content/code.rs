@@ -125,6 +125,12 @@ codes! {
     BundleMissing = "bundle.missing", Unverified;
     /// The bundle has a blob that nothing names.
     BundleForeignEntry = "bundle.foreign-entry", Unverified;
+    /// Volumes of the set are not where they were looked for.
+    BundleVolumeMissing = "bundle.volume-missing", Unverified;
+    /// A file is named as a volume of the set and is another one's, or another volume.
+    BundleVolumeWrong = "bundle.volume-wrong", Unverified;
+    /// The manifest or the sums of a set are damaged, or do not go with its volumes.
+    BundleSet = "bundle.set", Unverified;
 
     /// The store is of a later format.
     StoreVersion = "store.version", Failed;
@@ -190,6 +196,10 @@ codes! {
     OutputExists = "output.exists", Failed;
     /// Too little free space.
     OutputSpace = "output.no-space", Failed;
+    /// The destination's file system takes no file of that size.
+    OutputFileLimit = "output.file-limit", Failed;
+    /// A volume is to be smaller than what each of them must hold.
+    UsageVolumeSize = "usage.volume-size", Usage;
     /// Another run holds the same output.
     OutputBusy = "output.busy", Failed;
     /// Reading a file failed.

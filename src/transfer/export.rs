@@ -19,7 +19,7 @@ use super::{
     send::{self, Piece, Planned, Sending, Stop, Way},
 };
 use crate::{
-    bundle::{self, Finished, Layout, StreamWriter, Writer},
+    bundle::{self, Finished, Goal, Layout, StreamWriter, Writer},
     content::{self, Verified},
     oci::{Descriptor, Digest, Platform, Reference},
     progress::{Event, Phase, Progress},
@@ -71,6 +71,8 @@ pub enum Destination {
         /// Whether a file of that name may be replaced.
         overwrite: bool,
     },
+    /// The volumes of a set.
+    Volumes(Goal),
     /// An object in a storage, sent in parts that a later run finds again; nothing is written here.
     Object {
         /// Its place.
@@ -109,6 +111,11 @@ pub async fn run(
             return Err(bundle::Error::Exists { path: path.clone() }.into());
         }
     }
+    if let Destination::Volumes(goal @ Goal { only: None, overwrite: false, .. }) = &to
+        && goal.manifest().exists()
+    {
+        return Err(bundle::Error::Exists { path: goal.manifest() }.into());
+    }
     if let Destination::Object { object, overwrite: false } = &to
         && let Some(stat) = there(&**object).await?
         && !send::is_bundle(&stat)
@@ -120,7 +127,12 @@ pub async fn run(
         Destination::File { path, overwrite } => {
             let writer = Writer::open(&path, plan.contents().clone(), overwrite).await?;
             let run = Run { plan, request, progress, moved: Arc::default() };
-            run.into_file(writer, path).await
+            run.into_file(writer).await
+        }
+        Destination::Volumes(goal) => {
+            let writer = Writer::open_set(goal, plan.contents().clone()).await?;
+            let run = Run { plan, request, progress, moved: Arc::default() };
+            run.into_file(writer).await
         }
         Destination::Object { object, overwrite } => {
             let run = Run { plan, request, progress, moved: Arc::default() };
@@ -141,9 +153,9 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn into_file(mut self, writer: Writer, path: PathBuf) -> Result<Report, Error> {
+    async fn into_file(mut self, writer: Writer) -> Result<Report, Error> {
         let begun = |blob: &Descriptor| writer.arrived(blob).map_or(0, |(_, bytes)| bytes);
-        let begun: u64 = writer.layout().blobs().iter().map(|place| begun(&place.blob)).sum();
+        let begun: u64 = writer.blobs().iter().map(begun).sum();
         let reused = writer.present() + begun;
         self.tell_planned(reused);
         let writer = Arc::new(writer);
@@ -158,19 +170,20 @@ impl Run<'_> {
         }
         self.progress.tell(Event::Phase(Phase::Publishing));
         let finished = writer.finish().await?;
-        Ok(self.report(&finished, reused, Some(path)))
+        let output = finished.path.clone();
+        Ok(self.report(&finished, reused, Some(output)))
     }
 
     /// Moves every blob that the writer lacks; the largest first, for they would be alone at the end. Returns what
     /// failed.
     async fn move_blobs(&self, writer: &Arc<Writer>) -> Result<HashMap<Digest, content::Error>, Error> {
         let mut missing = Vec::new();
-        for place in writer.layout().blobs() {
-            if !content::Lookup::contains(&**writer, &place.blob).await? {
+        for blob in writer.blobs() {
+            if !content::Lookup::contains(&**writer, &blob).await? {
                 missing.push(Move {
-                    origins: self.plan.origins(&place.blob.digest),
-                    arrived: writer.arrived(&place.blob),
-                    blob: self.plan.described(&place.blob),
+                    origins: self.plan.origins(&blob.digest),
+                    arrived: writer.arrived(&blob),
+                    blob: self.plan.described(&blob),
                 });
             }
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde::Serialize;
 
 use crate::{
-    bundle::{Absent, Contents, Format, Reader, facts::Reason},
+    bundle::{Absent, Contents, Format, Reader, facts::Reason, volume::Piece},
     oci::{Descriptor, Digest, Manifest, Platform, Reference, Tag},
 };
 
@@ -27,6 +27,25 @@ pub struct Inspection {
     pub blobs: Vec<Blob>,
     /// What the manifests name and the bundle leaves out on purpose.
     pub absent: Vec<Absent>,
+    /// The volumes of the set, where it is one or a volume of one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
+}
+
+/// A volume of a set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Volume {
+    /// From 1.
+    pub number: u32,
+    /// What it is called.
+    pub name: String,
+    /// Bytes of the file, where it is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Configs and layers that lie in it whole.
+    pub blobs: usize,
+    /// Segments of layers that are cut over volumes.
+    pub segments: usize,
 }
 
 /// One artifact.
@@ -96,7 +115,27 @@ pub fn inspect(reader: &Reader) -> Inspection {
     let artifacts = artifacts(reader.contents());
     let blobs = blobs(&artifacts, |digest| reader.offset(digest));
     let absent = reader.contents().absent.values().cloned().collect();
-    Inspection { format, bundle: reader.id(), size: reader.size(), artifacts, blobs, absent }
+    let volumes = volumes(reader);
+    Inspection { format, bundle: reader.id(), size: reader.size(), artifacts, blobs, absent, volumes }
+}
+
+fn volumes(reader: &Reader) -> Vec<Volume> {
+    let Some(cut) = reader.cut() else { return Vec::new() };
+    let of = cut.volumes_of();
+    let here = reader.volumes();
+    let volume = |number: u32| {
+        let pieces = cut.pieces.iter().filter(|piece| piece.volume == number);
+        let (whole, cut): (Vec<&Piece>, Vec<&Piece>) = pieces.partition(|piece| of[&piece.digest].len() == 1);
+        let name = here.get(&number).and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
+        Volume {
+            number,
+            name: name.unwrap_or_else(|| reader.volume_name(number)),
+            size: reader.volume_size(number),
+            blobs: whole.len(),
+            segments: cut.len(),
+        }
+    };
+    (1..=cut.volumes).map(volume).collect()
 }
 
 /// The artifacts of `contents`. What is attached by a tag is shown with what it is attached to, not as one of them.

@@ -4,6 +4,7 @@
 //! through `execute`, whatever the two places are.
 
 pub mod copy;
+pub mod copy_set;
 pub mod error;
 mod execute;
 pub mod export;

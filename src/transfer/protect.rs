@@ -233,6 +233,7 @@ impl Survey {
             artifacts: Vec::new(),
             digest: None,
             offset: None,
+            file: None,
             message: format!("{} is {}", hurt.name, if hurt.missing { "missing" } else { "damaged" }),
         };
         of_recovery.map(finding).collect()

@@ -1,6 +1,6 @@
 //! What a run did, artifact by artifact, for scripts and for the next run.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::Serialize;
 
@@ -104,6 +104,9 @@ pub struct Report {
     /// Its recovery files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recovery: Vec<PathBuf>,
+    /// Blobs that are in volumes which were not there, and not in the target: artifacts that were not reached need them.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub lacking: BTreeSet<Digest>,
     /// What the person should know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

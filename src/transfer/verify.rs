@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -10,9 +11,9 @@ use std::{
 };
 
 use crate::{
-    bundle::{self, Reader, disk::off_reactor},
+    bundle::{self, Check, Reader, disk::off_reactor},
     content::{Code, Fault},
-    oci::{Descriptor, Digest, Reference},
+    oci::{Digest, Reference},
     progress::{Event, Phase, Progress},
 };
 
@@ -30,6 +31,8 @@ pub struct Finding {
     pub digest: Option<Digest>,
     /// Where in the file, in bytes.
     pub offset: Option<u64>,
+    /// Which file of a set; `None` where there is only one, or it is about none.
+    pub file: Option<PathBuf>,
     /// What it is, for people.
     pub message: String,
 }
@@ -82,19 +85,22 @@ impl Drop for GivenUp {
 fn check(reader: &Reader, jobs: usize, progress: &Progress, given_up: &AtomicBool) -> bundle::Result<Verification> {
     let order = reader.contents().order()?;
     let manifests: u64 = order.manifests.iter().map(|(_, manifest)| manifest.raw().len() as u64).sum();
-    let bytes = order.blobs.iter().fold(manifests, |sum, blob| sum.saturating_add(blob.size));
-    let blobs = (order.manifests.len() + order.blobs.len()) as u64;
+    let mut queue = reader.checks()?;
+    let bytes = queue.iter().fold(manifests, |sum, check| sum.saturating_add(check.size));
+    let blobs = (order.manifests.len() + queue.len()) as u64;
     progress.tell(Event::Phase(Phase::Verifying));
     progress.tell(Event::Planned { blobs, bytes, present: manifests });
 
-    let mut errors = reader.check_frame()?;
-    errors.extend(order.missing.iter().map(|manifest| bundle::Error::Missing { digest: manifest.digest }));
+    let mut errors = reader.check_frames()?;
+    errors.extend(order.missing.iter().map(|manifest| (None, bundle::Error::Missing { digest: manifest.digest })));
     // The largest first, so that no thread is left with one at the end while the others rest.
-    let mut queue: Vec<&Descriptor> = order.blobs.iter().collect();
-    queue.sort_by_key(|blob| std::cmp::Reverse(blob.size));
+    queue.sort_by_key(|check| std::cmp::Reverse(check.size));
     errors.extend(hash_all(reader, &queue, jobs, progress, given_up));
-    let mut findings = described(reader, &errors);
-    findings.sort_by_key(|finding| (finding.offset.is_none(), finding.offset, finding.digest));
+    let mut findings = described(reader, errors);
+    findings.sort_by(|a, b| {
+        let key = |one: &Finding| (one.file.clone(), one.offset.is_none(), one.offset, one.digest);
+        key(a).cmp(&key(b))
+    });
     // A header is compared with the frame, and again before its blob: one damage, one finding.
     findings.dedup();
     let artifacts = reader.index().roots().len() as u64;
@@ -103,26 +109,26 @@ fn check(reader: &Reader, jobs: usize, progress: &Progress, given_up: &AtomicBoo
 
 fn hash_all(
     reader: &Reader,
-    queue: &[&Descriptor],
+    queue: &[Check],
     jobs: usize,
     progress: &Progress,
     given_up: &AtomicBool,
-) -> Vec<bundle::Error> {
+) -> Vec<(Option<PathBuf>, bundle::Error)> {
     let next = AtomicUsize::new(0);
     let errors = Mutex::new(Vec::new());
     let work = || {
         let mut buffer = Vec::new();
-        while let Some(blob) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(check) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
             if given_up.load(Ordering::Relaxed) {
                 return;
             }
-            let digest = blob.digest;
-            progress.tell(Event::Started { blob: digest, size: blob.size });
-            match reader.check(blob, &mut buffer, |bytes| progress.tell(Event::Advanced { blob: digest, bytes })) {
+            let digest = check.blob.digest;
+            progress.tell(Event::Started { blob: digest, size: check.size });
+            match reader.run_check(check, &mut buffer, |bytes| progress.tell(Event::Advanced { blob: digest, bytes })) {
                 Ok(()) => progress.tell(Event::Finished { blob: digest }),
-                Err(error) => {
+                Err(wrong) => {
                     progress.tell(Event::Abandoned { blob: digest });
-                    errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                    errors.lock().unwrap_or_else(PoisonError::into_inner).extend(wrong);
                 }
             }
         }
@@ -137,12 +143,12 @@ fn hash_all(
 }
 
 /// The errors as findings.
-fn described(reader: &Reader, errors: &[bundle::Error]) -> Vec<Finding> {
+fn described(reader: &Reader, errors: Vec<(Option<PathBuf>, bundle::Error)>) -> Vec<Finding> {
     if errors.is_empty() {
         return Vec::new();
     }
     let owners = Owners::of(reader);
-    errors.iter().map(|error| owners.finding(error)).collect()
+    errors.into_iter().map(|(file, error)| owners.finding(file, &error)).collect()
 }
 
 /// Which artifacts need which content.
@@ -190,7 +196,7 @@ impl<'a> Owners<'a> {
         is_new
     }
 
-    fn finding(&self, error: &bundle::Error) -> Finding {
+    fn finding(&self, file: Option<PathBuf>, error: &bundle::Error) -> Finding {
         let digest = error.digest();
         let artifacts = digest.and_then(|digest| self.0.get(&digest)).into_iter().flatten();
         Finding {
@@ -198,6 +204,7 @@ impl<'a> Owners<'a> {
             artifacts: artifacts.map(|&reference| reference.clone()).collect(),
             digest,
             offset: error.offset(),
+            file,
             message: error.to_string(),
         }
     }

@@ -40,4 +40,5 @@ mod storage_read;
 mod storage_serve;
 mod support;
 mod verify;
+mod volumes;
 mod watch;

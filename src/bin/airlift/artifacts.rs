@@ -55,6 +55,11 @@ pub(crate) async fn open(text: &Path) -> Result<Opened, Failure> {
     Ok(Opened::open(&location(text)?, &Settings::from_env()).await?)
 }
 
+/// As [`open`], also where volumes of a set are missing.
+pub(crate) async fn survey(text: &Path) -> Result<Opened, Failure> {
+    Ok(Opened::survey(&location(text)?, &Settings::from_env()).await?.0)
+}
+
 fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
 }

@@ -194,6 +194,16 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Remove the `.recovery` files that belong to another file of this name, or give the folder in which they belong."
         }
         C::RecoveryChanged => "Run the same command again once nobody writes to the file.",
+        C::BundleVolumeMissing => {
+            "Put the missing volumes beside the others or name them too; `airlift import --volume-prompt` asks for one after the other, \
+             and `airlift export --only-volume N` makes one again."
+        }
+        C::BundleVolumeWrong => {
+            "Put the volume that belongs to the set in its place; `airlift inspect FILE` says what a file is."
+        }
+        C::BundleSet => {
+            "Run `airlift verify` on the volumes themselves: each tells what the set is; copy the manifest and SHA256SUMS again from a good set."
+        }
         C::StoreVersion => "Use the airlift that wrote the store, or a newer one.",
         C::StoreDatabase => {
             "The store's disk or its database is damaged: look at the disk, then put the store back from a copy, or push what it held again."
@@ -206,6 +216,10 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::OutputSpace => {
             "Make room or choose another disk, then run the same command again: what has arrived is kept."
         }
+        C::OutputFileLimit => {
+            "Export in volumes with `--volume-size fat32`, or choose a destination with another file system, such as exFAT or ext4."
+        }
+        C::UsageVolumeSize => "Give a larger `--volume-size`: every volume carries the index and all manifests.",
         C::OutputBusy => "Wait until the other run has ended; if none runs, run the same command again.",
         C::IoRead => "Check the path, its permissions and the medium, then run the same command again.",
         C::IoWrite => {

@@ -23,12 +23,15 @@ pub(crate) enum Mistake {
     /// `--client-cert` and `--client-key` belong together.
     #[error("--client-cert and --client-key belong together, and only one was given")]
     HalfIdentity,
-    /// A place that is no path.
-    #[error("{place} is no local path, and this command needs one")]
+    /// Volumes, and what recovery data is made of, are files here.
+    #[error("{place} is no local path, and this needs one")]
     NotLocal { place: airlift::storage::Location },
     /// Recovery data is made of files here.
     #[error("--recovery makes recovery data of a file on this machine, and the output is none")]
     RecoveryElsewhere,
+    /// Volumes come through one place.
+    #[error("--volume-prompt takes one place that volumes are at, such as the folder of a drive")]
+    OneDrive,
     /// There is nobody to ask.
     #[error("there is no terminal to ask for a name and a password on")]
     NoTerminal,
@@ -106,6 +109,7 @@ impl Fault for Mistake {
             | Self::NotLocal { .. }
             | Self::RecoveryElsewhere
             | Self::NoTerminal
+            | Self::OneDrive
             | Self::NoAnswer => Code::UsageArgument,
             Self::Unsound { code, .. } => *code,
             Self::Partial { .. } => Code::TransferPartial,

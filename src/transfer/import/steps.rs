@@ -135,6 +135,11 @@ impl<'a> Run<'a> {
                     continue;
                 }
                 self.lacking[at] += 1;
+                if !self.plan.bundles[item.bundle].has(&blob.digest) {
+                    // It is in a volume that is not here; the artifact waits for it.
+                    self.plan.report.lacking.insert(blob.digest);
+                    continue;
+                }
                 self.waiting.entry(blob.digest).or_default().push(at);
                 if !push.lacking.iter().any(|repository| repository.repository() == item.target.repository()) {
                     push.lacking.push(repository(self.client, item));

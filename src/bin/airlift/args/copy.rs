@@ -2,7 +2,8 @@ use std::path::PathBuf;
 
 /// Copy a bundle and prove the copy equal by reading it back.
 ///
-/// A copy that was stopped goes on with the same command.
+/// A copy that was stopped goes on with the same command. A set of volumes, by its folder, its manifest or a volume of it, is
+/// copied whole into a folder; a volume that is given a file name is copied alone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use airlift::{oci::Platform, recovery::Percent};
+use airlift::{bundle::volume::Size, oci::Platform, recovery::Percent};
 use clap::ValueEnum;
 
 /// What becomes of non-distributable layers.
@@ -24,6 +24,7 @@ Examples:
   airlift export docker.io/library/alpine:3 ghcr.io/team/app@sha256:… -o bundle.tar
   airlift export -f artifacts.txt --registry registry.example.com -o /mnt/usb/bundle.tar --report report.json
   airlift export -f artifacts.txt -o bundle.tar --recovery 10%
+  airlift export -f artifacts.txt -o discs/release --volume-size dvd
   airlift export alpine:3 -o - | ssh far 'cat > bundle.tar'")]
 pub(crate) struct Args {
     /// registry/repo:tag, registry/repo@sha256:…, or repo (then :latest)
@@ -52,6 +53,15 @@ pub(crate) struct Args {
     /// Without signatures, SBOMs and attestations.
     #[arg(long)]
     pub(crate) no_referrers: bool,
+    /// Write a set of volumes of at most this size instead of one file: 4GiB, 700MB, fat32, dvd, dvd-dl, bd, bd-dl.
+    ///
+    /// They go into the folder of DEST and are called NAME.vol001.tar and so on, after DEST; with them go NAME.set.json and
+    /// SHA256SUMS, for `sha256sum -c`. Each volume can be read alone.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) volume_size: Option<Size>,
+    /// Make this volume of the set alone, once more: the same bytes, if the artifacts are the same.
+    #[arg(long, value_name = "N", requires = "volume_size")]
+    pub(crate) only_volume: Option<u32>,
     /// Replace an existing bundle; otherwise that is refused, and nothing is touched.
     #[arg(long)]
     pub(crate) overwrite: bool,

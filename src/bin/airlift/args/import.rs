@@ -12,7 +12,8 @@ use airlift::transfer::target::{Rule, Target};
 Examples:
   airlift import bundle.tar --to registry.site:5000
   airlift import bundle.tar --to registry.site/mirror --keep-host --report report.json
-  airlift import bundle.tar --to registry.site --map docker.io/library=base --dry-run")]
+  airlift import bundle.tar --to registry.site --map docker.io/library=base --dry-run
+  airlift import /media/cdrom --to registry.site --volume-prompt")]
 pub(crate) struct Args {
     /// Bundles, OCI layouts or oci-archives; a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "BUNDLE", required = true)]
@@ -26,6 +27,12 @@ pub(crate) struct Args {
     /// Repositories that begin with FROM begin with TO instead; may be given several times, the first that matches wins.
     #[arg(long, value_name = "FROM=TO")]
     pub(crate) map: Vec<Rule>,
+    /// Take a set in volume by volume: ask for the next disc until all have been there.
+    #[arg(long, conflicts_with_all = ["delete_source", "dry_run"])]
+    pub(crate) volume_prompt: bool,
+    /// Where segments of layers that are cut over volumes wait for the rest [default: in the state folder]
+    #[arg(long, value_name = "DIR", requires = "volume_prompt")]
+    pub(crate) spool: Option<PathBuf>,
     /// Move tags that point elsewhere; otherwise that artifact fails, and the tag stays.
     #[arg(long)]
     pub(crate) overwrite_tags: bool,

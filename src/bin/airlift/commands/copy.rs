@@ -1,15 +1,32 @@
+use std::path::Path;
+
 use airlift::{
+    bundle::{Gathered, gather},
     storage::{Location, Settings},
     transfer::{
         copy::{self, Request},
-        relay,
+        copy_set, relay,
     },
 };
 use serde_json::{Value, json};
 
-use crate::{args::copy::Args, artifacts, context::Context, failure::Failure, output::size, runtime};
+use crate::{
+    args::copy::Args,
+    artifacts,
+    context::Context,
+    failure::Failure,
+    output::{count, size},
+    runtime,
+};
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    if let (Location::Path(from), Location::Path(to)) = (artifacts::location(&args.from)?, artifacts::location(&args.to)?)
+        // A volume that gets a name is copied alone.
+        && (is_folder(&to) || !from.is_file())
+        && let Some(set) = runtime::run(async { Ok(gather(vec![from]).await?) })?
+    {
+        return volumes(set, &to, args, context);
+    }
     let (answer, text) = match (artifacts::location(&args.from)?, artifacts::location(&args.to)?) {
         (Location::Path(source), Location::Path(destination)) => {
             let (overwrite, delete_source) = (args.overwrite, args.delete_source);
@@ -21,6 +38,26 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             objects(&relay::Request { from, to, overwrite, delete_source, trust_checksums, jobs }, context)?
         }
     };
+    context.answer(&answer, |_| text)
+}
+
+fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
+fn volumes(set: Gathered, to: &Path, args: &Args, context: &Context) -> Result<(), Failure> {
+    let progress = context.progress();
+    let (overwrite, delete_source) = (args.overwrite, args.delete_source);
+    let copied = async { Ok(copy_set::copy(set, to, overwrite, delete_source, &progress).await?) };
+    let copy_set::Report { folder, manifest, volumes, bytes, reused } = runtime::run(copied)?;
+    let answer = json!({"path": manifest, "volumes": volumes, "bytes": bytes, "bytes_reused": reused});
+    let number = count(volumes, "volume");
+    let text = format!(
+        "{}: {number}, {}{}, each read back and equal to the source\n",
+        folder.display(),
+        size(bytes),
+        again(reused)
+    );
     context.answer(&answer, |_| text)
 }
 

@@ -1,3 +1,5 @@
+mod volumes;
+
 use airlift::{
     storage::Settings,
     transfer::{
@@ -37,6 +39,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             Ok(import::plan(&client, &bundles, &request, &progress).await)
         })?;
         return plan::import(planned, &args.transfer, context);
+    }
+    if args.volume_prompt {
+        let outcome = runtime::run(volumes::import(&places, &client, &request, args.spool.as_deref(), context))?;
+        return report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text));
     }
     let outcome = runtime::run(async {
         let bundles = Opened::all(&places, &settings, &progress).await?;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let bundle = runtime::run(artifacts::open(&args.bundle))?;
+    let bundle = runtime::run(artifacts::survey(&args.bundle))?;
     let found = inspect(bundle.reader());
     context.answer(&found, |found| match args {
         Args { tree: true, .. } => tree::tree(found),
@@ -49,7 +49,21 @@ fn summary(found: &Inspection) -> String {
         number => format!(", {} left out on purpose", count(number, "blob")),
     };
     let Inspection { format, bundle, size: bytes, .. } = found;
-    format!("{table}\n{artifacts}, {blobs} ({shared} shared){absent}\n{format} of {}, id {bundle}\n", size(*bytes))
+    let head = format!("{table}\n{artifacts}, {blobs} ({shared} shared){absent}\n");
+    if found.volumes.is_empty() {
+        return format!("{head}{format} of {}, id {bundle}\n", size(*bytes));
+    }
+    let number = count(found.volumes.len(), "volume");
+    format!("{head}\n{}\nset of {number}, {} here, id {bundle}\n", volumes(found), size(*bytes))
+}
+
+fn volumes(found: &Inspection) -> String {
+    let columns = [Column::Left("VOLUME"), Column::Right("SIZE"), Column::Right("BLOBS"), Column::Right("SEGMENTS")];
+    let rows = found.volumes.iter().map(|volume| {
+        let bytes = volume.size.map_or_else(|| "not here".to_owned(), size);
+        vec![volume.name.clone(), bytes, volume.blobs.to_string(), volume.segments.to_string()]
+    });
+    table(&columns, rows)
 }
 
 /// What `sha256sum -c` reads, in a folder that the bundle was unpacked into.

@@ -54,7 +54,10 @@ async fn serve(args: &Args, context: &Context) -> Result<(), Failure> {
 async fn open(paths: &[PathBuf]) -> Result<Vec<Reader>, Failure> {
     let mut readers = Vec::with_capacity(paths.len());
     for path in paths {
-        readers.push(artifacts::open(path).await?.reader().clone());
+        let bundle = artifacts::open(path).await?;
+        // Clients read layers by position, which those that are cut over volumes have only once they are in one piece.
+        bundle.reader().put_together().await?;
+        readers.push(bundle.reader().clone());
     }
     Ok(readers)
 }

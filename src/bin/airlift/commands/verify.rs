@@ -1,9 +1,14 @@
-use std::path::Path;
+use std::path::PathBuf;
 
 use airlift::{
     content::{Class, Fault as _},
     storage::{Location, Settings},
-    transfer::{self, Opened, protect, verify::verify},
+    transfer::{
+        self, Opened,
+        opened::{self, Named},
+        protect,
+        verify::verify,
+    },
 };
 
 use crate::{
@@ -18,8 +23,9 @@ use crate::{
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut verdicts = Vec::new();
-    for path in &args.bundles {
-        verdicts.push(verdict(&artifacts::location(path)?, args.jobs.count(), context)?);
+    let places = args.bundles.iter().map(|path| artifacts::location(path)).collect::<Result<Vec<_>, _>>()?;
+    for named in runtime::run(async { Ok(opened::sets(&places).await?) })? {
+        verdicts.push(verdict(&named, args.jobs.count(), context)?);
     }
     context.answer(&verdicts, |verdicts| verdicts.iter().map(findings::text).collect())?;
     let bad = verdicts.iter().filter_map(|verdict| verdict.findings.first());
@@ -29,20 +35,27 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Verifies one bundle. That it cannot be read as one is a finding, if its content is to blame.
-fn verdict(place: &Location, jobs: usize, context: &Context) -> Result<Verdict, Failure> {
+/// Verifies one bundle or set. That it cannot be read as one is a finding, if its content is to blame.
+fn verdict(named: &Named, jobs: usize, context: &Context) -> Result<Verdict, Failure> {
     let progress = context.progress();
     runtime::run(async {
-        let opened = Opened::open(place, &Settings::from_env()).await;
-        let surveyed = match place {
-            Location::Path(path) => protect::survey_of(path, &progress).await,
-            _ => Ok(None),
+        let (path, opened) = match named {
+            Named::One(place) => (PathBuf::from(place.to_string()), Opened::survey(place, &Settings::from_env()).await),
+            Named::Volumes(paths) => (paths.first().cloned().unwrap_or_default(), Opened::survey_volumes(paths).await),
+        };
+        let surveyed = match named {
+            Named::One(Location::Path(path)) => protect::survey_of(path, &progress).await,
+            Named::Volumes(_) => protect::survey_of(&path, &progress).await,
+            Named::One(_) => Ok(None),
         };
         let verdict = match opened {
-            Ok(bundle) => Verdict::of(bundle.path(), verify(bundle.reader(), jobs, &progress).await?),
+            Ok((bundle, set)) => {
+                let verification = verify(bundle.reader(), jobs, &progress).await?;
+                Verdict::of(bundle.path(), verification).with_set(bundle.reader(), set.as_ref())
+            }
             Err(transfer::Error::Bundle(error)) => {
                 let protected = matches!(surveyed, Ok(Some(_)));
-                Verdict::unreadable(Path::new(&place.to_string()), error, protected)?
+                Verdict::unreadable(&path, error, protected)?
             }
             Err(error) => return Err(error.into()),
         };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use airlift::{
-    bundle,
+    bundle::{self, Gathered, Reader},
     content::{Class, Code, Fault},
     oci::{Digest, Reference},
     transfer::{
@@ -29,6 +29,9 @@ pub(crate) struct Verdict {
     artifacts: u64,
     blobs: u64,
     bytes: u64,
+    /// What is wrong in none of the files that are here is told as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     pub(crate) findings: Vec<Finding>,
     /// What its recovery data, if there is some, can do.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +49,9 @@ pub(crate) struct Finding {
     digest: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<u64>,
+    /// Which file of a set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
     message: String,
 }
 
@@ -58,14 +64,14 @@ impl Finding {
     /// That something cannot be read further.
     fn of(error: &impl Fault) -> Self {
         let message = [error.to_string()].into_iter().chain(causes(error)).collect::<Vec<_>>().join(": ");
-        Self { code: error.code(), artifacts: Vec::new(), digest: None, offset: None, message }
+        Self { code: error.code(), artifacts: Vec::new(), digest: None, offset: None, file: None, message }
     }
 }
 
 impl From<airlift::transfer::verify::Finding> for Finding {
     fn from(one: airlift::transfer::verify::Finding) -> Self {
-        let airlift::transfer::verify::Finding { code, artifacts, digest, offset, message } = one;
-        Self { code, artifacts, digest, offset, message }
+        let airlift::transfer::verify::Finding { code, artifacts, digest, offset, file, message } = one;
+        Self { code, artifacts, digest, offset, file, message }
     }
 }
 
@@ -74,8 +80,39 @@ impl Verdict {
     pub(crate) fn of(path: &Path, verification: Verification) -> Self {
         let Verification { id, artifacts, blobs, bytes, findings, .. } = verification;
         let findings: Vec<_> = findings.into_iter().map(Finding::from).collect();
-        let (path, sound) = (path.to_owned(), findings.is_empty());
-        Self { path, sound, bundle: Some(id), artifacts, blobs, bytes, findings, recovery: None }
+        let (path, sound, notes) = (path.to_owned(), findings.is_empty(), Vec::new());
+        Self { path, sound, bundle: Some(id), artifacts, blobs, bytes, notes, findings, recovery: None }
+    }
+
+    /// With what is to be said of the set as a set: missing and wrong volumes. Of a volume that was looked at by itself,
+    /// that the others are elsewhere is no fault.
+    pub(crate) fn with_set(mut self, reader: &Reader, set: Option<&Gathered>) -> Self {
+        let Some(set) = set else { return self };
+        let fault = |error: &bundle::Error, file: Option<PathBuf>| Finding {
+            digest: error.digest(),
+            offset: error.offset(),
+            file,
+            ..Finding::of(error)
+        };
+        let faults: Vec<_> = set.faults.iter().map(|(path, error)| fault(error, Some(path.clone()))).collect();
+        self.notes.clone_from(&set.notes);
+        if let missing @ [_, ..] = &set.missing()[..] {
+            if set.alone {
+                let here: Vec<_> = reader.volumes().into_keys().map(|number| number.to_string()).collect();
+                let of = reader.cut().map_or(0, |cut| cut.volumes);
+                self.notes.push(format!(
+                    "this is volume {} of {of}; elsewhere: {}",
+                    here.join(", "),
+                    missing.join(", ")
+                ));
+            } else {
+                let error = bundle::Error::VolumesMissing { id: reader.id(), missing: missing.to_vec() };
+                self.findings.insert(0, fault(&error, None));
+            }
+        }
+        self.findings.splice(0..0, faults);
+        self.sound = self.findings.is_empty();
+        self
     }
 
     /// Where the damage is such that the bundle cannot be read further. Other failures are none of the bundle's, unless it
@@ -85,8 +122,8 @@ impl Verdict {
             return Err(error);
         }
         let finding = Finding { digest: error.digest(), offset: error.offset(), ..Finding::of(&error) };
-        let (path, findings) = (path.to_owned(), vec![finding]);
-        Ok(Self { path, sound: false, bundle: None, artifacts: 0, blobs: 0, bytes: 0, findings, recovery: None })
+        let (path, notes, findings) = (path.to_owned(), Vec::new(), vec![finding]);
+        Ok(Self { path, sound: false, bundle: None, artifacts: 0, blobs: 0, bytes: 0, notes, findings, recovery: None })
     }
 
     /// With what its recovery data says, damage to that included.
@@ -108,13 +145,17 @@ impl Verdict {
 /// A line for a sound bundle; a line a finding for any other.
 pub(crate) fn text(verdict: &Verdict) -> String {
     let path = verdict.path.display();
+    let mut notes = String::new();
+    for note in &verdict.notes {
+        let _ = writeln!(notes, "  {note}");
+    }
     if verdict.sound {
         let Verdict { artifacts, blobs, bytes, .. } = verdict;
         let id = verdict.bundle.map(|id| format!("\n  id {id}")).unwrap_or_default();
         let outlook = verdict.recovery.as_ref();
         let recovery = outlook.map(|outlook| format!("\n  {}", recovery::outlook(outlook))).unwrap_or_default();
         return format!(
-            "{path}: sound; {}, {}, {} re-hashed{id}{recovery}\n",
+            "{path}: sound; {}, {}, {} re-hashed{id}{recovery}\n{notes}",
             count(*artifacts, "artifact"),
             count(*blobs, "blob"),
             size(*bytes)
@@ -122,7 +163,11 @@ pub(crate) fn text(verdict: &Verdict) -> String {
     }
     let mut text = format!("{path}: {}\n", count(verdict.findings.len(), "finding"));
     for finding in &verdict.findings {
-        let _ = write!(text, "  [{}] {}", finding.code, finding.message);
+        let _ = write!(text, "  [{}] ", finding.code);
+        if let Some(file) = finding.file.as_ref().filter(|file| !finding.message.contains(&*file.to_string_lossy())) {
+            let _ = write!(text, "{}: ", file.display());
+        }
+        text.push_str(&finding.message);
         if !finding.artifacts.is_empty() {
             let names: Vec<_> = finding.artifacts.iter().map(ToString::to_string).collect();
             let _ = write!(text, ", of {}", names.join(", "));
@@ -137,5 +182,5 @@ pub(crate) fn text(verdict: &Verdict) -> String {
     if let Some(outlook) = &verdict.recovery {
         let _ = writeln!(text, "  {}", recovery::outlook(outlook));
     }
-    text
+    text + &notes
 }

@@ -1,0 +1,367 @@
+//! Where a run writes to: one file, or the volumes of a set with their manifest and sums.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use super::{
+    Error, Finished, Layout, Result,
+    blueprint::{Blueprint, Form},
+    canvas::{Canvas, position},
+    disk,
+    journal::{Journal, Line},
+    partial::{Partial, check_goal, with_suffix},
+    volume::{self, Manifest, SUMS, volume_name},
+    writer::Goal,
+};
+use crate::oci::Algorithm;
+
+/// Where a run writes to.
+#[derive(Debug)]
+pub(crate) enum Output {
+    File { path: PathBuf, overwrite: bool },
+    Set(Goal),
+}
+
+impl Output {
+    pub(crate) fn file(path: &Path, overwrite: bool) -> Self {
+        Self::File { path: path.to_owned(), overwrite }
+    }
+
+    pub(crate) const fn set(goal: Goal) -> Self {
+        Self::Set(goal)
+    }
+
+    pub(crate) const fn form(&self) -> Form {
+        match self {
+            Self::File { .. } => Form::Whole,
+            Self::Set(goal) => Form::Set { size: goal.size, only: goal.only },
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        match self {
+            Self::File { path, .. } => disk::folder_of(path),
+            Self::Set(goal) => &goal.folder,
+        }
+    }
+
+    const fn overwrite(&self) -> bool {
+        match self {
+            Self::File { overwrite, .. } => *overwrite,
+            Self::Set(goal) => goal.overwrite,
+        }
+    }
+
+    fn volume(&self, number: u32) -> PathBuf {
+        match self {
+            Self::File { path, .. } => path.clone(),
+            Self::Set(goal) => goal.folder.join(volume_name(&goal.name, number)),
+        }
+    }
+
+    /// Opens, creates and locks the partial file of every volume of the plan.
+    ///
+    /// # Errors
+    /// Something is there already, or another run holds one of them; nothing was touched.
+    pub(crate) fn open(&self, plan: &Blueprint) -> Result<Canvas> {
+        if let Self::Set(goal) = self {
+            goal.check_free()?;
+            goal.take_back()?;
+        }
+        let mut files: BTreeMap<u32, Partial> = BTreeMap::new();
+        for number in plan.numbers() {
+            match Partial::open(&self.volume(number), self.overwrite()) {
+                Ok(partial) => drop(files.insert(number, partial)),
+                Err(error) => {
+                    for partial in files.into_values() {
+                        // What stays behind is empty; the error that is told of matters more.
+                        let _ = partial.remove_fresh();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Canvas::new(self.folder(), files))
+    }
+
+    /// The journal of the run, beside its first partial file, and what it says.
+    pub(crate) fn journal(&self, canvas: &Canvas) -> Result<(Journal, Vec<Line>)> {
+        let first = canvas.partials().into_values().next();
+        let first = first.ok_or_else(|| Error::read(self.folder())(io::ErrorKind::NotFound.into()))?;
+        Journal::open(&first.journal(), first.is_fresh())
+    }
+
+    /// Opens what an earlier run, whose plan had more volumes, has left beside those of this one.
+    pub(crate) fn open_more(&self, canvas: &Canvas, lines: &[Line]) -> Result<()> {
+        let Self::Set(Goal { only: None, .. }) = self else { return Ok(()) };
+        let places = lines.iter().filter_map(Line::claim).flat_map(|(places, _)| places);
+        let last = places.map(|(at, _)| at / position(2, 0)).max().unwrap_or(0);
+        for number in (1..)
+            .take(usize::try_from(last).unwrap_or(0).saturating_add(1))
+            .take_while(|number| *number <= volume::MAX_VOLUMES)
+        {
+            if with_suffix(&self.volume(number), ".partial").exists() {
+                self.ensure(canvas, number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the partial file of a volume unless it is open.
+    pub(crate) fn ensure(&self, canvas: &Canvas, number: u32) -> Result<()> {
+        if canvas.partial(number).is_none() {
+            canvas.add(number, Partial::open(&self.volume(number), self.overwrite())?);
+        }
+        Ok(())
+    }
+
+    /// Gives everything its final name: all of it is in place and proven.
+    pub(crate) fn publish(self, canvas: Canvas, plan: &Blueprint, journal: Journal) -> Result<Finished> {
+        let goal = match self {
+            Self::Set(goal) => goal,
+            Self::File { .. } => {
+                let (layout, partial) = (plan.first(), canvas.into_partials().into_values().next());
+                let partial = partial.ok_or_else(|| Error::Missing { digest: layout.id() })?;
+                let path = partial.publish(layout.total())?;
+                journal.remove()?;
+                return Ok(Finished { path, bytes: layout.total(), id: layout.id() });
+            }
+        };
+        let volumes = goal.seal(&canvas, plan)?;
+        let partials = canvas.into_partials();
+        let finished = match goal.only {
+            Some(_) => goal.publish_one(partials, plan, &volumes)?,
+            None => goal.publish_all(partials, plan, volumes)?,
+        };
+        journal.remove()?;
+        Ok(finished)
+    }
+}
+
+impl Goal {
+    /// Where the manifest of the set is.
+    pub fn manifest(&self) -> PathBuf {
+        self.folder.join(Manifest::file_name(&self.name))
+    }
+
+    fn pending(&self) -> PathBuf {
+        with_suffix(&self.manifest(), ".partial")
+    }
+
+    fn sums(&self) -> PathBuf {
+        self.folder.join(SUMS)
+    }
+
+    /// Checks that no set of that name, and no sums, are there that may not be replaced.
+    fn check_free(&self) -> Result<()> {
+        if self.only.is_some() {
+            return Ok(());
+        }
+        check_goal(&self.manifest(), self.overwrite)?;
+        // A run that was killed while it gave the names has written the sums already.
+        if !self.pending().exists() {
+            check_goal(&self.sums(), self.overwrite)?;
+        }
+        Ok(())
+    }
+
+    /// What a run that was killed while it gave the final names had published is a partial file again. All of it is
+    /// hashed once more, so this trusts nothing.
+    fn take_back(&self) -> Result<()> {
+        if self.only.is_some() || self.manifest().exists() {
+            return Ok(());
+        }
+        let Some(pending) = read_manifest(&self.pending())? else { return Ok(()) };
+        for file in &pending.volumes {
+            let path = self.folder.join(&file.name);
+            let partial = with_suffix(&path, ".partial");
+            let is_that = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == file.size);
+            if is_that && !partial.exists() {
+                fs::rename(&path, &partial).map_err(Error::write(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the digests of segments, brings every volume to the disk, and hashes all of each.
+    fn seal(&self, canvas: &Canvas, plan: &Blueprint) -> Result<Vec<volume::File>> {
+        let next = AtomicUsize::new(0);
+        let sealed = Mutex::new(Vec::new());
+        let work = || -> Result<()> {
+            let mut buffer = Vec::new();
+            while let Some((number, layout)) = plan.volumes().get(next.fetch_add(1, Ordering::Relaxed)) {
+                let file = self.seal_one(canvas, plan, *number, layout, &mut buffer)?;
+                sealed.lock().unwrap_or_else(PoisonError::into_inner).push((*number, file));
+            }
+            Ok(())
+        };
+        let cores = thread::available_parallelism().map_or(1, usize::from).min(plan.volumes().len());
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+            let join = |worker: thread::ScopedJoinHandle<'_, Result<()>>| {
+                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            workers.into_iter().try_for_each(join)
+        })?;
+        let mut sealed = sealed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        sealed.sort_by_key(|(number, _)| *number);
+        Ok(sealed.into_iter().map(|(_, file)| file).collect())
+    }
+
+    fn seal_one(
+        &self,
+        canvas: &Canvas,
+        plan: &Blueprint,
+        number: u32,
+        layout: &Layout,
+        buffer: &mut Vec<u8>,
+    ) -> Result<volume::File> {
+        let Some(partial) = canvas.partial(number) else { return Err(Error::Missing { digest: layout.id() }) };
+        let path = partial.path();
+        let truncated = |place: &super::Place| Error::Missing { digest: place.blob.digest };
+        let mut segments = Vec::new();
+        for place in layout.blobs().iter().filter(|place| place.segment.is_some()) {
+            let at = [(position(number, place.offset), place.size())];
+            let hasher = canvas.hash(Algorithm::Sha256, &at, buffer).map_err(Error::read(path))?;
+            segments.push(hasher.ok_or_else(|| truncated(place))?.finish());
+        }
+        if let Some(layout) = plan.sealed(number, segments)? {
+            canvas.write_at(&[layout.head().clone()], position(number, 0))?;
+        }
+        partial.seal(layout.total())?;
+        let hasher = disk::hash_at(partial.file(), Algorithm::Sha256, 0, layout.total(), buffer, |_| {});
+        let digest = hasher.map_err(Error::read(path))?.map(crate::oci::Hasher::finish);
+        let digest = digest.ok_or(Error::Missing { digest: layout.id() })?;
+        Ok(volume::File { digest, name: volume_name(&self.name, number), size: layout.total() })
+    }
+
+    fn publish_all(
+        &self,
+        mut partials: BTreeMap<u32, Partial>,
+        plan: &Blueprint,
+        volumes: Vec<volume::File>,
+    ) -> Result<Finished> {
+        let Some(cut) = plan.cut() else { return Err(Error::Missing { digest: plan.first().id() }) };
+        let bytes = volumes.iter().map(|file| file.size).sum();
+        let set = plan.first().facts().set_id();
+        let manifest = Manifest::new(plan.first().id(), set, cut, volumes);
+        write_new(&self.pending(), &manifest.to_json())?;
+        if self.overwrite {
+            self.remove_old(&manifest)?;
+        }
+        for (number, layout) in plan.volumes() {
+            if let Some(partial) = partials.remove(number) {
+                partial.publish(layout.total())?;
+            }
+        }
+        // Left by a run whose plan had more volumes.
+        for partial in partials.into_values() {
+            fs::remove_file(partial.path()).map_err(Error::write(partial.path()))?;
+        }
+        publish_file(&self.sums(), manifest.sums(&Manifest::file_name(&self.name)).as_bytes())?;
+        let path = self.manifest();
+        fs::rename(self.pending(), &path).map_err(Error::write(&path))?;
+        disk::sync_folder(&self.folder).map_err(Error::write(&path))?;
+        Ok(Finished { path, bytes, id: plan.first().id() })
+    }
+
+    /// Removes what would vouch for the set that is replaced, and then those of its volumes that the new one has not.
+    fn remove_old(&self, new: &Manifest) -> Result<()> {
+        let old = read_manifest(&self.manifest())?;
+        for path in [self.manifest(), self.sums()] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::write(&path)(error)),
+                _ => {}
+            }
+        }
+        for file in old.iter().flat_map(Manifest::files) {
+            let is_ours =
+                Manifest::set_name(&Manifest::file_name(&self.name)).is_some_and(|name| file.name.starts_with(name));
+            if is_ours && !new.files().any(|one| one.name == file.name) {
+                let path = self.folder.join(&file.name);
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::write(&path)(error)),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes one volume, made once more. If the set's manifest is there it must be the volume that it names.
+    fn publish_one(
+        &self,
+        partials: BTreeMap<u32, Partial>,
+        plan: &Blueprint,
+        volumes: &[volume::File],
+    ) -> Result<Finished> {
+        let layout = plan.first();
+        let (Some(partial), Some(file)) = (partials.into_values().next(), volumes.first()) else {
+            return Err(Error::Missing { digest: layout.id() });
+        };
+        if let Some(manifest) = read_manifest(&self.manifest())? {
+            let known = manifest.volumes.iter().find(|one| one.name == file.name);
+            if known != Some(file) {
+                let (bundle, set) = (manifest.bundle, manifest.set);
+                let same_bundle = bundle == layout.id();
+                return Err(Error::NotTheSet {
+                    path: self.manifest(),
+                    reason: if same_bundle && set != layout.facts().set_id() {
+                        format!(
+                            "the bundle is cut otherwise than into volumes of {} bytes, as that set is",
+                            manifest.size
+                        )
+                    } else if same_bundle {
+                        format!("the volume has the SHA-256 {}", file.digest.hex())
+                    } else {
+                        format!(
+                            "the artifacts have changed since: their bundle id is {}, that of the set is {bundle}",
+                            layout.id()
+                        )
+                    },
+                });
+            }
+        }
+        let path = partial.publish(layout.total())?;
+        Ok(Finished { path, bytes: layout.total(), id: layout.id() })
+    }
+}
+
+/// The manifest at `path`, if one is there that can be read.
+fn read_manifest(path: &Path) -> Result<Option<Manifest>> {
+    match fs::read(path) {
+        Ok(text) => Ok(Manifest::parse(&text).ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::read(path)(error)),
+    }
+}
+
+/// Writes a file of that name, durably; what an earlier run left there is replaced, a link never followed.
+fn write_new(path: &Path, content: &[u8]) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::write(path)(error)),
+        _ => {}
+    }
+    let write = || {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    write().map_err(Error::write(path))
+}
+
+/// Makes a small file visible at once and whole.
+pub(crate) fn publish_file(path: &Path, content: &[u8]) -> Result<()> {
+    let partial = with_suffix(path, ".partial");
+    write_new(&partial, content)?;
+    fs::rename(&partial, path).map_err(Error::write(path))
+}

@@ -1,0 +1,122 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::{
+    bundle::{Index, Layout, Root},
+    oci::{Manifest, media_type},
+};
+
+const GIB: u64 = 1 << 30;
+
+fn blob(name: &str, size: u64) -> Descriptor {
+    Descriptor::new("application/vnd.oci.image.layer.v1.tar", Digest::sha256(name.as_bytes()), size)
+}
+
+/// An image for each list of layers.
+fn contents(images: &[Vec<Descriptor>]) -> Contents {
+    let mut roots = Vec::new();
+    let mut manifests = HashMap::new();
+    for (at, layers) in images.iter().enumerate() {
+        let document = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": media_type::OCI_MANIFEST,
+            "config": blob(&format!("config {at}"), 1000),
+            "layers": layers,
+        });
+        let manifest = Manifest::parse(document.to_string().into(), None).unwrap();
+        let reference = format!("r.example/app-{at:03}:1").parse().unwrap();
+        roots.push(Root { reference, descriptor: manifest.descriptor().clone() });
+        manifests.insert(manifest.digest(), manifest);
+    }
+    Contents { index: Index::new(roots, Vec::new()), manifests, absent: BTreeMap::new() }
+}
+
+/// Packs, and holds what must hold of every packing.
+fn packed(contents: &Contents, size: u64) -> Cut {
+    let cut = pack(contents, Size(size)).unwrap();
+    assert_eq!(cut, pack(&contents.clone(), Size(size)).unwrap(), "the same contents are packed in the same way");
+    let order = contents.order().unwrap();
+    for one in cut.placed(&order.blobs).unwrap() {
+        assert!(one.segment.is_some() == (one.piece.size < one.blob.size));
+    }
+    for number in 1..=cut.volumes {
+        let layout = of_volume(contents, &cut, number);
+        assert!(layout.total() <= size, "volume {number} has {} bytes", layout.total());
+        assert!(cut.volumes == 1 || !layout.blobs().is_empty(), "volume {number} is empty");
+    }
+    cut
+}
+
+fn of_volume(contents: &Contents, cut: &Cut, number: u32) -> Layout {
+    let placed = cut.placed(&contents.order().unwrap().blobs).unwrap();
+    let segments = placed.iter().filter(|one| one.piece.volume == number && one.segment.is_some());
+    let unknown = segments.map(|_| Digest::sha256(b"")).collect();
+    Layout::of_volume(contents, cut, number, unknown).unwrap()
+}
+
+fn volumes_of(cut: &Cut, blobs: &[Descriptor]) -> BTreeSet<u32> {
+    let volumes = cut.volumes_of();
+    blobs.iter().flat_map(|blob| volumes[&blob.digest].clone()).collect()
+}
+
+#[test]
+fn artifacts_that_fit_stay_together_on_dvds() {
+    let dvd: u64 = "dvd".parse::<Size>().unwrap().0;
+    let images: Vec<Vec<Descriptor>> = (0..12)
+        .map(|at| (0..3).map(|layer| blob(&format!("{at}/{layer}"), (at % 4 + 1) * GIB / 3)).collect())
+        .collect();
+    let contents = contents(&images);
+    let cut = packed(&contents, dvd);
+    for image in &images {
+        assert_eq!(volumes_of(&cut, image).len(), 1);
+    }
+    // 30 GiB on discs of 4.3 GiB; a packing of no skill takes ten.
+    assert_eq!(cut.volumes, 8);
+}
+
+#[test]
+fn artifacts_that_share_layers_lie_in_one_volume_as_long_as_they_fit() {
+    let base = blob("base", GIB);
+    let images: Vec<Vec<Descriptor>> = (0..5).map(|at| vec![base.clone(), blob(&format!("own {at}"), GIB)]).collect();
+    let cut = packed(&contents(&images), 4 * GIB);
+    let together = images.iter().filter(|image| volumes_of(&cut, image).len() == 1).count();
+    assert_eq!(together, 2, "the base and two more fit into 4 GiB beside the head");
+    assert_eq!(cut.volumes, 2);
+}
+
+#[test]
+fn a_blob_that_no_volume_can_hold_is_cut_and_leaves_room_behind_its_end() {
+    let (large, small) = (blob("large", 10 * GIB), blob("small", GIB));
+    let contents = contents(&[vec![large.clone()], vec![small.clone()]]);
+    let cut = packed(&contents, 4 * GIB);
+    assert_eq!(volumes_of(&cut, &[large]), BTreeSet::from([1, 2, 3]));
+    assert_eq!(volumes_of(&cut, &[small]), BTreeSet::from([3]));
+    let segments: Vec<_> = of_volume(&contents, &cut, 2).blobs().iter().map(|place| place.segment.unwrap()).collect();
+    assert_eq!(segments[0].number, 2);
+    assert!(segments[0].from.is_multiple_of(512) && segments[0].from > 3 * GIB);
+}
+
+#[test]
+fn a_size_that_the_manifests_fill_is_refused_with_the_size_it_takes() {
+    let contents = contents(&[vec![blob("a", GIB)]]);
+    let error = pack(&contents, Size(3000)).unwrap_err();
+    let Error::VolumeSize { size: 3000, needed } = error else { panic!("{error}") };
+    // A GiB in volumes of a head and 32 KiB is too many of them.
+    let Error::VolumeSize { needed, .. } = pack(&contents, Size(needed)).unwrap_err() else { panic!("no size") };
+    assert!(needed > GIB / 1000);
+    assert!(pack(&contents, Size(2 * needed)).unwrap().volumes < MAX_VOLUMES);
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_contents_fit_into_volumes_of_any_size(
+        images in proptest::collection::vec(proptest::collection::vec((0_u8..40, 0_u64..1_500_000), 0..4), 0..8),
+        size in 400_000_u64..2_000_000,
+    ) {
+        let sizes: BTreeMap<u8, u64> = images.iter().flatten().copied().collect();
+        let image = |layers: &Vec<(u8, u64)>| {
+            layers.iter().map(|(name, _)| blob(&name.to_string(), sizes[name])).collect::<Vec<_>>()
+        };
+        packed(&contents(&images.iter().map(image).collect::<Vec<_>>()), size);
+    }
+}
