@@ -11,7 +11,11 @@ use super::{
     verify::{Finding, verify},
 };
 use crate::{
-    bundle::{self, Layout, Reader, disk::off_reactor},
+    bundle::{
+        self, Goal, Layout, Reader,
+        disk::off_reactor,
+        volume::{Manifest, SUMS},
+    },
     content::Code,
     oci::{Digest, Reference},
     progress::Progress,
@@ -42,6 +46,37 @@ pub async fn export(
     };
     let created = protect(&[path], percent, overwrite, progress).await?;
     report.recovery = created.files.iter().map(|file| path.with_file_name(&file.name)).collect();
+    Ok(report)
+}
+
+/// Exports the volumes of a set, and makes recovery data of all its files: the volumes, the manifest and the sums. No
+/// recovery file is larger than a volume, so they fit the same media.
+///
+/// # Errors
+/// Those of the export; recovery data is there already; it cannot be made. The set is complete then, and [`protect`] makes
+/// recovery data of its files.
+pub async fn export_set(
+    origins: &impl Origins,
+    request: &Request,
+    goal: Goal,
+    percent: Percent,
+    progress: &Progress,
+) -> Result<Report, Error> {
+    let Goal { folder, name: stem, size, overwrite, .. } = goal.clone();
+    let path = goal.manifest();
+    let mut report = export::run(origins, request, Destination::Volumes(goal), progress).await?;
+    let (told, into) = (progress.clone(), folder.clone());
+    let created = off_reactor(move || {
+        let read = |source| Error::Io { what: "read", path: path.clone(), source };
+        let text = std::fs::read(&path).map_err(read)?;
+        let manifest = Manifest::parse(&text).map_err(|error| read(std::io::Error::other(error)))?;
+        let volumes = manifest.files().map(|file| file.name.clone());
+        let files = volumes.chain([Manifest::file_name(&stem), SUMS.to_owned()]).collect();
+        let request = recovery::Request { folder: into, files, percent, stem, limit: Some(size.0), overwrite };
+        recovery::create(&request, &told).map_err(Error::from)
+    })
+    .await?;
+    report.recovery = created.files.iter().map(|file| folder.join(&file.name)).collect();
     Ok(report)
 }
 
@@ -181,13 +216,13 @@ pub async fn survey(paths: &[PathBuf], progress: &Progress) -> Result<Survey, Er
     Ok(Survey { assessment, outlook })
 }
 
-/// The recovery data that protects the file at `path`, if there is some.
+/// The recovery data that protects the file at `path`, or lies in the folder of that name, if there is some.
 ///
 /// # Errors
 /// There is some, and it cannot be read or taken.
 pub async fn survey_of(path: &Path, progress: &Progress) -> Result<Option<Survey>, Error> {
     let (sought, paths) = (path.to_owned(), vec![path.to_owned()]);
-    let found = off_reactor(move || Set::find(&paths).map(|set| set.protects(&sought))).await;
+    let found = off_reactor(move || Set::find(&paths).map(|set| sought.is_dir() || set.protects(&sought))).await;
     match found {
         Ok(true) => survey(&[path.to_owned()], progress).await.map(Some),
         Ok(false) | Err(recovery::Error::NotFound { .. } | recovery::Error::Several { .. }) => Ok(None),

@@ -552,3 +552,38 @@ fn a_set_is_copied_whole_and_a_copy_that_broke_off_is_gone_on_with() {
     Ran::of(Command::new("sha256sum").args(["-c", "SHA256SUMS"]).current_dir(&usb)).success();
     assert_eq!(files_below(&airlift.home().join("set")), Vec::<String>::new());
 }
+
+#[test]
+fn a_set_with_recovery_data_bears_the_loss_of_a_volume_and_of_its_manifest() {
+    needs!("docker-registry", "sha256sum");
+    let (_registry, references) = source();
+    let airlift = Airlift::new();
+    let set = airlift.home().join("set");
+    fs::create_dir(&set).unwrap();
+    airlift.run(export(&references, &["-o", "set/release", "--recovery", "40%"])).success();
+    let whole = contents(&set);
+    let recovery: Vec<&String> = whole.keys().filter(|name| name.ends_with(".recovery")).collect();
+    assert!(recovery.len() > 1 && recovery.iter().all(|name| whole[*name].len() <= VOLUME), "{recovery:?}");
+    airlift.run(["verify", "set"]).success();
+
+    for gone in ["release.vol002.tar", "release.set.json", "SHA256SUMS", recovery[0]] {
+        fs::remove_file(set.join(gone)).unwrap();
+        airlift.run(["repair", "set"]).success();
+        assert!(contents(&set) == whole, "{gone} is as it was");
+    }
+    for volume in volumes(&set) {
+        let file = fs::File::options().write(true).open(set.join(&volume)).unwrap();
+        file.write_all_at(&noise(7, 3000), 200_000).unwrap();
+    }
+    for named in ["set", "set/release.vol003.tar", "set/release.set.json"] {
+        let damaged = airlift.run(["verify", named]).exits(4);
+        assert!(damaged.stdout.contains("repair is possible"), "{damaged}");
+    }
+    airlift.run(["repair", "set"]).success();
+    assert!(contents(&set) == whole);
+
+    for gone in ["release.vol001.tar", "release.vol003.tar"] {
+        fs::remove_file(set.join(gone)).unwrap();
+    }
+    airlift.run(["repair", "set"]).exits(4).says(&["recovery.beyond"]);
+}

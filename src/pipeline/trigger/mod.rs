@@ -1,8 +1,8 @@
 //! The import trigger: a bundle that lands in the source of an enabled import pipeline, or changes there, is imported.
 //!
-//! A pipeline has a [`watcher`], which hears what the system tells of a local folder and looks at any source each interval.
-//! Each bundle that is new, or another than before, flies once ([`flight`]): it is looked at, run as an ordinary pipeline
-//! run, and what became of it is written down ([`landed`]), so that a restart neither forgets nor repeats it. Volumes of a
+//! A pipeline has a `watcher`, which hears what the system tells of a local folder and looks at any source each interval.
+//! Each bundle that is new, or another than before, flies once (`flight`): it is looked at, run as an ordinary pipeline
+//! run, and what became of it is written down (`landed`), so that a restart neither forgets nor repeats it. Volumes of a
 //! set will be candidates as a whole, once the last of them is there.
 
 mod flight;

@@ -60,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE")]
     pub(crate) volume_size: Option<Size>,
     /// Make this volume of the set alone, once more: the same bytes, if the artifacts are the same.
-    #[arg(long, value_name = "N", requires = "volume_size")]
+    #[arg(long, value_name = "N", requires = "volume_size", conflicts_with = "recovery")]
     pub(crate) only_volume: Option<u32>,
     /// Replace an existing bundle; otherwise that is refused, and nothing is touched.
     #[arg(long)]

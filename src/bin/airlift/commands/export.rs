@@ -23,7 +23,7 @@ use crate::{
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let request = request(args)?;
     let to = destination(args)?;
-    if args.recovery.is_some() && !matches!(to, Destination::File { .. }) {
+    if args.recovery.is_some() && !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
         return Err(Mistake::RecoveryElsewhere.into());
     }
     let client = context.client()?;
@@ -37,6 +37,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Ok(match (args.recovery, &to) {
             (Some(percent), Destination::File { path, overwrite }) => {
                 protect::export(&client, &request, (path, *overwrite), percent, &progress).await
+            }
+            (Some(percent), Destination::Volumes(goal)) => {
+                protect::export_set(&client, &request, goal.clone(), percent, &progress).await
             }
             _ => export::run(&client, &request, to, &progress).await,
         })
