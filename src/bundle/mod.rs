@@ -21,6 +21,7 @@ mod canvas;
 mod direct;
 pub(crate) mod disk;
 mod expand;
+mod find;
 mod folder;
 mod frame;
 mod held;
