@@ -30,6 +30,8 @@ const KNOWN: [FsWord; 2] = [0xEF53, 0x5846_5342];
 #[derive(Debug)]
 pub(crate) struct Direct {
     file: File,
+    /// The same file through the cache.
+    cached: File,
     /// Whether the system has refused a write that kept to the rules as we know them.
     refused: AtomicBool,
 }
@@ -41,12 +43,13 @@ impl Direct {
             return None;
         }
         let flags = NO_LINK | OFlags::DIRECT.bits().cast_signed();
+        let cached = file.try_clone().ok()?;
         let file = OpenOptions::new().write(true).custom_flags(flags).open(path).ok()?;
-        Some(Self { file, refused: AtomicBool::new(false) })
+        Some(Self { file, cached, refused: AtomicBool::new(false) })
     }
 
-    /// Writes whole blocks past the cache, or through `cached` where that is refused.
-    pub(crate) fn write(&self, cached: &File, mut blocks: &[u8], mut at: u64) -> io::Result<()> {
+    /// Writes whole blocks past the cache, or through it where that is refused.
+    pub(crate) fn write(&self, mut blocks: &[u8], mut at: u64) -> io::Result<()> {
         while !blocks.is_empty() && !self.refused.load(Ordering::Relaxed) {
             match rustix::io::pwrite(&self.file, blocks, at) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -59,6 +62,6 @@ impl Direct {
                 Err(error) => return Err(error.into()),
             }
         }
-        cached.write_all_at(blocks, at)
+        self.cached.write_all_at(blocks, at)
     }
 }

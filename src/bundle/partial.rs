@@ -6,6 +6,7 @@ use std::{
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rustix::{
@@ -25,7 +26,7 @@ pub(crate) const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed(
 #[derive(Debug)]
 pub(crate) struct Partial {
     file: File,
-    direct: Option<Direct>,
+    direct: Option<Arc<Direct>>,
     path: PathBuf,
     goal: PathBuf,
     overwrite: bool,
@@ -65,7 +66,7 @@ impl Partial {
             // The run that held it may have published it between our opening and locking; then it is no longer ours.
             if is_same(&file, &path).map_err(Error::read(&path))? {
                 check_goal(goal, overwrite)?;
-                let direct = Direct::open(&file, &path);
+                let direct = Direct::open(&file, &path).map(Arc::new);
                 return Ok(Self { file, direct, path, goal: goal.to_owned(), overwrite, fresh });
             }
         }

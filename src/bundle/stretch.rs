@@ -4,7 +4,15 @@
 //! edges of a stretch, which share a block with its neighbours, go through the cache, and all between goes past it: no
 //! block is written both ways. Elsewhere the cache takes everything, and the system is asked to empty it early.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
+};
 
 use bytes::Bytes;
 
@@ -13,8 +21,9 @@ use super::{
     disk,
 };
 
-/// Bytes that are written past the cache at once: enough for a disk with a head to move, small beside the memory of a run.
-const STAGE: usize = 2 << 20;
+/// Bytes that are written past the cache at once, while as many are gathered: enough to keep a disk busy, and small enough
+/// that the allocator gives the memory of buffers back.
+const STAGE: usize = 512 << 10;
 
 /// Bytes in the cache after which the system is asked to bring them to the disk. Left to itself it waits for the sync at
 /// the end, and so does everybody: a third of an export's time where the disk takes 2 GB/s.
@@ -26,7 +35,7 @@ pub(crate) struct Ways<'a> {
     /// Through the page cache.
     pub(crate) cached: &'a File,
     /// Past it, where that is good.
-    pub(crate) direct: Option<&'a Direct>,
+    pub(crate) direct: Option<&'a Arc<Direct>>,
 }
 
 /// Where the next byte of a stretch belongs, and what waits to be written.
@@ -67,7 +76,7 @@ impl Stretch {
         }
     }
 
-    fn collect(&mut self, cached: &File, direct: &Direct, mut bytes: &[u8]) -> io::Result<()> {
+    fn collect(&mut self, cached: &File, direct: &Arc<Direct>, mut bytes: &[u8]) -> io::Result<()> {
         let Some(stage) = &mut self.stage else { return Ok(()) };
         while !bytes.is_empty() {
             let past = usize::try_from(self.at % BLOCK as u64).unwrap_or(0);
@@ -81,47 +90,95 @@ impl Stretch {
             self.at += taken as u64;
             bytes = &bytes[taken..];
             if stage.waiting == STAGE {
-                stage.empty(cached, direct, self.at)?;
+                stage.hand_over(direct, self.at)?;
             }
         }
         Ok(())
     }
 }
 
-/// Bytes that wait to be written past the cache; the first of them belongs on a block's boundary.
+/// Bytes that wait to be written past the cache; the first of them belongs on a block's boundary. While they are gathered,
+/// those before them are being written: hashing, which comes between, and the disk need not wait for each other.
 #[derive(Debug)]
 struct Stage {
-    /// Only the part on a block's boundary is used; never grown, for then it would move.
-    memory: Vec<u8>,
+    memory: Memory,
     waiting: usize,
+    behind: Option<Receiver<(Memory, io::Result<()>)>>,
 }
 
 impl Stage {
     fn new() -> Self {
-        Self { memory: vec![0; STAGE + BLOCK], waiting: 0 }
-    }
-
-    fn aligned(&mut self) -> &mut [u8] {
-        let from = self.memory.as_ptr().align_offset(BLOCK);
-        &mut self.memory[from..from + STAGE]
+        Self { memory: Memory::new(), waiting: 0, behind: None }
     }
 
     /// Takes as much of `bytes` as there is room for.
     fn take(&mut self, bytes: &[u8]) -> usize {
         let from = self.waiting;
         let taken = bytes.len().min(STAGE - from);
-        self.aligned()[from..from + taken].copy_from_slice(&bytes[..taken]);
+        self.memory.aligned()[from..from + taken].copy_from_slice(&bytes[..taken]);
         self.waiting += taken;
         taken
     }
 
+    /// Gives a full stage, which ends before `end` of the file, to a thread that writes it.
+    fn hand_over(&mut self, direct: &Arc<Direct>, end: u64) -> io::Result<()> {
+        let spare = self.settle()?.unwrap_or_else(Memory::new);
+        let mut full = std::mem::replace(&mut self.memory, spare);
+        let from = end - std::mem::take(&mut self.waiting) as u64;
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return direct.write(full.aligned(), from);
+        };
+        let (tell, told) = sync_channel(1);
+        let direct = Arc::clone(direct);
+        runtime.spawn_blocking(move || {
+            let outcome = direct.write(full.aligned(), from);
+            // Nobody listens where the blob was given up.
+            let _ = tell.send((full, outcome));
+        });
+        self.behind = Some(told);
+        Ok(())
+    }
+
+    /// Waits for what is being written, and gives its memory back.
+    fn settle(&mut self) -> io::Result<Option<Memory>> {
+        let Some(told) = self.behind.take() else { return Ok(None) };
+        // Only a runtime that shuts down drops such a task.
+        let (memory, outcome) = told.recv().map_err(|_| io::Error::from(io::ErrorKind::Interrupted))?;
+        outcome.map(|()| Some(memory))
+    }
+
     /// Writes what waits, which ends before `end` of the file: whole blocks past the cache, the rest through it.
     fn empty(&mut self, cached: &File, direct: &Direct, end: u64) -> io::Result<()> {
+        self.settle()?;
         let waiting = std::mem::take(&mut self.waiting);
         let from = end - waiting as u64;
-        let (blocks, edge) = self.aligned()[..waiting].split_at(waiting - waiting % BLOCK);
-        direct.write(cached, blocks, from)?;
+        let (blocks, edge) = self.memory.aligned()[..waiting].split_at(waiting - waiting % BLOCK);
+        direct.write(blocks, from)?;
         cached.write_all_at(edge, from + blocks.len() as u64)
+    }
+}
+
+impl Drop for Stage {
+    /// Nobody may write here, or move what is here, while a thread still does.
+    fn drop(&mut self) {
+        // Whoever drops a stage before it was flushed has given the blob up.
+        let _ = self.settle();
+    }
+}
+
+/// [`STAGE`] bytes on a block's boundary.
+#[derive(Debug)]
+struct Memory(Vec<u8>);
+
+impl Memory {
+    fn new() -> Self {
+        Self(vec![0; STAGE + BLOCK])
+    }
+
+    /// The part on the boundary. The memory is never grown, for then it would move.
+    fn aligned(&mut self) -> &mut [u8] {
+        let from = self.0.as_ptr().align_offset(BLOCK);
+        &mut self.0[from..from + STAGE]
     }
 }
 
@@ -142,13 +199,16 @@ mod tests {
             chunk in 1..700_000_usize,
             flush_every in 1_usize..9,
             with_direct in any::<bool>(),
+            behind in any::<bool>(),
         ) {
             let program = std::env::current_exe().unwrap();
             let folder = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
             let path = folder.path().join("file");
             std::fs::write(&path, vec![0xAA; usize::try_from(at).unwrap() + size + 3 * BLOCK]).unwrap();
             let cached = File::options().read(true).write(true).open(&path).unwrap();
-            let direct = Direct::open(&cached, &path).filter(|_| with_direct);
+            let direct = Direct::open(&cached, &path).filter(|_| with_direct).map(Arc::new);
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+            let _behind = behind.then(|| runtime.enter());
             let ways = Ways { cached: &cached, direct: direct.as_ref() };
             let content: Bytes = (0..size).map(|at| (at % 251).to_le_bytes()[0]).collect::<Vec<_>>().into();
 
