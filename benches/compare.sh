@@ -120,7 +120,7 @@ for round in $(seq "$rounds"); do
   fi
   if wanted skopeo; then fresh; measure skopeo export_skopeo; fi
   fresh
-  # Export writes past the page cache; what reads the bundle finds it as warm as openssl finds the blobs.
+  # What reads the bundle finds it as warm as openssl finds the blobs.
   if [ -e "$work/bundle.tar" ]; then cat "$work/bundle.tar" >/dev/null; fi
   if wanted verify && can verify && [ -e "$work/bundle.tar" ]; then measure verify verify_airlift; fi
   if wanted upload; then in_target upload import_by_hand; fi

@@ -18,7 +18,6 @@ pub mod writer;
 
 mod blueprint;
 mod canvas;
-mod direct;
 pub(crate) mod disk;
 mod expand;
 mod find;

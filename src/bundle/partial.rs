@@ -6,7 +6,6 @@ use std::{
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use rustix::{
@@ -14,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Error, Result, direct::Direct, disk, stretch::Ways};
+use super::{Error, Result, disk};
 
 /// Bytes of a block in which a file's allocation is told (POSIX leaves it open; Linux says 512 for every file system).
 const ALLOCATION_UNIT: u64 = 512;
@@ -26,7 +25,6 @@ pub(crate) const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed(
 #[derive(Debug)]
 pub(crate) struct Partial {
     file: File,
-    direct: Option<Arc<Direct>>,
     path: PathBuf,
     goal: PathBuf,
     overwrite: bool,
@@ -66,18 +64,13 @@ impl Partial {
             // The run that held it may have published it between our opening and locking; then it is no longer ours.
             if is_same(&file, &path).map_err(Error::read(&path))? {
                 check_goal(goal, overwrite)?;
-                let direct = Direct::open(&file, &path).map(Arc::new);
-                return Ok(Self { file, direct, path, goal: goal.to_owned(), overwrite, fresh });
+                return Ok(Self { file, path, goal: goal.to_owned(), overwrite, fresh });
             }
         }
     }
 
     pub(crate) const fn file(&self) -> &File {
         &self.file
-    }
-
-    pub(crate) const fn ways(&self) -> Ways<'_> {
-        Ways { cached: &self.file, direct: self.direct.as_ref() }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -270,25 +270,13 @@ impl Blob {
     /// Writes what comes next, which lies at `position`.
     fn write(&mut self, chunks: &[Bytes], position: u64) -> Result<()> {
         if !matches!(self.stretch, Some((_, next, _)) if next == position) {
-            self.flush()?;
             let Some((partial, offset)) = self.shared.canvas.place(position) else { return Ok(()) };
-            // All that may come before it goes on elsewhere.
-            let span =
-                self.spans.iter().find(|span| span.at.is_some_and(|at| (at..at + span.size).contains(&position)));
-            let left = span.map_or(0, |span| span.at.unwrap_or(position) + span.size - position);
-            let stretch = Stretch::new(partial.ways(), offset, left);
-            self.stretch = Some((partial, position, stretch));
+            self.stretch = Some((partial, position, Stretch::new(offset)));
         }
         let Some((partial, next, stretch)) = &mut self.stretch else { return Ok(()) };
-        stretch.write(partial.ways(), chunks).map_err(Error::write(partial.path()))?;
+        stretch.write(partial.file(), chunks).map_err(Error::write(partial.path()))?;
         *next += chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
         Ok(())
-    }
-
-    /// Brings everything that was written into the files.
-    fn flush(&mut self) -> Result<()> {
-        let Some((partial, _, stretch)) = &mut self.stretch else { return Ok(()) };
-        stretch.flush(partial.ways()).map_err(Error::write(partial.path()))
     }
 
     fn line(&self, bytes: u64, prefix: Digest) -> Line {
@@ -324,7 +312,6 @@ impl Landing for Blob {
         let marked = *self.marked.get_or_insert(at);
         if arrived - marked >= MARK && arrived < self.size && self.is_kept {
             self.marked = Some(arrived);
-            self.flush()?;
             let line = self.line(arrived, hasher.clone().finish());
             self.shared.state().arrived.insert(self.digest, (hasher.clone(), arrived));
             self.shared.journal.add(&line)?;
@@ -333,7 +320,6 @@ impl Landing for Blob {
     }
 
     fn proven(&mut self) -> content::Result<()> {
-        self.flush()?;
         if self.is_kept {
             self.shared.journal.add(&self.line(self.size, self.digest))?;
         }
