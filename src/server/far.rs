@@ -11,13 +11,13 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt, stream};
-use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_RANGE};
+use http::{HeaderMap, StatusCode};
 
 use super::{
     Registry,
     answer::{self, Answer, Failure, Outcome},
     body::Body,
-    pull::{describe_blob, name_content, not_modified, wanted},
+    pull::{as_part, describe_blob, name_content, no_such_range, not_modified, wanted},
     range::Wanted,
     shelf::{At, Shelf},
 };
@@ -134,21 +134,10 @@ impl Registry {
                     // The end of a blob is never given away before the whole was seen to be right.
                     far.verify().await.map_err(|error| unreadable(&far, &error))?;
                 }
-                let range = format!("bytes {}-{}/{size}", part.start, part.end - 1);
-                let mut answer = send_far(&far, part).await?;
-                *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
-                answer::set(&mut answer, CONTENT_RANGE, &range);
-                Ok(answer)
+                let sent = send_far(&far, part.clone()).await?;
+                Ok(as_part(sent, &part, size))
             }
-            Wanted::Nothing => {
-                let message = "the blob has no byte of that range";
-                let failure = Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::SizeInvalid, message);
-                let range = HeaderValue::try_from(format!("bytes */{size}"));
-                Err(match range {
-                    Ok(range) => failure.with(CONTENT_RANGE, range),
-                    Err(_) => failure,
-                })
-            }
+            Wanted::Nothing => Err(no_such_range(size)),
         }
     }
 }

@@ -60,21 +60,10 @@ impl Registry {
         match wanted(headers, digest, size) {
             Wanted::Whole => self.send(at, blob, None).await,
             Wanted::Part(part) => {
-                let range = format!("bytes {}-{}/{size}", part.start, part.end - 1);
-                let mut answer = self.send(at, blob, Some(part)).await?;
-                *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
-                answer::set(&mut answer, CONTENT_RANGE, &range);
-                Ok(answer)
+                let sent = self.send(at, blob, Some(part.clone())).await?;
+                Ok(as_part(sent, &part, size))
             }
-            Wanted::Nothing => {
-                let message = "the blob has no byte of that range";
-                let failure = Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::SizeInvalid, message);
-                let range = HeaderValue::try_from(format!("bytes */{size}"));
-                Err(match range {
-                    Ok(range) => failure.with(CONTENT_RANGE, range),
-                    Err(_) => failure,
-                })
-            }
+            Wanted::Nothing => Err(no_such_range(size)),
         }
     }
 
@@ -164,4 +153,21 @@ pub(super) fn describe_blob(answer: &mut Answer, digest: &Digest, length: u64) {
 /// The same answer, for `HEAD` with its headers only.
 pub(super) fn without_body_for(method: &Method, answer: Answer) -> Answer {
     if method == Method::HEAD { answer.map(|_| Body::empty()) } else { answer }
+}
+
+/// A 206 of `part` of a blob of `size` bytes (RFC 9110, 15.3.7).
+pub(super) fn as_part(mut answer: Answer, part: &Range<u64>, size: u64) -> Answer {
+    *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+    answer::set(&mut answer, CONTENT_RANGE, &format!("bytes {}-{}/{size}", part.start, part.end - 1));
+    answer
+}
+
+/// A 416 that tells the size (RFC 9110, 15.5.17).
+pub(super) fn no_such_range(size: u64) -> Failure {
+    let message = "the blob has no byte of that range";
+    let failure = Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::SizeInvalid, message);
+    match HeaderValue::try_from(format!("bytes */{size}")) {
+        Ok(range) => failure.with(CONTENT_RANGE, range),
+        Err(_) => failure,
+    }
 }
