@@ -9,8 +9,10 @@ use super::{
     recorder::Recorder,
     resource::{
         AccessMode, Container, ContainerType, ExportOption, ExportPipeline, Identity, ImportOption, ImportPipeline,
-        Resource, reference,
+        Kind, Resource, reference,
     },
+    response::Response,
+    row::Row,
     run::{Surroundings, blocking},
     secret,
     state::Record,
@@ -31,8 +33,8 @@ use crate::{
 
 /// A run that came to its end; artifacts of it may have failed.
 pub(super) struct Ended {
-    /// What the engine says.
-    pub(super) report: Report,
+    /// What the engine says; `None` where the row has it already, from before the process was killed.
+    pub(super) report: Option<Report>,
     /// SHA-256 of the whole bundle, where it is known.
     pub(super) catalog_digest: Option<Digest>,
 }
@@ -40,14 +42,15 @@ pub(super) struct Ended {
 /// Does what `record` asks for.
 pub(super) async fn execute(
     pipeline: &Resource,
-    record: &Record,
+    row: &Row,
     recorder: &Arc<Recorder>,
     with: &Surroundings,
 ) -> Result<Ended> {
     let progress = Progress::to(Arc::clone(recorder) as Arc<dyn Observe>);
     let mut registry = with.registry.clone();
     registry.progress = progress.clone();
-    let job = Job { client: Client::new(registry)?, progress, jobs: with.jobs, record };
+    let (client, record) = (Client::new(registry)?, row.record());
+    let job = Job { client, progress, jobs: with.jobs, record, row, recorder };
     match pipeline {
         Resource::Export(pipeline) => {
             let settings = access(&pipeline.target, &pipeline.identity, &with.storage).await?;
@@ -57,7 +60,7 @@ pub(super) async fn execute(
             let settings = access(&pipeline.source, &pipeline.identity, &with.storage).await?;
             job.import(pipeline, &settings).await
         }
-        Resource::Run(_) => Err(Error::NotFound { id: record.run.request.pipeline.clone() }),
+        Resource::Run(_) => Err(Error::NotFound { id: job.record.run.request.pipeline }),
     }
 }
 
@@ -85,7 +88,10 @@ struct Job<'a> {
     client: Client,
     progress: Progress,
     jobs: usize,
-    record: &'a Record,
+    /// As it was at the beginning.
+    record: Record,
+    row: &'a Row,
+    recorder: &'a Arc<Recorder>,
 }
 
 impl Job<'_> {
@@ -151,22 +157,54 @@ impl Job<'_> {
             continue_on_errors: has(ImportOption::ContinueOnErrors),
             rewrite_foreign: false,
             verify_first: false,
-            delete_source: has(ImportOption::DeleteSourceBlobOnSuccess),
+            // It is removed here, between two notes of the state.
+            delete_source: false,
             jobs: self.jobs,
         };
+        if self.record.response.confirmed {
+            if is_gone(&location, settings).await? {
+                return Ok(Ended { report: None, catalog_digest: request.catalog_digest });
+            }
+            // What lies there now may be another one.
+            self.row.note(|response| response.confirmed = false).await?;
+        }
         let bundle = match request.catalog_digest {
             None => Opened::open(&location, settings).await?,
             Some(expected) => open_if_equal(&location, settings, expected).await?,
         };
-        let report = import::run(&self.client, &[bundle], &wanted, &self.progress).await?;
-        Ok(Ended { report, catalog_digest: request.catalog_digest })
+        let report = import::run(&self.client, std::slice::from_ref(&bundle), &wanted, &self.progress).await?;
+        if has(ImportOption::DeleteSourceBlobOnSuccess) && !report.failed() {
+            self.remove(&bundle, &report).await?;
+        }
+        Ok(Ended { report: Some(report), catalog_digest: request.catalog_digest })
+    }
+
+    /// Removes the bundle once the target has confirmed everything. What it has confirmed is written down before: of a run
+    /// that is killed between the removal and its end nothing else could tell any more that it was done.
+    async fn remove(&self, bundle: &Opened, report: &Report) -> Result<()> {
+        import::confirm(&self.client, report).await?;
+        let (report, recorder) = (report.clone(), Arc::clone(self.recorder));
+        let confirmed = move |response: &mut Response| {
+            response.take(Kind::ImportPipeline, &report, |repository| recorder.retries_of(repository));
+            response.confirmed = true;
+        };
+        self.row.note(confirmed).await?;
+        Ok(bundle.remove().await?)
+    }
+}
+
+/// Whether there is definitely nothing at `location`.
+async fn is_gone(location: &Location, settings: &Settings) -> Result<bool> {
+    match storage::open(location, settings)?.stat().await {
+        Err(error) if error.is_not_found() => Ok(true),
+        _ => Ok(false),
     }
 }
 
 /// The bundle is read once more from where it lies now: what is said of it is true of what is there.
 async fn ended(report: Report, object: &Arc<dyn Object>) -> Result<Ended> {
     let pinned = Pinned::open(Arc::clone(object)).await?;
-    Ok(Ended { report, catalog_digest: Some(digest(&pinned).await?) })
+    Ok(Ended { report: Some(report), catalog_digest: Some(digest(&pinned).await?) })
 }
 
 /// Opens the bundle if all of it has the digest. It is read for that before anything else is done with it, and must not have

@@ -11,6 +11,7 @@ mod holder;
 mod recorder;
 pub mod resource;
 pub mod response;
+mod row;
 mod run;
 pub mod secret;
 pub mod state;

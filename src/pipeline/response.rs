@@ -78,6 +78,9 @@ pub struct Response {
     /// The token of that, see docs/errors.md.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_token: Option<String>,
+    /// Whether the target has confirmed every artifact, after which the bundle is removed (`DeleteSourceBlobOnSuccess`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirmed: bool,
     /// What became of each artifact.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<Artifact>,
@@ -187,6 +190,19 @@ impl Response {
             self.imported_artifacts = done.filter_map(|outcome| Some(outcome.target.as_ref()?.to_string())).collect();
         }
         (self.bytes_moved, self.bytes_reused) = (report.bytes_moved, report.bytes_reused);
+    }
+
+    /// The response of a run that is gone on with: its beginning stays, and so does what was confirmed already.
+    pub(super) fn gone_on_with(self, fresh: Self) -> Self {
+        let Self { start_time, confirmed, .. } = self;
+        let (resumed, trigger) = (self.resumed + 1, self.trigger.or(fresh.trigger));
+        let mut response = Self { start_time, trigger, confirmed, resumed, ..fresh };
+        if confirmed {
+            (response.imported_artifacts, response.artifacts) = (self.imported_artifacts, self.artifacts);
+            (response.bytes_moved, response.bytes_reused) = (self.bytes_moved, self.bytes_reused);
+            response.catalog_digest = self.catalog_digest;
+        }
+        response
     }
 
     /// Notes that some artifacts failed, and the others are done.

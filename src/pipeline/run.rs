@@ -11,6 +11,7 @@ use super::{
     recorder::Recorder,
     resource::{Kind, MAX_ARTIFACTS, PipelineRun, Resource},
     response::{End, Percentage, Response, SourceTrigger, Status, Trigger},
+    row::Row,
     state::{Begun, Record, State},
 };
 use crate::{progress::Progress, registry, storage};
@@ -56,26 +57,25 @@ pub async fn run(state: &State, run: &PipelineRun, trigger: Option<Timestamp>, w
         Ok::<_, Error>((pipeline, begun))
     })
     .await?;
-    let mut active = match begun {
+    let active = match begun {
         Begun::Stored(record) => return Ok(Ran { record: *record, stored: true }),
         Begun::New(active) => active,
     };
     let recorder = Arc::new(Recorder::before(with.progress.clone()));
+    let row = Row::new(state.clone(), active.record.clone());
     let ended = {
-        let work = execute::execute(&pipeline, &active.record, &recorder, with);
-        let notes = keep_notes(state.clone(), active.record.clone(), Arc::clone(&recorder));
+        let work = execute::execute(&pipeline, &row, &recorder, with);
+        let notes = keep_notes(row.clone(), Arc::clone(&recorder));
         tokio::select! {
             ended = work => ended,
             () = notes => unreachable!("notes are kept until the run has ended"),
         }
     };
-    active.record.response = concluded(active.record.response, pipeline.kind(), &recorder, ended);
-    let (kept, record) = (state.clone(), active.record.clone());
-    blocking(move || kept.note(&record)).await?;
-    let record = active.record.clone();
+    let kind = pipeline.kind();
+    row.note(move |response| conclude(response, kind, &recorder, ended)).await?;
     // The lock goes only now that the row says how it ended.
     drop(active);
-    Ok(Ran { record, stored: false })
+    Ok(Ran { record: row.record(), stored: false })
 }
 
 /// Holds a run against its pipeline, and fills in what follows from that.
@@ -127,6 +127,7 @@ fn at_first(pipeline: &Resource, run: &PipelineRun, trigger: Option<Timestamp>) 
         trigger: trigger.map(|timestamp| Trigger { source_trigger: SourceTrigger { timestamp } }),
         pipeline_run_error_message: None,
         error_token: None,
+        confirmed: false,
         artifacts: Vec::new(),
         bytes_moved: 0,
         bytes_reused: 0,
@@ -136,21 +137,22 @@ fn at_first(pipeline: &Resource, run: &PipelineRun, trigger: Option<Timestamp>) 
 }
 
 /// Writes down how far the run is, for whoever looks from elsewhere. Never ends by itself.
-async fn keep_notes(state: State, mut record: Record, recorder: Arc<Recorder>) {
+async fn keep_notes(row: Row, recorder: Arc<Recorder>) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = false;
+    let (mut noted, mut told) = ((0, 0), false);
     loop {
         ticks.tick().await;
         let (percentage, retries) = (recorder.percentage(), recorder.retries());
-        if (record.response.progress.percentage, record.response.retries) == (percentage, retries) {
+        if std::mem::replace(&mut noted, (percentage, retries)) == (percentage, retries) {
             continue;
         }
-        record.response.progress = Percentage { percentage };
-        record.response.retries = retries;
-        let (state, record) = (state.clone(), record.clone());
+        let note = move |response: &mut Response| {
+            response.progress = Percentage { percentage };
+            response.retries = retries;
+        };
         // The run is worth more than the notes of it: only its end must be written.
-        if let Err(error) = blocking(move || state.note(&record)).await
+        if let Err(error) = row.note(note).await
             && !std::mem::replace(&mut told, true)
         {
             tracing::warn!(%error, "the progress of the run cannot be written down");
@@ -158,12 +160,12 @@ async fn keep_notes(state: State, mut record: Record, recorder: Arc<Recorder>) {
     }
 }
 
-fn concluded(mut response: Response, kind: Kind, recorder: &Recorder, ended: Result<Ended>) -> Response {
+fn conclude(response: &mut Response, kind: Kind, recorder: &Recorder, ended: Result<Ended>) {
     response.finish_time = Some(Timestamp::now());
     response.retries = recorder.retries();
     response.progress = Percentage { percentage: recorder.percentage() };
     let report = match &ended {
-        Ok(Ended { report, .. }) => Some(report),
+        Ok(Ended { report, .. }) => report.as_ref(),
         Err(Error::Transfer(error)) => error.report(),
         Err(_) => None,
     };
@@ -175,13 +177,12 @@ fn concluded(mut response: Response, kind: Kind, recorder: &Recorder, ended: Res
             response.catalog_digest = catalog_digest.map(|digest| digest.to_string());
             response.progress = Percentage { percentage: 100 };
             response.status = Status::Succeeded;
-            if report.failed() {
+            if report.is_some_and(|report| report.failed()) {
                 response.partly();
             }
         }
         Err(error) => response.fail(&error),
     }
-    response
 }
 
 /// Runs what waits for the disk where waiting hurts nobody.

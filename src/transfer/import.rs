@@ -94,7 +94,10 @@ async fn prove(reader: &Reader, jobs: usize, progress: &Progress) -> Result<(), 
 }
 
 /// Asks the target once more for every artifact, by digest, before a bundle is removed.
-async fn confirm(client: &Client, report: &Report) -> Result<(), Error> {
+///
+/// # Errors
+/// One is not there, or the target does not answer.
+pub async fn confirm(client: &Client, report: &Report) -> Result<(), Error> {
     for outcome in &report.artifacts {
         let (Some(target), Some(digest)) = (&outcome.target, outcome.rewritten.or(outcome.digest)) else { continue };
         let found = client.repository(target.registry(), target.repository()).head(&target.name()).await?;

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use airlift::{server::Config, store::Store};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -21,6 +22,7 @@ use crate::support::{
     needs,
     packed::Packed,
     process::Process,
+    serving::Serving,
 };
 
 /// A registry, a folder that bundles land in, and a home for airlift with a pipeline between them.
@@ -132,6 +134,83 @@ fn a_bundle_that_lands_is_imported_once_and_again_only_with_other_content() {
     let of_a: Vec<_> = runs.iter().filter(|run| run["properties"]["request"]["source"]["name"] == "a").collect();
     assert_eq!(of_a.len(), 2, "{of_a:#?}");
     assert!(of_a.iter().all(|run| run["properties"]["response"]["trigger"]["sourceTrigger"]["timestamp"].is_string()));
+}
+
+#[test]
+fn a_damaged_copy_is_not_what_was_imported_and_the_sound_one_after_it_is_imported_again() {
+    needs!("docker-registry");
+    let site = Site::watched(&[]);
+    let sound = fs::read(site.bundle("a", 1, 50_000)).unwrap();
+    let damaged = {
+        let layer =
+            Artifact::small(1, 50_000).blobs.into_iter().filter_map(|blob| blob.content).max_by_key(bytes::Bytes::len);
+        let at = sound.windows(64).position(|window| window == &layer.as_ref().unwrap()[..64]).unwrap();
+        let mut bytes = sound.clone();
+        bytes[at + 100] ^= 1;
+        bytes
+    };
+    let land = |bytes: &[u8]| {
+        fs::write(site.aside.join("a"), bytes).unwrap();
+        site.land(&site.aside.join("a"));
+    };
+    // Damaged from the start: its run fails, and the repaired one is imported.
+    let watch = site.watch(&[]);
+    land(&damaged);
+    let line = ended(&watch, "a", "Failed");
+    assert!(line.contains("has the digest"), "{line}");
+    assert_eq!(site.registry.repositories(), Vec::<String>::new());
+    land(&sound);
+    ended(&watch, "a", "Succeeded");
+    drop(watch);
+    // The same once more is known. A damaged copy of it has all of its names, and the same index; it is not the same.
+    let watch = site.watch(&[]);
+    land(&sound);
+    site.fence(&watch, "b");
+    assert_eq!(told(&watch, "began"), ["b"]);
+    land(&damaged);
+    ended(&watch, "a", "Succeeded");
+    land(&sound);
+    site.fence(&watch, "c");
+    let began = told(&watch, "began");
+    assert_eq!(began.iter().filter(|name| *name == "a").count(), 2, "{began:?}");
+}
+
+#[test]
+fn a_bundle_that_has_more_of_the_same_artifact_is_another_one() {
+    needs!("docker-registry");
+    let (from, site) = (Registry::start(Options::default()), Site::new());
+    let store = tempfile::tempdir().unwrap();
+    let config = Config::store(Store::open(store.path()).unwrap());
+    // A registry that takes an index of which platforms are missing.
+    let to = Serving::new(Config { sparse: true, ..config });
+    site.pipeline("down", to.address(), &site.source, &[]);
+    let app = Artifact::multi_platform(1, 20_000);
+    app.push(&from, "a", Some("v1"));
+    let make = |more: &[&str]| {
+        let path = site.aside.join("a");
+        let reference = from.reference("a:v1");
+        let words = ["export", &reference, "-o", path.to_str().unwrap()];
+        site.airlift.run(words.iter().chain(more)).success();
+        path
+    };
+    let watch = site.watch(&[]);
+    // Its index is that of the whole, and so is its bundle id.
+    let part = make(&["--platform", "linux/amd64"]);
+    let id = |path: &Path| site.airlift.json(["inspect", path.to_str().unwrap(), "--json"])["id"].clone();
+    let id_of_part = id(&part);
+    site.land(&part);
+    ended(&watch, "a", "Succeeded");
+    let child = |n: usize| to.get(&format!("/v2/a/manifests/{}", app.children[n].digest())).status.as_u16();
+    assert_eq!((child(0), child(1)), (200, 404));
+    drop(watch);
+    let whole = make(&[]);
+    assert_eq!(id(&whole), id_of_part);
+    let watch = site.watch(&[]);
+    site.land(&whole);
+    site.fence(&watch, "b");
+    assert_eq!(told(&watch, "began"), ["a", "b"]);
+    ended(&watch, "a", "Succeeded");
+    assert_eq!((child(0), child(1)), (200, 200));
 }
 
 #[test]
@@ -281,6 +360,66 @@ impl Remote<'_> {
         assert_eq!(told(&watch, "began"), ["one"], "two is known after a restart, one is another than before");
         assert_eq!(self.site.registry.manifest("one", "v1").unwrap().digest(), Artifact::small(3, 20_000).digest());
     }
+}
+
+#[test]
+fn a_run_killed_between_the_removal_of_its_blob_and_its_end_is_found_to_be_done() {
+    needs!("docker-registry", "azurite-blob");
+    let azurite = Azurite::start();
+    let wire = Proxy::before(azurite.address());
+    azurite.create(Account::A, "box");
+    let mut site = Site::new();
+    let token = azurite.url(Account::A, "box", "", &Grant::default()).split_once('?').unwrap().1.to_owned();
+    site.airlift.set("BOX_SAS", token);
+    let uri = format!("http://{}/accounta/box", wire.address());
+    let more = ["-s", "env:BOX_SAS", "-z", "DeleteSourceBlobOnSuccess"];
+    site.pipeline("down", site.registry.address(), Path::new(&uri), &more);
+    let remote =
+        Remote { site: &site, place: Box::new(|name| azurite.url(Account::A, "box", name, &Grant::default())) };
+    let registry = site.registry.address().to_owned();
+    let words = ["pipeline-run", "create", "-r", &registry, "-n", "asked", "-p", "down", "-t", "import", "-b", "two"];
+    let response = |name: &str| {
+        let runs = site.runs();
+        let run = runs.iter().find(|run| run["properties"]["request"]["source"]["name"] == name).expect("it is kept");
+        run["properties"]["response"].clone()
+    };
+    let killed = |mut process: Process, name: &str| {
+        assert!(wire.wait_until_held(&mut process));
+        process.kill();
+        wire.release();
+        let place = azurite.location(Account::A, "box", name, &Grant::default());
+        let object = airlift::storage::open(&place, &airlift::storage::Settings::default()).unwrap();
+        assert!(block_on(object.stat()).is_err_and(|error| error.is_not_found()), "{name} is there");
+        let kept = response(name);
+        assert_eq!((&kept["status"], &kept["confirmed"]), (&"Interrupted".into(), &true.into()), "{kept:#}");
+        assert_eq!(kept["importedArtifacts"].as_array().unwrap().len(), 1);
+    };
+
+    // Under the trigger, where the next watch concludes it.
+    wire.hold_answers_to("DELETE");
+    let watch = site.watch(&[]);
+    remote.land("one", 1);
+    killed(watch, "one");
+    let began = site.registry.requests().len();
+    let watch = site.watch(&[]);
+    ended(&watch, "one", "Succeeded");
+    let done = response("one");
+    assert_eq!((&done["status"], &done["resumed"]), (&"Succeeded".into(), &1.into()), "{done:#}");
+    assert!(done["trigger"]["sourceTrigger"]["timestamp"].is_string());
+    assert_eq!(
+        (done["importedArtifacts"].as_array().unwrap().len(), &done["progress"]["percentage"]),
+        (1, &100.into())
+    );
+    assert_eq!(site.registry.requests().len(), began, "nothing is asked again");
+    drop(watch);
+
+    // Asked for by a person, where the same words conclude it.
+    remote.land("two", 2);
+    wire.hold_answers_to("DELETE");
+    killed(site.airlift.start(words), "two");
+    let again = site.airlift.json(words);
+    assert_eq!(again["properties"]["response"]["status"], "Succeeded", "{again:#}");
+    assert_eq!(site.registry.tags("two"), ["v1"]);
 }
 
 #[test]

@@ -99,8 +99,7 @@ impl State {
             let mut last = latest(db, &run.registry, &run.name)?.filter(|last| last.run == *run);
             interrupt_all(db, pipeline, blob)?;
             if let Some(last) = &mut last {
-                let began = last.response.start_time;
-                last.response = Response { start_time: began, resumed: last.response.resumed + 1, ..response };
+                last.response = last.response.clone().gone_on_with(response);
                 last.holder = holder;
                 update(db, last)?;
                 return Ok(last.clone());
@@ -150,6 +149,26 @@ impl State {
             rows.collect::<Result<Vec<_>>>()
         })?;
         records.into_iter().map(|record| self.as_it_is(record)).collect()
+    }
+
+    /// The runs of a pipeline whose process was killed after the target had confirmed everything, and before they could
+    /// say that they were done.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub(in crate::pipeline) fn confirmed_and_interrupted(&self, pipeline: &ResourceId) -> Result<Vec<Record>> {
+        let records = self.read(|db| {
+            let mut query = db.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM run WHERE pipeline = ?1 AND status IN ('Running', 'Interrupted') AND number IN
+                 (SELECT max(number) FROM run GROUP BY registry, name) ORDER BY number"
+            ))?;
+            let rows = query.query_and_then([pipeline.to_string()], record)?;
+            rows.collect::<Result<Vec<_>>>()
+        })?;
+        let confirmed = records.into_iter().filter(|record| record.response.confirmed);
+        let mut found = confirmed.map(|record| self.as_it_is(record)).collect::<Result<Vec<_>>>()?;
+        found.retain(|record| record.response.status == Status::Interrupted);
+        Ok(found)
     }
 
     /// A run that is said to be under way and has no process is interrupted.

@@ -16,6 +16,7 @@ use crate::{
         resource::{PipelineRun, Request, ResourceId},
         response::Status,
         run,
+        state::Record,
     },
 };
 
@@ -72,10 +73,10 @@ impl Flight {
             return Ok(Outcome::Settled(landing));
         }
         landing.next = None;
-        match self.source.check(&self.name, self.closed).await? {
+        let imported = self.before.as_ref().filter(|before| before.done).and_then(|before| before.content.as_deref());
+        match self.source.check(&self.name, self.closed, imported).await? {
             Readiness::Whole(content) => {
-                let imported = self.before.as_ref().filter(|before| before.done);
-                if imported.is_some_and(|before| before.content.as_ref() == Some(&content)) {
+                if imported == Some(content.as_str()) {
                     (landing.content, landing.done) = (Some(content), true);
                     self.landed.put(&self.name, &landing).await?;
                     return Ok(Outcome::Settled(landing));
@@ -113,18 +114,7 @@ impl Flight {
             landing.next = Some(Timestamp::now() + wait(self.shared.options.interval, landing.attempts));
         }
         self.landed.put(&self.name, &landing).await?;
-        let reason = response.pipeline_run_error_message.as_ref().map(|message| {
-            let first = response.artifacts.iter().find_map(|artifact| artifact.reason.as_ref());
-            first.map_or_else(|| message.clone(), |first| format!("{message}, the first: {first}"))
-        });
-        self.shared.tell(&Told::Ended {
-            pipeline: &self.pipeline,
-            blob: &self.name,
-            run: &asked.name,
-            status: response.status,
-            reason: reason.as_deref(),
-            next: landing.next,
-        });
+        tell_end(&self.shared, &ran.record, landing.next);
         Ok(Outcome::Settled(landing))
     }
 
@@ -149,6 +139,23 @@ impl Flight {
             force_update_tag: (landing.attempts > 0).then(|| format!("attempt-{}", landing.attempts + 1)),
         }
     }
+}
+
+/// Tells how a run ended; `next` is when its bundle is tried again.
+pub(super) fn tell_end(shared: &Shared, record: &Record, next: Option<Timestamp>) {
+    let response = &record.response;
+    let reason = response.pipeline_run_error_message.as_ref().map(|message| {
+        let first = response.artifacts.iter().find_map(|artifact| artifact.reason.as_ref());
+        first.map_or_else(|| message.clone(), |first| format!("{message}, the first: {first}"))
+    });
+    shared.tell(&Told::Ended {
+        pipeline: &record.run.request.pipeline,
+        blob: &record.run.request.blob,
+        run: &record.run.name,
+        status: response.status,
+        reason: reason.as_deref(),
+        next,
+    });
 }
 
 /// How long a bundle is left alone after so many failed runs: an interval, then twice as long each time.

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS landed (
 pub(super) struct Landing {
     /// The etag of what was looked at, or what a file system has instead.
     pub(super) version: String,
-    /// The SHA-256 of its index, which fixes every byte of its content; unknown where it could not be opened.
+    /// What fixes every byte of it, if it is sound (`source.rs`); unknown where it could not be opened, or is damaged.
     pub(super) content: Option<String>,
     /// Whether it was imported.
     pub(super) done: bool,

@@ -5,7 +5,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
+    bundle::Reader,
     content::{Class, Code, Fault},
+    oci::Digest,
     pipeline::{
         error::{Error, Result},
         execute::access,
@@ -42,7 +44,7 @@ pub(super) struct Candidate {
 /// Whether something can be imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Readiness {
-    /// It is a bundle, or an archive of an image layout, and whole as far as can be told; with the SHA-256 of its index.
+    /// It is a bundle, or an archive of an image layout, and whole as far as can be told; with its [`plan`].
     Whole(String),
     /// It begins like a bundle and is not whole: somebody may be writing it.
     Unfinished(String),
@@ -98,19 +100,25 @@ impl Source {
 
     /// Whether `name` can be imported. `closed` says that its writer is known to have ended: of any other local file all
     /// content is hashed first, for one that is being written may have its full size, and its beginning, from the start.
-    pub(super) async fn check(&self, name: &str, closed: bool) -> Result<Readiness> {
+    /// So it is with what has the plan that was `imported` from here before: only if every byte of it is as planned it is
+    /// the same once more, and not a damaged copy.
+    pub(super) async fn check(&self, name: &str, closed: bool, imported: Option<&str>) -> Result<Readiness> {
         let opened = match Opened::open(&self.location.join(name), &self.settings).await {
             Ok(opened) => opened,
             Err(error) => return self.judge(name, closed, error).await,
         };
         let reader = opened.reader();
-        if self.path().is_some() && !closed {
+        let plan = plan(reader)?;
+        let may_grow = self.path().is_some() && !closed;
+        if may_grow || imported == Some(&plan) {
             let found = verify::verify(reader, HASHERS, &Progress::default()).await.map_err(transfer::Error::from)?;
-            if let Some(first) = found.findings.first() {
-                return self.unfinished(name, first.message.clone()).await;
+            match found.findings.first() {
+                Some(first) if may_grow => return self.unfinished(name, first.message.clone()).await,
+                Some(_) => return Ok(Readiness::Damaged),
+                None => {}
             }
         }
-        Ok(Readiness::Whole(reader.id().to_string()))
+        Ok(Readiness::Whole(plan))
     }
 
     async fn judge(&self, name: &str, closed: bool, error: transfer::Error) -> Result<Readiness> {
@@ -140,6 +148,20 @@ impl Source {
         let left_alone = modified.is_none_or(|modified| modified + PATIENCE <= Timestamp::now());
         Ok(if left_alone { Readiness::Damaged } else { Readiness::Unfinished(why) })
     }
+}
+
+/// What fixes every byte of a sound bundle: the SHA-256 of its `airlift.json`, which has that of `index.json`, what is absent
+/// on purpose, and of a set how it is cut; everything else follows from these. The bundle id alone would not do: with and
+/// without a platform filter it is the same. Of an archive made by others, the SHA-256 of its index and of what is there.
+fn plan(reader: &Reader) -> Result<String> {
+    if let Some(facts) = reader.facts() {
+        return Ok(facts.set_id().to_string());
+    }
+    let order = reader.contents().order().map_err(transfer::Error::from)?;
+    let there =
+        order.blobs.iter().filter(|blob| reader.offset(&blob.digest).is_some()).map(|blob| blob.digest.to_string());
+    let all: Vec<String> = std::iter::once(reader.id().to_string()).chain(there).collect();
+    Ok(Digest::sha256(all.join("\n").as_bytes()).to_string())
 }
 
 /// An etag in lists is the one of the object itself, but for the quotes that only headers have.

@@ -16,14 +16,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared, Told,
-    flight::{Flight, Outcome},
+    flight::{Flight, Outcome, tell_end},
     landed::{Landed, Landing},
     notice::{Notice, Notices},
     source::{Source, may_be_bundle},
 };
 use crate::pipeline::{
-    error::Result,
+    error::{Error, Result},
     resource::{ImportPipeline, Resource, ResourceId},
+    run::{self, blocking},
+    state::Record,
 };
 
 /// Runs of one pipeline at once: a large bundle must not keep the small ones waiting, nor one pipeline the others.
@@ -49,6 +51,8 @@ pub(super) struct Watcher {
     notices: Option<Notices>,
     /// Whether anybody was told that we watch.
     told: bool,
+    /// Whether the runs that were killed after they had removed their bundle are concluded.
+    concluded: bool,
     tell_end: mpsc::UnboundedSender<(String, Outcome)>,
     ended: mpsc::UnboundedReceiver<(String, Outcome)>,
 }
@@ -73,6 +77,7 @@ impl Watcher {
             source: None,
             notices: None,
             told: false,
+            concluded: false,
             tell_end,
             ended,
         })
@@ -111,6 +116,10 @@ impl Watcher {
         let source = self.source().await?;
         let there = source.list().await?;
         let names: HashSet<&str> = there.iter().map(|candidate| candidate.name.as_str()).collect();
+        if !self.concluded {
+            self.conclude(&names).await?;
+            self.concluded = true;
+        }
         let gone = |name: &&String| !names.contains(name.as_str()) && !self.flying.contains(*name);
         let gone: Vec<String> = self.known.keys().filter(gone).cloned().collect();
         if !gone.is_empty() {
@@ -119,6 +128,24 @@ impl Watcher {
         }
         for candidate in there {
             self.consider(candidate.name, &candidate.version, &source);
+        }
+        Ok(())
+    }
+
+    /// Ends the runs whose process was killed between the removal of their bundle and their own end: nothing in the source
+    /// leads to them any more.
+    async fn conclude(&self, there: &HashSet<&str>) -> Result<()> {
+        let (state, id) = (self.shared.state.clone(), self.id.clone());
+        let cut_off = blocking(move || state.confirmed_and_interrupted(&id)).await?;
+        for Record { run, .. } in cut_off.into_iter().filter(|one| !there.contains(one.run.request.blob.as_str())) {
+            let shared = Arc::clone(&self.shared);
+            let go_on = move || Handle::current().block_on(run::run(&shared.state, &run, None, &shared.with));
+            match blocking(go_on).await {
+                Ok(ran) => tell_end(&self.shared, &ran.record, None),
+                // Somebody else goes on with it.
+                Err(Error::Busy { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

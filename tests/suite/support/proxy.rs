@@ -6,7 +6,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     thread,
     time::Duration,
@@ -35,6 +35,7 @@ struct Wire {
 #[derive(Default)]
 struct Hold {
     after: Option<u64>,
+    answers_to: Option<&'static str>,
     reached: bool,
 }
 
@@ -96,6 +97,12 @@ impl Proxy {
         self.wire.hold.lock().unwrap().after = Some(self.wire.passed() + bytes);
     }
 
+    /// Lets no answer pass to a request with this method, once the upstream has given it: what was asked for is done then,
+    /// and whoever asked does not know.
+    pub(crate) fn hold_answers_to(&self, method: &'static str) {
+        self.wire.hold.lock().unwrap().answers_to = Some(method);
+    }
+
     /// Waits until the wire stands still; `false` if `process` ended before.
     pub(crate) fn wait_until_held(&self, process: &mut Process) -> bool {
         let mut hold = self.wire.hold.lock().unwrap();
@@ -126,17 +133,25 @@ impl Wire {
         let server = TcpStream::connect(&self.upstream).ok()?;
         self.most.fetch_max(self.open.fetch_add(1, SeqCst) + 1, SeqCst);
         let (from_client, to_server) = (client.try_clone().ok()?, server.try_clone().ok()?);
+        let asked = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
                 pass(from_client, to_server, |bytes| {
-                    self.up.fetch_add(bytes, SeqCst);
+                    self.up.fetch_add(bytes.len() as u64, SeqCst);
+                    if self.holds_answers_to(bytes) {
+                        asked.store(true, SeqCst);
+                    }
                     self.stand_still();
                     true
                 });
             });
             let mut brought = 0;
             pass(server, client, |bytes| {
+                let bytes = bytes.len() as u64;
                 self.down.fetch_add(bytes, SeqCst);
+                if asked.swap(false, SeqCst) {
+                    self.hold_answer();
+                }
                 self.stand_still();
                 brought += bytes;
                 !self.cut(brought)
@@ -144,6 +159,21 @@ impl Wire {
         });
         self.open.fetch_sub(1, SeqCst);
         Some(())
+    }
+
+    /// Whether this is a request whose answer is not to pass. A client sends the head of one at once.
+    fn holds_answers_to(&self, bytes: &[u8]) -> bool {
+        self.hold.lock().unwrap().answers_to.is_some_and(|method| bytes.starts_with(method.as_bytes()))
+    }
+
+    /// Waits until answers may pass again.
+    fn hold_answer(&self) {
+        let mut hold = self.hold.lock().unwrap();
+        while hold.answers_to.is_some() {
+            hold.reached = true;
+            self.changed.notify_all();
+            hold = self.changed.wait(hold).unwrap();
+        }
     }
 
     fn passed(&self) -> u64 {
@@ -171,10 +201,10 @@ impl Wire {
 }
 
 /// Passes bytes on until one side ends, or `more` says that it is enough; then both sides see the end.
-fn pass(mut from: TcpStream, mut to: TcpStream, mut more: impl FnMut(u64) -> bool) {
+fn pass(mut from: TcpStream, mut to: TcpStream, mut more: impl FnMut(&[u8]) -> bool) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(read) = from.read(&mut buffer) {
-        if read == 0 || !more(read as u64) || to.write_all(&buffer[..read]).is_err() {
+        if read == 0 || !more(&buffer[..read]) || to.write_all(&buffer[..read]).is_err() {
             break;
         }
     }
