@@ -2,7 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use reqwest::{Method, StatusCode, header::HeaderMap};
@@ -17,10 +21,18 @@ use super::{
 
 /// The base URLs found so far, by the registry's name.
 #[derive(Default)]
-pub(super) struct Endpoints(Mutex<HashMap<String, Arc<OnceCell<Url>>>>);
+pub(super) struct Endpoints(Mutex<HashMap<String, Arc<Slot>>>);
+
+/// What is known of a registry.
+#[derive(Default)]
+struct Slot {
+    base: OnceCell<Url>,
+    /// Somebody has waited for it with all their patience, in vain.
+    given_up: AtomicBool,
+}
 
 impl Endpoints {
-    fn slot(&self, registry: &str) -> Arc<OnceCell<Url>> {
+    fn slot(&self, registry: &str) -> Arc<Slot> {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(registry.to_owned()).or_default())
     }
@@ -28,12 +40,23 @@ impl Endpoints {
 
 impl Transport {
     /// The base URL of `registry`, ending in `/`. The first call for a loopback host finds out whether TLS is spoken.
+    ///
+    /// Where it is down, the first call waits for it as long as any call may take, and the others wait with it. After that
+    /// each looks once: a run with many artifacts must not wait for the same registry again and again.
     pub(super) async fn endpoint(&self, registry: &str, at: &At) -> Result<Url, Error> {
         let slot = self.endpoints.slot(registry);
-        slot.get_or_try_init(|| self.find(registry, at)).await.cloned()
+        let find = async || {
+            let patient = !slot.given_up.load(Ordering::Relaxed);
+            let found = self.find(registry, at, patient).await;
+            if found.as_ref().is_err_and(Error::may_pass) {
+                slot.given_up.store(true, Ordering::Relaxed);
+            }
+            found
+        };
+        slot.base.get_or_try_init(find).await.cloned()
     }
 
-    async fn find(&self, registry: &str, at: &At) -> Result<Url, Error> {
+    async fn find(&self, registry: &str, at: &At, patient: bool) -> Result<Url, Error> {
         // docker.io is the name in references; the API has lived elsewhere since its beginning.
         let host = if matches!(registry, "docker.io" | "index.docker.io") { "registry-1.docker.io" } else { registry };
         let base = |scheme: &str| {
@@ -52,31 +75,34 @@ impl Transport {
         if !policy::is_loopback(&plain) {
             return Ok(secure);
         }
-        let mut waits = self.settings.retry.waits();
+        let retry = &self.settings.retry;
+        let mut waits = retry.waits();
         loop {
-            match self.probe(&plain, &secure, at).await {
+            let patience = if patient { retry.answer } else { retry.answer.min(retry.connect) };
+            match self.probe(&plain, &secure, patience, at).await {
                 Ok(true) => return Ok(plain),
                 Ok(false) => return Ok(secure),
+                Err(error) if !patient => return Err(error),
                 Err(error) => waits.after(error, at, &self.settings.progress).await?,
             }
         }
     }
 
     /// Whether a loopback host is to be spoken to without TLS: it answers so, and does not ask for TLS by its answer.
-    async fn probe(&self, plain: &Url, secure: &Url, at: &At) -> Result<bool, Error> {
-        let answered = self.ping(plain, at).await;
+    async fn probe(&self, plain: &Url, secure: &Url, patience: Duration, at: &At) -> Result<bool, Error> {
+        let answered = self.ping(plain, patience, at).await;
         // Servers of TLS answer plain requests with 400 and an explanation, with a redirect, or by hanging up.
         if answered.as_ref().is_ok_and(|status| *status != StatusCode::BAD_REQUEST && !status.is_redirection()) {
             return Ok(true);
         }
-        match self.ping(secure, at).await {
+        match self.ping(secure, patience, at).await {
             Ok(_) => Ok(false),
             Err(error) if is_certificate(&error) => Ok(false),
             Err(_) => answered.map(|_| true),
         }
     }
 
-    async fn ping(&self, base: &Url, at: &At) -> Result<StatusCode, Error> {
+    async fn ping(&self, base: &Url, patience: Duration, at: &At) -> Result<StatusCode, Error> {
         let mut url = base.clone();
         url.set_path("/v2/");
         let call = Call {
@@ -86,7 +112,7 @@ impl Transport {
             payload: Payload::None,
             grant: None,
             at: at.clone(),
-            patience: self.settings.retry.answer,
+            patience,
         };
         self.send(call).await.map(|answer| answer.status())
     }

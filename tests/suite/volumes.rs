@@ -1,5 +1,8 @@
 //! Sets of volumes: cut, checked by others, read in any order, and every way in which a stack of discs goes wrong.
 
+mod damage;
+mod interrupted;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -179,159 +182,6 @@ fn a_volume_by_itself_says_what_it_is_and_is_verified() {
 }
 
 #[test]
-fn volumes_that_are_missing_doubled_renamed_or_of_another_set_are_named() {
-    needs!("docker-registry");
-    let (registry, references) = source();
-    let airlift = exported(&references);
-    let older = contents(&airlift.home().join("set"));
-    let folder = airlift.home().join("set");
-
-    fs::rename(folder.join("release.vol002.tar"), folder.join("holiday.tar")).unwrap();
-    fs::copy(folder.join("release.vol001.tar"), folder.join("twice.tar")).unwrap();
-    let said = airlift.run(["verify", "set"]).success().stdout;
-    assert!(said.contains("holiday.tar is volume 2, which is called release.vol002.tar"), "{said}");
-    assert!(said.contains("twice.tar is volume 1 once more"), "{said}");
-    fs::remove_file(folder.join("holiday.tar")).unwrap();
-    fs::remove_file(folder.join("twice.tar")).unwrap();
-    for place in ["set", "set/release.vol001.tar", "set/release.set.json"] {
-        let said = airlift.run(["verify", place]).exits(4).stdout;
-        assert!(said.contains("bundle.volume-missing") && said.contains("release.vol002.tar"), "{said}");
-        assert!(!said.contains("release.vol003.tar"), "{said}");
-        let target = "127.0.0.1:1";
-        airlift.run(["import", place, "--to", target]).exits(4).says(&["bundle.volume-missing", "release.vol002.tar"]);
-    }
-
-    // The same artifacts, of another day.
-    Artifact::image("linux/amd64", vec![Blob::layer(11, 400_000)]).push(&registry, "first", Some("v1"));
-    fs::create_dir(airlift.home().join("newer")).unwrap();
-    airlift.run(export(&references, &["-o", "newer/release"])).success();
-    fs::write(folder.join("release.vol002.tar"), fs::read(airlift.home().join("newer/release.vol002.tar")).unwrap())
-        .unwrap();
-    let said = airlift.run(["verify", "set"]).exits(4).stdout;
-    assert!(
-        said.contains("bundle.volume-wrong") && said.contains("older or newer set of the same artifacts"),
-        "{said}"
-    );
-    let mixed =
-        ["set/release.vol001.tar", "newer/release.vol002.tar", "set/release.vol003.tar", "set/release.vol004.tar"];
-    fs::remove_file(folder.join("release.vol002.tar")).unwrap();
-    for left in ["release.vol001.tar", "release.vol003.tar", "release.vol004.tar", "release.set.json"] {
-        fs::remove_file(airlift.home().join("newer").join(left)).ok();
-    }
-    airlift
-        .run(["import", "--to", "127.0.0.1:1"].iter().chain(&mixed))
-        .exits(4)
-        .says(&["newer/release.vol002.tar", "older or newer"]);
-
-    // The manifest and the sums vouch for each other.
-    fs::write(folder.join("release.vol002.tar"), &older["release.vol002.tar"]).unwrap();
-    airlift.run(["verify", "set"]).success();
-    let sums = String::from_utf8(older["SHA256SUMS"].clone()).unwrap();
-    fs::write(folder.join("SHA256SUMS"), sums.replacen('a', "b", 1)).unwrap();
-    airlift.run(["verify", "set"]).exits(4);
-    fs::write(folder.join("SHA256SUMS"), sums).unwrap();
-    fs::write(folder.join("release.set.json"), &older["release.set.json"][1..]).unwrap();
-    airlift.run(["verify", "set"]).exits(4);
-}
-
-/// A set of the library's own making, small enough to be read a thousand times.
-async fn tiny_set(folder: &Path) -> Vec<PathBuf> {
-    let large = Artifact::image("linux/amd64", vec![Blob::layer(1, 150_000)]);
-    let packed = Packed::new().with("r.example/a:1", large).with("r.example/b:1", Artifact::small(2, 3_000));
-    let goal =
-        Goal { folder: folder.to_owned(), name: "s".to_owned(), size: Size(70_000), only: None, overwrite: false };
-    let writer = Writer::open_set(goal, packed.contents()).await.unwrap();
-    let blobs = packed.roots.iter().flat_map(|(_, artifact)| artifact.all_blobs());
-    for blob in blobs {
-        let body = Verified::bytes(blob.descriptor.clone(), blob.content.clone().unwrap());
-        writer.push(&blob.descriptor, body).await.unwrap();
-    }
-    writer.finish().await.unwrap();
-    files_below(folder).into_iter().map(|name| folder.join(name)).collect()
-}
-
-#[tokio::test]
-async fn a_thousand_flipped_bits_over_a_set_are_found() {
-    let folder = tempfile::tempdir().unwrap();
-    let files = tiny_set(folder.path()).await;
-    let total: u64 = files.iter().map(|path| fs::metadata(path).unwrap().len()).sum();
-    let whole = |path: &Path| gather(vec![path.to_owned()]);
-    let is_sound = async || {
-        let Ok(Some(set)) = whole(folder.path()).await else { return false };
-        let verified = verify(&set.reader, 1, &Progress::silent()).await;
-        set.faults.is_empty() && set.missing().is_empty() && verified.is_ok_and(|found| found.is_sound())
-    };
-    assert!(is_sound().await);
-    for random in noise(7, 8000).chunks(8) {
-        let mut at = u64::from_le_bytes(random.try_into().unwrap()) % total;
-        let path = files.iter().find(|path| {
-            let size = fs::metadata(path).unwrap().len();
-            let here = at < size;
-            at -= if here { 0 } else { size };
-            here
-        });
-        let path = path.unwrap();
-        let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, at).unwrap();
-        file.write_all_at(&[byte[0] ^ 1 << (random[7] & 7)], at).unwrap();
-        assert!(!is_sound().await, "a bit of byte {at} of {} was flipped unnoticed", path.display());
-        file.write_all_at(&byte, at).unwrap();
-    }
-    assert!(is_sound().await);
-}
-
-#[test]
-fn an_export_of_a_set_that_was_killed_is_finished_by_the_same_command() {
-    needs!("docker-registry");
-    let (_registry, references) = source();
-    let airlift = exported(&references);
-    let set = contents(&airlift.home().join("set"));
-    let begun = Instant::now();
-    fs::create_dir(airlift.home().join("timed")).unwrap();
-    airlift.run(export(&references, &["-o", "timed/release"])).success();
-    let time = begun.elapsed();
-    let folder = airlift.home().join("killed");
-    let mut interrupted = 0;
-    for random in noise(u64::from(std::process::id()), 8 * 20).chunks(8) {
-        fs::create_dir(&folder).unwrap();
-        let fraction = f64::from(u32::from_le_bytes(random[..4].try_into().unwrap())) / f64::from(u32::MAX);
-        let mut process = airlift.start(export(&references, &["-o", "killed/release"]));
-        interrupted += u32::from(process.wait_at_most(time.mul_f64(fraction)).is_none());
-        process.kill();
-        // Whatever has its final name is what it should be.
-        let visible = contents(&folder).into_iter().filter(|(name, _)| set.contains_key(name));
-        assert!(visible.into_iter().all(|(name, bytes)| set[&name] == bytes));
-        if !folder.join("release.set.json").exists() {
-            airlift.run(export(&references, &["-o", "killed/release"])).success();
-        }
-        // Between the last name and the end of a run its journal still lies there, and says nothing to anybody.
-        let _ = fs::remove_file(folder.join("release.vol001.tar.partial.journal"));
-        assert!(contents(&folder) == set, "{:?}", files_below(&folder));
-        fs::remove_dir_all(&folder).unwrap();
-    }
-    assert!(interrupted > 5, "only {interrupted} runs were killed before their end");
-}
-
-#[test]
-fn a_run_that_was_killed_while_it_gave_the_names_is_gone_on_with() {
-    needs!("docker-registry");
-    let (registry, references) = source();
-    let airlift = exported(&references);
-    let folder = airlift.home().join("set");
-    let set = contents(&folder);
-    // As it looks after the first two renames: a manifest that is not yet one, and its journal gone at the worst.
-    fs::rename(folder.join("release.set.json"), folder.join("release.set.json.partial")).unwrap();
-    fs::remove_file(folder.join("SHA256SUMS")).unwrap();
-    for name in ["release.vol003.tar", "release.vol004.tar"] {
-        fs::rename(folder.join(name), folder.join(format!("{name}.partial"))).unwrap();
-    }
-    airlift.run(export(&references, &["-o", "set/release"])).success();
-    assert!(contents(&folder) == set);
-    drop(registry);
-}
-
-#[test]
 fn gnu_tar_skopeo_and_umoci_read_volumes() {
     needs!("docker-registry", "tar", "skopeo", "umoci");
     let (registry, references) = source();
@@ -359,63 +209,6 @@ fn gnu_tar_skopeo_and_umoci_read_volumes() {
     let listed = crate::support::umoci::run(["list", "--layout", unpacked.to_str().unwrap()]).success().stdout;
     assert!(references.iter().all(|reference| listed.contains(reference)), "{listed}");
     drop(registry);
-}
-
-/// Runs airlift where no file can have more than so many blocks of 512 bytes.
-fn limited(airlift: &Airlift, blocks: u32, args: Vec<&str>) -> Ran {
-    let command = airlift.command(args);
-    let mut shell = Command::new("sh");
-    shell.arg("-c").arg(format!("ulimit -f {blocks}; exec \"$@\"")).arg("sh");
-    shell.arg(command.get_program()).args(command.get_args()).current_dir(airlift.home()).env_clear();
-    for (name, value) in command.get_envs() {
-        shell.env(name, value.unwrap_or_default());
-    }
-    Ran::of(&mut shell)
-}
-
-#[test]
-fn more_than_four_gib_goes_where_no_file_can_have_them() {
-    needs!("docker-registry");
-    let registry = Registry::start(Options::default());
-    let layer = Blob { descriptor: registry.plant_zeros("large", (4 << 30) + 5_000_000), content: None };
-    Artifact::image("linux/amd64", vec![layer, Blob::layer(1, 1000)]).push(&registry, "large", Some("v1"));
-    let reference = registry.reference("large:v1");
-    let airlift = Airlift::new();
-    // The largest file of FAT32 in whole blocks, which is what a volume has.
-    let blocks = ((1_u64 << 32) - 1) / 512;
-    let blocks = u32::try_from(blocks).unwrap();
-    let refused = limited(&airlift, blocks, vec!["export", &reference, "-o", "b.tar"]).exits(1);
-    refused.says(&["output.file-limit", "can have only 4294966784", "--volume-size fat32"]);
-    limited(&airlift, blocks, vec!["export", &reference, "-o", "b", "--volume-size", "fat32"]).success();
-    let sizes = volumes(airlift.home()).into_iter().map(|name| fs::metadata(airlift.home().join(name)).unwrap().len());
-    let sizes: Vec<u64> = sizes.collect();
-    assert!(sizes.len() == 2 && sizes[0] > 4_294_900_000, "{sizes:?}");
-    airlift.run(["verify", "b.set.json"]).success();
-}
-
-#[test]
-fn a_limit_of_files_is_told_before_the_first_byte_and_volumes_keep_to_it() {
-    needs!("docker-registry");
-    let (_registry, references) = source();
-    let airlift = Airlift::new();
-    // What FAT32 does to files of 4 GiB, this does to files of 1.25 MiB: nothing larger can be written.
-    let limited = |args: Vec<&str>| limited(&airlift, 2560, args);
-    let before = files_below(airlift.home());
-    let plain = ["export", "-o", "b.tar"].into_iter().chain(references.iter().map(String::as_str)).collect();
-    limited(plain).exits(1).says(&[
-        "output.file-limit",
-        " bytes, but a file there can have only 1310720",
-        "--volume-size fat32",
-    ]);
-    let mut larger = export(&references, &["-o", "b"]);
-    larger[2] = "2MiB";
-    limited(larger).exits(1).says(&["output.file-limit"]);
-    assert_eq!(files_below(airlift.home()), before, "nothing was begun");
-    limited(export(&references, &["-o", "b"])).success();
-    airlift.run(["verify", "b.set.json"]).success();
-    let mut tiny = export(&references, &["-o", "c"]);
-    tiny[2] = "4096";
-    airlift.run(tiny).exits(2).says(&["usage.volume-size", "4096"]);
 }
 
 #[test]
@@ -468,59 +261,6 @@ fn a_set_is_served_in_place_also_where_a_layer_is_cut() {
     }
 }
 
-#[tokio::test]
-async fn volumes_are_rearranged_in_place_when_the_plan_changes() {
-    let folder = tempfile::tempdir().unwrap();
-    let image = |seed: u64, size| Artifact::small(seed, size);
-    let all = Packed::new()
-        .with("r.example/a:1", image(1, 90_000))
-        .with("r.example/b:1", image(2, 150_000))
-        .with("r.example/c:1", image(3, 60_000))
-        .with("r.example/d:1", image(4, 200_000));
-    let fewer = Packed::new()
-        .with("r.example/b:1", image(2, 150_000))
-        .with("r.example/c:1", image(3, 60_000))
-        .with("r.example/d:1", image(4, 200_000));
-    let goal = |name: &str, size| Goal {
-        folder: folder.path().to_owned(),
-        name: name.to_owned(),
-        size: Size(size),
-        only: None,
-        overwrite: true,
-    };
-    let push = async |writer: &Writer, packed: &Packed| {
-        for blob in packed.roots.iter().flat_map(|(_, artifact)| artifact.all_blobs()) {
-            let body = Verified::bytes(blob.descriptor.clone(), blob.content.clone().unwrap());
-            writer.push(&blob.descriptor, body).await.unwrap();
-        }
-    };
-    let straight = Writer::open_set(goal("straight", 120_000), fewer.contents()).await.unwrap();
-    push(&straight, &fewer).await;
-    straight.finish().await.unwrap();
-    let expected = contents(folder.path());
-
-    let writer = Arc::new(Writer::open_set(goal("moved", 120_000), all.contents()).await.unwrap());
-    push(&writer, &all).await;
-    writer.replan(fewer.contents()).await.unwrap();
-    Arc::into_inner(writer).unwrap().finish().await.unwrap();
-    // And once more by way of another size, in a run of its own.
-    let other = Writer::open_set(goal("again", 90_000), all.contents()).await.unwrap();
-    push(&other, &all).await;
-    drop(other);
-    let writer = Writer::open_set(goal("again", 120_000), fewer.contents()).await.unwrap();
-    let total: u64 = writer.blobs().iter().map(|blob| blob.size).sum();
-    assert_eq!(writer.present(), total, "nothing is fetched twice");
-    writer.finish().await.unwrap();
-    let found = contents(folder.path());
-    for (name, bytes) in expected.iter().filter(|(name, _)| is_volume(name)) {
-        for other in ["moved", "again"] {
-            assert!(found[&name.replace("straight", other)] == *bytes, "{name} as {other}");
-        }
-    }
-    let left: Vec<&String> = found.keys().filter(|name| name.contains("partial")).collect();
-    assert!(left.is_empty(), "{left:?}");
-}
-
 #[test]
 fn a_set_is_copied_whole_and_a_copy_that_broke_off_is_gone_on_with() {
     needs!("docker-registry", "sha256sum");
@@ -551,39 +291,4 @@ fn a_set_is_copied_whole_and_a_copy_that_broke_off_is_gone_on_with() {
     airlift.run(["copy", "set", "usb", "--delete-source"]).success();
     Ran::of(Command::new("sha256sum").args(["-c", "SHA256SUMS"]).current_dir(&usb)).success();
     assert_eq!(files_below(&airlift.home().join("set")), Vec::<String>::new());
-}
-
-#[test]
-fn a_set_with_recovery_data_bears_the_loss_of_a_volume_and_of_its_manifest() {
-    needs!("docker-registry", "sha256sum");
-    let (_registry, references) = source();
-    let airlift = Airlift::new();
-    let set = airlift.home().join("set");
-    fs::create_dir(&set).unwrap();
-    airlift.run(export(&references, &["-o", "set/release", "--recovery", "40%"])).success();
-    let whole = contents(&set);
-    let recovery: Vec<&String> = whole.keys().filter(|name| name.ends_with(".recovery")).collect();
-    assert!(recovery.len() > 1 && recovery.iter().all(|name| whole[*name].len() <= VOLUME), "{recovery:?}");
-    airlift.run(["verify", "set"]).success();
-
-    for gone in ["release.vol002.tar", "release.set.json", "SHA256SUMS", recovery[0]] {
-        fs::remove_file(set.join(gone)).unwrap();
-        airlift.run(["repair", "set"]).success();
-        assert!(contents(&set) == whole, "{gone} is as it was");
-    }
-    for volume in volumes(&set) {
-        let file = fs::File::options().write(true).open(set.join(&volume)).unwrap();
-        file.write_all_at(&noise(7, 3000), 200_000).unwrap();
-    }
-    for named in ["set", "set/release.vol003.tar", "set/release.set.json"] {
-        let damaged = airlift.run(["verify", named]).exits(4);
-        assert!(damaged.stdout.contains("repair is possible"), "{damaged}");
-    }
-    airlift.run(["repair", "set"]).success();
-    assert!(contents(&set) == whole);
-
-    for gone in ["release.vol001.tar", "release.vol003.tar"] {
-        fs::remove_file(set.join(gone)).unwrap();
-    }
-    airlift.run(["repair", "set"]).exits(4).says(&["recovery.beyond"]);
 }

@@ -9,13 +9,14 @@ use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    process::{self, Command, Stdio},
+    process,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use serde_json::{Map, Value, json};
 
+use super::helper;
 use crate::content::{Code, Fault};
 
 /// The key that docker keeps its own registry under.
@@ -175,8 +176,15 @@ fn find_in(path: &Path, text: &[u8], registry: &str, repository: &str) -> Result
     keys.retain(|key| has(key));
     // Without an exact entry there may still be one by URL, or a store for everything.
     keys.push(if is_docker_hub(registry) { DOCKER_HUB_KEY } else { registry }.to_owned());
+    let stored = stored_part(&document);
     for key in keys {
-        match docker_credential::get_credential_from_reader(text, &key) {
+        if let Some(helper) = own_helper(&document, &key) {
+            if let Some(found) = helper::get(&helper, &key, helper::PATIENCE)? {
+                return Ok(Some(found));
+            }
+            continue;
+        }
+        match docker_credential::get_credential_from_reader(&stored[..], &key) {
             Ok(DockerCredential::UsernamePassword(user, password)) if !user.is_empty() || !password.is_empty() => {
                 return Ok(Some(Credential::Password { user, password }));
             }
@@ -184,19 +192,13 @@ fn find_in(path: &Path, text: &[u8], registry: &str, repository: &str) -> Result
                 return Ok(Some(Credential::IdentityToken(token)));
             }
             // An empty entry is how docker notes that its store has the credentials, or that there are none.
-            Ok(_) | Err(CredentialRetrievalError::NoCredentialConfigured) => {}
-            Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains("credentials not found") => {
-            }
-            Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
-                // What it printed may hold what it failed to hand over.
-                return Err(Error::Helper { helper, reason: "it ended with an error".to_owned() });
-            }
-            Err(
-                CredentialRetrievalError::HelperCommunicationError | CredentialRetrievalError::MalformedHelperResponse,
-            ) => {
-                let helper = helper_for(&document, &key).unwrap_or_default();
-                let reason = "it cannot be run, or does not speak docker's protocol".to_owned();
-                return Err(Error::Helper { helper, reason });
+            Ok(_) => {}
+            Err(CredentialRetrievalError::NoCredentialConfigured) => {
+                if let Some(helper) = store_helper(&document)
+                    && let Some(found) = helper::get(&helper, &key, helper::PATIENCE)?
+                {
+                    return Ok(Some(found));
+                }
             }
             Err(_) => {
                 return Err(Error::Malformed { path: path.to_owned(), reason: "an entry cannot be decoded" });
@@ -204,6 +206,12 @@ fn find_in(path: &Path, text: &[u8], registry: &str, repository: &str) -> Result
         }
     }
     Ok(None)
+}
+
+/// The file without its helpers, which are run here: the crate would wait for one without end.
+fn stored_part(document: &Map<String, Value>) -> Vec<u8> {
+    let auths = document.get("auths").cloned().unwrap_or_default();
+    json!({ "auths": auths }).to_string().into_bytes()
 }
 
 /// Keeps `credential` for `registry`: in `authfile`, in the file that `REGISTRY_AUTH_FILE` names, or in docker's, by the
@@ -215,10 +223,10 @@ pub fn store(authfile: Option<&Path>, registry: &str, credential: &Credential) -
     if let Some(helper) = helper_for(&document, key) {
         let (user, secret) = match credential {
             Credential::Password { user, password } => (user.as_str(), password.as_str()),
-            Credential::IdentityToken(token) => ("<token>", token.as_str()),
+            Credential::IdentityToken(token) => (helper::TOKEN_USER, token.as_str()),
         };
         let input = json!({"ServerURL": key, "Username": user, "Secret": secret}).to_string();
-        run(&helper, "store", &input)?;
+        helper::tell(&helper, "store", &input, helper::PATIENCE)?;
         return Ok(path);
     }
     let entry = match credential {
@@ -240,7 +248,7 @@ pub fn erase(authfile: Option<&Path>, registry: &str) -> Result<bool, Error> {
     let mut document = read(&path)?;
     let key = key_of(registry);
     let by_helper = match helper_for(&document, key) {
-        Some(helper) => run(&helper, "erase", key).map(|()| true)?,
+        Some(helper) => helper::tell(&helper, "erase", key, helper::PATIENCE).map(|()| true)?,
         None => false,
     };
     let names: &[&str] = if is_docker_hub(registry) { &DOCKER_HUB } else { &[registry] };
@@ -280,26 +288,21 @@ fn writable(authfile: Option<&Path>) -> Result<PathBuf, Error> {
 
 /// `docker-credential-…` for a key, if the file names one.
 fn helper_for(document: &Map<String, Value>, key: &str) -> Option<String> {
-    let own = document.get("credHelpers").and_then(|helpers| helpers.get(key)).and_then(Value::as_str);
-    let name = own.or_else(|| document.get("credsStore").and_then(Value::as_str)).filter(|name| !name.is_empty())?;
-    Some(format!("docker-credential-{name}"))
+    own_helper(document, key).or_else(|| store_helper(document))
 }
 
-fn run(helper: &str, verb: &str, input: &str) -> Result<(), Error> {
-    let failed = |reason: &str| Error::Helper { helper: helper.to_owned(), reason: reason.to_owned() };
-    let mut child = Command::new(helper)
-        .arg(verb)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| failed(&error.to_string()))?;
-    if let Some(mut pipe) = child.stdin.take() {
-        // A helper that ends without reading says so by its status.
-        let _ = pipe.write_all(input.as_bytes());
-    }
-    let status = child.wait().map_err(|error| failed(&error.to_string()))?;
-    if status.success() { Ok(()) } else { Err(failed(&format!("{verb} ended with {status}"))) }
+/// The helper for this key alone.
+fn own_helper(document: &Map<String, Value>, key: &str) -> Option<String> {
+    helper_name(document.get("credHelpers")?.get(key)?)
+}
+
+/// The helper for every key that has none of its own.
+fn store_helper(document: &Map<String, Value>) -> Option<String> {
+    helper_name(document.get("credsStore")?)
+}
+
+fn helper_name(value: &Value) -> Option<String> {
+    value.as_str().filter(|name| !name.is_empty()).map(|name| format!("docker-credential-{name}"))
 }
 
 fn parse(path: &Path, text: &[u8]) -> Result<Map<String, Value>, Error> {

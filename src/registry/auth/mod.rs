@@ -5,6 +5,7 @@
 
 pub(super) mod challenge;
 pub mod credentials;
+mod helper;
 pub(super) mod scope;
 pub(super) mod token;
 

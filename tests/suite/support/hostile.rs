@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, ToSocketAddrs},
     task::JoinHandle,
 };
 
@@ -159,7 +159,12 @@ pub(crate) struct Hostile {
 impl Hostile {
     /// Starts the script that `make` makes of the server's own address, at a free port.
     pub(crate) async fn start<S: Script>(make: impl FnOnce(&str) -> S) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0", make).await
+    }
+
+    /// As [`Self::start`], at an address.
+    pub(crate) async fn start_at<S: Script>(address: impl ToSocketAddrs, make: impl FnOnce(&str) -> S) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let script = Arc::new(make(&address.to_string()));
