@@ -4,7 +4,11 @@
 //! door by which text becomes one. What passes it is lower-case hex of exactly the algorithm's length, so it can hold
 //! neither a separator nor `..`.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    hash::{Hash, Hasher as HashInto},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{
@@ -74,7 +78,7 @@ pub enum ParseDigestError {
 }
 
 /// An algorithm and the hash it gave. 65 bytes, copied freely, ordered by algorithm and then hash.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest {
     algorithm: Algorithm,
     // Bytes past the algorithm's length stay zero, so that equality and order need not know it.
@@ -107,9 +111,12 @@ impl Digest {
     /// The encoded part, lower-case hex, the part after the colon.
     pub fn hex(&self) -> String {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let raw = self.raw();
-        let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-        raw.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+        let mut hex = String::with_capacity(2 * self.algorithm.width());
+        for byte in self.raw() {
+            hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            hex.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+        hex
     }
 
     /// The first twelve hex digits, for people.
@@ -121,6 +128,14 @@ impl Digest {
         let mut bytes = [0; MAX_BYTES];
         bytes[..raw.len()].copy_from_slice(raw);
         Self { algorithm, bytes }
+    }
+}
+
+// Only what the algorithm gave: maps by digest are asked several times for each blob of a bundle. No two digests of one
+// algorithm feed the same bytes to it, and those of two do not have the same length.
+impl Hash for Digest {
+    fn hash<H: HashInto>(&self, state: &mut H) {
+        state.write(self.raw());
     }
 }
 
@@ -163,12 +178,11 @@ fn decode_hex(algorithm: Algorithm, hex: &str) -> Option<Digest> {
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
     };
-    let raw = hex
-        .as_bytes()
-        .chunks_exact(2)
-        .map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?))
-        .collect::<Option<Vec<u8>>>()?;
-    Some(Digest::from_raw(algorithm, &raw))
+    let mut bytes = [0; MAX_BYTES];
+    for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(Digest { algorithm, bytes })
 }
 
 impl Serialize for Digest {

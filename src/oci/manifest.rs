@@ -108,7 +108,7 @@ impl Manifest {
         if declared.as_deref().is_some_and(media_type::is_schema_1) {
             return Err(ManifestError::Schema1 { digest });
         }
-        let document = match serde_json::from_slice::<Document>(&raw) {
+        let mut document = match serde_json::from_slice::<Document>(&raw) {
             Ok(document) => document,
             // An index may list documents that are no JSON of ours; they are carried as they are.
             Err(_) if declared.as_deref().is_some_and(|t| !media_type::is_manifest(t)) => Document::empty(),
@@ -118,11 +118,12 @@ impl Manifest {
             return Err(ManifestError::Schema1 { digest });
         }
         let media_type = document.agreed_media_type(declared, digest)?;
-        let view = document.view(&media_type, digest)?;
-        let mut descriptor = Descriptor::new(media_type, digest, raw.len() as u64);
         // distribution-spec 1.1, "Listing referrers": where artifactType is absent the config's type stands for it.
-        descriptor.artifact_type =
-            document.artifact_type.or_else(|| document.config.as_ref().map(|config| config.media_type.clone()));
+        let artifact_type = document.artifact_type.take();
+        let artifact_type = artifact_type.or_else(|| document.config.as_ref().map(|config| config.media_type.clone()));
+        let view = document.take_view(&media_type, digest)?;
+        let mut descriptor = Descriptor::new(media_type, digest, raw.len() as u64);
+        descriptor.artifact_type = artifact_type;
         Ok(Self { raw, descriptor, view, subject: document.subject })
     }
 
@@ -221,7 +222,8 @@ impl Document {
         }
     }
 
-    fn view(&self, media_type: &str, digest: Digest) -> Result<View, ManifestError> {
+    /// What it names, which is then no longer in it.
+    fn take_view(&mut self, media_type: &str, digest: Digest) -> Result<View, ManifestError> {
         let content = self.layers.is_some() || self.config.is_some() || self.blobs.is_some();
         if self.manifests.is_some() && content {
             return Err(ManifestError::Ambiguous {
@@ -238,15 +240,16 @@ impl Document {
         {
             return Err(malformed("a manifest without config or layers"));
         }
-        if let Some(manifests) = &self.manifests {
+        if let Some(manifests) = self.manifests.take() {
             let is_manifest =
                 |child: &Descriptor| child.media_type.is_empty() || media_type::is_manifest(&child.media_type);
-            let (manifests, blobs) = manifests.iter().cloned().partition(is_manifest);
+            let (manifests, blobs) = manifests.into_iter().partition(is_manifest);
             return Ok(View::Index { manifests, blobs });
         }
         if content {
-            let layers = self.layers.iter().chain(&self.blobs).flatten().cloned().collect();
-            return Ok(View::Image { config: self.config.clone(), layers });
+            let mut layers = self.layers.take().unwrap_or_default();
+            layers.extend(self.blobs.take().into_iter().flatten());
+            return Ok(View::Image { config: self.config.take(), layers });
         }
         // A known artifact manifest may have no blobs at all; then it names nothing, as an unknown document does.
         Ok(View::Opaque)

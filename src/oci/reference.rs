@@ -1,7 +1,8 @@
 //! References: how people and tools name an artifact.
 //!
 //! Parsing is that of the `oci-distribution` crate (the grammar of `distribution/reference`), narrowed by our own
-//! [`Digest`], so that a reference never carries a digest which could not name a blob.
+//! [`Digest`], so that a reference never carries a digest which could not name a blob. What is written out in full, as
+//! everything in a bundle is, is read without it ([`in_full`]).
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
@@ -196,29 +197,69 @@ fn names_host(text: &str) -> bool {
     text.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost")
 }
 
+/// Reads `host/repository[:tag][@digest]`. `None` where the grammar must be asked: for short names, and for what is wrong.
+///
+/// The grammar is a regular expression that takes longer to build than most bundles take to open, and a bundle names
+/// every artifact in full.
+fn in_full(text: &str) -> Option<Reference> {
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest.parse().ok()?)),
+        None => (text, None),
+    };
+    let (registry, rest) = rest.split_once('/')?;
+    let (repository, tag) = match rest.split_once(':') {
+        Some((repository, tag)) => (repository, Some(tag.parse().ok()?)),
+        None => (rest, None),
+    };
+    // Docker's registry has names that stand for other ones.
+    let is_short = registry == "index.docker.io" || registry == "docker.io" && !repository.contains('/');
+    if is_short || !is_host(registry) || !is_repository(repository) {
+        return None;
+    }
+    let tag = tag.or_else(|| digest.is_none().then(Tag::latest));
+    Some(Reference { registry: registry.to_owned(), repository: repository.to_owned(), tag, digest })
+}
+
+/// Whether `text` is a host and perhaps a port, and can be nothing else at the start of a reference.
+fn is_host(text: &str) -> bool {
+    let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
+    let is_label = |label: &str| {
+        let inner = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        inner && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_known_by_its_form = name.contains('.') || port.is_some() || name == "localhost";
+    is_known_by_its_form && name.split('.').all(is_label) && port.is_none_or(is_port)
+}
+
+/// Reads a reference by the grammar.
+fn by_grammar(text: &str) -> Result<Reference, ParseReferenceError> {
+    let parsed: oci_distribution::Reference = text.parse().map_err(|error: oci_distribution::ParseError| {
+        ParseReferenceError::Malformed { text: text.to_owned(), reason: error.to_string() }
+    })?;
+    let digest = parsed
+        .digest()
+        .map(Digest::from_str)
+        .transpose()
+        .map_err(|source| ParseReferenceError::Digest { text: text.to_owned(), source })?;
+    if !is_repository(parsed.repository()) {
+        // The crate takes a first part without a dot for a host by its grammar and for a path by its meaning.
+        let reason = format!("{:?} is not a repository name (lower case only)", parsed.repository());
+        return Err(ParseReferenceError::Malformed { text: text.to_owned(), reason });
+    }
+    Ok(Reference {
+        registry: parsed.registry().to_owned(),
+        repository: parsed.repository().to_owned(),
+        tag: parsed.tag().map(Tag::from_str).transpose()?,
+        digest,
+    })
+}
+
 impl FromStr for Reference {
     type Err = ParseReferenceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parsed: oci_distribution::Reference = text.parse().map_err(|error: oci_distribution::ParseError| {
-            ParseReferenceError::Malformed { text: text.to_owned(), reason: error.to_string() }
-        })?;
-        let digest = parsed
-            .digest()
-            .map(Digest::from_str)
-            .transpose()
-            .map_err(|source| ParseReferenceError::Digest { text: text.to_owned(), source })?;
-        if !is_repository(parsed.repository()) {
-            // The crate takes a first part without a dot for a host by its grammar and for a path by its meaning.
-            let reason = format!("{:?} is not a repository name (lower case only)", parsed.repository());
-            return Err(ParseReferenceError::Malformed { text: text.to_owned(), reason });
-        }
-        Ok(Self {
-            registry: parsed.registry().to_owned(),
-            repository: parsed.repository().to_owned(),
-            tag: parsed.tag().map(Tag::from_str).transpose()?,
-            digest,
-        })
+        in_full(text).map_or_else(|| by_grammar(text), Ok)
     }
 }
 
@@ -268,7 +309,47 @@ impl<'de> Deserialize<'de> for Reference {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prop_assert_eq, proptest};
+
     use super::*;
+
+    proptest! {
+        /// Whatever is read without the grammar reads the same with it, and what the grammar reads is not read otherwise.
+        #[test]
+        fn what_is_written_in_full_means_what_the_grammar_says(
+            host in "[a-zA-Z0-9.-]{0,7}|localhost|docker.io|index.docker.io|[a-z]{1,3}\\.[a-z]{1,3}",
+            port in "(:[0-9]{0,4})?",
+            repository in "[a-zA-Z0-9/._-]{0,9}|[a-z0-9]{1,3}([._/-]|__|---)[a-z0-9]{1,3}",
+            tag in "(:[a-zA-Z0-9._é-]{0,4})?",
+            digest in "(@(sha256:([0-9a-f]{63,65}|[0-9A-F]{64})|sha512:[0-9a-f]{128}|sha384:[0-9a-f]{96}))?",
+        ) {
+            let text = format!("{host}{port}/{repository}{tag}{digest}");
+            if let Some(read) = in_full(&text) {
+                prop_assert_eq!(Ok(read), by_grammar(&text), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn what_bundles_write_needs_no_grammar() {
+        let digest = Digest::sha256(b"abc");
+        for text in [
+            "docker.io/library/alpine:3.20".to_owned(),
+            "localhost/a:1".to_owned(),
+            "r.example:5000/a/b__c/d-e:V1_.-".to_owned(),
+            "127.0.0.1:5000/a:1".to_owned(),
+            format!("r.example/a@{digest}"),
+            format!("r.example/a:1@{digest}"),
+        ] {
+            assert_eq!(in_full(&text).map(|read| read.to_string()), Some(text));
+        }
+        let long = format!("r.example/{}", "a".repeat(256));
+        for text in
+            ["alpine", "docker.io/alpine", "index.docker.io/a/b", "host/a", "r.example/A", "r.example/a:é", &long]
+        {
+            assert_eq!(in_full(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn short_names_are_completed_and_hosts_kept() {
