@@ -6,19 +6,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use http::StatusCode;
 
 use super::{
     answer::Failure,
-    far::{Far, Proven},
+    far::{Far, Seen},
     file::Located,
     shelf::{At, Shelf},
 };
 use crate::{
-    bundle::Reader,
+    bundle::{Owners, Reader},
     oci::{Descriptor, Digest, Manifest, Name, Reference, error_code::ErrorCode},
     store::{self, Document},
 };
@@ -34,12 +34,14 @@ const LIBRARY: &str = "library/";
 pub(super) struct Bundles {
     readers: Vec<(Reader, Arc<str>)>,
     /// What was read whole of those that lie in a storage.
-    proven: Vec<Proven>,
+    seen: Vec<Seen>,
     /// By `host/path`, the host [`spelled`] as a path can have it.
     repositories: BTreeMap<String, Repository>,
     /// Hosts by path, for names without a host.
     hosts: BTreeMap<String, BTreeSet<String>>,
     notes: Vec<String>,
+    /// Which artifacts need which content; empty until there is damage to tell of.
+    needing: OnceLock<HashMap<Digest, Vec<Reference>>>,
 }
 
 /// One repository, of all bundles.
@@ -59,9 +61,15 @@ impl Bundles {
             (reader, name)
         });
         let readers: Vec<_> = named.collect();
-        let proven = readers.iter().map(|_| Proven::default()).collect();
-        let mut bundles =
-            Self { readers, proven, repositories: BTreeMap::new(), hosts: BTreeMap::new(), notes: Vec::new() };
+        let seen = readers.iter().map(|_| Seen::default()).collect();
+        let mut bundles = Self {
+            readers,
+            seen,
+            repositories: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            notes: Vec::new(),
+            needing: OnceLock::new(),
+        };
         for index in 0..bundles.readers.len() {
             bundles.take_in(index);
         }
@@ -198,11 +206,31 @@ impl Bundles {
 
     /// The blob in the last bundle in a storage that has it.
     pub(super) fn locate_far(&self, digest: &Digest) -> Option<Far> {
-        self.readers.iter().zip(&self.proven).rev().find_map(|((reader, _), proven)| {
+        self.readers.iter().zip(&self.seen).rev().find_map(|((reader, _), seen)| {
             let (from, span) = reader.locate_far(digest)?;
             let (offset, size) = (span.start, span.end - span.start);
-            Some(Far { from, offset, size, digest: *digest, proven: proven.clone() })
+            Some(Far { from, offset, size, digest: *digest, seen: seen.clone() })
         })
+    }
+
+    /// The file name of the last bundle that has content of that digest, whatever state it is in.
+    pub(super) fn place_of(&self, digest: &Digest) -> Option<&Arc<str>> {
+        let found = self.readers.iter().rev().find(|(reader, _)| reader.offset(digest).is_some());
+        found.map(|(_, place)| place)
+    }
+
+    /// The artifacts that need content, under the names they were exported by.
+    pub(super) fn needing(&self, digest: &Digest) -> &[Reference] {
+        let all = self.needing.get_or_init(|| {
+            let mut all: HashMap<Digest, Vec<Reference>> = HashMap::new();
+            for (reader, _) in &self.readers {
+                for (digest, owners) in Owners::of(reader.contents()).into_all() {
+                    all.entry(digest).or_default().extend(owners.into_iter().cloned());
+                }
+            }
+            all
+        });
+        all.get(digest).map_or(&[], Vec::as_slice)
     }
 
     fn has_blob(&self, at: At<'_>, digest: &Digest) -> bool {

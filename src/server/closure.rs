@@ -1,7 +1,10 @@
 //! What an artifact consists of, and to which artifacts a blob belongs.
 
+use std::sync::Arc;
+
 use super::{
     answer::Failure,
+    bundles::Bundles,
     shelf::{At, Shelf, Shelves},
 };
 use crate::oci::{Digest, Manifest, Name, Tag};
@@ -34,34 +37,43 @@ impl Shelves {
     }
 }
 
-/// Where a blob was asked for: enough to tell which artifacts it belongs to, should anybody need to know.
+/// Who wants a blob: enough to tell which artifacts it belongs to, should anybody need to know.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
-    shelves: Shelves,
-    repository: String,
-    namespace: Option<String>,
+pub(super) enum Asked {
+    /// A client, in a repository.
+    InRepository { shelves: Shelves, repository: String, namespace: Option<String> },
+    /// The server itself, before the first answer.
+    AtStart(Arc<Bundles>),
 }
 
 impl Asked {
     pub(super) fn new(shelves: &Shelves, at: At<'_>) -> Self {
-        Self {
+        Self::InRepository {
             shelves: shelves.clone(),
             repository: at.repository.to_owned(),
             namespace: at.namespace.map(str::to_owned),
         }
     }
 
-    /// The artifacts of that repository which have the blob, by name, for people; the repository alone where none is found.
+    /// The artifacts that have the blob, by name, for people: those of the repository it was asked for in, or that
+    /// repository alone where none is found; at the start all of them.
     pub(super) fn artifacts(&self, blob: &Digest) -> String {
-        let at = At { repository: &self.repository, namespace: self.namespace.as_deref() };
-        let tags = self.shelves.tags(at, "", MAX_TAGS).unwrap_or_default();
+        let (shelves, repository, namespace) = match self {
+            Self::InRepository { shelves, repository, namespace } => (shelves, repository, namespace.as_deref()),
+            Self::AtStart(bundles) => {
+                let names: Vec<_> = bundles.needing(blob).iter().map(ToString::to_string).collect();
+                return names.join(", ");
+            }
+        };
+        let at = At { repository, namespace };
+        let tags = shelves.tags(at, "", MAX_TAGS).unwrap_or_default();
         let has_it = |tag: &String| {
             let name = tag.parse::<Tag>().map(Name::Tag).ok();
-            let manifests = name.and_then(|name| self.shelves.closure(at, &name).ok().flatten());
+            let manifests = name.and_then(|name| shelves.closure(at, &name).ok().flatten());
             manifests.is_some_and(|found| found.iter().flat_map(Manifest::blobs).any(|found| found.digest == *blob))
         };
         let names: Vec<_> =
             tags.iter().filter(|tag| has_it(tag)).map(|tag| format!("{}:{tag}", at.repository)).collect();
-        if names.is_empty() { self.repository.clone() } else { names.join(", ") }
+        if names.is_empty() { repository.clone() } else { names.join(", ") }
     }
 }

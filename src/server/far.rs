@@ -4,7 +4,7 @@
 //! right. A version does not change, so what was found right stays right for as long as the server runs.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -17,6 +17,8 @@ use super::{
     Registry,
     answer::{self, Answer, Failure, Outcome},
     body::Body,
+    closure::Asked,
+    file::State,
     pull::{as_part, describe_blob, name_content, no_such_range, not_modified, wanted},
     range::Wanted,
     shelf::{At, Shelf},
@@ -35,45 +37,55 @@ pub(super) struct Far {
     pub(super) offset: u64,
     pub(super) size: u64,
     pub(super) digest: Digest,
-    /// Blobs of the bundle that were read whole and found right.
-    pub(super) proven: Proven,
+    /// What was seen of the bundle's blobs.
+    pub(super) seen: Seen,
 }
 
-/// Blobs that were found right.
+/// What is known of the blobs that were read whole.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Proven(Arc<Mutex<HashSet<Digest>>>);
+pub(super) struct Seen(Arc<Mutex<HashMap<Digest, State>>>);
 
-impl Proven {
-    fn has(&self, digest: &Digest) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
+impl Seen {
+    fn state(&self, digest: &Digest) -> State {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied().unwrap_or(State::Unknown)
     }
 
-    fn add(&self, digest: Digest) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+    fn note(&self, digest: Digest, state: State) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, state);
     }
 }
 
 impl Far {
+    /// What is known of its bytes.
+    pub(super) fn state(&self) -> State {
+        self.seen.state(&self.digest)
+    }
+
     /// The bytes of `part`. If it is the whole of a blob that nobody has read yet, the last ones come only once its digest
     /// was found right.
-    async fn stream(&self, part: Range<u64>) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
-        let whole = part == (0..self.size) && !self.proven.has(&self.digest);
+    async fn stream(
+        &self,
+        part: Range<u64>,
+        asked: Asked,
+    ) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
+        let whole = part == (0..self.size) && self.state() != State::Good;
         let hasher = whole.then(|| Hasher::new(self.digest.algorithm()));
         let bytes = self.from.read(self.offset + part.start..self.offset + part.end).await?;
-        let passing = Passing { far: self.clone(), bytes, hasher, held: None };
+        let passing = Passing { far: self.clone(), bytes, hasher, held: None, asked };
         Ok(stream::try_unfold(Some(passing), async |passing| {
             let Some(mut passing) = passing else { return Ok(None) };
             let next = passing.next().await.inspect_err(|error| {
-                tracing::error!(place = passing.far.from.name(), blob = %passing.far.digest, %error, "an answer was broken off");
+                let (Far { from, digest, .. }, artifact) = (&passing.far, passing.asked.artifacts(&passing.far.digest));
+                tracing::error!(place = from.name(), blob = %digest, artifact, %error, "nobody is given the end of the blob");
             })?;
             Ok(next.map(|(chunk, more)| (chunk, more.then_some(passing))))
         }))
     }
 
     /// Reads all of it and throws it away, unless that was done before.
-    pub(super) async fn verify(&self) -> Result<(), Error> {
-        if self.size > 0 && !self.proven.has(&self.digest) {
-            self.stream(0..self.size).await?.try_for_each(async |_| Ok(())).await?;
+    pub(super) async fn verify(&self, asked: Asked) -> Result<(), Error> {
+        if self.size > 0 && self.state() != State::Good {
+            self.stream(0..self.size, asked).await?.try_for_each(async |_| Ok(())).await?;
         }
         Ok(())
     }
@@ -87,6 +99,7 @@ struct Passing {
     hasher: Option<Hasher>,
     /// The last chunk that came; it leaves when the next one is there, or the digest is right.
     held: Option<Bytes>,
+    asked: Asked,
 }
 
 impl Passing {
@@ -110,9 +123,10 @@ impl Passing {
         let Some(hasher) = self.hasher.take() else { return Ok(()) };
         let (expected, actual) = (self.far.digest, hasher.finish());
         if expected != actual {
+            self.far.seen.note(expected, State::Damaged);
             return Err(Error::DigestMismatch { expected, actual });
         }
-        self.far.proven.add(expected);
+        self.far.seen.note(expected, State::Good);
         Ok(())
     }
 }
@@ -126,15 +140,15 @@ impl Registry {
             name_content(&mut answer, digest);
             return Ok(answer);
         }
-        let size = far.size;
+        let (size, asked) = (far.size, Asked::new(&self.shelves, at));
         match wanted(headers, digest, size) {
-            Wanted::Whole => send_far(&far, 0..size).await,
+            Wanted::Whole => send_far(&far, 0..size, asked).await,
             Wanted::Part(part) => {
                 if part.end == size {
                     // The end of a blob is never given away before the whole was seen to be right.
-                    far.verify().await.map_err(|error| unreadable(&far, &error))?;
+                    far.verify(asked.clone()).await.map_err(|error| unreadable(&far, &error))?;
                 }
-                let sent = send_far(&far, part.clone()).await?;
+                let sent = send_far(&far, part.clone(), asked).await?;
                 Ok(as_part(sent, &part, size))
             }
             Wanted::Nothing => Err(no_such_range(size)),
@@ -142,12 +156,12 @@ impl Registry {
     }
 }
 
-async fn send_far(far: &Far, part: Range<u64>) -> Outcome {
+async fn send_far(far: &Far, part: Range<u64>, asked: Asked) -> Outcome {
     let length = part.end - part.start;
     let body = if length == 0 {
         Body::empty()
     } else {
-        Body::stream(far.stream(part).await.map_err(|error| unreadable(far, &error))?, length)
+        Body::stream(far.stream(part, asked).await.map_err(|error| unreadable(far, &error))?, length)
     };
     let mut answer = Answer::new(body);
     describe_blob(&mut answer, &far.digest, length);

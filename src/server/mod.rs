@@ -36,6 +36,7 @@ use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::D
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 pub use tls::Certificate;
+pub use verify::Damage;
 
 use answer::Failure;
 use auth::Door;
@@ -49,7 +50,7 @@ use tls::Tls;
 use crate::{
     bundle::Reader,
     content::{Code, Fault},
-    oci::{Digest, manifest},
+    oci::manifest,
     store::Store,
 };
 
@@ -76,13 +77,11 @@ pub enum ServerError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A served bundle was verified before the start, and is damaged.
-    #[error("the bundle {bundle} is damaged in {} blobs, the first of them {}", blobs.len(), blobs[0])]
+    /// The bundles were verified before the start, and are damaged.
+    #[error("{}", verify::told(damage))]
     Damaged {
-        /// The bundle's file name.
-        bundle: String,
-        /// Which blobs; never none.
-        blobs: Vec<Digest>,
+        /// What is damaged; never nothing.
+        damage: Vec<Damage>,
     },
 }
 

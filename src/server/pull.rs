@@ -82,7 +82,7 @@ impl Registry {
         let asked = Asked::new(&self.shelves, at);
         if state == State::Unknown && part.is_some() && reaches_end {
             // The end of a blob is never given away before the whole was seen to be right.
-            let whole = self.sending(blob.clone(), identity, Some(asked.clone()));
+            let whole = self.sending(blob.clone(), identity, asked.clone());
             let verified = tokio::task::spawn_blocking(move || whole.verify()).await;
             state = verified.map_err(|error| Failure::internal(&error))?;
         }
@@ -96,7 +96,7 @@ impl Registry {
         let body = if length == 0 {
             Body::empty()
         } else {
-            let whole = self.sending(blob, identity, Some(asked));
+            let whole = self.sending(blob, identity, asked);
             let hasher = whole.hasher.clone().filter(|_| state == State::Unknown && length == size);
             Body::stream(Sending { range, hasher, ..whole }.stream(), length)
         };
@@ -106,7 +106,7 @@ impl Registry {
     }
 
     /// The whole of `blob`, to be hashed.
-    pub(super) fn sending(&self, blob: Located, identity: Identity, asked: Option<Asked>) -> Sending {
+    pub(super) fn sending(&self, blob: Located, identity: Identity, asked: Asked) -> Sending {
         let (range, hasher) = (0..blob.size, Some(Hasher::new(blob.digest.algorithm())));
         let (checked, buffers) = (Arc::clone(&self.checked), self.buffers.clone());
         Sending { blob, identity, range, hasher, checked, buffers, asked }

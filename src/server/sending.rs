@@ -38,8 +38,7 @@ pub(super) struct Sending {
     pub(super) hasher: Option<Hasher>,
     pub(super) checked: Arc<Checked>,
     pub(super) buffers: Buffers,
-    /// Where it was asked for, if anybody did.
-    pub(super) asked: Option<Asked>,
+    pub(super) asked: Asked,
 }
 
 impl Sending {
@@ -139,7 +138,7 @@ impl Sending {
             return Ok(());
         }
         let (place, blob) = (&self.blob.place, self.blob.digest);
-        tracing::error!(%place, %blob, artifact = self.artifacts(), "the blob is damaged; the answer was broken off");
+        tracing::error!(%place, %blob, artifact = self.artifacts(), "the blob is damaged; nobody is given the end of it");
         self.checked.note(&self.blob, self.identity, State::Damaged);
         Err(Error::DigestMismatch { expected: blob, actual })
     }
@@ -151,7 +150,7 @@ impl Sending {
     }
 
     fn artifacts(&self) -> String {
-        self.asked.as_ref().map(|asked| asked.artifacts(&self.blob.digest)).unwrap_or_default()
+        self.asked.artifacts(&self.blob.digest)
     }
 
     /// Reads the rest and throws the bytes away: whether they are what they should be. Waits for the disk.

@@ -1,7 +1,6 @@
 //! Verification: every byte of a bundle read again, hashed, and held against the plan.
 
 use std::{
-    collections::{BTreeSet, HashMap},
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -11,14 +10,11 @@ use std::{
 };
 
 use crate::{
-    bundle::{self, Check, Reader, disk::off_reactor},
+    bundle::{self, Check, Owners, Reader, disk::off_reactor},
     content::{Code, Fault},
     oci::{Digest, Reference},
     progress::{Event, Phase, Progress},
 };
-
-/// How deep attached artifacts are followed to the artifact that a finding is told of.
-const ATTACHED_ROUNDS: usize = 8;
 
 /// Something that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,65 +143,19 @@ fn described(reader: &Reader, errors: Vec<(Option<PathBuf>, bundle::Error)>) -> 
     if errors.is_empty() {
         return Vec::new();
     }
-    let owners = Owners::of(reader);
-    errors.into_iter().map(|(file, error)| owners.finding(file, &error)).collect()
+    let owners = Owners::of(reader.contents());
+    errors.into_iter().map(|(file, error)| finding(&owners, file, &error)).collect()
 }
 
-/// Which artifacts need which content.
-struct Owners<'a>(HashMap<Digest, BTreeSet<&'a Reference>>);
-
-impl<'a> Owners<'a> {
-    fn of(reader: &'a Reader) -> Self {
-        let mut owners = Self(HashMap::new());
-        let index = reader.index();
-        for root in index.roots() {
-            owners.claim(reader, root.descriptor.digest, &root.reference);
-        }
-        // What is attached belongs to whoever needs its subject. Attached to something attached: a few rounds do.
-        for _ in 0..ATTACHED_ROUNDS {
-            let mut is_new = false;
-            for attached in index.attached() {
-                let top = attached.descriptor.digest;
-                let subject = reader.manifest(&top).and_then(|manifest| manifest.subject());
-                let found = subject.and_then(|subject| owners.0.get(&subject.digest)).cloned();
-                for owner in found.into_iter().flatten() {
-                    is_new |= owners.claim(reader, top, owner);
-                }
-            }
-            if !is_new {
-                break;
-            }
-        }
-        owners
-    }
-
-    /// Notes that `owner` needs `top` and all below it. `false` if that was known.
-    fn claim(&mut self, reader: &Reader, top: Digest, owner: &'a Reference) -> bool {
-        let mut stack = vec![top];
-        let mut is_new = false;
-        while let Some(digest) = stack.pop() {
-            // Whoever needs it needs all below it, which was noted with it.
-            if !self.0.entry(digest).or_default().insert(owner) {
-                continue;
-            }
-            is_new = true;
-            if let Some(manifest) = reader.manifest(&digest) {
-                stack.extend(manifest.children().iter().chain(manifest.blobs()).map(|below| below.digest));
-            }
-        }
-        is_new
-    }
-
-    fn finding(&self, file: Option<PathBuf>, error: &bundle::Error) -> Finding {
-        let digest = error.digest();
-        let artifacts = digest.and_then(|digest| self.0.get(&digest)).into_iter().flatten();
-        Finding {
-            code: error.code(),
-            artifacts: artifacts.map(|&reference| reference.clone()).collect(),
-            digest,
-            offset: error.offset(),
-            file,
-            message: error.to_string(),
-        }
+fn finding(owners: &Owners<'_>, file: Option<PathBuf>, error: &bundle::Error) -> Finding {
+    let digest = error.digest();
+    let artifacts = digest.iter().flat_map(|digest| owners.needing(digest));
+    Finding {
+        code: error.code(),
+        artifacts: artifacts.cloned().collect(),
+        digest,
+        offset: error.offset(),
+        file,
+        message: error.to_string(),
     }
 }

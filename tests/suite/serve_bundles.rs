@@ -238,6 +238,35 @@ fn damage_is_told_in_the_log_and_on_the_page_with_the_artifact_that_has_it() {
 }
 
 #[test]
+fn damage_found_before_the_start_is_told_with_every_artifact_that_needs_it() {
+    let airlift = Airlift::new();
+    let (damaged, sound) = (Artifact::small(3, 100_000), Artifact::small(4, 100));
+    let sbom = Artifact::attached("application/spdx+json", Blob::new("application/spdx+json", "{}"), Some(&sound));
+    let one = Packed::new().with("a.example/team/app:1", damaged.clone()).with("b.example/copy:2", damaged.clone());
+    let two = Packed::new().with("c.example/sound:3", sound.clone()).attached("c.example/sound", sbom.clone());
+    let (one, two) = (bundle(airlift.home(), "one.tar", &one), bundle(airlift.home(), "two.tar", &two));
+    let serve = ["serve", "one.tar", "two.tar", "--listen", "127.0.0.1:0", "--verify-on-start"];
+    let layer = damaged.all_blobs()[1].descriptor.digest;
+    flip(&one, open(&one).offset(&layer).unwrap() + 70_000);
+    let told = airlift.run(serve).exits(4).stderr;
+    let (log, message) = told.split_once("error[").unwrap();
+    for text in [log, message] {
+        for part in ["one.tar", "a.example/team/app:1", "b.example/copy:2", &layer.to_string()] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        assert!(!text.contains("two.tar") && !text.contains("c.example"), "{text}");
+    }
+    // Damage of what is attached is damage of what it is attached to; and a header is no content, and needed all the same.
+    let attached = sbom.all_blobs()[0].descriptor.digest;
+    flip(&two, open(&two).offset(&attached).unwrap() - 500);
+    let told = airlift.run(serve).exits(4).stderr;
+    let message = told.split_once("error[").unwrap().1;
+    for part in ["one.tar, two.tar: 2 blobs damaged", "a.example/team/app:1, b.example/copy:2, c.example/sound:3"] {
+        assert!(message.contains(part), "{part} is not in {message}");
+    }
+}
+
+#[test]
 fn a_bundle_that_is_cut_or_replaced_while_it_is_served_gives_errors_and_no_wrong_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let (path, image, layer, offset) = large(folder.path());

@@ -10,7 +10,7 @@ use crate::support::{
     artifacts::{Artifact, Blob},
     azurite::{self, Account, Azurite, Grant},
     compare,
-    http::{Caller, block_on},
+    http::{Caller, block_on, get},
     needs,
     packed::Packed,
     process::Process,
@@ -99,10 +99,15 @@ fn what_is_damaged_or_replaced_in_a_storage_is_never_served_to_its_end() {
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
     put(&azurite, damaged);
-    airlift.run(["serve", &url, "--listen", "127.0.0.1:0", "--verify-on-start"]).exits(4);
+    let told = airlift.run(["serve", &url, "--listen", "127.0.0.1:0", "--verify-on-start"]).exits(4).stderr;
+    let (log, message) = told.split_once("error[").unwrap();
+    assert!([log, message].iter().all(|text| text.contains("registry.example/team/app:v1")), "{told}");
     let (mut process, address) = serve(&airlift, &url);
     let got = pull(&address, &layer.digest.to_string());
     assert!(got < LAYER, "all {got} bytes of a damaged layer came");
+    assert!(process.wait_for_line("nobody is given the end").contains("team/app:v1"));
+    let page = get(&format!("http://{address}/")).success();
+    assert!(String::from_utf8_lossy(&page.body).contains("damaged: 1 of 3 blobs"), "the page tells it, too");
     process.kill();
 
     put(&azurite, content.clone());

@@ -170,15 +170,19 @@ fn what(artifact_type: &str) -> &'static str {
 fn check(registry: &Registry, at: At<'_>, blobs: &HashMap<Digest, u64>) -> Result<Check, Failure> {
     let mut check = Check { all: blobs.len(), ..Check::default() };
     for digest in blobs.keys() {
-        let Some(blob) = registry.shelves.blob(at, digest)? else {
+        let state = if let Some(blob) = registry.shelves.blob(at, digest)? {
+            // A file of which nothing can be learnt any more is no better than a damaged one.
+            Identity::of(&blob.file).map_or(State::Damaged, |identity| registry.checked.state(&blob, identity))
+        } else if let Some(far) = registry.shelves.far(at, digest)? {
+            far.state()
+        } else {
             check.absent += 1;
             continue;
         };
-        let state = Identity::of(&blob.file).map(|identity| registry.checked.state(&blob, identity));
         match state {
-            Ok(State::Good) => check.good += 1,
-            Ok(State::Unknown) => {}
-            Ok(State::Damaged) | Err(_) => check.damaged += 1,
+            State::Good => check.good += 1,
+            State::Unknown => {}
+            State::Damaged => check.damaged += 1,
         }
     }
     Ok(check)
