@@ -2,7 +2,7 @@
 //!
 //! Parsing is that of the `oci-distribution` crate (the grammar of `distribution/reference`), narrowed by our own
 //! [`Digest`], so that a reference never carries a digest which could not name a blob. What is written out in full, as
-//! everything in a bundle is, is read without it ([`in_full`]).
+//! everything in a bundle is, is read without it (`in_full`).
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
