@@ -18,7 +18,11 @@ use super::{
     state::Record,
 };
 use crate::{
-    bundle::{Layout, Reader},
+    bundle::{
+        Gathered, Goal, Layout,
+        volume::{Manifest, Size},
+    },
+    content::{Code, Fault},
     oci::{Algorithm, Digest, Hasher, Reference},
     progress::{Observe, Progress},
     registry::Client,
@@ -97,7 +101,7 @@ struct Job<'a> {
 impl Job<'_> {
     async fn export(&self, pipeline: &ExportPipeline, settings: &Settings) -> Result<Ended> {
         let request = &self.record.run.request;
-        let location = pipeline.target.location(&request.blob)?;
+        let location = pipeline.place(&request.blob)?;
         let overwrite = pipeline.options.contains(&ExportOption::OverwriteBlobs);
         let wanted = export::Request {
             artifacts: references(&pipeline.registry, &request.artifacts)?,
@@ -112,10 +116,13 @@ impl Job<'_> {
         let to = match location {
             Location::Path(path) => {
                 make_folders(&pipeline.target, &path).await?;
-                if let Some(report) = self.finished_before(&wanted, &path, overwrite).await? {
+                if let Some(report) = self.finished_before(&wanted, &path, pipeline.volume_size, overwrite).await? {
                     return ended(report, &object).await;
                 }
-                Destination::File { path, overwrite }
+                match pipeline.volume_size {
+                    Some(size) => Destination::Volumes(goal(&path, size, overwrite)),
+                    None => Destination::File { path, overwrite },
+                }
             }
             _ => Destination::Object { object: Arc::clone(&object), overwrite },
         };
@@ -125,14 +132,25 @@ impl Job<'_> {
 
     /// The report of a run that was killed between giving the file its name and saying so. Objects in a storage are known by
     /// their metadata, and the engine sees to them.
-    async fn finished_before(&self, wanted: &export::Request, path: &Path, overwrite: bool) -> Result<Option<Report>> {
+    async fn finished_before(
+        &self,
+        wanted: &export::Request,
+        path: &Path,
+        volumes: Option<Size>,
+        overwrite: bool,
+    ) -> Result<Option<Report>> {
         if overwrite || self.record.response.resumed == 0 || !path.exists() {
             return Ok(None);
         }
         let plan = export::plan(&self.client, wanted, &self.progress).await?;
         let ours = Layout::of(plan.contents()).map_err(transfer::Error::from)?;
-        let found = Reader::open(path).await.map_err(transfer::Error::from)?;
-        if found.id() != ours.id() || found.size() != ours.total() {
+        let found = Opened::open(&Location::Path(path.to_owned()), &Settings::default()).await?;
+        let found = found.reader();
+        let same = match volumes {
+            None => found.size() == ours.total(),
+            Some(size) => found.cut().is_some_and(|cut| cut.size == size.0),
+        };
+        if found.id() != ours.id() || !same {
             return Ok(None);
         }
         let mut report = plan.report().clone();
@@ -162,7 +180,7 @@ impl Job<'_> {
             jobs: self.jobs,
         };
         if self.record.response.confirmed {
-            if is_gone(&location, settings).await? {
+            if removed(&location, settings).await? {
                 return Ok(Ended { report: None, catalog_digest: request.catalog_digest });
             }
             // What lies there now may be another one.
@@ -174,14 +192,19 @@ impl Job<'_> {
         };
         let report = import::run(&self.client, std::slice::from_ref(&bundle), &wanted, &self.progress).await?;
         if has(ImportOption::DeleteSourceBlobOnSuccess) && !report.failed() {
-            self.remove(&bundle, &report).await?;
+            self.remove(&bundle, (&location, settings), &report).await?;
         }
         Ok(Ended { report: Some(report), catalog_digest: request.catalog_digest })
     }
 
     /// Removes the bundle once the target has confirmed everything. What it has confirmed is written down before: of a run
     /// that is killed between the removal and its end nothing else could tell any more that it was done.
-    async fn remove(&self, bundle: &Opened, report: &Report) -> Result<()> {
+    async fn remove(
+        &self,
+        bundle: &Opened,
+        (location, settings): (&Location, &Settings),
+        report: &Report,
+    ) -> Result<()> {
         import::confirm(&self.client, report).await?;
         let (report, recorder) = (report.clone(), Arc::clone(self.recorder));
         let confirmed = move |response: &mut Response| {
@@ -189,16 +212,41 @@ impl Job<'_> {
             response.confirmed = true;
         };
         self.row.note(confirmed).await?;
-        Ok(bundle.remove().await?)
+        // Of a set, what came while it was imported goes too: its manifest may be the last of its files.
+        let now = match bundle.reader().set_id() {
+            Some(set) => {
+                Opened::survey(location, settings).await.ok().filter(|(now, _)| now.reader().set_id() == Some(set))
+            }
+            None => None,
+        };
+        Ok(now.map_or_else(|| bundle.clone(), |(now, _)| now).remove().await?)
     }
 }
 
-/// Whether there is definitely nothing at `location`.
-async fn is_gone(location: &Location, settings: &Settings) -> Result<bool> {
+/// The set of volumes whose manifest is to lie at `manifest`.
+fn goal(manifest: &Path, size: Size, overwrite: bool) -> Goal {
+    let folder = manifest.parent().unwrap_or_else(|| Path::new("")).to_owned();
+    let name = manifest.file_name().and_then(|name| name.to_str()).and_then(Manifest::set_name).unwrap_or_default();
+    Goal { folder, name: name.to_owned(), size, only: None, overwrite }
+}
+
+/// Whether what lay at `location` is gone. Of a set that is being removed, the rest is removed.
+async fn removed(location: &Location, settings: &Settings) -> Result<bool> {
     match storage::open(location, settings)?.stat().await {
-        Err(error) if error.is_not_found() => Ok(true),
-        _ => Ok(false),
+        Err(error) if error.is_not_found() => return Ok(true),
+        _ => {}
     }
+    match Opened::survey(location, settings).await {
+        Ok((rest, Some(set))) if !set.missing().is_empty() => rest.remove().await?,
+        // Its manifest is all that is left, and was named.
+        Err(error) if error.code() == Code::BundleVolumeMissing => {
+            let path = location.path().cloned().unwrap_or_default();
+            let error = |source| storage::Error::Write { path: path.clone(), source };
+            tokio::fs::remove_file(&path).await.map_err(error)?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 /// The bundle is read once more from where it lies now: what is said of it is true of what is there.
@@ -207,9 +255,34 @@ async fn ended(report: Report, object: &Arc<dyn Object>) -> Result<Ended> {
     Ok(Ended { report: Some(report), catalog_digest: Some(digest(&pinned).await?) })
 }
 
+/// Opens the set if its manifest has the digest, and all of its volumes those that the manifest says.
+async fn open_set_if_equal(location: &Location, set: Gathered, expected: Digest) -> Result<Opened> {
+    let wrong = |actual| Error::CatalogDigest { what: location.to_string(), expected, actual };
+    let Some((_, manifest)) = set.manifest.clone() else {
+        return Err(wrong(set.reader.id()));
+    };
+    let actual = Digest::sha256(&manifest.to_json());
+    if actual != expected {
+        return Err(wrong(actual));
+    }
+    let set = set.whole().map_err(transfer::Error::from)?;
+    for (path, file) in set.reader.volumes().values().zip(&manifest.volumes) {
+        let volume = Location::Path((*path).to_owned());
+        let pinned = Pinned::open(storage::open(&volume, &Settings::default())?).await?;
+        let actual = digest(&pinned).await?;
+        if actual != file.digest {
+            return Err(Error::CatalogDigest { what: volume.to_string(), expected: file.digest, actual });
+        }
+    }
+    Ok(set.into())
+}
+
 /// Opens the bundle if all of it has the digest. It is read for that before anything else is done with it, and must not have
 /// changed when it is opened then; from there on the one version that was opened is read.
 async fn open_if_equal(location: &Location, settings: &Settings, expected: Digest) -> Result<Opened> {
+    if let (_, Some(set)) = Opened::survey(location, settings).await? {
+        return open_set_if_equal(location, set, expected).await;
+    }
     let object = storage::open(location, settings)?;
     let pinned = Pinned::open(Arc::clone(&object)).await?;
     let actual = digest(&pinned).await?;

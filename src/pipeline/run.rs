@@ -9,12 +9,16 @@ use super::{
     error::{Error, Result},
     execute::{self, Ended},
     recorder::Recorder,
-    resource::{Kind, MAX_ARTIFACTS, PipelineRun, Resource},
+    resource::{Container, Kind, MAX_ARTIFACTS, PipelineRun, Resource},
     response::{End, Percentage, Response, SourceTrigger, Status, Trigger},
     row::Row,
     state::{Begun, Record, State},
 };
-use crate::{progress::Progress, registry, storage};
+use crate::{
+    progress::Progress,
+    registry,
+    storage::{self, Location},
+};
 
 /// How often the progress of a run is written down, where it changes.
 const EVERY: Duration = Duration::from_millis(500);
@@ -106,13 +110,14 @@ pub fn check(pipeline: &Resource, run: &mut PipelineRun) -> Result<()> {
 
 fn at_first(pipeline: &Resource, run: &PipelineRun, trigger: Option<Timestamp>) -> Result<Response> {
     let registry = End { kind: "Registry".to_owned(), uri: run.registry.clone() };
-    let bundle = |container: &super::resource::Container| {
-        let uri = container.location(&run.request.blob)?.to_string();
-        Ok::<_, Error>(End { kind: container.kind.blob_type().word().to_owned(), uri })
+    let blob = &run.request.blob;
+    let bundle = |container: &Container, place: &Location| End {
+        kind: container.kind.blob_type().word().to_owned(),
+        uri: place.to_string(),
     };
     let (source, target) = match pipeline {
-        Resource::Export(pipeline) => (registry, bundle(&pipeline.target)?),
-        Resource::Import(pipeline) => (bundle(&pipeline.source)?, registry),
+        Resource::Export(pipeline) => (registry, bundle(&pipeline.target, &pipeline.place(blob)?)),
+        Resource::Import(pipeline) => (bundle(&pipeline.source, &pipeline.source.location(blob)?), registry),
         Resource::Run(_) => (registry.clone(), registry),
     };
     Ok(Response {

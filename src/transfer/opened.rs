@@ -115,8 +115,11 @@ impl Opened {
         let path = match &self.place {
             Place::Object(pinned) => return Ok(pinned.delete().await?),
             Place::Files(files) => {
-                // The volumes first: what would vouch for them goes with the last of them.
-                for path in files {
+                // The volumes first: what would vouch for them goes with the last of them. By what was named the rest of the
+                // set is found, should this be killed on the way; so that goes last of all.
+                let named = self.reader.path();
+                let (last, first): (Vec<_>, Vec<_>) = files.iter().partition(|path| path.as_path() == named);
+                for path in first.into_iter().chain(last) {
                     let error = |source| Error::Io { what: "remove", path: path.clone(), source };
                     tokio::fs::remove_file(path).await.map_err(error)?;
                 }

@@ -1,6 +1,7 @@
 //! Pipelines and their runs, between real registries and storages.
 
 mod kept;
+mod sets;
 
 use std::fs;
 

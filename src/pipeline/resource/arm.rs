@@ -21,7 +21,8 @@ const PIPELINE: [Way; 4] = [
     ("keyVaultUri", "keyVaultUri"),
 ];
 
-const EXPORT: [Way; 2] = [("exportPipelineName", "name"), ("targetUri", "properties.target.uri")];
+const EXPORT: [Way; 3] =
+    [("exportPipelineName", "name"), ("targetUri", "properties.target.uri"), ("volumeSize", "properties.volumeSize")];
 
 const IMPORT: [Way; 3] = [
     ("importPipelineName", "name"),

@@ -34,6 +34,9 @@ impl ExportPipeline {
         let options: Vec<_> = self.options.iter().map(|option| option.word()).collect();
         document["properties"] =
             json!({ "target": container(&self.target), "options": options, "maxArtifacts": self.max_artifacts });
+        if let Some(size) = self.volume_size {
+            document["properties"]["volumeSize"] = json!(size.to_string());
+        }
         document
     }
 }

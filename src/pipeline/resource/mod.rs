@@ -23,6 +23,7 @@ pub use words::{AccessMode, BlobType, ContainerType, ExportOption, ImportOption}
 
 use super::secret::Reference as Secret;
 use crate::{
+    bundle::volume::{Manifest, Size},
     oci::Digest,
     storage::{self, Location},
 };
@@ -56,6 +57,19 @@ pub struct ExportPipeline {
     pub options: BTreeSet<ExportOption>,
     /// Artifacts of one run at the most.
     pub max_artifacts: usize,
+    /// Write sets of volumes of at most this size, where bundles go to a folder.
+    pub volume_size: Option<Size>,
+}
+
+impl ExportPipeline {
+    /// The place of the bundle `blob`; of a set of volumes, that of its manifest.
+    ///
+    /// # Errors
+    /// As [`Container::location`].
+    pub fn place(&self, blob: &str) -> storage::Result<Location> {
+        let stem = |name: &str| Manifest::file_name(name.strip_suffix(".tar").unwrap_or(name));
+        self.target.location(&self.volume_size.map_or_else(|| blob.to_owned(), |_| stem(blob)))
+    }
 }
 
 /// A long-lived binding of a registry to the container that its bundles come from.

@@ -11,6 +11,7 @@ use super::{
     id::{checked_name, registry_host},
 };
 use crate::{
+    bundle::volume::ParseSizeError,
     oci::{Algorithm, Digest, Reference, digest::ParseDigestError},
     storage::Location,
 };
@@ -54,9 +55,9 @@ fn resource(root: &Node<'_>, expected: Option<Kind>) -> Option<Resource> {
     let resource = match kind {
         Kind::ExportPipeline => {
             let identity = identity(&fields.get("identity"));
-            export(&properties.fields()).and_then(|(target, options, max_artifacts)| {
+            export(&properties.fields()).and_then(|made| {
                 let (registry, name) = names?;
-                Some(Resource::Export(ExportPipeline { name, registry, identity, target, options, max_artifacts }))
+                Some(Resource::Export(ExportPipeline { name, registry, identity, ..made }))
             })
         }
         Kind::ImportPipeline => {
@@ -147,15 +148,21 @@ fn identity(node: &Node<'_>) -> Identity {
     identity
 }
 
-type Export = (Container, BTreeSet<ExportOption>, usize);
-
-fn export(fields: &Fields<'_>) -> Option<Export> {
+/// The pipeline but for what it is called and who it is.
+fn export(fields: &Fields<'_>) -> Option<ExportPipeline> {
     let target = container(&fields.get("target"));
     let options = options(&fields.get("options"), ExportOption::WORDS, ExportOption::of_word);
     let max_artifacts = fields.get("maxArtifacts").count().unwrap_or(MAX_ARTIFACTS);
+    let size = fields.get("volumeSize");
+    let volume_size = size.parsed(|text| text.parse().map_err(|error: ParseSizeError| error.to_string()));
     fields.pass_over(&["provisioningState"]);
     fields.close();
-    Some((target?, options, max_artifacts))
+    let target = target?;
+    if target.kind != ContainerType::FileSystem && !size.is_absent() {
+        size.note(format!("says nothing for {}: sets of volumes are written to folders", target.kind));
+    }
+    let (name, registry, identity) = (String::new(), String::new(), Identity::System);
+    Some(ExportPipeline { name, registry, identity, target, options, max_artifacts, volume_size })
 }
 
 type Import = (Container, bool, BTreeSet<ImportOption>);

@@ -24,7 +24,8 @@ fn whole(kind: Kind) -> Value {
     let identity = json!({"type": "UserAssigned", "userAssignedIdentities": {"some-id": {}}});
     match kind {
         Kind::ExportPipeline => json!({"name": "up", "registry": "r.site", "identity": identity, "properties":
-            {"target": container, "options": ["OverwriteBlobs"], "maxArtifacts": 60}}),
+            {"target": {"type": "FileSystem", "uri": "/mnt/box"}, "options": ["OverwriteBlobs"], "maxArtifacts": 60,
+             "volumeSize": "dvd"}}),
         Kind::ImportPipeline => json!({"name": "down", "registry": "r.site", "identity": identity, "properties":
             {"source": container, "trigger": {"sourceTrigger": {"status": "Disabled"}}, "options": ["OverwriteTags"]}}),
         Kind::PipelineRun => {

@@ -8,6 +8,7 @@ use super::{
     Shared, Told,
     landed::{Landed, Landing},
     source::{Readiness, Source},
+    writers::Writers,
 };
 use crate::{
     oci::Digest,
@@ -36,8 +37,10 @@ pub(super) struct Flight {
     pub(super) name: String,
     /// When it was seen.
     pub(super) seen: Timestamp,
-    /// Whether its writer is known to have ended.
-    pub(super) closed: bool,
+    /// Who writes to what.
+    pub(super) writers: Arc<Writers>,
+    /// Whether it is looked at again though it has not changed: it is the first volume of a set of which another one has.
+    pub(super) anew: bool,
     /// What is known from earlier.
     pub(super) before: Option<Landing>,
 }
@@ -47,6 +50,8 @@ pub(super) struct Flight {
 pub(super) enum Outcome {
     /// Nothing until another version is there, or until its time has come.
     Settled(Landing),
+    /// The same, and the set that it is of is to be looked at under the name of its first volume.
+    PartOf(Landing, String),
     /// Look again at the next opportunity.
     Again,
     /// Nothing: it is not there any more.
@@ -69,21 +74,32 @@ impl Flight {
         let Some(version) = self.source.version(&self.name).await? else { return Ok(Outcome::Gone) };
         let same = self.before.as_ref().filter(|before| before.version == version);
         let mut landing = same.cloned().unwrap_or_else(|| Landing { version, ..Landing::default() });
-        if landing.done {
+        if landing.done && !self.anew {
             return Ok(Outcome::Settled(landing));
         }
-        landing.next = None;
+        (landing.done, landing.next) = (false, None);
         let imported = self.before.as_ref().filter(|before| before.done).and_then(|before| before.content.as_deref());
-        match self.source.check(&self.name, self.closed, imported).await? {
-            Readiness::Whole(content) => {
-                if imported == Some(content.as_str()) {
-                    (landing.content, landing.done) = (Some(content), true);
+        match self.source.check(&self.name, &self.writers, imported).await? {
+            Readiness::Whole { plan, mark } => {
+                let same = imported == Some(plan.as_str());
+                (landing.content, landing.mark) = (Some(plan), mark);
+                if same {
+                    landing.done = true;
                     self.landed.put(&self.name, &landing).await?;
                     return Ok(Outcome::Settled(landing));
                 }
-                landing.content = Some(content);
             }
-            Readiness::Damaged => {}
+            Readiness::PartOf { first, plan, mark } => {
+                (landing.content, landing.mark, landing.done) = (Some(plan), Some(mark), true);
+                self.landed.put(&self.name, &landing).await?;
+                return Ok(Outcome::PartOf(landing, first));
+            }
+            Readiness::Wanting(why) => {
+                self.shared.tell(&Told::Waiting { pipeline: &self.pipeline, blob: &self.name, why: &why });
+                // Whatever comes of the set will be looked at, and leads to this one. After a restart it is looked at too.
+                return Ok(Outcome::Settled(Landing { done: true, content: None, ..landing }));
+            }
+            Readiness::Damaged => landing.content = None,
             Readiness::Unfinished(why) => {
                 self.shared.tell(&Told::Waiting { pipeline: &self.pipeline, blob: &self.name, why: &why });
                 return Ok(Outcome::Again);

@@ -33,6 +33,8 @@ pub(super) struct Landing {
     pub(super) attempts: u32,
     /// When it is tried again.
     pub(super) next: Option<Timestamp>,
+    /// Of a set, what stands for its files as they were looked at; not kept.
+    pub(super) mark: Option<String>,
 }
 
 /// The rows of one pipeline.
@@ -67,6 +69,7 @@ impl Landed {
                         attempts: row.get(4)?,
                         // A time that cannot be read is as good as one that has come.
                         next: row.get::<_, Option<String>>(5)?.and_then(|text| text.parse().ok()),
+                        mark: None,
                     };
                     Ok((row.get(0)?, landing))
                 })?;
@@ -130,6 +133,7 @@ mod tests {
             done: false,
             attempts: 2,
             next: Some(Timestamp::from_second(1_800_000_000).unwrap()),
+            mark: None,
         };
         let done = Landing { version: "2".into(), done: true, ..Landing::default() };
         {

@@ -2,14 +2,15 @@
 //!
 //! A pipeline has a `watcher`, which hears what the system tells of a local folder and looks at any source each interval.
 //! Each bundle that is new, or another than before, flies once (`flight`): it is looked at, run as an ordinary pipeline
-//! run, and what became of it is written down (`landed`), so that a restart neither forgets nor repeats it. Volumes of a
-//! set will be candidates as a whole, once the last of them is there.
+//! run, and what became of it is written down (`landed`), so that a restart neither forgets nor repeats it. A set of volumes
+//! goes by the name of its first volume, and flies once the last of them is there.
 
 mod flight;
 mod landed;
 mod notice;
 mod source;
 mod watcher;
+mod writers;
 
 use std::{
     collections::{BTreeMap, HashMap},

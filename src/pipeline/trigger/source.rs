@@ -1,11 +1,16 @@
 //! The source of a pipeline, as the trigger sees it: what lies there, and whether it is whole.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
+use super::writers::Writers;
 use crate::{
-    bundle::Reader,
+    bundle::{Reader, volume::SUMS},
     content::{Class, Code, Fault},
     oci::Digest,
     pipeline::{
@@ -14,6 +19,7 @@ use crate::{
         resource::ImportPipeline,
     },
     progress::Progress,
+    recovery,
     storage::{self, Folder, Location, Settings, Version},
     transfer::{self, Opened, verify},
 };
@@ -44,8 +50,24 @@ pub(super) struct Candidate {
 /// Whether something can be imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Readiness {
-    /// It is a bundle, or an archive of an image layout, and whole as far as can be told; with its [`plan`].
-    Whole(String),
+    /// It is a bundle, or an archive of an image layout, and whole as far as can be told.
+    Whole {
+        /// Its [`plan`].
+        plan: String,
+        /// Of a set, what stands for its files as they were looked at.
+        mark: Option<String>,
+    },
+    /// It is of a set, all of which is there, and which goes by the name of its first volume.
+    PartOf {
+        /// That volume.
+        first: String,
+        /// As of the whole.
+        plan: String,
+        /// What stands for the files of the set as they were looked at.
+        mark: String,
+    },
+    /// It is of a set of which volumes are not there yet, however long that takes.
+    Wanting(String),
     /// It begins like a bundle and is not whole: somebody may be writing it.
     Unfinished(String),
     /// It is whole no more and nobody writes it: a run will say what is wrong with it.
@@ -98,55 +120,95 @@ impl Source {
         }
     }
 
-    /// Whether `name` can be imported. `closed` says that its writer is known to have ended: of any other local file all
-    /// content is hashed first, for one that is being written may have its full size, and its beginning, from the start.
-    /// So it is with what has the plan that was `imported` from here before: only if every byte of it is as planned it is
-    /// the same once more, and not a damaged copy.
-    pub(super) async fn check(&self, name: &str, closed: bool, imported: Option<&str>) -> Result<Readiness> {
-        let opened = match Opened::open(&self.location.join(name), &self.settings).await {
-            Ok(opened) => opened,
-            Err(error) => return self.judge(name, closed, error).await,
+    /// Whether `name` can be imported. Of a local file whose writer is not known to have ended all content is hashed first,
+    /// for one that is being written may have its full size, and its beginning, from the start. So it is with what has the
+    /// plan that was `imported` from here before: only if every byte of it is as planned it is the same once more, and not
+    /// a damaged copy.
+    pub(super) async fn check(&self, name: &str, writers: &Writers, imported: Option<&str>) -> Result<Readiness> {
+        let (opened, set) = match Opened::survey(&self.location.join(name), &self.settings).await {
+            Ok(found) => found,
+            Err(error) => return self.judge(name, writers.is_closed(name), error).await,
         };
         let reader = opened.reader();
+        let missing: Vec<String> = match &set {
+            Some(set) => set.missing(),
+            None => reader.missing_volumes().into_iter().map(|number| reader.volume_name(number)).collect(),
+        };
+        if !missing.is_empty() {
+            return Ok(Readiness::Wanting(format!("of its set {} is not there yet", missing.join(", "))));
+        }
         let plan = plan(reader)?;
-        let may_grow = self.path().is_some() && !closed;
+        let files = set.as_ref().map_or_else(|| vec![name.to_owned()], |set| self.names(&set.files));
+        let mark = if set.is_some() { Some(self.mark_of(&files).await?) } else { None };
+        if let (Some(mark), Some(first)) = (&mark, self.names(reader.volumes().values()).first())
+            && first != name
+        {
+            return Ok(Readiness::PartOf { first: first.clone(), plan, mark: mark.clone() });
+        }
+        if let Some(written) = files.iter().find(|file| writers.is_written(file)) {
+            return Ok(Readiness::Unfinished(format!("{written} is being written")));
+        }
+        let may_grow = self.path().is_some() && !files.iter().all(|file| writers.is_closed(file));
         if may_grow || imported == Some(&plan) {
             let found = verify::verify(reader, HASHERS, &Progress::default()).await.map_err(transfer::Error::from)?;
             match found.findings.first() {
-                Some(first) if may_grow => return self.unfinished(name, first.message.clone()).await,
+                Some(first) if may_grow => return self.unfinished(&files, first.message.clone()).await,
                 Some(_) => return Ok(Readiness::Damaged),
                 None => {}
             }
         }
-        Ok(Readiness::Whole(plan))
+        Ok(Readiness::Whole { plan, mark })
+    }
+
+    /// Files of the local folder by their names in it.
+    fn names(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) -> Vec<String> {
+        let root = self.path().map_or_else(|| Path::new(""), PathBuf::as_path);
+        let name = |file: &Path| Some(file.strip_prefix(root).ok()?.to_str()?.to_owned());
+        files.into_iter().filter_map(|file| name(file.as_ref())).collect()
+    }
+
+    /// Stands for the files of a set as they are now.
+    async fn mark_of(&self, files: &[String]) -> Result<String> {
+        let mut marks = Vec::with_capacity(files.len());
+        for file in files {
+            marks.push(format!("{file} {}", self.version(file).await?.unwrap_or_default()));
+        }
+        marks.sort();
+        Ok(marks.join("\n"))
     }
 
     async fn judge(&self, name: &str, closed: bool, error: transfer::Error) -> Result<Readiness> {
+        let own = || vec![name.to_owned()];
         match error.code() {
             Code::StorageNotFound => Ok(Readiness::Gone),
             Code::IoRead if self.version(name).await?.is_none() => Ok(Readiness::Gone),
             Code::BundleUnknown if closed || self.path().is_none() => Ok(Readiness::Foreign),
-            Code::BundleUnknown => match self.unfinished(name, error.to_string()).await? {
+            Code::BundleUnknown => match self.unfinished(&own(), error.to_string()).await? {
                 Readiness::Damaged => Ok(Readiness::Foreign),
                 other => Ok(other),
             },
-            code if code.class() == Class::Unverified => self.unfinished(name, error.to_string()).await,
+            Code::BundleVolumeMissing => Ok(Readiness::Wanting(error.to_string())),
+            code if code.class() == Class::Unverified => self.unfinished(&own(), error.to_string()).await,
             _ => Err(error.into()),
         }
     }
 
     /// In a storage nothing is visible before it is whole; a local file may be one that grows.
-    async fn unfinished(&self, name: &str, why: String) -> Result<Readiness> {
+    async fn unfinished(&self, files: &[String], why: String) -> Result<Readiness> {
         if self.path().is_none() {
             return Ok(Readiness::Damaged);
         }
-        let modified = match self.folder.object(name)?.stat().await {
-            Ok(stat) => stat.modified,
-            Err(error) if error.is_not_found() => return Ok(Readiness::Gone),
-            Err(error) => return Err(Error::from(error)),
-        };
-        let left_alone = modified.is_none_or(|modified| modified + PATIENCE <= Timestamp::now());
-        Ok(if left_alone { Readiness::Damaged } else { Readiness::Unfinished(why) })
+        for name in files {
+            let modified = match self.folder.object(name)?.stat().await {
+                Ok(stat) => stat.modified,
+                Err(error) if error.is_not_found() => return Ok(Readiness::Gone),
+                Err(error) => return Err(Error::from(error)),
+            };
+            if modified.is_some_and(|modified| modified + PATIENCE > Timestamp::now()) {
+                return Ok(Readiness::Unfinished(why));
+            }
+        }
+        Ok(Readiness::Damaged)
     }
 }
 
@@ -170,11 +232,12 @@ fn mark(version: &Version) -> String {
 }
 
 /// Names that programs give to what they have not finished (ours: `.partial` and `.airlift-…`; browsers, rsync and others:
-/// hidden files), and blobs within layout folders, are not looked at.
+/// hidden files), blobs within layout folders, and what lies beside bundles and sets for other purposes, are not looked at.
 pub(super) fn may_be_bundle(name: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or_default();
     let unfinished = last.ends_with(".partial") || last.contains(".partial.") || last.contains(".airlift-");
-    !last.is_empty() && !last.starts_with('.') && !unfinished && !format!("/{name}").contains("/blobs/sha")
+    let beside = last == SUMS || last.ends_with(recovery::SUFFIX);
+    !last.is_empty() && !last.starts_with('.') && !unfinished && !beside && !format!("/{name}").contains("/blobs/sha")
 }
 
 #[cfg(test)]
@@ -186,9 +249,16 @@ mod tests {
         for good in ["bundle.tar", "2026/11/bundle", "a.b.c", "blob"] {
             assert!(may_be_bundle(good), "{good}");
         }
-        for bad in
-            ["b.tar.partial", "b.tar.partial.journal", "x/.b.tar.Xy12", "b.airlift-0a1b", "lay/blobs/sha256/00", ""]
-        {
+        for bad in [
+            "b.tar.partial",
+            "b.tar.partial.journal",
+            "x/.b.tar.Xy12",
+            "b.airlift-0a1b",
+            "lay/blobs/sha256/00",
+            "",
+            "SHA256SUMS",
+            "b.tar.recovery",
+        ] {
             assert!(!may_be_bundle(bad), "{bad}");
         }
     }

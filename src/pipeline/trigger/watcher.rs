@@ -20,6 +20,7 @@ use super::{
     landed::{Landed, Landing},
     notice::{Notice, Notices},
     source::{Source, may_be_bundle},
+    writers::Writers,
 };
 use crate::pipeline::{
     error::{Error, Result},
@@ -43,9 +44,9 @@ pub(super) struct Watcher {
     flying: HashSet<String>,
     /// Names that must be looked at again when they have landed.
     stirred: HashSet<String>,
-    /// Local files that somebody writes to, and those whose writer has ended since.
-    written: HashSet<String>,
-    closed: HashSet<String>,
+    /// First volumes of sets of which another file has changed, and what stood for the set when that was seen.
+    led: HashMap<String, String>,
+    writers: Arc<Writers>,
     slots: Arc<Semaphore>,
     source: Option<Arc<Source>>,
     notices: Option<Notices>,
@@ -71,8 +72,8 @@ impl Watcher {
             known,
             flying: HashSet::new(),
             stirred: HashSet::new(),
-            written: HashSet::new(),
-            closed: HashSet::new(),
+            led: HashMap::new(),
+            writers: Arc::default(),
             slots: Arc::new(Semaphore::new(RUNS)),
             source: None,
             notices: None,
@@ -157,7 +158,7 @@ impl Watcher {
         }
         let source = Arc::new(Source::open(&self.pipeline, &self.shared.with.storage).await?);
         if let Some(path) = source.path() {
-            (self.written, self.closed) = (HashSet::new(), HashSet::new());
+            self.writers.forget_all();
             match Notices::of(path) {
                 Ok(notices) => self.notices = Some(notices),
                 Err(error) => {
@@ -172,20 +173,15 @@ impl Watcher {
     async fn hear(&mut self, notice: Notice) {
         match notice {
             Notice::Much => {
-                (self.written, self.closed) = (HashSet::new(), HashSet::new());
+                self.writers.forget_all();
                 self.look().await;
             }
-            Notice::Written(name) => {
-                self.closed.remove(&name);
-                self.written.insert(name);
-            }
-            Notice::Closed(name) if may_be_bundle(&name) => {
-                self.written.remove(&name);
-                self.closed.insert(name.clone());
-                self.look_at(name).await;
-            }
+            Notice::Written(name) => self.writers.writes(&name),
             Notice::Closed(name) => {
-                self.written.remove(&name);
+                self.writers.closes(&name);
+                if may_be_bundle(&name) {
+                    self.look_at(name).await;
+                }
             }
         }
     }
@@ -206,11 +202,14 @@ impl Watcher {
             self.stirred.insert(name);
             return;
         }
+        if self.writers.is_written(&name) {
+            return;
+        }
         let before = self.known.get(&name);
         let settled = before.filter(|before| before.version == version);
-        if self.written.contains(&name)
-            || settled.is_some_and(|settled| settled.done || settled.next.is_some_and(|next| next > Timestamp::now()))
-        {
+        let rests = |known: &Landing| known.done || known.next.is_some_and(|next| next > Timestamp::now());
+        let anew = self.led.remove(&name).is_some();
+        if !anew && settled.is_some_and(rests) {
             return;
         }
         let flight = Flight {
@@ -219,7 +218,8 @@ impl Watcher {
             source: Arc::clone(source),
             landed: self.landed.clone(),
             seen: Timestamp::now(),
-            closed: self.closed.contains(&name),
+            writers: Arc::clone(&self.writers),
+            anew,
             before: before.cloned(),
             name: name.clone(),
         };
@@ -261,17 +261,37 @@ impl Watcher {
             Outcome::Settled(landing) => {
                 self.known.insert(name.clone(), landing);
             }
+            Outcome::PartOf(landing, first) => {
+                let mark = landing.mark.clone();
+                self.known.insert(name.clone(), landing);
+                self.lead_to(first, mark.unwrap_or_default()).await;
+            }
             Outcome::Again => {}
             Outcome::Gone => {
                 self.known.remove(&name);
-                self.closed.remove(&name);
+                self.writers.forget(&name);
                 if let Err(error) = self.landed.forget(vec![name.clone()]).await {
                     self.shared.trouble(&self.id, Some(&name), &error);
                 }
             }
         }
+        // What was seen of its set meanwhile, it may have seen itself.
+        if let Some(mark) = self.led.remove(&name) {
+            self.lead_to(name.clone(), mark).await;
+        }
         if self.stirred.remove(&name) {
             self.look_at(name).await;
+        }
+    }
+
+    /// Has the set of which `first` is the first volume looked at, unless it was looked at as `mark` says it is now.
+    async fn lead_to(&mut self, first: String, mark: String) {
+        if self.known.get(&first).and_then(|known| known.mark.as_ref()) == Some(&mark) {
+            return;
+        }
+        self.led.insert(first.clone(), mark);
+        if !self.flying.contains(&first) {
+            self.look_at(first).await;
         }
     }
 }

@@ -33,6 +33,9 @@ pub(crate) struct Create {
     /// Most artifacts of one run [default: 50]
     #[arg(long, value_name = "N", conflicts_with = "file")]
     pub(crate) max_artifacts: Option<u64>,
+    /// Write sets of volumes of at most this size into a folder: 4GiB, 700MB, fat32, dvd, dvd-dl, bd, bd-dl.
+    #[arg(long, value_name = "SIZE", conflicts_with = "file")]
+    pub(crate) volume_size: Option<String>,
 }
 
 /// List the export pipelines.

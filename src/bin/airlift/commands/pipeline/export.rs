@@ -24,6 +24,9 @@ fn create(args: &Create, context: &Context) -> Result<(), Failure> {
         if let Some(count) = args.max_artifacts {
             document["properties"]["maxArtifacts"] = json!(count);
         }
+        if let Some(size) = &args.volume_size {
+            document["properties"]["volumeSize"] = json!(size);
+        }
         document
     };
     let resource = input::resource(args.pipeline.file.as_deref(), Kind::ExportPipeline, typed)?;
