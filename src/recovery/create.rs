@@ -242,7 +242,7 @@ pub(super) fn frame(head: &Head, number: u32, table: &[u8], output: &Partial) ->
 impl From<Error> for bundle::Error {
     fn from(error: Error) -> Self {
         match error {
-            Error::Output(error) => error,
+            Error::File(error) => error,
             other => Self::Content(Box::new(crate::content::Error::place(other))),
         }
     }

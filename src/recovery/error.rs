@@ -18,25 +18,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file could not be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A file could not be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// Which file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// An output is there already, held by another run, or has no room.
+    /// A file could not be read or written; an output is there already, held by another run, or has no room.
     #[error(transparent)]
-    Output(#[from] bundle::Error),
+    File(#[from] bundle::Error),
     /// There is no recovery data.
     #[error("there is no recovery data beside {}", path.display())]
     NotFound {
@@ -120,13 +104,13 @@ pub enum Error {
 
 impl Error {
     pub(super) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Read { path, source }
+        let error = bundle::Error::read(path);
+        move |source| error(source).into()
     }
 
     pub(super) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Write { path, source }
+        let error = bundle::Error::write(path);
+        move |source| error(source).into()
     }
 
     pub(super) fn malformed(path: &Path, reason: impl Into<String>) -> Self {
@@ -137,14 +121,7 @@ impl Error {
 impl Fault for Error {
     fn code(&self) -> Code {
         match self {
-            Self::Read { .. } => Code::IoRead,
-            Self::Write { source, .. }
-                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
-            {
-                Code::OutputSpace
-            }
-            Self::Write { .. } => Code::IoWrite,
-            Self::Output(error) => error.code(),
+            Self::File(error) => error.code(),
             Self::NotFound { .. } => Code::RecoveryNotFound,
             Self::Several { .. } | Self::Unfit { .. } => Code::UsageArgument,
             Self::Malformed { .. } => Code::RecoveryMalformed,
