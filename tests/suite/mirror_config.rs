@@ -6,7 +6,7 @@ use airlift::{bundle::Reader, server::Config};
 use serde_json::Value;
 
 use crate::support::{
-    Airlift, Containerd, Podman, Serving, Skopeo, artifacts::Artifact, http::block_on, needs, packed::Packed,
+    Airlift, Containerd, Podman, Serving, Skopeo, artifacts::Artifact, http::block_on, needs, packed::Packed, peers,
 };
 
 fn bundle(path: &Path) -> Artifact {
@@ -54,6 +54,43 @@ fn yaml_and_json_are_read_back() {
     let sets: Vec<Value> = serde_saphyr::from_multiple(&text("openshift/mirrors.yaml")).unwrap();
     assert_eq!(sets.len(), 2);
     assert_eq!(sets[1]["spec"]["imageTagMirrors"][0]["mirrors"][0], "m:1/docker.io");
+}
+
+/// What `tests/parsers` makes of a file.
+fn parsers(arguments: &[&str]) -> String {
+    let ran = Command::new(peers::path("mirror-parsers")).args(arguments).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn k3s_pulls_by_its_own_code_and_openshift_decodes_by_its_own_types_what_was_written() {
+    needs!("mirror-parsers");
+    let airlift = Airlift::new();
+    let path = airlift.home().join("b.tar");
+    let image = bundle(&path);
+    let serving = Serving::new(Config::bundles(vec![block_on(Reader::open(&path)).unwrap()]));
+    airlift.run(["mirror-config", "b.tar", "--mirror", serving.address(), "-o", "out"]).success();
+    let out = |file: &str| airlift.home().join("out").join(file).to_str().unwrap().to_owned();
+
+    let k3s = out("k3s/registries.yaml");
+    let pulled = |reference: &str| parsers(&["k3s", &k3s, reference]);
+    assert_eq!(pulled("registry.example:8443/team/app:2"), Artifact::small(9, 100).digest().to_string());
+    let child = pulled("docker.io/library/nginx:1");
+    assert!(image.manifests().iter().any(|manifest| manifest.digest().to_string() == child), "{child}");
+
+    let sets: Value = serde_json::from_str(&parsers(&["openshift", &out("openshift/mirrors.yaml")])).unwrap();
+    let set = |kind: &str, source: &str, path: &str| {
+        serde_json::json!({"kind": kind, "source": source, "mirrors": [format!("{}/{path}", serving.address())],
+            "policy": "NeverContactSource"})
+    };
+    let expected: Vec<Value> = ["ImageDigestMirrorSet", "ImageTagMirrorSet"]
+        .into_iter()
+        .flat_map(|kind| {
+            [set(kind, "docker.io", "docker.io"), set(kind, "registry.example:8443", "registry.example-8443")]
+        })
+        .collect();
+    assert_eq!(sets, Value::Array(expected));
 }
 
 #[test]
