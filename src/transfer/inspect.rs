@@ -1,16 +1,31 @@
-//! Inspect: what a bundle holds, told from its manifests alone.
+//! Inspect: what a bundle holds, told from its manifests, and from the configs of single images.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
 
+use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use crate::{
     bundle::{Absent, Contents, Format, Reader, facts::Reason, volume::Piece},
+    content::Verified,
     oci::{Descriptor, Digest, Manifest, Platform, Reference, Tag},
 };
 
 /// Nested indexes deeper than this are not shown; none that is meant well comes near.
 const MAX_DEPTH: usize = 16;
+
+/// Bytes of the largest config that is read for its platform; those of real images have a few thousand.
+const CONFIG_LIMIT: u64 = 1 << 20;
+
+/// Configs read at once: of a bundle in a storage each of them is a request.
+const CONFIGS_AT_ONCE: usize = 8;
+
+/// Media types of configs that name a platform.
+const IMAGE_CONFIGS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 /// Everything that a bundle's manifests tell.
 #[derive(Clone, Debug, Serialize)]
@@ -55,7 +70,7 @@ pub struct Artifact {
     pub reference: Reference,
     /// Bytes of its manifests, configs and layers, each once, without what is attached to it or absent.
     pub bytes: u64,
-    /// What it runs on, as its index says; empty for an artifact that is no index.
+    /// What it runs on, as its index says, or the config of a single image; empty for what is neither.
     pub platforms: Vec<Platform>,
     /// Its root manifest and what that names.
     #[serde(flatten)]
@@ -117,6 +132,30 @@ pub fn inspect(reader: &Reader) -> Inspection {
     let absent = reader.contents().absent.values().cloned().collect();
     let volumes = volumes(reader);
     Inspection { format, bundle: reader.id(), size: reader.size(), artifacts, blobs, absent, volumes }
+}
+
+/// As [`inspect`], and the config of each single image is read, which the head of a bundle does not have: its platform.
+pub async fn inspect_with_configs(reader: &Reader) -> Inspection {
+    let mut found = inspect(reader);
+    let configs = found.artifacts.iter().enumerate().filter(|(_, artifact)| artifact.platforms.is_empty());
+    let configs = configs.filter_map(|(at, artifact)| {
+        let config = reader.manifest(&artifact.root.digest)?.config()?.clone();
+        (config.size <= CONFIG_LIMIT && IMAGE_CONFIGS.contains(&config.media_type.as_str())).then_some((at, config))
+    });
+    let configs: Vec<_> = configs.collect();
+    let platforms = stream::iter(configs).map(async |(at, config)| (at, platform_of(reader, &config).await));
+    let platforms: Vec<_> = platforms.buffer_unordered(CONFIGS_AT_ONCE).collect().await;
+    for (at, platform) in platforms {
+        found.artifacts[at].platforms = platform.into_iter().collect();
+    }
+    found
+}
+
+/// What a config says that is there and sound; whether it is, is for verify to tell.
+async fn platform_of(reader: &Reader, config: &Descriptor) -> Option<Platform> {
+    let content = Verified::open(Arc::new(reader.clone()), config).await.ok()?.collect().await.ok()?;
+    let platform: Platform = serde_json::from_slice(&content).ok()?;
+    (!platform.os.is_empty() && !platform.architecture.is_empty() && platform.os != "unknown").then_some(platform)
 }
 
 fn volumes(reader: &Reader) -> Vec<Volume> {

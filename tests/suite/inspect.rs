@@ -58,6 +58,26 @@ async fn the_sums_are_what_other_tools_find_in_the_unpacked_bundle() {
 }
 
 #[tokio::test]
+async fn a_single_image_says_what_it_runs_on_by_its_config() {
+    let airlift = Airlift::new();
+    let path = airlift.home().join("b.tar");
+    let image = Artifact::image("linux/arm64", vec![Blob::layer(1, 100)]);
+    let other = Artifact::attached("application/x-thing", Blob::new("a/b", "x"), None);
+    Packed::new().with("r.example/a:1", image.clone()).with("r.example/thing:1", other).write(&path).await;
+    let shown = || airlift.json(["inspect", "b.tar", "--json"])["artifacts"].clone();
+    let platform = serde_json::json!([{"architecture": "arm64", "os": "linux"}]);
+    assert_eq!((&shown()[0]["platforms"], &shown()[1]["platforms"]), (&platform, &serde_json::json!([])));
+    assert!(airlift.run(["inspect", "b.tar"]).success().stdout.contains("linux/arm64"));
+    // What is damaged says nothing, and is no failure of an inspection.
+    let config = image.root.config().unwrap();
+    let at = airlift::bundle::Reader::open(&path).await.unwrap().offset(&config.digest).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[usize::try_from(at).unwrap() + 2] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(shown()[0]["platforms"], serde_json::json!([]));
+}
+
+#[tokio::test]
 async fn scripts_get_everything_with_offsets() {
     let airlift = with_bundle().await;
     let found = airlift.json(["inspect", "b.tar", "--json"]);

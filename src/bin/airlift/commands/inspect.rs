@@ -1,4 +1,4 @@
-use airlift::transfer::inspect::{Inspection, inspect};
+use airlift::transfer::inspect::{Inspection, inspect_with_configs};
 
 use crate::{
     args::inspect::Args,
@@ -14,8 +14,10 @@ use crate::{
 };
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let bundle = runtime::run(artifacts::survey(&args.bundle))?;
-    let found = inspect(bundle.reader());
+    let found = runtime::run(async {
+        let bundle = artifacts::survey(&args.bundle).await?;
+        Ok::<_, Failure>(inspect_with_configs(bundle.reader()).await)
+    })?;
     context.answer(&found, |found| match args {
         Args { tree: true, .. } => tree::tree(found),
         Args { sums: true, .. } => sums(found),
