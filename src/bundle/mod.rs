@@ -30,6 +30,7 @@ mod medium;
 mod moves;
 pub(crate) mod output;
 pub(crate) mod partial;
+mod remains;
 mod scan;
 mod set;
 mod source;

@@ -363,7 +363,7 @@ impl Inner {
     }
 
     /// A small document of another tool's layout.
-    fn document(&self, name: &str) -> Result<Option<Bytes>> {
+    pub(super) fn document(&self, name: &str) -> Result<Option<Bytes>> {
         let Some(found) = self.find_file(name)? else { return Ok(None) };
         if found.spot.size > DOCUMENT_LIMIT {
             return Err(Error::TooLarge { what: name.to_owned(), limit: DOCUMENT_LIMIT });

@@ -32,8 +32,24 @@ pub(crate) struct Spot {
 
 /// The regular files of the tar in `file`, of `length` bytes, by name; `./` in front is left out.
 pub(crate) fn scan(file: &Medium, length: u64, path: &Path) -> Result<HashMap<String, Spot>> {
-    let mut scan = Scan { file, path, length, at: 0, name: None, size: None };
+    match scan_as_far_as_it_goes(file, length, path) {
+        (files, None) => Ok(files),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+/// As [`scan`], with the files in front of what cannot be read, and why it cannot.
+pub(crate) fn scan_as_far_as_it_goes(
+    file: &Medium,
+    length: u64,
+    path: &Path,
+) -> (HashMap<String, Spot>, Option<Error>) {
     let mut files = HashMap::new();
+    let wrong = fill(&mut Scan { file, path, length, at: 0, name: None, size: None }, &mut files).err();
+    (files, wrong)
+}
+
+fn fill(scan: &mut Scan<'_>, files: &mut HashMap<String, Spot>) -> Result<()> {
     while let Some(header) = scan.header()? {
         let offset = scan.at - BLOCK;
         let refuse = |entry: &str, reason: &str| Error::Entry {
@@ -79,7 +95,7 @@ pub(crate) fn scan(file: &Medium, length: u64, path: &Path) -> Result<HashMap<St
             kind => return Err(refuse(&shown(&header.name), &format!("it is {}", kind_name(kind)))),
         }
     }
-    Ok(files)
+    Ok(())
 }
 
 struct Scan<'a> {

@@ -47,6 +47,13 @@ pub struct Check {
     volume: Option<u32>,
 }
 
+impl Check {
+    /// Of a blob that lies in one place.
+    pub(super) const fn whole(blob: Descriptor) -> Self {
+        Self { size: blob.size, blob, volume: None }
+    }
+}
+
 impl Reader {
     /// How the set is cut that this is of; `None` for what is no volume and no set.
     pub fn cut(&self) -> Option<&Cut> {
@@ -259,7 +266,7 @@ impl Reader {
         let mut checks = Vec::new();
         for blob in self.contents().order()?.blobs {
             if self.has(&blob.digest) {
-                checks.push(Check { size: blob.size, blob, volume: None });
+                checks.push(Check::whole(blob));
                 continue;
             }
             let here = self.files().iter().filter_map(|file| Some((file.number, file.layout.place(&blob.digest)?)));

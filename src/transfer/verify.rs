@@ -1,7 +1,7 @@
 //! Verification: every byte of a bundle read again, hashed, and held against the plan.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -64,8 +64,22 @@ pub async fn verify(reader: &Reader, jobs: usize, progress: &Progress) -> bundle
     let (reader, progress) = (reader.clone(), progress.clone());
     let given_up = GivenUp::default();
     let flag = Arc::clone(&given_up.0);
-    let work = move || check(&reader, jobs.max(1), &progress, &flag);
+    let work = move || check(&reader, Vec::new(), jobs.max(1), &progress, &flag);
     off_reactor(work).await
+}
+
+/// As [`verify`], of a bundle that cannot be opened because its head is damaged: everything that is wrong as far as the
+/// headers in it lead, what is left of its blobs hashed. `None` where nothing more can be learnt than why it does not open.
+///
+/// # Errors
+/// Only where the work itself could not be done.
+pub async fn verify_remains(path: &Path, jobs: usize, progress: &Progress) -> bundle::Result<Option<Verification>> {
+    let Some((reader, wrong)) = Reader::open_remains(path).await? else { return Ok(None) };
+    let progress = progress.clone();
+    let given_up = GivenUp::default();
+    let flag = Arc::clone(&given_up.0);
+    let work = move || check(&reader, wrong, jobs.max(1), &progress, &flag);
+    off_reactor(work).await.map(Some)
 }
 
 /// Tells the threads when nobody waits for them any more.
@@ -78,17 +92,30 @@ impl Drop for GivenUp {
     }
 }
 
-fn check(reader: &Reader, jobs: usize, progress: &Progress, given_up: &AtomicBool) -> bundle::Result<Verification> {
+/// `wrong` is what opening it has found already.
+fn check(
+    reader: &Reader,
+    wrong: Vec<bundle::Error>,
+    jobs: usize,
+    progress: &Progress,
+    given_up: &AtomicBool,
+) -> bundle::Result<Verification> {
     let order = reader.contents().order()?;
     let manifests: u64 = order.manifests.iter().map(|(_, manifest)| manifest.raw().len() as u64).sum();
     let mut queue = reader.checks()?;
+    if !wrong.is_empty() {
+        queue.extend(reader.stray_checks());
+    }
     let bytes = queue.iter().fold(manifests, |sum, check| sum.saturating_add(check.size));
     let blobs = (order.manifests.len() + queue.len()) as u64;
     progress.tell(Event::Phase(Phase::Verifying));
     progress.tell(Event::Planned { blobs, bytes, present: manifests });
 
     let mut errors = reader.check_frames()?;
-    errors.extend(order.missing.iter().map(|manifest| (None, bundle::Error::Missing { digest: manifest.digest })));
+    errors.extend(wrong.into_iter().map(|error| (None, error)));
+    // One that is there and damaged is told as that.
+    let missing = order.missing.iter().filter(|manifest| reader.offset(&manifest.digest).is_none());
+    errors.extend(missing.map(|manifest| (None, bundle::Error::Missing { digest: manifest.digest })));
     // The largest first, so that no thread is left with one at the end while the others rest.
     queue.sort_by_key(|check| std::cmp::Reverse(check.size));
     errors.extend(hash_all(reader, &queue, jobs, progress, given_up));

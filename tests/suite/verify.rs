@@ -9,7 +9,10 @@ use airlift::{
     transfer::verify::{Verification, verify},
 };
 
+use serde_json::Value;
+
 use crate::support::{
+    Airlift,
     artifacts::{Artifact, Blob, LAYER},
     packed::Packed,
 };
@@ -77,4 +80,59 @@ async fn every_truncation_is_found() {
         let expected = if length == 0 { Code::BundleUnknown } else { Code::BundleTruncated };
         assert_eq!(code(&look(&path).await), Some(expected), "{length} bytes");
     }
+}
+
+#[tokio::test]
+async fn damage_in_the_head_does_not_hide_what_is_damaged_behind_it() {
+    let airlift = Airlift::new();
+    let path = airlift.home().join("b.tar");
+    let [one, two, three] = [1, 2, 3].map(|seed| Artifact::small(seed, 5000));
+    let packed = Packed::new().with("r.example/one:1", one.clone()).with("r.example/two:1", two.clone());
+    packed.with("r.example/three:1", three.clone()).write(&path).await;
+    let sound = fs::read(&path).unwrap();
+    let reader = Reader::open(&path).await.unwrap();
+    let at = |digest| usize::try_from(reader.offset(&digest).unwrap()).unwrap();
+    let layer = |artifact: &Artifact| artifact.root.layers()[0].digest;
+    let manifest = at(one.digest());
+    let name = sound.windows(13).position(|window| window == b"r.example/two").unwrap();
+    let found = |flipped: &[usize], length: usize| {
+        let mut bytes = sound[..length].to_vec();
+        for &at in flipped {
+            bytes[at] ^= 1;
+        }
+        fs::write(&path, bytes).unwrap();
+        let ran = airlift.run(["verify", "b.tar", "--json"]).exits(4);
+        let verdicts: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let told = |finding: &Value| {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let artifacts: Vec<_> = finding["artifacts"].as_array().into_iter().flatten().map(text).collect();
+            (text(&finding["token"]), text(&finding["digest"]), artifacts.join(" "))
+        };
+        verdicts[0]["findings"].as_array().unwrap().iter().map(told).collect::<Vec<_>>()
+    };
+    let told = |code: Code, digest: String, artifacts: &str| (code.token().to_owned(), digest, artifacts.to_owned());
+    let mismatch =
+        |digest: airlift::oci::Digest, artifacts: &str| told(Code::BundleDigestMismatch, digest.to_string(), artifacts);
+
+    // The seal, a manifest, and a layer of another artifact; the layer of the manifest that cannot be read is sound.
+    let all = found(&[name + 5, manifest + 5, at(layer(&two)) + 9], sound.len());
+    assert_eq!(all[0].0, Code::BundleSeal.token(), "{all:?}");
+    assert!(all.contains(&mismatch(one.digest(), "r.example/one:1")), "{all:?}");
+    assert!(
+        all.iter()
+            .any(|(code, digest, _)| code == Code::BundleDigestMismatch.token() && *digest == layer(&two).to_string())
+    );
+    assert_eq!(all.len(), 3, "{all:?}");
+
+    // A layer that no manifest leads to any more is hashed all the same.
+    let all = found(&[manifest + 5, at(layer(&one)) + 9], sound.len());
+    assert_eq!(all, [mismatch(one.digest(), "r.example/one:1"), mismatch(layer(&one), "")]);
+
+    // Where a header is damaged the rest cannot be found: what is in front of it is told, and what is missing.
+    let last =
+        [one.clone(), two.clone(), three.clone()].into_iter().max_by_key(|artifact| at(layer(artifact))).unwrap();
+    let cut = at(layer(&last)) + 100;
+    let all = found(&[manifest + 5], cut);
+    assert!(all.iter().any(|(code, ..)| code == Code::BundleTruncated.token()), "{all:?}");
+    assert!(all.contains(&mismatch(one.digest(), "r.example/one:1")), "{all:?}");
 }

@@ -7,7 +7,7 @@ use airlift::{
         self, Opened,
         opened::{self, Named},
         protect,
-        verify::verify,
+        verify::{verify, verify_remains},
     },
 };
 
@@ -55,7 +55,13 @@ fn verdict(named: &Named, jobs: usize, context: &Context) -> Result<Verdict, Fai
             }
             Err(transfer::Error::Bundle(error)) => {
                 let protected = matches!(surveyed, Ok(Some(_)));
-                Verdict::unreadable(&path, error, protected)?
+                let verdict = Verdict::unreadable(&path, error, protected)?;
+                match named {
+                    Named::One(Location::Path(path)) => {
+                        verdict.with_remains(verify_remains(path, jobs, &progress).await?)
+                    }
+                    _ => verdict,
+                }
             }
             Err(error) => return Err(error.into()),
         };

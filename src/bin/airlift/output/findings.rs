@@ -126,6 +126,25 @@ impl Verdict {
         Ok(Self { path, sound: false, bundle: None, artifacts: 0, blobs: 0, bytes: 0, notes, findings, recovery: None })
     }
 
+    /// With what else was found in what is left of it.
+    pub(crate) fn with_remains(mut self, remains: Option<Verification>) -> Self {
+        let Some(remains) = remains else { return self };
+        let told = |known: &Finding, one: &Finding| {
+            (&known.code, known.digest, known.offset) == (&one.code, one.digest, one.offset)
+                || known.message == one.message
+        };
+        let Self { artifacts, blobs, bytes, .. } = Self::of(&self.path, remains.clone());
+        (self.artifacts, self.blobs, self.bytes) = (artifacts, blobs, bytes);
+        for finding in remains.findings.into_iter().map(Finding::from) {
+            match self.findings.iter_mut().find(|known| told(known, &finding)) {
+                // The same again, and now it is known whom it concerns.
+                Some(known) => known.artifacts = finding.artifacts,
+                None => self.findings.push(finding),
+            }
+        }
+        self
+    }
+
     /// With what its recovery data says, damage to that included.
     pub(crate) fn with_recovery(mut self, survey: &Survey) -> Self {
         self.findings.extend(survey.findings().into_iter().map(Finding::from));

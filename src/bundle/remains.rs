@@ -1,0 +1,136 @@
+//! What is left of a bundle whose head is damaged: read by the tar's own headers, as far as they go.
+//!
+//! It is for telling, not for taking: a bundle that does not open strictly is not imported or served. What is found here is
+//! believed by its digest only; the names of artifacts are those that the index still says, broken seal or not.
+
+use std::{collections::BTreeMap, collections::HashMap, fs::File, path::Path, sync::Mutex};
+
+use super::{
+    Contents, Error, Facts, Format, Index, Reader, Result,
+    disk::off_reactor,
+    header::blob_name,
+    layout::{FACTS_NAME, INDEX_NAME},
+    reader::{Inner, Store},
+    scan,
+    set::Check,
+    strict::{self, MANIFEST_LIMIT, MANIFESTS_LIMIT, read_manifest, read_up_to},
+};
+use crate::oci::{Descriptor, Digest};
+
+impl Reader {
+    /// Opens what is left of a bundle that [`Reader::open`] refuses, and tells everything that is wrong on the way; `None`
+    /// where that is no bundle of ours, or a volume of a set.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn open_remains(path: &Path) -> Result<Option<(Self, Vec<Error>)>> {
+        let path = path.to_owned();
+        off_reactor(move || Ok(Inner::open_remains(&path)?.map(|(inner, wrong)| (Self(inner.into()), wrong)))).await
+    }
+
+    /// Checks of the blobs that are there and that no manifest leads to; none for what was opened strictly.
+    pub fn stray_checks(&self) -> Vec<Check> {
+        let Store::Scanned(_, files) = &self.0.store else { return Vec::new() };
+        let contents = self.contents();
+        let known = contents.manifests.values().flat_map(|manifest| manifest.blobs().map(|blob| blob.digest));
+        let known: std::collections::HashSet<Digest> = known.chain(contents.manifests.keys().copied()).collect();
+        let stray = files.iter().filter_map(|(name, spot)| Some((digest_of(name)?, spot.size)));
+        let stray = stray.filter(|(digest, _)| !known.contains(digest));
+        stray.map(|(digest, size)| Check::whole(Descriptor::new("", digest, size))).collect()
+    }
+}
+
+impl Inner {
+    fn open_remains(path: &Path) -> Result<Option<(Self, Vec<Error>)>> {
+        let file = File::open(path).map_err(Error::read(path))?;
+        let meta = file.metadata().map_err(Error::read(path))?;
+        let (file, length) = (file.into(), meta.len());
+        if !meta.is_file() || !strict::is_ours(&file, length).map_err(Error::read(path))? {
+            return Ok(None);
+        }
+        let (files, fault) = scan::scan_as_far_as_it_goes(&file, length, path);
+        let mut inner = Self {
+            path: path.to_owned(),
+            format: Format::Bundle,
+            size: length,
+            facts: None,
+            contents: Contents {
+                index: Index::new(Vec::new(), Vec::new()),
+                manifests: HashMap::new(),
+                absent: BTreeMap::new(),
+            },
+            layout: None,
+            store: Store::Scanned(file, files),
+            aside: Vec::new(),
+            joined: Mutex::default(),
+        };
+        let mut wrong: Vec<Error> = fault.into_iter().collect();
+        inner.take_facts(&mut wrong)?;
+        if inner.facts.as_ref().is_some_and(|facts| facts.volume.is_some()) {
+            return Ok(None);
+        }
+        inner.take_index(&mut wrong)?;
+        inner.take_manifests(&mut wrong)?;
+        Ok(Some((inner, wrong)))
+    }
+
+    fn take_facts(&mut self, wrong: &mut Vec<Error>) -> Result<()> {
+        let Some(text) = self.document(FACTS_NAME)? else { return Ok(()) };
+        match Facts::parse(&text) {
+            Ok(facts) => {
+                self.contents.absent = facts.absent.iter().map(|absent| (absent.digest, absent.clone())).collect();
+                self.facts = Some(facts);
+            }
+            Err(error) => wrong.push(error),
+        }
+        Ok(())
+    }
+
+    fn take_index(&mut self, wrong: &mut Vec<Error>) -> Result<()> {
+        let Some(text) = self.document(INDEX_NAME)? else { return Ok(()) };
+        let found = Digest::sha256(&text);
+        if let Some(sealed) = self.facts.as_ref().map(|facts| facts.index).filter(|sealed| *sealed != found) {
+            let reason = format!("it has the digest {found}, sealed was {sealed}");
+            wrong.push(Error::Seal { document: INDEX_NAME, reason });
+        }
+        // What is not ours any more may still be an index.
+        match Index::parse_foreign(&text, "") {
+            Ok(index) => self.contents.index = index,
+            Err(error) => wrong.push(error),
+        }
+        Ok(())
+    }
+
+    fn take_manifests(&mut self, wrong: &mut Vec<Error>) -> Result<()> {
+        let mut room = MANIFESTS_LIMIT;
+        let mut stack: Vec<Descriptor> = self.contents.index.descriptors().rev().cloned().collect();
+        while let Some(descriptor) = stack.pop() {
+            let digest = descriptor.digest;
+            if self.contents.absent.contains_key(&digest) || self.contents.manifests.contains_key(&digest) {
+                continue;
+            }
+            let Some(found) = self.find_file(&blob_name(&digest))? else { continue };
+            let spot = found.spot;
+            if spot.size != descriptor.size || spot.size > MANIFEST_LIMIT.min(room) {
+                wrong.push(Error::SizeMismatch { digest, expected: descriptor.size, actual: spot.size });
+                continue;
+            }
+            let raw = read_up_to(&found.file, spot.offset, spot.size).map_err(Error::read(&self.path))?;
+            room -= raw.len() as u64;
+            match read_manifest(raw.into(), &descriptor, spot.offset) {
+                Ok(manifest) => {
+                    stack.extend(manifest.children().iter().rev().cloned());
+                    self.contents.manifests.insert(digest, manifest);
+                }
+                Err(error) => wrong.push(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The digest that an entry is named by.
+fn digest_of(name: &str) -> Option<Digest> {
+    let (algorithm, hex) = name.strip_prefix("blobs/")?.split_once('/')?;
+    format!("{algorithm}:{hex}").parse().ok()
+}
