@@ -1,3 +1,4 @@
+mod spool;
 mod volumes;
 
 use airlift::{

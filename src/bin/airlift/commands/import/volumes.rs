@@ -19,6 +19,7 @@ use airlift::{
     },
 };
 
+use super::spool;
 use crate::{context::Context, failure::Failure, mistake::Mistake};
 
 /// Imports what is at `places`, and asks for the rest.
@@ -36,7 +37,7 @@ pub(super) async fn import(
         let why_not = match look(&place, set).await {
             Ok((opened, found)) => {
                 set = opened.reader().set_id();
-                let spool = spool_of(spool, set);
+                let spool = spool::of(spool, set);
                 let opened = opened.with_aside(&spool)?;
                 let report =
                     match import::run(client, std::slice::from_ref(&opened), request, &context.progress()).await {
@@ -87,17 +88,6 @@ fn named(opened: &Opened, found: &Gathered, number: u32) -> String {
         manifest.volumes.get(at).map(|file| file.name.clone())
     });
     of_manifest.unwrap_or_else(|| opened.reader().volume_name(number))
-}
-
-/// Where segments wait: a folder of the set's own.
-fn spool_of(asked: Option<&Path>, set: Option<Digest>) -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let state = || {
-        let state = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
-        state.unwrap_or_else(std::env::temp_dir).join("airlift/spool")
-    };
-    let name = set.map_or_else(|| "none".to_owned(), |set| set.hex());
-    asked.map_or_else(state, Path::to_owned).join(name)
 }
 
 /// Where the next volume is; empty for the same place, `None` where nobody answers any more.
