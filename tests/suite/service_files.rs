@@ -14,10 +14,10 @@ fn read(name: &str) -> String {
 
 /// Fails the test unless the program takes these words: the parser is asked for its help instead of being run.
 fn is_a_command_of_ours(words: &[&str]) {
-    let (command, options) = words.split_first().unwrap();
-    let help = Airlift::new().run([command, "--help"]).success().stdout;
-    for option in options.iter().filter(|word| word.starts_with('-')) {
-        assert!(help.contains(option), "airlift {command} has no {option}");
+    let command: Vec<&str> = words.iter().copied().take_while(|word| !word.starts_with('-')).collect();
+    let help = Airlift::new().run(command.iter().chain(&["--help"])).success().stdout;
+    for option in words.iter().filter(|word| word.starts_with('-')) {
+        assert!(help.contains(option), "airlift {command:?} has no {option}");
     }
 }
 
@@ -55,7 +55,7 @@ fn kubernetes_likes_the_manifests() {
         Ran::of(Command::new(peers::path("kubernetes-validate")).arg("--strict").arg(path))
     };
     let ran = check(&text).success();
-    assert_eq!((ran.stdout.clone() + &ran.stderr).matches("passed").count(), 4, "{ran}");
+    assert_eq!((ran.stdout.clone() + &ran.stderr).matches("passed").count(), 6, "{ran}");
     let wrong = check(&text.replace("replicas: 1", "replica: 1"));
     assert_ne!(wrong.code, Some(0), "it finds what is wrong: {wrong}");
 }
@@ -74,14 +74,28 @@ fn the_manifests_call_commands_and_hold_a_pipeline_that_there_are() {
     });
     let calls: Vec<Vec<String>> =
         containers.map(|container| serde_json::from_value(container["args"].clone()).unwrap()).collect();
-    assert_eq!(calls.len(), 3);
+    assert_eq!(calls.len(), 4);
     for call in &calls {
         is_a_command_of_ours(&call.iter().map(String::as_str).collect::<Vec<_>>());
     }
     let airlift = Airlift::new();
-    let pipelines = documents[0]["data"]["pipelines.yaml"].as_str().unwrap();
-    fs::write(airlift.home().join("pipelines.yaml"), pipelines).unwrap();
-    airlift.run(["apply", "-f", "pipelines.yaml"]).success();
+    let maps = documents.iter().filter_map(|document| document["data"]["pipelines.yaml"].as_str());
+    for (n, pipelines) in maps.enumerate() {
+        let name = format!("pipelines-{n}.yaml");
+        fs::write(airlift.home().join(&name), pipelines).unwrap();
+        airlift.run(["apply", "-f", &name]).success();
+    }
     let kept = airlift.json(["import-pipeline", "show", "-r", "registry.site.example", "-n", "down", "-o", "json"]);
     assert_eq!(kept["properties"]["source"]["keyVaultUri"], "https://vault.vault.azure.net/secrets/transfer-sas");
+    // What the CronJob runs is there, and its words are taken: with a state of its own nothing but the pipeline is missing.
+    let run = calls.iter().find(|call| call[0] == "pipeline-run").unwrap();
+    let named = |option: &str| run[run.iter().position(|word| word == option).unwrap() + 1].clone();
+    let up = airlift.json(["export-pipeline", "show", "-r", &named("--registry"), "-n", &named("--pipeline")]);
+    assert_eq!(up["properties"]["options"], serde_json::json!(["OverwriteBlobs"]));
+    let elsewhere = airlift.home().join("empty").display().to_string();
+    let words = run.iter().map(|word| if word == "/state" { elsewhere.clone() } else { word.clone() });
+    let words: Vec<String> =
+        words.map(|word| if word.starts_with("/secrets/") { "none.json".into() } else { word }).collect();
+    fs::write(airlift.home().join("none.json"), "{}").unwrap();
+    airlift.run(words).exits(1).says(&["pipeline.not-found"]);
 }
