@@ -23,6 +23,7 @@ mod proxies;
 mod recovery;
 mod registry;
 mod registry_hostile;
+mod schemas;
 mod serve;
 mod serve_bad;
 mod serve_bundles;
