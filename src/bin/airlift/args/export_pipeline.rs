@@ -1,4 +1,4 @@
-use super::pipeline::{Listed, Named, Pipeline, export_options};
+use super::pipeline::{Deleted, Listed, Named, Pipeline, export_options};
 
 /// Keep pipelines from a registry to a storage.
 #[derive(Debug, clap::Args)]
@@ -10,9 +10,15 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum What {
     Create(Create),
-    List(List),
-    Show(Show),
-    Delete(Delete),
+    /// List the export pipelines.
+    #[command(after_help = "Example:\n  airlift export-pipeline list -r registry.example.com -o table")]
+    List(Listed),
+    /// Show an export pipeline.
+    #[command(after_help = "Example:\n  airlift export-pipeline show -r registry.example.com -n up -o yaml")]
+    Show(Named),
+    /// Delete an export pipeline; its runs stay in the history.
+    #[command(after_help = "Example:\n  airlift export-pipeline delete -r registry.example.com -n up")]
+    Delete(Deleted),
 }
 
 /// Create an export pipeline, or put another in the place of the one of that name.
@@ -36,31 +42,4 @@ pub(crate) struct Create {
     /// Write sets of volumes of at most this size into a folder: 4GiB, 700MB, fat32, dvd, dvd-dl, bd, bd-dl.
     #[arg(long, value_name = "SIZE", conflicts_with = "file")]
     pub(crate) volume_size: Option<String>,
-}
-
-/// List the export pipelines.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  airlift export-pipeline list -r registry.example.com -o table")]
-pub(crate) struct List {
-    #[command(flatten)]
-    pub(crate) listed: Listed,
-}
-
-/// Show an export pipeline.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  airlift export-pipeline show -r registry.example.com -n up -o yaml")]
-pub(crate) struct Show {
-    #[command(flatten)]
-    pub(crate) named: Named,
-}
-
-/// Delete an export pipeline; its runs stay in the history.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  airlift export-pipeline delete -r registry.example.com -n up")]
-pub(crate) struct Delete {
-    #[command(flatten)]
-    pub(crate) named: Named,
-    /// Taken and ignored: nobody is asked.
-    #[arg(short, long, hide = true)]
-    pub(crate) yes: bool,
 }

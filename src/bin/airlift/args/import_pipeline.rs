@@ -1,4 +1,4 @@
-use super::pipeline::{Listed, Named, Pipeline, import_options};
+use super::pipeline::{Deleted, Listed, Named, Pipeline, import_options};
 
 /// Keep pipelines from a storage to a registry.
 #[derive(Debug, clap::Args)]
@@ -10,9 +10,15 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum What {
     Create(Create),
-    List(List),
-    Show(Show),
-    Delete(Delete),
+    /// List the import pipelines.
+    #[command(after_help = "Example:\n  airlift import-pipeline list -r registry.example.com -o table")]
+    List(Listed),
+    /// Show an import pipeline.
+    #[command(after_help = "Example:\n  airlift import-pipeline show -r registry.example.com -n down -o yaml")]
+    Show(Named),
+    /// Delete an import pipeline; its runs stay in the history.
+    #[command(after_help = "Example:\n  airlift import-pipeline delete -r registry.example.com -n down")]
+    Delete(Deleted),
 }
 
 /// Create an import pipeline, or put another in the place of the one of that name.
@@ -33,31 +39,4 @@ pub(crate) struct Create {
     /// Whether a bundle that lands in the source is imported by `airlift watch` [default: true]
     #[arg(short = 'e', long, value_name = "BOOL", action = clap::ArgAction::Set, conflicts_with = "file")]
     pub(crate) source_trigger_enabled: Option<bool>,
-}
-
-/// List the import pipelines.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  airlift import-pipeline list -r registry.example.com -o table")]
-pub(crate) struct List {
-    #[command(flatten)]
-    pub(crate) listed: Listed,
-}
-
-/// Show an import pipeline.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  airlift import-pipeline show -r registry.example.com -n down -o yaml")]
-pub(crate) struct Show {
-    #[command(flatten)]
-    pub(crate) named: Named,
-}
-
-/// Delete an import pipeline; its runs stay in the history.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  airlift import-pipeline delete -r registry.example.com -n down")]
-pub(crate) struct Delete {
-    #[command(flatten)]
-    pub(crate) named: Named,
-    /// Taken and ignored: nobody is asked.
-    #[arg(short, long, hide = true)]
-    pub(crate) yes: bool,
 }

@@ -41,6 +41,16 @@ pub(crate) struct Named {
     pub(crate) common: Common,
 }
 
+/// A resource that is to go.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Deleted {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Taken and ignored: nobody is asked.
+    #[arg(short, long, hide = true)]
+    pub(crate) yes: bool,
+}
+
 /// Resources of a registry, or of all.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Listed {

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use airlift::oci::Digest;
 use clap::ValueEnum;
 
-use super::pipeline::{Common, Listed, Named};
+use super::pipeline::{Common, Deleted, Listed, Named};
 
 /// Run pipelines, and look at their runs.
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,9 @@ pub(crate) enum What {
     Create(Create),
     List(List),
     Show(Show),
-    Delete(Delete),
+    /// Delete a run, with its history.
+    #[command(after_help = "Example:\n  airlift pipeline-run delete -r registry.example.com -n monday")]
+    Delete(Deleted),
     Clean(Clean),
     Prune(Prune),
 }
@@ -102,17 +104,6 @@ pub(crate) struct Show {
     /// Look until it has ended, and tell on stderr how far it is.
     #[arg(short, long)]
     pub(crate) watch: bool,
-}
-
-/// Delete a run, with its history.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  airlift pipeline-run delete -r registry.example.com -n monday")]
-pub(crate) struct Delete {
-    #[command(flatten)]
-    pub(crate) named: Named,
-    /// Taken and ignored: nobody is asked.
-    #[arg(short, long, hide = true)]
-    pub(crate) yes: bool,
 }
 
 /// Delete the runs that failed.

@@ -11,8 +11,8 @@ use crate::{
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     match &args.what {
         What::Create(args) => create(args, context),
-        What::List(args) => list(Kind::ExportPipeline, &args.listed, context),
-        What::Show(args) => show(Kind::ExportPipeline, &args.named, context),
+        What::List(args) => list(Kind::ExportPipeline, args, context),
+        What::Show(args) => show(Kind::ExportPipeline, args, context),
         What::Delete(args) => delete(Kind::ExportPipeline, &args.named, context),
     }
 }

@@ -4,12 +4,19 @@ use std::path::{self, Path};
 
 use airlift::pipeline::{
     Error,
-    resource::{self, Kind, Problem, Resource, file},
+    resource::{self, Kind, Problem, Resource, ResourceId, file, registry_host},
 };
 use serde_json::{Value, json};
 
 use super::told;
-use crate::{args::pipeline::Pipeline, artifacts, failure::Failure};
+use crate::{
+    args::{
+        pipeline::Pipeline,
+        pipeline_run::{Create, Way},
+    },
+    artifacts,
+    failure::Failure,
+};
 
 /// A pipeline as the options describe it; the container is its `side`.
 pub(super) fn pipeline(args: &Pipeline, side: &str) -> Value {
@@ -28,6 +35,34 @@ pub(super) fn pipeline(args: &Pipeline, side: &str) -> Value {
     }
     document["properties"] = json!({ side: container });
     document
+}
+
+/// A run as the options describe it.
+pub(super) fn run(args: &Create) -> Value {
+    let registry = args.registry.as_deref().unwrap_or_default();
+    let pipeline = args.pipeline.as_deref().unwrap_or_default();
+    let kind = match args.pipeline_type {
+        Some(Way::Export) => Kind::ExportPipeline,
+        Some(Way::Import) => Kind::ImportPipeline,
+        // An id says it by itself; what is neither is told to be no id.
+        None => pipeline.parse().map_or(Kind::ExportPipeline, |id: ResourceId| id.kind),
+    };
+    let id = if pipeline.contains('/') || args.pipeline_type.is_none() {
+        pipeline.to_owned()
+    } else {
+        let registry = registry_host(registry).unwrap_or_else(|_| registry.to_owned());
+        ResourceId { kind, registry, name: pipeline.to_owned() }.to_string()
+    };
+    let mut request = json!({ "pipelineResourceId": id });
+    let side = if kind == Kind::ImportPipeline { "source" } else { "target" };
+    request[side] = json!({ "name": args.storage_blob });
+    if !args.artifacts.is_empty() {
+        request["artifacts"] = json!(args.artifacts);
+    }
+    if let Some(digest) = &args.catalog_digest {
+        request["catalogDigest"] = json!(digest.to_string());
+    }
+    json!({ "registry": registry, "name": args.name, "properties": { "request": request } })
 }
 
 /// A folder is kept with its whole path: a later run may begin elsewhere.

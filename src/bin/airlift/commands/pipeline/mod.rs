@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod export;
+mod history;
 pub(crate) mod import;
 mod input;
 pub(crate) mod run;
