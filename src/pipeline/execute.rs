@@ -186,6 +186,9 @@ impl Job<'_> {
             // What lies there now may be another one.
             self.row.note(|response| response.confirmed = false).await?;
         }
+        if location.path().is_some_and(|path| !path.exists()) {
+            return Err(storage::Error::NotFound { what: location.to_string() }.into());
+        }
         let bundle = match request.catalog_digest {
             None => Opened::open(&location, settings).await?,
             Some(expected) => open_if_equal(&location, settings, expected).await?,

@@ -11,13 +11,16 @@ use crate::support::{
     Airlift, Options, Registry,
     artifacts::{Artifact, Blob},
     azurite::{Account, Azurite, Grant},
-    compare, needs,
+    compare,
+    moto::Moto,
+    needs,
 };
 
 /// Where both ends of a transfer meet.
 enum Place {
     Folder,
     Azurite(Box<Azurite>),
+    Moto(Box<Moto>),
 }
 
 /// Two registries with pipelines between them, and a home for airlift.
@@ -45,6 +48,12 @@ impl Site {
                 token = sas(azurite, &Grant::default());
                 airlift.set(SECRET, token.clone());
             }
+            Place::Moto(moto) => {
+                moto.create("box");
+                for (name, value) in moto.variables() {
+                    airlift.set(&name, value);
+                }
+            }
         }
         Self { from, to, airlift, place, token }
     }
@@ -57,10 +66,15 @@ impl Site {
         Self::with(Place::Azurite(Box::new(Azurite::start())))
     }
 
+    fn moto() -> Self {
+        Self::with(Place::Moto(Box::new(Moto::start())))
+    }
+
     /// The options that name the container.
     fn container(&self) -> Vec<String> {
         match &self.place {
             Place::Folder => vec!["-c".into(), "transfer".into()],
+            Place::Moto(_) => vec!["-c".into(), "s3://box/transfer".into()],
             Place::Azurite(azurite) => {
                 let uri = format!("http://{}/accounta/transfer", azurite.address());
                 vec!["-c".into(), uri, "-s".into(), format!("env:{SECRET}")]
@@ -164,6 +178,28 @@ fn artifacts_go_through_a_folder_from_registry_to_registry() {
 fn artifacts_go_through_a_container_from_registry_to_registry() {
     needs!("docker-registry", "azurite-blob");
     there_and_back(&Site::azurite());
+}
+
+#[test]
+fn artifacts_go_through_a_bucket_from_registry_to_registry() {
+    needs!("docker-registry", "moto_server");
+    there_and_back(&Site::moto());
+}
+
+#[test]
+fn what_a_run_exports_the_trigger_imports_and_removes_in_a_folder_and_in_a_bucket() {
+    needs!("docker-registry", "moto_server");
+    for site in [Site::folder(), Site::moto()] {
+        Artifact::multi_platform(1, 40_000).push(&site.from, "team/app", Some("v1"));
+        site.up(&[]);
+        site.down(&["-z", "DeleteSourceBlobOnSuccess"]);
+        let watch = site.airlift.start(["watch", "--json", "--interval", "1s"]);
+        watch.wait_for_line("\"watching\"");
+        site.airlift.run(site.export("monday", "deep/monday.tar", &["team/app:v1"])).success();
+        watch.wait_for_line("\"event\":\"ended\",\"blob\":\"deep/monday.tar\",\"status\":\"Succeeded\"");
+        compare::same((&site.from, "team/app"), (&site.to, "team/app"), "v1");
+        fails(&site, &site.to, &site.import("gone", "deep/monday.tar"), 1, "storage.not-found", &["monday.tar"]);
+    }
 }
 
 /// A run that fails with this token, says this, and is kept as failed.

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::{
-    Airlift, Options, Proxy, Registry,
+    Airlift, Options, Proxy, Registry, Tmpfs,
     artifacts::{Artifact, noise},
     azurite::{Account, Azurite, Grant},
     http::block_on,
@@ -561,6 +561,50 @@ fn objects_of_s3_are_found_by_their_etags() {
     }
     site.pipeline("down", site.registry.address(), Path::new("s3://box/in"), &["-z", "OverwriteTags"]);
     Remote { site: &site, place: Box::new(|name| format!("s3://box/in/{name}")) }.is_watched();
+}
+
+#[test]
+fn a_full_disk_forgets_no_bundle_and_no_run_of_the_watch() {
+    needs!("docker-registry", "mount", "umount");
+    let Some(disk) = Tmpfs::mount(1 << 20) else { return };
+    let site = Site::new();
+    let wire = Proxy::before(site.registry.address());
+    let state = disk.path().display().to_string();
+    let more = ["-z", "DeleteSourceBlobOnSuccess", "--state", &state];
+    site.pipeline("down", &wire.address(), &site.source, &more);
+    let runs = || site.airlift.json(["pipeline-run", "list", "-o", "json", "--state", &state]);
+    let mut watch = site.airlift.start(["watch", "--json", "--interval", "1s", "--state", &state]);
+    watch.wait_for_line("\"watching\"");
+    site.land(&site.bundle("before", 1, 1000));
+    ended(&watch, "before", "Succeeded");
+    let filler = disk.path().join("filler");
+    let fill = || {
+        let mut file = fs::File::create(&filler).unwrap();
+        while file.write_all(&[0; 512]).is_ok() {}
+    };
+    // It fills up while a run is under way: what cannot be written down as confirmed is not removed.
+    wire.hold_after(200_000);
+    site.land(&site.bundle("amid", 2, 2_000_000));
+    assert!(wire.wait_until_held(&mut watch));
+    fill();
+    wire.release();
+    let line = watch.wait_for_line("\"event\":\"trouble\"");
+    assert!(line.contains("output.no-space") || line.contains("pipeline.state"), "{line}");
+    assert!(site.source.join("amid").exists());
+    // And it is full when one lands: no run begins that could not be written down.
+    site.land(&site.bundle("late", 3, 1000));
+    watch.wait_for_line("\"blob\":\"late\",\"token\":\"");
+    let kept = runs();
+    let names: Vec<&str> = kept.as_array().unwrap().iter().map(|run| run["name"].as_str().unwrap()).collect();
+    assert!(names.len() == 2 && names[0].contains("amid") && names[1].contains("before"), "{names:?}");
+    assert_eq!(site.registry.repositories().iter().filter(|name| *name == "late").count(), 0);
+    fs::remove_file(&filler).unwrap();
+    for name in ["amid", "late"] {
+        ended(&watch, name, "Succeeded");
+        assert_eq!(site.registry.tags(name), ["v1"]);
+        assert!(!site.source.join(name).exists());
+    }
+    assert_eq!(runs().as_array().unwrap().len(), 3);
 }
 
 /// Moments at which the watch is killed.
