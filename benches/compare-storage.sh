@@ -103,7 +103,6 @@ measure() {
     '{ printf "%s %.3f %s %s %s %s\n", name, to - from, $1, $2, $3, bytes }' <(tail -n1 "$work/time") >>"$samples"
   say "$(tail -n1 "$samples")"
 }
-wanted() { [ -z "$only" ] || [[ " $only " == *" $1 "* ]]; }
 size() { stat -c %s "$1"; }
 
 load=$(cut -d' ' -f1-3 /proc/loadavg)
@@ -133,14 +132,7 @@ done
 
 # ---- the table -----------------------------------------------------------------------------------------------------
 
-# median NAME FIELD: 2 seconds, 3 user, 4 system, 5 KiB, 6 bytes; nothing if it was not measured.
-median() {
-  awk -v name="$1" -v field="$2" '$1 == name { print $field }' "$samples" | sort -g |
-    awk '{ value[NR] = $1 } END { if (NR) printf "%s", value[int((NR + 1) / 2)] }'
-}
-ratio() {
-  if [ -n "$1" ] && [ -n "$2" ]; then awk -v a="$1" -v b="$2" -v f="${3:-%.2f}" 'BEGIN { printf f, a / b }'; else printf '–'; fi
-}
+# Fields of a sample: 2 seconds, 3 user, 4 system, 5 KiB, 6 bytes.
 row() {
   [ -n "$(median "$1" 2)" ] || { printf '| %s | not measured | | | |\n' "$2"; return; }
   awk -v what="$2" -v s="$(median "$1" 2)" -v u="$(median "$1" 3)" -v k="$(median "$1" 4)" -v m="$(median "$1" 5)" -v b="$(median "$1" 6)" \
@@ -152,8 +144,8 @@ peak() { awk '$1 == "azurite" || $1 == "copy" || $1 == "to" || $1 == "from" { if
 
 table() {
   echo "Measured on $date by \`benches/compare-storage.sh\`, medians of $rounds rounds, each round running everything in turn:"
-  echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n1), $(nproc) cores, $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo) of memory,"
-  echo "Linux $(uname -r), $(stat -f -c %T "$bench"); load before the run: $load. Azurite runs on the same cores. Into and out of"
+  machine
+  echo "Azurite runs on the same cores. Into and out of"
   echo "it went $(ratio "$some" 1e6 %.0f) MB, from file to file $(ratio "$whole" 1e6 %.0f) MB; $("$airlift" --version | head -n1)."
   echo
   echo "| what | seconds | MB/s | CPU seconds | peak MiB of one process |"
@@ -179,16 +171,4 @@ table() {
   echo '```'
 }
 
-table >"$bench/compare-storage.md"
-cat "$bench/compare-storage.md"
-page=$root/docs/performance.md
-if [ -n "$only" ] || [ "$rounds" -lt 5 ]; then
-  say "docs/performance.md is left alone: not a full run"
-else
-  awk -v table="$bench/compare-storage.md" '
-    /<!-- compare-storage:begin -->/ { print; print ""; while ((getline line <table) > 0) print line; print ""; skip = 1 }
-    /<!-- compare-storage:end -->/ { skip = 0 }
-    !skip' "$page" >"$work/page"
-  cat "$work/page" >"$page"
-  say "docs/performance.md is written"
-fi
+publish compare-storage

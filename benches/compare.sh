@@ -82,7 +82,6 @@ measure() {
   say "$(tail -n1 "$samples")"
 }
 
-wanted() { [ -z "$only" ] || [[ " $only " == *" $1 "* ]]; }
 # can COMMAND: whether the binary has it yet.
 can() { "$airlift" "$1" --help 2>/dev/null | grep -q '^Usage:.*'"$1"; }
 fresh() { rm -rf "$out"; mkdir -p "$out"; }
@@ -136,15 +135,7 @@ fi
 
 # ---- the table -----------------------------------------------------------------------------------------------------
 
-# median NAME FIELD: 2 seconds, 3 user, 4 system, 5 KiB, 6 bytes; nothing if it was not measured.
-median() {
-  awk -v name="$1" -v field="$2" '$1 == name { print $field }' "$samples" | sort -g |
-    awk '{ value[NR] = $1 } END { if (NR) printf "%s", value[int((NR + 1) / 2)] }'
-}
-# ratio A B [FORMAT]
-ratio() {
-  if [ -n "$1" ] && [ -n "$2" ]; then awk -v a="$1" -v b="$2" -v f="${3:-%.2f}" 'BEGIN { printf f, a / b }'; else printf '–'; fi
-}
+# Fields of a sample: 2 seconds, 3 user, 4 system, 5 KiB, 6 bytes.
 # row NAME WHAT
 row() {
   local seconds user system
@@ -159,8 +150,7 @@ version_of() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo '?'; }
 
 table() {
   echo "Measured on $date by \`benches/compare.sh\`, medians of $rounds rounds, each round running everything in turn:"
-  echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n1), $cores cores, $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo) of memory,"
-  echo "Linux $(uname -r), $(stat -f -c %T "$bench"); load before the run: $load."
+  machine
   echo "Corpus: $(wc -l <"$bench/references.txt") references, $(wc -l <"$bench/blobs.txt") unique blobs, $(ratio "$content" 1e9) GB compressed, the largest layer $(ratio "$(awk 'NR == 1 { print $3 }' "$bench/blobs.txt")" 1e6 %.0f) MB,"
   echo "in docker-registry $(version_of docker-registry) on loopback with a warm cache;"
   echo "curl $(version_of curl), openssl $(version_of openssl), skopeo $(version_of skopeo), $("$airlift" --version 2>/dev/null | head -n1 || true)."
@@ -198,17 +188,4 @@ table() {
   echo '```'
 }
 
-table >"$bench/compare.md"
-cat "$bench/compare.md"
-page=$root/docs/performance.md
-if [ -n "$only" ] || [ "$rounds" -lt 5 ]; then
-  say "docs/performance.md is left alone: not a full run"
-else
-  [ -e "$page" ] || cp "$here/performance.md" "$page"
-  awk -v table="$bench/compare.md" '
-    /<!-- compare:begin -->/ { print; print ""; while ((getline line <table) > 0) print line; print ""; skip = 1 }
-    /<!-- compare:end -->/ { skip = 0 }
-    !skip' "$page" >"$work/page"
-  cat "$work/page" >"$page"
-  say "docs/performance.md is written"
-fi
+publish compare

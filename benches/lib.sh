@@ -1,4 +1,4 @@
-# Sourced by the scripts of this folder: where things lie, and a docker-registry on loopback.
+# Sourced by the scripts of this folder: where things lie, a docker-registry on loopback, medians, and the page that is written.
 
 bench=${AIRLIFT_BENCH_DIR:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/target/bench}
 mkdir -p "$bench"
@@ -58,4 +58,43 @@ push_blob() {
 # push_manifest ADDRESS REPOSITORY NAME MEDIA_TYPE FILE
 push_manifest() {
   curl -sS --fail -o /dev/null -X PUT -H "content-type: $4" --data-binary "@$5" "http://$1/v2/$2/manifests/$3"
+}
+
+# wanted NAME: whether ONLY, if it is set, names this contestant.
+wanted() { [ -z "${only:-}" ] || [[ " $only " == *" $1 "* ]]; }
+
+# median NAME FIELD: of a field in `samples`, whose lines begin with a name; nothing if it was not measured.
+median() {
+  awk -v name="$1" -v field="$2" '$1 == name { print $field }' "$samples" | sort -g |
+    awk '{ value[NR] = $1 } END { if (NR) printf "%s", value[int((NR + 1) / 2)] }'
+}
+
+# ratio A B [FORMAT]
+ratio() {
+  if [ -n "$1" ] && [ -n "$2" ]; then awk -v a="$1" -v b="$2" -v f="${3:-%.2f}" 'BEGIN { printf f, a / b }'; else printf '–'; fi
+}
+
+# machine: what it was measured on, in two lines; `load` is that before the run.
+machine() {
+  echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n1), $(nproc) cores, $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo) of memory,"
+  echo "Linux $(uname -r), $(stat -f -c %T "$bench"); load before the run: $load."
+}
+
+# publish NAME: shows what the function `table` says, and puts it between the marks NAME of docs/performance.md, unless the run
+# was not a full one.
+publish() {
+  local page=$root/docs/performance.md table=$bench/$1.md
+  table >"$table"
+  cat "$table"
+  if [ -n "${only:-}" ] || [ "$rounds" -lt 5 ]; then
+    say "docs/performance.md is left alone: not a full run"
+    return
+  fi
+  [ -e "$page" ] || cp "$here/performance.md" "$page"
+  awk -v table="$table" -v name="$1" '
+    index($0, "<!-- " name ":begin -->") { print; print ""; while ((getline line <table) > 0) print line; print ""; skip = 1 }
+    index($0, "<!-- " name ":end -->") { skip = 0 }
+    !skip' "$page" >"$work/page"
+  cat "$work/page" >"$page"
+  say "docs/performance.md is written"
 }
