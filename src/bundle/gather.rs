@@ -2,24 +2,25 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::Read as _,
     path::{Path, PathBuf},
 };
 
+use futures::future::try_join_all;
+
 use super::{
     Error, Reader, Result,
-    disk::{folder_of, off_reactor},
-    strict,
-    volume::{Manifest, SUMS, volume_name},
+    disk::off_reactor,
+    layout::MARKER_NAME,
+    stack::{Asked, Candidate, Look, Near, Stack},
+    volume::{Manifest, ManifestError, SUMS, volume_name},
 };
 use crate::oci::Digest;
 
-/// Most files of a folder that are looked at.
-const FILES: usize = 20_000;
-
 /// Largest manifest of a set that is read, in bytes: it has some 150 for each piece.
 const MANIFEST_LIMIT: u64 = 64 << 20;
+
+/// Files that are looked at at once.
+const AT_ONCE: usize = 8;
 
 /// A set, as far as it was found.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Gathered {
     pub manifest: Option<(PathBuf, Manifest)>,
     /// Every file of the set that was found, volumes first.
     pub files: Vec<PathBuf>,
+    /// What lies beside them and is no volume: recovery data, perhaps.
+    pub beside: Vec<Candidate>,
     /// What is wrong: damaged volumes, volumes of other sets in their place, a manifest that does not go with them.
     pub faults: Vec<(PathBuf, Error)>,
     /// What people should know and is no fault: doubled and renamed volumes.
@@ -74,14 +77,42 @@ fn expected_name(manifest: &Manifest, number: u32) -> String {
 /// # Errors
 /// A set is meant and nothing of it can be read, or a folder holds several.
 pub async fn gather(named: Vec<PathBuf>) -> Result<Option<Gathered>> {
-    off_reactor(move || Search::of(&named)?.map(|search| search.run(&named)).transpose()).await
+    match off_reactor(move || Near::of(&named)).await {
+        Some(near) => gather_in(&near).await,
+        None => Ok(None),
+    }
+}
+
+/// As [`gather()`], of files wherever they lie.
+///
+/// # Errors
+/// As [`gather()`], and those of the stack.
+pub async fn gather_in<S: Stack>(stack: &S) -> Result<Option<Gathered>, S::Error> {
+    let Some(mut search) = Search::of(stack).await? else { return Ok(None) };
+    let looks = search.look(stack).await?;
+    // An ordinary folder is for others to complain about.
+    let has_volume = looks.iter().any(|(_, look)| matches!(look, Look::Bundle(reader) if reader.set_id().is_some()));
+    if search.wanted.is_none() && !has_volume {
+        return Ok(None);
+    }
+    let named = match stack.asked() {
+        Asked::Folder(path) => vec![path.clone()],
+        Asked::Files(files) => files.iter().map(|file| file.path.clone()).collect(),
+    };
+    search.read_sums(stack).await?;
+    Ok(search.run(stack, looks, &named).map(Some)?)
 }
 
 /// What is known before the volumes are opened.
+#[derive(Default)]
 struct Search {
     /// Files to look at, those that were named first.
-    candidates: Vec<PathBuf>,
+    candidates: Vec<Candidate>,
+    /// All that lies in the place.
+    listed: Vec<Candidate>,
     manifest: Option<(PathBuf, Manifest)>,
+    /// What the list of sums beside the manifest says.
+    sums: Option<(PathBuf, Vec<u8>)>,
     faults: Vec<(PathBuf, Error)>,
     /// The set that is meant, where something says it.
     wanted: Option<Digest>,
@@ -90,96 +121,117 @@ struct Search {
 }
 
 impl Search {
-    fn of(named: &[PathBuf]) -> Result<Option<Self>> {
-        let Some(first) = named.first() else { return Ok(None) };
-        let mut search =
-            Self { candidates: Vec::new(), manifest: None, faults: Vec::new(), wanted: None, by_volume: false };
-        let folder = if first.is_dir() { first.clone() } else { folder_of(first).to_owned() };
-        if first.is_dir() {
-            if first.join(super::layout::MARKER_NAME).exists() {
-                return Ok(None);
-            }
-        } else if is_manifest_name(first) {
-            let manifest = read_manifest(first)?;
-            search.wanted = Some(manifest.set);
-            search.manifest = Some((first.clone(), manifest));
-        } else {
-            let volume = if is_ours(first) { open(first).ok() } else { None };
-            let Some(set) = volume.as_ref().and_then(Reader::set_id) else {
-                // A damaged volume is still one if its name says so and others of the set are beside it.
-                return if is_ours(first) && looks_like_a_volume(first) {
-                    search.beside(&folder, named)
-                } else {
-                    Ok(None)
-                };
-            };
-            search.wanted = Some(set);
-            search.by_volume = true;
-            search.candidates = named.to_vec();
-        }
-        search.look_into(&folder)?;
-        // An ordinary folder is for others to complain about.
-        let is_set = search.wanted.is_some() || search.candidates.iter().any(|path| is_volume(path));
-        Ok(is_set.then_some(search))
-    }
-
-    /// The set of which `named`, which cannot be read itself, seems to be a volume.
-    fn beside(mut self, folder: &Path, named: &[PathBuf]) -> Result<Option<Self>> {
-        self.candidates = named.to_vec();
-        self.look_into(folder)?;
-        Ok((self.wanted.is_some() || self.candidates.iter().any(|path| is_volume(path))).then_some(self))
-    }
-
-    /// Adds what a folder holds, and takes up its manifest if there is none yet.
-    fn look_into(&mut self, folder: &Path) -> Result<()> {
-        let mut found = BTreeSet::new();
-        for entry in fs::read_dir(folder).map_err(Error::read(folder))?.take(FILES) {
-            let entry = entry.map_err(Error::read(folder))?;
-            if entry.file_type().is_ok_and(|kind| kind.is_file()) {
-                found.insert(entry.path());
-            }
-        }
-        let manifests: Vec<&PathBuf> = found.iter().filter(|path| is_manifest_name(path)).collect();
-        if self.manifest.is_none() {
-            let mut fitting = Vec::new();
-            for path in manifests {
-                match read_manifest(path) {
-                    Ok(manifest) if self.wanted.is_none_or(|set| set == manifest.set) => fitting.push((path, manifest)),
-                    Ok(_) => {}
-                    Err(error) => self.faults.push((path.clone(), error)),
+    async fn of<S: Stack>(stack: &S) -> Result<Option<Self>, S::Error> {
+        let mut search = Self::default();
+        if let Asked::Files(files) = stack.asked() {
+            let Some(first) = files.first() else { return Ok(None) };
+            if is_manifest_name(&first.name) {
+                let manifest = read_manifest(stack, first).await??;
+                search.wanted = Some(manifest.set);
+                search.manifest = Some((first.path.clone(), manifest));
+            } else {
+                search.candidates.clone_from(files);
+                match stack.look(first).await? {
+                    Look::Bundle(reader) if reader.set_id().is_some() => {
+                        (search.wanted, search.by_volume) = (reader.set_id(), true);
+                    }
+                    // A damaged volume is still one if its name says so and others of the set are beside it.
+                    Look::Bundle(_) | Look::Damaged(_) if looks_like_a_volume(&first.name) => {}
+                    _ => return Ok(None),
                 }
             }
-            if fitting.len() > 1 && self.wanted.is_none() {
-                let names: Vec<_> = fitting.iter().map(|(path, _)| path.display().to_string()).collect();
-                let reason = format!("it holds several sets; name one of them: {}", names.join(", "));
-                return Err(Error::Unknown { path: folder.to_owned(), reason });
-            }
-            if let Some((path, manifest)) = fitting.into_iter().next() {
-                self.wanted = Some(manifest.set);
-                self.manifest = Some((path.clone(), manifest));
+        }
+        search.listed = stack.list().await?;
+        if matches!(stack.asked(), Asked::Folder(_)) && search.listed.iter().any(|file| file.name == MARKER_NAME) {
+            return Ok(None);
+        }
+        search.take_manifest(stack).await?;
+        let known: BTreeSet<&Path> = search.candidates.iter().map(|file| file.path.as_path()).collect();
+        let is_new = |file: &&Candidate| {
+            let is_other = is_manifest_name(&file.name) || file.name == SUMS || is_partial(&file.path);
+            !is_other && !known.contains(file.path.as_path()) && (!stack.is_far() || search.is_likely(file))
+        };
+        let more: Vec<Candidate> = search.listed.iter().filter(is_new).cloned().collect();
+        search.candidates.extend(more);
+        Ok(Some(search))
+    }
+
+    /// Takes up the manifest that lies here, if there is none yet.
+    async fn take_manifest<S: Stack>(&mut self, stack: &S) -> Result<(), S::Error> {
+        if self.manifest.is_some() {
+            return Ok(());
+        }
+        let mut fitting = Vec::new();
+        for file in self.listed.iter().filter(|file| is_manifest_name(&file.name)) {
+            match read_manifest(stack, file).await? {
+                Ok(manifest) if self.wanted.is_none_or(|set| set == manifest.set) => {
+                    fitting.push((file.path.clone(), manifest));
+                }
+                Ok(_) => {}
+                Err(error) => self.faults.push((file.path.clone(), error)),
             }
         }
-        let is_other = |path: &PathBuf| is_manifest_name(path) || path.file_name().is_some_and(|name| name == SUMS);
-        let known: BTreeSet<PathBuf> = self.candidates.iter().cloned().collect();
-        self.candidates.extend(found.into_iter().filter(|path| !is_other(path) && !known.contains(path)));
+        // Of a damaged volume that was named, its name says whose it is.
+        let of_first = self.candidates.first().map(|file| file.name.as_str());
+        let names = |(_, manifest): &(PathBuf, Manifest)| manifest.files().any(|file| Some(&*file.name) == of_first);
+        let at = fitting.iter().position(names);
+        if fitting.len() > 1 && self.wanted.is_none() && at.is_none() {
+            let path = match stack.asked() {
+                Asked::Folder(folder) => folder.clone(),
+                Asked::Files(files) => files.first().map(|file| file.path.clone()).unwrap_or_default(),
+            };
+            let names: Vec<_> = fitting.iter().map(|(path, _)| path.display().to_string()).collect();
+            let reason = format!("it holds several sets; name one of them: {}", names.join(", "));
+            return Err(Error::Unknown { path, reason }.into());
+        }
+        if let Some((path, manifest)) = fitting.into_iter().nth(at.unwrap_or(0)) {
+            self.wanted = Some(manifest.set);
+            self.manifest = Some((path, manifest));
+        }
         Ok(())
     }
 
-    fn run(mut self, named: &[PathBuf]) -> Result<Gathered> {
-        let mut open_ones: Vec<(PathBuf, Reader)> = Vec::new();
+    /// Whether a file is worth a look where each takes its time: by its name, or by a size that a volume of the set has.
+    fn is_likely(&self, file: &Candidate) -> bool {
+        match &self.manifest {
+            None => looks_like_a_volume(&file.name),
+            Some((_, manifest)) => manifest.files().any(|known| known.name == file.name || known.size == file.size),
+        }
+    }
+
+    async fn look<S: Stack>(&mut self, stack: &S) -> Result<Vec<(Candidate, Look)>, S::Error> {
+        let mut looks = Vec::new();
+        for some in std::mem::take(&mut self.candidates).chunks(AT_ONCE) {
+            let looked = try_join_all(some.iter().map(|file| stack.look(file))).await?;
+            looks.extend(some.iter().cloned().zip(looked));
+        }
+        Ok(looks)
+    }
+
+    async fn read_sums<S: Stack>(&mut self, stack: &S) -> Result<(), S::Error> {
+        if self.manifest.is_some()
+            && let Some(file) = self.listed.iter().find(|file| file.name == SUMS)
+        {
+            self.sums = Some((file.path.clone(), stack.read(file, MANIFEST_LIMIT).await?));
+        }
+        Ok(())
+    }
+
+    fn run<S: Stack>(mut self, stack: &S, looks: Vec<(Candidate, Look)>, named: &[PathBuf]) -> Result<Gathered> {
+        let mut open_ones: Vec<(Candidate, Reader)> = Vec::new();
         let mut damaged: Vec<(PathBuf, Error)> = Vec::new();
-        for path in std::mem::take(&mut self.candidates) {
-            if is_partial(&path) || !is_ours(&path) {
-                if self.is_expected(&path) {
-                    let reason = "it does not begin as a volume does".to_owned();
-                    damaged.push((path.clone(), Error::Unknown { path, reason }));
+        for (file, look) in looks {
+            let is_expected = self.is_expected(&file.name);
+            match look {
+                Look::Bundle(reader) if reader.set_id().is_some() => open_ones.push((file, reader)),
+                Look::Damaged(error) if is_expected || looks_like_a_volume(&file.name) => {
+                    damaged.push((file.path, error));
                 }
-                continue;
-            }
-            match open(&path) {
-                Ok(reader) if reader.set_id().is_some() => open_ones.push((path, reader)),
-                Err(error) if self.is_expected(&path) || looks_like_a_volume(&path) => damaged.push((path, error)),
-                Ok(_) | Err(_) => {}
+                Look::Other if is_expected => {
+                    let reason = "it does not begin as a volume does".to_owned();
+                    damaged.push((file.path.clone(), Error::Unknown { path: file.path, reason }));
+                }
+                _ => {}
             }
         }
         let sets: BTreeSet<_> = open_ones.iter().filter_map(|(_, reader)| reader.set_id()).collect();
@@ -197,36 +249,37 @@ impl Search {
             let reason = "it holds volumes of several sets; name a volume or the manifest of one".to_owned();
             return Err(Error::Unknown { path, reason });
         }
-        let mut taken: BTreeMap<u32, (PathBuf, Reader)> = BTreeMap::new();
+        let mut taken: BTreeMap<u32, (Candidate, Reader)> = BTreeMap::new();
         let (mut notes, mut others) = (Vec::new(), Vec::new());
-        for (path, reader) in open_ones {
+        for (file, reader) in open_ones {
             if reader.set_id() != wanted {
-                others.push((path, reader));
+                others.push((file, reader));
                 continue;
             }
             let Some(number) = reader.volumes().keys().next().copied() else { continue };
             match taken.get(&number) {
-                Some((first, _)) if same_file(first, &path) => {}
+                Some((first, _)) if stack.is_same(&first.path, &file.path) => {}
                 Some((first, _)) => {
-                    notes.push(format!("{} is volume {number} once more; {} is used", path.display(), first.display()));
+                    let (path, first) = (file.path.display(), first.path.display());
+                    notes.push(format!("{path} is volume {number} once more; {first} is used"));
                 }
-                None => drop(taken.insert(number, (path, reader))),
+                None => drop(taken.insert(number, (file, reader))),
             }
         }
+        let is_named = |path: &Path| named.iter().any(|one| stack.is_same(one, path));
+        let others = others.into_iter().map(|(file, reader)| (is_named(&file.path), file, reader)).collect();
         self.finish(&taken, others, damaged, notes, named)
     }
 
-    fn is_expected(&self, path: &Path) -> bool {
+    fn is_expected(&self, name: &str) -> bool {
         let Some((_, manifest)) = &self.manifest else { return false };
-        path.file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(|name| manifest.files().any(|file| file.name == name))
+        manifest.files().any(|file| file.name == name)
     }
 
     fn finish(
         mut self,
-        taken: &BTreeMap<u32, (PathBuf, Reader)>,
-        others: Vec<(PathBuf, Reader)>,
+        taken: &BTreeMap<u32, (Candidate, Reader)>,
+        others: Vec<(bool, Candidate, Reader)>,
         damaged: Vec<(PathBuf, Error)>,
         mut notes: Vec<String>,
         named: &[PathBuf],
@@ -246,48 +299,52 @@ impl Search {
             });
         }
         let reader = Reader::join(&volumes, &path)?;
-        for (number, (path, _)) in taken {
+        for (number, (file, _)) in taken {
             let expected = match &self.manifest {
                 Some((_, manifest)) => expected_name(manifest, *number),
                 None => reader.volume_name(*number),
             };
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if expected != name && !expected.starts_with("volume ") {
-                notes.push(format!("{} is volume {number}, which is called {expected}", path.display()));
+            if expected != file.name && !expected.starts_with("volume ") {
+                notes.push(format!("{} is volume {number}, which is called {expected}", file.path.display()));
             }
         }
-        for (path, other) in others {
+        for (is_named, Candidate { path, name, .. }, other) in others {
             let reason = differs(&reader, &other);
-            let is_named = named.iter().any(|one| same_file(one, &path));
-            if is_named || self.is_expected(&path) || takes_the_place(&reader, &path) {
+            if is_named || self.is_expected(&name) || takes_the_place(&reader, &name) {
                 self.faults.push((path.clone(), Error::VolumeWrong { path, reason }));
             } else {
                 notes.push(format!("{} is left aside: {reason}", path.display()));
             }
         }
-        let mut files: Vec<PathBuf> = taken.values().map(|(path, _)| path.clone()).collect();
+        let mut files: Vec<PathBuf> = taken.values().map(|(file, _)| file.path.clone()).collect();
         if let Some((path, manifest)) = &self.manifest {
-            let wrong = check_manifest(&reader, manifest).or_else(|| check_sums(path, manifest));
+            let own = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let wrong = check_manifest(&reader, manifest).or_else(|| check_sums(self.sums.as_ref(), own, manifest));
             self.faults.extend(wrong.map(|error| (path.clone(), error)));
-            let folder = folder_of(path);
-            let own = path.file_name().and_then(|name| name.to_str()).and_then(Manifest::set_name).unwrap_or_default();
+            let set = Manifest::set_name(own).unwrap_or_default();
             // What a manifest names is removed with the set one day: nothing that is only said to be of it.
-            let named = manifest.files().filter(|file| file.name.starts_with(&format!("{own}.")));
-            let more = named.map(|file| folder.join(&file.name)).filter(|path| !files.contains(path));
-            let more: Vec<PathBuf> =
-                more.chain([path.clone(), folder.join(SUMS)]).filter(|path| path.exists()).collect();
-            files.extend(more);
+            let is_of = |name: &str| {
+                let is_known = name.starts_with(&format!("{set}.")) && self.is_expected(name);
+                is_known || name == own || name == SUMS
+            };
+            let here = self.listed.iter().filter(|file| is_of(&file.name)).map(|file| file.path.clone());
+            let here: Vec<PathBuf> = here.chain([path.clone()]).collect();
+            for path in here {
+                if !files.contains(&path) {
+                    files.push(path);
+                }
+            }
         }
         self.faults.extend(damaged);
         let alone = self.by_volume && taken.len() == 1 && reader.cut().is_some_and(|cut| cut.volumes > 1);
-        Ok(Gathered { reader, manifest: self.manifest, files, faults: self.faults, notes, alone })
+        let beside = self.listed.into_iter().filter(|file| !files.contains(&file.path)).collect();
+        Ok(Gathered { reader, manifest: self.manifest, files, beside, faults: self.faults, notes, alone })
     }
 }
 
 /// Whether a file of that name would stand where one of the set's own volumes does.
-fn takes_the_place(reader: &Reader, path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    reader.missing_volumes().into_iter().any(|number| Some(reader.volume_name(number).as_str()) == name)
+fn takes_the_place(reader: &Reader, name: &str) -> bool {
+    reader.missing_volumes().into_iter().any(|number| reader.volume_name(number) == name)
 }
 
 /// In which way the volumes of `other` are not of the set that `reader` is of.
@@ -326,35 +383,20 @@ fn check_manifest(reader: &Reader, manifest: &Manifest) -> Option<Error> {
 }
 
 /// The sums say what the manifest says, and of the manifest itself too: so a change of either is found.
-fn check_sums(path: &Path, manifest: &Manifest) -> Option<Error> {
-    let sums = folder_of(path).join(SUMS);
-    let found = fs::read(&sums).ok()?;
-    let own = path.file_name()?.to_str()?;
+fn check_sums(sums: Option<&(PathBuf, Vec<u8>)>, own: &str, manifest: &Manifest) -> Option<Error> {
+    let (path, found) = sums?;
     // A list of other files is somebody else's. It is ours if it names two of ours, or one where a name was damaged.
-    let text = String::from_utf8_lossy(&found);
+    let text = String::from_utf8_lossy(found);
     let names_ours = text.contains(own) || manifest.files().any(|file| text.contains(&file.name));
     if !names_ours || found == manifest.sums(own).as_bytes() {
         return None;
     }
-    Some(Error::SetManifest { path: sums, reason: "it does not say what the manifest of the set says".to_owned() })
+    let reason = "it does not say what the manifest of the set says".to_owned();
+    Some(Error::SetManifest { path: path.clone(), reason })
 }
 
-fn open(path: &Path) -> Result<Reader> {
-    Reader::open_file(path)
-}
-
-fn is_volume(path: &Path) -> bool {
-    is_ours(path) && open(path).is_ok_and(|reader| reader.set_id().is_some())
-}
-
-fn is_ours(path: &Path) -> bool {
-    let Ok(file) = fs::File::open(path) else { return false };
-    let Ok(length) = file.metadata().map(|meta| meta.len()) else { return false };
-    strict::is_ours(&file.into(), length).unwrap_or(false)
-}
-
-fn is_manifest_name(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).and_then(Manifest::set_name).is_some()
+fn is_manifest_name(name: &str) -> bool {
+    Manifest::set_name(name).is_some()
 }
 
 fn is_partial(path: &Path) -> bool {
@@ -362,23 +404,14 @@ fn is_partial(path: &Path) -> bool {
 }
 
 /// Whether a name ends as those of volumes do.
-fn looks_like_a_volume(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+fn looks_like_a_volume(name: &str) -> bool {
     let number = name.strip_suffix(".tar").and_then(|name| name.rsplit_once(".vol")).map(|(_, number)| number);
     number.and_then(|number| number.parse().ok()).is_some_and(|number| name.ends_with(&volume_name("", number)))
 }
 
-fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
-}
-
-/// The manifest at `path`.
-///
-/// # Errors
-/// There is none, or it is malformed.
-pub fn read_manifest(path: &Path) -> Result<Manifest> {
-    let file = fs::File::open(path).map_err(Error::read(path))?;
-    let mut text = Vec::new();
-    file.take(MANIFEST_LIMIT).read_to_end(&mut text).map_err(Error::read(path))?;
-    Manifest::parse(&text).map_err(|error| Error::SetManifest { path: path.to_owned(), reason: error.to_string() })
+/// The manifest in `file`; the inner error where there is none that can be taken.
+async fn read_manifest<S: Stack>(stack: &S, file: &Candidate) -> Result<Result<Manifest>, S::Error> {
+    let text = stack.read(file, MANIFEST_LIMIT).await?;
+    let wrong = |error: ManifestError| Error::SetManifest { path: file.path.clone(), reason: error.to_string() };
+    Ok(Manifest::parse(&text).map_err(wrong))
 }

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io,
     ops::Range,
+    os::unix::fs::FileExt,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -56,6 +57,14 @@ impl Medium {
         }
     }
 
+    /// Copies `size` bytes from `offset` on to `at` in `goal`.
+    pub(crate) fn carry_over(&self, offset: u64, goal: &File, at: u64, size: u64) -> io::Result<()> {
+        match self {
+            Self::File(file) => disk::carry_over(file, offset, goal, at, size),
+            Self::Remote(remote) => remote.carry_over(offset, goal, at, size),
+        }
+    }
+
     /// Takes `size` bytes from `offset` on into `hasher`; `each` is told of every chunk's length. `false` where the medium
     /// ends before.
     pub(crate) fn update_at(
@@ -97,6 +106,15 @@ impl Remote {
 
     fn bring(&self, range: Range<u64>) -> io::Result<Bytes> {
         self.runtime.block_on(read_whole(&*self.from, range)).map_err(io::Error::other)
+    }
+
+    fn carry_over(&self, offset: u64, goal: &File, mut at: u64, size: u64) -> io::Result<()> {
+        let mut stream = self.runtime.block_on(self.from.read(offset..offset + size)).map_err(io::Error::other)?;
+        while let Some(chunk) = self.runtime.block_on(stream.try_next()).map_err(io::Error::other)? {
+            goal.write_all_at(&chunk, at)?;
+            at += chunk.len() as u64;
+        }
+        Ok(())
     }
 
     fn update_at(&self, hasher: &mut Hasher, offset: u64, size: u64, mut each: impl FnMut(u64)) -> io::Result<bool> {

@@ -104,6 +104,11 @@ impl Reader {
         Ok(Self(Arc::new(Inner::open(path.to_owned())?)))
     }
 
+    /// The tar of `length` bytes in `medium`. Blocks.
+    pub(super) fn of_tar(path: PathBuf, medium: Medium, length: u64) -> Result<Self> {
+        Ok(Self(Arc::new(Inner::open_tar(path, medium, length)?)))
+    }
+
     /// Opens a bundle, or an archive of an image layout, that lies elsewhere: in a storage. Its blobs are read by ranges.
     ///
     /// # Errors
@@ -117,7 +122,7 @@ impl Reader {
                 let reason = "it is compressed as a whole: copy it here first, then it can be read".to_owned();
                 return Err(Error::Unknown { path, reason });
             }
-            Ok(Self(Arc::new(Inner::open_tar(path, medium, length)?)))
+            Self::of_tar(path, medium, length)
         })
         .await
     }
@@ -190,13 +195,13 @@ impl Reader {
     /// The open file that has the content of `digest`, for whoever reads it by position; `None` if it is not there, in no
     /// file here, or cut over volumes and not put together by [`Reader::put_together`].
     pub fn locate(&self, digest: &Digest) -> Result<Option<Extent>> {
-        if matches!(self.0.store, Store::Planned(Medium::Remote(_)) | Store::Scanned(Medium::Remote(_), _)) {
-            return Ok(None);
-        }
         let joined = self.0.joined.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
         if let Some(file) = joined {
             let size = file.metadata().map_err(Error::read(&self.0.path))?.len();
             return Ok(Some(Extent { file, offset: 0, size }));
+        }
+        if self.is_far() {
+            return Ok(None);
         }
         let Some(Found { file: Medium::File(file), spot }) = self.0.find(digest)? else { return Ok(None) };
         Ok(Some(Extent { file, offset: spot.offset, size: spot.size }))
@@ -214,9 +219,27 @@ impl Reader {
                 let spot = files.get(&blob_name(digest))?;
                 (remote, spot.offset..spot.offset + spot.size)
             }
+            Store::Set(volumes) => {
+                let in_one = |volume: &VolumeFile| match (&volume.file, volume.layout.place(digest)?) {
+                    (Medium::Remote(remote), place) if place.segment.is_none() => {
+                        Some((Arc::clone(remote.from()), place.offset..place.end()))
+                    }
+                    _ => None,
+                };
+                return volumes.iter().find_map(in_one);
+            }
             _ => return None,
         };
         Some((Arc::clone(remote.from()), span))
+    }
+
+    /// Whether content is read by requests to elsewhere.
+    fn is_far(&self) -> bool {
+        match &self.0.store {
+            Store::Planned(file) | Store::Scanned(file, _) => matches!(file, Medium::Remote(_)),
+            Store::Set(volumes) => volumes.iter().any(|volume| matches!(volume.file, Medium::Remote(_))),
+            Store::Folder(_) => false,
+        }
     }
 
     /// Hashes the blob as it is stored and tells `each` of the bytes done. Blocks; `buffer` is for use again.

@@ -121,9 +121,8 @@ impl Reader {
                 let file = tempfile::tempfile().map_err(Error::write(&folder))?;
                 let mut at = 0;
                 for part in reader.0.find_sized(&blob)? {
-                    let Medium::File(source) = &part.file else { continue };
                     let (from, size) = (part.spot.offset, part.spot.size);
-                    disk::carry_over(source, from, &file, at, size).map_err(Error::write(&folder))?;
+                    part.file.carry_over(from, &file, at, size).map_err(Error::write(&folder))?;
                     at += size;
                 }
                 let mut joined = reader.0.joined.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,9 +168,9 @@ impl Reader {
             self.check_segment(file, &digest, &mut buffer, |_| {})?;
             let path = aside_path(folder, &digest, place.from());
             let partial = with_suffix(&path, ".partial");
-            let Medium::File(source) = &file.file else { continue };
             let goal = fs::File::create(&partial).map_err(Error::write(&partial))?;
-            disk::carry_over(source, place.offset, &goal, 0, place.size())
+            file.file
+                .carry_over(place.offset, &goal, 0, place.size())
                 .and_then(|()| goal.sync_all())
                 .and_then(|()| fs::rename(&partial, &path))
                 .map_err(Error::write(&path))?;

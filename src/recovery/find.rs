@@ -91,6 +91,15 @@ impl Head {
     }
 }
 
+/// Most bytes of a recovery file's begin that [`protected`] needs.
+pub const BEGIN: u64 = MOST_HEAD as u64;
+
+/// The names of the files that a recovery file protects whose first bytes these are; `None` without a sound head.
+pub fn protected(begin: &[u8]) -> Option<Vec<String>> {
+    let (head, _) = Head::parse(begin).ok()?;
+    Some(head.files.into_iter().map(|file| file.name).collect())
+}
+
 /// The files in `folder` that are recovery files by their names.
 fn recovery_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();

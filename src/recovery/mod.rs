@@ -24,7 +24,7 @@ mod table;
 pub use assess::{Assessment, Damage, State};
 pub use create::{Created, Request, create};
 pub use error::{Error, Result};
-pub use find::Set;
+pub use find::{BEGIN, Set, protected};
 pub use head::{Head, Member};
 pub use repair::{Rebuilt, Repaired};
 pub use shape::{Percent, Shape};

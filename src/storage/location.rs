@@ -109,6 +109,34 @@ impl Location {
         }
     }
 
+    /// The folder it lies in, and its name there; `None` for what has no name of its own.
+    pub fn split(&self) -> Option<(Self, String)> {
+        let parts = |whole: &str| {
+            let (folder, name) = whole.rsplit_once('/').unwrap_or(("", whole));
+            (!name.is_empty()).then(|| (folder.to_owned(), name.to_owned()))
+        };
+        match self {
+            Self::Path(path) => {
+                let name = path.file_name()?.to_str()?.to_owned();
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                Some((Self::Path(folder.unwrap_or(std::path::Path::new(".")).to_owned()), name))
+            }
+            Self::Azure(azure) => {
+                let (folder, name) = parts(&azure.name)?;
+                Some((Self::Azure(Azure { name: folder, ..azure.clone() }), name))
+            }
+            Self::S3(bucket) => {
+                let (key, name) = parts(&bucket.key)?;
+                Some((Self::S3(Bucket { key, ..bucket.clone() }), name))
+            }
+            Self::Gcs(bucket) => {
+                let (key, name) = parts(&bucket.key)?;
+                Some((Self::Gcs(Bucket { key, ..bucket.clone() }), name))
+            }
+            Self::Standard => None,
+        }
+    }
+
     /// The local path, where it is one.
     pub const fn path(&self) -> Option<&PathBuf> {
         match self {
@@ -322,7 +350,13 @@ mod tests {
             ("az://acct/cont", "https://acct.blob.core.windows.net/cont/n"),
             ("az://acct/cont/p", "https://acct.blob.core.windows.net/cont/p/n"),
         ] {
-            assert_eq!(Location::parse(folder).unwrap().join("n").to_string(), joined);
+            let below = Location::parse(folder).unwrap().join("n");
+            assert_eq!(below.to_string(), joined);
+            let (above, name) = below.split().unwrap();
+            assert_eq!((above.join("n"), &*name), (below, "n"));
+        }
+        for folder in ["s3://bucket", "az://acct/cont", "-"] {
+            assert_eq!(Location::parse(folder).unwrap().split(), None);
         }
     }
 }

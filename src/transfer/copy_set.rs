@@ -1,153 +1,255 @@
-//! Copying a set of volumes: each file by itself, read back and verified; what vouches for the set comes last.
+//! Copying a set of volumes from anywhere to anywhere: each file by itself, proven where it went; what vouches for the set
+//! comes last.
 
-use std::path::{Path, PathBuf};
+mod publish;
+mod room;
 
-use super::copy::{self, Error, Request};
+use std::path::PathBuf;
+
+use self::{publish::Publication, room::check_room};
+use super::{
+    copy::{self, Error},
+    far::Far,
+    relay,
+    sets::Found,
+};
 use crate::{
     bundle::{
         self, Gathered,
         disk::{self, off_reactor},
-        output::publish_file,
-        volume::{File, Manifest, SUMS, volume_name},
+        stack::Candidate,
+        volume::{File, Manifest, volume_name},
     },
     oci::Algorithm,
     progress::Progress,
+    recovery,
+    storage::{self, Location, Pinned, Settings},
 };
+
+/// Where to copy a set, and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// A local folder, which must be there, or a container, a bucket or a prefix of one.
+    pub to: Location,
+    /// Whether a set that is there may be replaced.
+    pub overwrite: bool,
+    /// Whether the source goes once all of the copy has been proven.
+    pub delete_source: bool,
+    /// See [`relay::Request::trust_checksums`].
+    pub trust_checksums: bool,
+    /// Parts in memory at once; at least one.
+    pub jobs: usize,
+}
 
 /// A set that was copied and proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The folder it is in.
-    pub folder: PathBuf,
+    /// Where it is.
+    pub folder: Location,
     /// The manifest of the set there.
-    pub manifest: PathBuf,
+    pub manifest: Location,
     /// How many volumes it has.
     pub volumes: usize,
-    /// Bytes of the volumes.
+    /// How many files of recovery data went with them.
+    pub recovery: usize,
+    /// Bytes of all of them.
     pub bytes: u64,
     /// Bytes that an earlier run had copied.
     pub reused: u64,
 }
 
-/// Copies a whole set into the folder `to`, where its files have the names that the manifest says, whatever they are called
-/// now. Run again after a break it goes on where that one stopped.
+/// A file on its way.
+struct Item {
+    /// Where it is now.
+    file: Candidate,
+    /// The name that it is to have.
+    name: String,
+    /// What the manifest says of it.
+    known: Option<File>,
+}
+
+/// Copies a whole set, and the recovery data that lies beside it, to where its files have the names that the manifest says,
+/// whatever they are called now. Run again after a break it goes on where that one stopped.
 ///
 /// # Errors
 /// See [`Error`]; the source is untouched then, and there is no manifest of the set at the destination.
 pub async fn copy(
-    set: Gathered,
-    to: &Path,
-    overwrite: bool,
-    delete_source: bool,
+    Found { set, far }: Found,
+    request: &Request,
+    settings: &Settings,
     progress: &Progress,
 ) -> Result<Report, Error> {
     let mut set = set.whole()?;
     if !set.faults.is_empty() {
         return Err(set.faults.remove(0).1.into());
     }
-    let (name, files) = listed(&set);
-    let manifest_path = to.join(Manifest::file_name(&name));
-    if !overwrite && let Some(path) = [&manifest_path, &to.join(SUMS)].into_iter().find(|path| path.exists()) {
-        return Err(bundle::Error::Exists { path: path.clone() }.into());
+    let copying = Copying { set, far, request, settings, progress };
+    let (name, volumes) = copying.volumes();
+    let recovery = copying.recovery(&volumes).await?;
+    let mut publication = Publication::of(&copying.set, name, request, settings);
+    publication.check().await?;
+    if let Location::Path(folder) = &request.to {
+        check_room(folder, volumes.iter().chain(&recovery))?;
     }
-    check_room(to, &files)?;
-    let (mut volumes, mut bytes, mut reused) = (Vec::new(), 0, 0);
-    for (number, source, name) in &files {
-        let destination = to.join(name);
-        let known = set.manifest.as_ref().map(|(_, manifest)| &manifest.volumes[*number]);
-        let there = if overwrite { None } else { same(&destination, known).await? };
-        let (digest, size) = if let Some(file) = there {
-            reused += file.size;
-            (file.digest, file.size)
-        } else {
-            let request = Request { source: source.clone(), destination, overwrite, delete_source: false };
-            let report = copy::copy(request, progress).await?;
-            reused += report.reused;
-            (report.digest, report.bytes)
+    let (mut bytes, mut reused) = (0, 0);
+    for (item, is_volume) in volumes.iter().map(|item| (item, true)).chain(recovery.iter().map(|item| (item, false))) {
+        let (file, again) = copying.one(item).await?;
+        (bytes, reused) = (bytes + file.size, reused + again);
+        if is_volume {
+            publication.add(file);
+        }
+    }
+    let manifest = publication.publish().await?;
+    if request.delete_source {
+        copying.remove(&recovery).await?;
+    }
+    let (folder, volumes, recovery) = (request.to.clone(), volumes.len(), recovery.len());
+    Ok(Report { folder, manifest, volumes, recovery, bytes, reused })
+}
+
+struct Copying<'a> {
+    set: Gathered,
+    /// Where the set is, if it is in a storage.
+    far: Option<Far>,
+    request: &'a Request,
+    settings: &'a Settings,
+    progress: &'a Progress,
+}
+
+impl Copying<'_> {
+    /// The set's name, and its volumes, the first of them first.
+    fn volumes(&self) -> (String, Vec<Item>) {
+        let set = &self.set;
+        let of_manifest = set.manifest.as_ref().and_then(|(path, _)| Manifest::set_name(path.file_name()?.to_str()?));
+        let of_volume = set.reader.volume_name(1);
+        let of_volume = of_volume.strip_suffix(&volume_name("", 1)).unwrap_or("bundle");
+        let name = of_manifest.unwrap_or(of_volume).to_owned();
+        let volumes = set.reader.volumes().into_iter().enumerate().map(|(at, (number, path))| {
+            let known = set.manifest.as_ref().map(|(_, manifest)| manifest.volumes[at].clone());
+            let new = known.as_ref().map_or_else(|| volume_name(&name, number), |known| known.name.clone());
+            let size = set.reader.volume_size(number).unwrap_or_default();
+            let old = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Item { file: Candidate { path: path.to_owned(), name: old, size }, name: new, known }
+        });
+        let volumes = volumes.collect();
+        (name, volumes)
+    }
+
+    /// The recovery files beside the set that protect volumes of it, by what they say themselves.
+    async fn recovery(&self, volumes: &[Item]) -> Result<Vec<Item>, Error> {
+        let mut found = Vec::new();
+        for file in self.set.beside.iter().filter(|file| file.name.ends_with(recovery::SUFFIX)) {
+            let begin = self.pinned(file).await?.bytes(0..file.size.min(recovery::BEGIN)).await?;
+            let protected = recovery::protected(&begin).unwrap_or_default();
+            if volumes.iter().any(|volume| protected.contains(&volume.name)) {
+                found.push(Item { file: file.clone(), name: file.name.clone(), known: None });
+            }
+        }
+        Ok(found)
+    }
+
+    async fn pinned(&self, file: &Candidate) -> Result<Pinned, storage::Error> {
+        match &self.far {
+            Some(far) => far.pinned(file).await,
+            None => Pinned::open(storage::open(&Location::Path(file.path.clone()), self.settings)?).await,
+        }
+    }
+
+    /// Copies one file, or finds that an earlier run has; with it the bytes of it that were there.
+    async fn one(&self, item: &Item) -> Result<(File, u64), Error> {
+        let destination = self.request.to.join(&item.name);
+        let there = if self.request.overwrite { None } else { self.there(item, &destination).await? };
+        if let Some(file) = there {
+            return Ok((file.clone(), file.size));
+        }
+        let overwrite = self.request.overwrite;
+        let (digest, size, reused) = match (&self.far, &destination) {
+            (None, Location::Path(destination)) => {
+                let (source, destination) = (item.file.path.clone(), destination.clone());
+                let request = copy::Request { source, destination, overwrite, delete_source: false };
+                let report = copy::copy(request, self.progress).await?;
+                (Some(report.digest), report.bytes, report.reused)
+            }
+            _ => {
+                let source = self.pinned(&item.file).await?;
+                let request = relay::Request {
+                    from: source.object().location().clone(),
+                    to: destination.clone(),
+                    overwrite,
+                    delete_source: false,
+                    trust_checksums: self.request.trust_checksums,
+                    jobs: self.request.jobs,
+                };
+                let report = relay::relay_version(source, &request, self.settings, self.progress).await?;
+                if report.bundle.is_some_and(|id| id != self.set.reader.id()) {
+                    return Err(Error::Changed { path: item.file.path.clone() });
+                }
+                (report.digest, report.bytes, report.reused)
+            }
         };
-        if known.is_some_and(|known| known.digest != digest) {
-            let reason = format!("it says another SHA-256 of {name} than it has, {}", digest.hex());
-            return Err(bundle::Error::SetManifest { path: source.clone(), reason }.into());
+        // A volume that was relayed was proven by its own seal; it needs its sum only where no manifest says one.
+        let digest = match (digest, &item.known) {
+            (Some(digest), _) => digest,
+            (None, Some(known)) => known.digest,
+            (None, None) => relay::hash(&Pinned::open(storage::open(&destination, self.settings)?).await?).await?,
+        };
+        if item.known.as_ref().is_some_and(|known| known.digest != digest || known.size != size) {
+            let reason = format!("it says another SHA-256 of {} than it has, {}", item.name, digest.hex());
+            return Err(bundle::Error::SetManifest { path: item.file.path.clone(), reason }.into());
         }
-        bytes += size;
-        volumes.push(File { digest, name: name.clone(), size });
+        Ok((File { digest, name: item.name.clone(), size }, reused))
     }
-    let report = Report { folder: to.to_owned(), manifest: manifest_path, volumes: volumes.len(), bytes, reused };
-    publish(&set, &name, volumes, to)?;
-    if delete_source {
-        for path in &set.files {
-            std::fs::remove_file(path).map_err(bundle::Error::write(path))?;
-        }
-    }
-    Ok(report)
-}
 
-/// The set's name, and each volume: its place in the manifest, its file, and the name it is to have.
-fn listed(set: &Gathered) -> (String, Vec<(usize, PathBuf, String)>) {
-    let of_manifest = set.manifest.as_ref().and_then(|(path, _)| Manifest::set_name(path.file_name()?.to_str()?));
-    let of_volume = set.reader.volume_name(1);
-    let of_volume = of_volume.strip_suffix(&volume_name("", 1)).unwrap_or("bundle");
-    let name = of_manifest.unwrap_or(of_volume).to_owned();
-    let files = set.reader.volumes().into_iter().enumerate().map(|(at, (number, path))| {
-        let known = set.manifest.as_ref().map(|(_, manifest)| manifest.volumes[at].name.clone());
-        (at, path.to_owned(), known.unwrap_or_else(|| volume_name(&name, number)))
-    });
-    let files = files.collect();
-    (name, files)
-}
-
-/// Checks that all volumes fit into the folder, each and together, before the first of them is begun.
-fn check_room(to: &Path, files: &[(usize, PathBuf, String)]) -> Result<(), Error> {
-    if !to.is_dir() {
-        return Err(Error::NoFolder { path: to.to_owned() });
-    }
-    let limit = disk::largest_file(to).map_err(bundle::Error::read(to))?;
-    let mut needed = 0;
-    for (_, source, name) in files {
-        let size = std::fs::metadata(source).map_err(bundle::Error::read(source))?.len();
-        if let Some(limit) = limit.filter(|limit| size > *limit) {
-            return Err(bundle::Error::FileLimit { path: to.join(name), needed: size, limit }.into());
-        }
-        let partial = to.join(format!("{name}.partial"));
-        let there = [to.join(name), partial]
-            .iter()
-            .filter_map(|path| std::fs::metadata(path).ok())
-            .map(|meta| meta.len())
-            .max();
-        needed += size.saturating_sub(there.unwrap_or(0));
-    }
-    let free = disk::free(to).map_err(bundle::Error::read(to))?;
-    if needed > free {
-        return Err(bundle::Error::Space { path: to.to_owned(), needed, free }.into());
-    }
-    Ok(())
-}
-
-/// What an earlier run has copied and given its name already, if it is the file that the manifest says.
-async fn same(path: &Path, known: Option<&File>) -> Result<Option<File>, Error> {
-    let (Some(known), true) = (known.cloned(), path.exists()) else { return Ok(None) };
-    let path = path.to_owned();
-    off_reactor(move || {
-        let file = std::fs::File::open(&path).map_err(bundle::Error::read(&path))?;
-        if file.metadata().map_err(bundle::Error::read(&path))?.len() != known.size {
+    /// What an earlier run has copied here and given its name already, if it is the very file.
+    async fn there(&self, item: &Item, destination: &Location) -> Result<Option<File>, Error> {
+        let Location::Path(path) = destination else {
+            // A volume says itself which it is; of recovery data only all of it tells.
+            return if item.known.is_none() { self.there_far(item, destination).await } else { Ok(None) };
+        };
+        if std::fs::metadata(path).ok().map(|meta| meta.len()) != Some(item.file.size) {
             return Ok(None);
         }
-        let hasher = disk::hash_at(&file, Algorithm::Sha256, 0, known.size, &mut Vec::new(), |_| {});
-        let found = hasher.map_err(bundle::Error::read(&path))?.map(crate::oci::Hasher::finish);
-        Ok((found == Some(known.digest)).then_some(known))
-    })
-    .await
-}
+        let expected = match &item.known {
+            Some(known) => known.digest,
+            None => relay::hash(&self.pinned(&item.file).await?).await?,
+        };
+        let (path, size) = (path.clone(), item.file.size);
+        let found = off_reactor(move || {
+            let file = std::fs::File::open(&path).map_err(bundle::Error::read(&path))?;
+            let hasher = disk::hash_at(&file, Algorithm::Sha256, 0, size, &mut Vec::new(), |_| {});
+            Ok::<_, bundle::Error>(hasher.map_err(bundle::Error::read(&path))?.map(crate::oci::Hasher::finish))
+        });
+        let is_same = found.await? == Some(expected);
+        Ok(is_same.then(|| File { digest: expected, name: item.name.clone(), size }))
+    }
 
-/// Writes the sums, and then the manifest.
-fn publish(set: &Gathered, name: &str, volumes: Vec<File>, to: &Path) -> Result<(), Error> {
-    let manifest = match (&set.manifest, set.reader.cut(), set.reader.set_id()) {
-        (Some((_, manifest)), ..) => manifest.clone(),
-        (None, Some(cut), Some(id)) => Manifest::new(set.reader.id(), id, cut, volumes),
-        _ => return Err(Error::NotAFile { path: set.reader.path().to_owned() }),
-    };
-    let own = Manifest::file_name(name);
-    publish_file(&to.join(SUMS), manifest.sums(&own).as_bytes())?;
-    publish_file(&to.join(&own), &manifest.to_json())?;
-    Ok(disk::sync_folder(to).map_err(bundle::Error::write(to))?)
+    async fn there_far(&self, item: &Item, destination: &Location) -> Result<Option<File>, Error> {
+        let found = match Pinned::open(storage::open(destination, self.settings)?).await {
+            Err(error) if error.is_not_found() => return Ok(None),
+            found => found?,
+        };
+        let size = item.file.size;
+        if found.stat().size != size {
+            return Ok(None);
+        }
+        let digest = relay::hash(&found).await?;
+        let is_same = digest == relay::hash(&self.pinned(&item.file).await?).await?;
+        Ok(is_same.then(|| File { digest, name: item.name.clone(), size }))
+    }
+
+    /// Removes the source: the set, and the recovery data that went with it.
+    async fn remove(&self, recovery: &[Item]) -> Result<(), Error> {
+        let more = recovery.iter().map(|item| item.file.path.clone());
+        let paths: Vec<PathBuf> = self.set.files.iter().cloned().chain(more).collect();
+        if let Some(far) = &self.far {
+            for pinned in far.pinned_of(&paths).await {
+                pinned.delete().await?;
+            }
+            return Ok(());
+        }
+        for path in paths {
+            std::fs::remove_file(&path).map_err(bundle::Error::write(&path))?;
+        }
+        Ok(())
+    }
 }

@@ -8,6 +8,7 @@ pub mod copy_set;
 pub mod error;
 mod execute;
 pub mod export;
+mod far;
 pub mod import;
 pub mod inspect;
 mod items;
@@ -20,6 +21,7 @@ pub mod report;
 pub mod resolve;
 mod rewrite;
 mod send;
+pub mod sets;
 pub mod target;
 pub mod verify;
 

@@ -6,15 +6,20 @@
 
 mod proof;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+pub(super) use self::proof::hash;
 use self::proof::{Proof, prove};
 use super::{
     copy::Error,
     send::{self, Piece, Sending, Sent, Stop, Way},
 };
 use crate::{
-    bundle::{Format, Reader},
+    bundle::{self, Format, Reader, disk},
     content::{self, Code, Fault},
     oci::Digest,
     progress::{Event, Phase, Progress},
@@ -66,13 +71,26 @@ pub struct Report {
 /// # Errors
 /// See [`Error`]; the source is untouched then. A copy that cannot be proven is removed.
 pub async fn relay(request: &Request, settings: &Settings, progress: &Progress) -> Result<Report, Error> {
+    let source = Pinned::open(storage::open(&request.from, settings)?).await?;
+    relay_version(source, request, settings, progress).await
+}
+
+/// As [`relay`], of the version of the source that was looked at before.
+pub(super) async fn relay_version(
+    source: Pinned,
+    request: &Request,
+    settings: &Settings,
+    progress: &Progress,
+) -> Result<Report, Error> {
     let to = goal(request);
     if to == request.from {
         let path = || PathBuf::from(to.to_string());
         return Err(Error::SameFile { from: path(), to: path() });
     }
     let settings = &Settings { attest: request.trust_checksums, ..settings.clone() };
-    let source = Pinned::open(storage::open(&request.from, settings)?).await?;
+    if let Location::Path(path) = &to {
+        check_limit(path, source.stat().size)?;
+    }
     let target = storage::open(&to, settings)?;
     let reader = Reader::open_on(Arc::new(source.clone())).await.ok().filter(|one| one.format() == Format::Bundle);
     let copy = Copy { request, source, reader, target, progress };
@@ -84,10 +102,10 @@ pub async fn relay(request: &Request, settings: &Settings, progress: &Progress) 
         }
         carried => carried?,
     };
-    let Carried { reused, learnt, proof } = carried;
+    let Carried { reused, learnt, proof, ours } = carried;
     let proof = match proof {
         Some(proof) => proof,
-        None => copy.read_back(learnt).await?,
+        None => copy.read_back(learnt, ours).await?,
     };
     if request.delete_source {
         copy.source.delete().await?;
@@ -97,6 +115,17 @@ pub async fn relay(request: &Request, settings: &Settings, progress: &Progress) 
     let digest = if let Proof::Digest(digest) = proof { Some(digest) } else { learnt.filter(|_| bundle.is_none()) };
     let bytes = copy.source.stat().size;
     Ok(Report { location: to, bytes, reused, bundle, digest, attested })
+}
+
+/// Checks that a file of `size` bytes can be at `path`, before the first of them is written.
+fn check_limit(path: &Path, size: u64) -> Result<(), Error> {
+    let folder = disk::folder_of(path);
+    // Where there is no such folder yet, it is made later, and nobody knows its file system.
+    let Ok(Some(limit)) = disk::largest_file(folder) else { return Ok(()) };
+    if size <= limit {
+        return Ok(());
+    }
+    Err(bundle::Error::FileLimit { path: path.to_owned(), needed: size, limit }.into())
 }
 
 /// Whether a storage may refuse so because it cannot take parts, as against the source being gone or changed.
@@ -139,6 +168,8 @@ struct Carried {
     learnt: Option<Digest>,
     /// How it was proven, if it is.
     proof: Option<Proof>,
+    /// Whether this copy wrote it, in this run or one before.
+    ours: bool,
 }
 
 impl Copy<'_> {
@@ -158,7 +189,11 @@ impl Copy<'_> {
         match target.stat().await {
             // A run that was killed after its commit.
             Ok(stat) if stat.size == size && stat.metadata.get(MARK) == metadata.get(MARK) => {
-                return Ok(Carried { reused: size, learnt: None, proof: None });
+                return Ok(Carried { reused: size, learnt: None, proof: None, ours: true });
+            }
+            // A volume says of which set it is: the very same is no conflict, whoever brought it.
+            Ok(stat) if layout.is_some_and(|layout| send::is_volume(layout) && send::is_same(&stat, layout)) => {
+                return Ok(Carried { reused: size, learnt: None, proof: None, ours: false });
             }
             Ok(_) if !request.overwrite => {
                 return Err(StorageError::Exists { what: target.location().to_string() }.into());
@@ -176,7 +211,7 @@ impl Copy<'_> {
         progress.tell(Event::Phase(Phase::Transferring));
         progress.tell(Event::Planned { blobs, bytes, present: reused.min(bytes) });
         let sent = sending.run().await.map_err(|stop| self.stopped(stop))?;
-        self.finish(&*upload, &sent).await.map(|proof| Carried { reused, learnt: sent.learnt, proof })
+        self.finish(&*upload, &sent).await.map(|proof| Carried { reused, learnt: sent.learnt, proof, ours: true })
     }
 
     /// Proves what can be proven before the commit, and commits.
@@ -205,11 +240,11 @@ impl Copy<'_> {
         Ok(proof)
     }
 
-    /// Proves what was committed. What turns out to be something else is removed.
-    async fn read_back(&self, learnt: Option<Digest>) -> Result<Proof, Error> {
+    /// Proves what was committed. What turns out to be something else is removed, if it is `ours`.
+    async fn read_back(&self, learnt: Option<Digest>, ours: bool) -> Result<Proof, Error> {
         let copied = Pinned::open(Arc::clone(&self.target)).await?;
         match self.prove(&copied, learnt).await {
-            Err(error @ (Error::Mismatch { .. } | Error::Damaged { .. })) => {
+            Err(error @ (Error::Mismatch { .. } | Error::Damaged { .. })) if ours => {
                 copied.delete().await?;
                 Err(error)
             }

@@ -43,6 +43,9 @@ const ATTEMPTS: u32 = 2;
 /// The metadata key of the bundle's id.
 const BUNDLE: &str = "airlift_bundle";
 
+/// The metadata keys of a volume's set and of its number there.
+const SET: [&str; 2] = ["airlift_set", "airlift_volume"];
+
 /// What a bundle is committed with. Azure's own importer looks for the category.
 pub(super) fn metadata(layout: &Layout) -> BTreeMap<String, String> {
     let set = [
@@ -50,7 +53,11 @@ pub(super) fn metadata(layout: &Layout) -> BTreeMap<String, String> {
         ("airlift_format", layout.facts().version.to_string()),
         (BUNDLE, layout.id().to_string()),
     ];
-    set.map(|(key, value)| (key.to_owned(), value)).into()
+    let of_set = layout.facts().volume.iter().flat_map(|volume| {
+        let [set, number] = SET;
+        [(set, volume.set.to_string()), (number, volume.number.to_string())]
+    });
+    set.into_iter().chain(of_set).map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// Whether `stat` is that of a bundle that was sent by this program.
@@ -58,9 +65,16 @@ pub(super) fn is_bundle(stat: &Stat) -> bool {
     stat.metadata.contains_key(BUNDLE)
 }
 
+/// Whether `layout` is that of a volume.
+pub(super) fn is_volume(layout: &Layout) -> bool {
+    layout.facts().volume.is_some()
+}
+
 /// Whether `stat` is the very bundle of `layout`: a run that was killed after its commit ends well when it is run again.
 pub(super) fn is_same(stat: &Stat, layout: &Layout) -> bool {
-    stat.size == layout.total() && stat.metadata.get(BUNDLE) == Some(&layout.id().to_string())
+    let ours = metadata(layout);
+    let is_said = |key: &str| stat.metadata.get(key) == ours.get(key);
+    stat.size == layout.total() && is_said(BUNDLE) && SET.into_iter().all(is_said)
 }
 
 /// Why sending stopped.

@@ -39,6 +39,7 @@ mod storage_move;
 mod storage_proof;
 mod storage_read;
 mod storage_serve;
+mod storage_sets;
 mod support;
 mod verify;
 mod volumes;

@@ -32,7 +32,7 @@ use crate::support::{
 const VOLUME: usize = 1 << 20;
 
 /// Three images, of which two share a layer, one with a layer that no volume can hold, and a signature.
-fn source() -> (Registry, Vec<String>) {
+pub(crate) fn source() -> (Registry, Vec<String>) {
     let registry = Registry::start(Options::default());
     let shared = Blob::layer(1, 300_000);
     let first = Artifact::image("linux/amd64", vec![shared.clone(), Blob::layer(2, 200_000)]);
@@ -49,7 +49,7 @@ fn source() -> (Registry, Vec<String>) {
     (registry, references.to_vec())
 }
 
-fn export<'a>(references: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn export<'a>(references: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
     let fixed = ["export", "--volume-size", "1MiB"];
     fixed.into_iter().chain(more.iter().copied()).chain(references.iter().map(String::as_str)).collect()
 }
@@ -62,7 +62,7 @@ fn exported(references: &[String]) -> Airlift {
     airlift
 }
 
-fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     files_below(folder).into_iter().map(|name| (name.clone(), fs::read(folder.join(name)).unwrap())).collect()
 }
 

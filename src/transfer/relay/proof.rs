@@ -66,7 +66,7 @@ async fn prove_bundle(
     let damaged = |count, first: String, code| Error::Damaged { path: path.clone(), count, first, code };
     let ours = Reader::open_on(Arc::new(copied.clone())).await;
     let ours = ours.map_err(|error| damaged(1, error.to_string(), error.code()))?;
-    if ours.id() != theirs.id() {
+    if ours.id() != theirs.id() || ours.facts() != theirs.facts() {
         return Err(mismatch(copied, theirs.id(), ours.id()));
     }
     let verification = verify::verify(&ours, jobs, progress).await?;
@@ -76,7 +76,8 @@ async fn prove_bundle(
     }
 }
 
-async fn hash(pinned: &Pinned) -> Result<Digest, Error> {
+/// SHA-256 of all of it.
+pub(crate) async fn hash(pinned: &Pinned) -> Result<Digest, StorageError> {
     let mut whole = Hasher::new(Algorithm::Sha256);
     let mut chunks = pinned.chunks(0..pinned.stat().size).await?;
     while let Some(chunk) = chunks.try_next().await? {

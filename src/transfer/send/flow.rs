@@ -51,14 +51,17 @@ impl Piece {
     /// The pieces of a bundle.
     pub(crate) fn of_bundle(layout: &Layout) -> Vec<Self> {
         let mut blobs = layout.blobs().iter();
+        let mut segments = layout.facts().volume.iter().flat_map(|volume| &volume.segments);
         let mut pieces = Vec::with_capacity(2 * blobs.len() + 2);
         for (at, (offset, bytes)) in layout.frame().enumerate() {
             pieces.push(Self::Frame(offset, bytes));
             // Behind the first piece, which is the head, each piece but the last ends where a blob begins.
             if let Some(place) = (at > 0).then(|| blobs.next()).flatten() {
-                let digest = place.blob.digest;
-                let (offset, size) = (place.offset, place.blob.size);
-                pieces.push(Self::Content(Content { offset, size, digest: Some(digest), token: digest }));
+                let token = place.blob.digest;
+                // What lies in a volume of a blob that is cut has a digest of its own.
+                let digest = if place.segment.is_some() { segments.next().copied() } else { Some(token) };
+                let (offset, size) = (place.offset, place.size());
+                pieces.push(Self::Content(Content { offset, size, digest, token }));
             }
         }
         pieces
@@ -264,7 +267,7 @@ impl Flow<'_> {
                 Ok(())
             }
             Some(expected) if expected == actual => Ok(()),
-            Some(expected) => Err(Stop::Blob(expected, content::Error::DigestMismatch { expected, actual })),
+            Some(expected) => Err(Stop::Blob(content.token, content::Error::DigestMismatch { expected, actual })),
         }
     }
 

@@ -3,18 +3,19 @@ use std::path::PathBuf;
 /// Copy a bundle and prove the copy equal by reading it back.
 ///
 /// A copy that was stopped goes on with the same command. A set of volumes, by its folder, its manifest or a volume of it, is
-/// copied whole into a folder; a volume that is given a file name is copied alone.
+/// copied whole into a folder, a container or a prefix, with its recovery data; a volume that is given a name is copied alone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   airlift copy bundle.tar /mnt/usb/bundle.tar
   airlift copy /mnt/usb/bundle.tar ./bundle.tar --delete-source
-  airlift copy s3://bucket/bundle.tar az://account/container/bundle.tar")]
+  airlift copy s3://bucket/bundle.tar az://account/container/bundle.tar
+  airlift copy discs az://account/container/2026-11")]
 pub(crate) struct Args {
-    /// The bundle: a path, an Azure blob URL, az://, s3:// or gs://.
+    /// The bundle or the set: a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "SRC")]
     pub(crate) from: PathBuf,
-    /// Where to: a file or folder, or a name, container or bucket of a storage.
+    /// Where to: a file or folder, or a name, container, bucket or prefix (PREFIX/) of a storage.
     #[arg(value_name = "DST")]
     pub(crate) to: PathBuf,
     /// Replace what is there; otherwise that is refused, and nothing is touched.

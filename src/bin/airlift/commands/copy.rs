@@ -1,39 +1,37 @@
+mod volumes;
+
 use std::path::Path;
 
 use airlift::{
-    bundle::{Gathered, gather},
+    bundle::volume::Manifest,
     storage::{Location, Settings},
     transfer::{
         copy::{self, Request},
-        copy_set, relay,
+        relay,
+        sets::Found,
     },
 };
 use serde_json::{Value, json};
 
-use crate::{
-    args::copy::Args,
-    artifacts,
-    context::Context,
-    failure::Failure,
-    output::{count, size},
-    runtime,
-};
+use crate::{args::copy::Args, artifacts, context::Context, failure::Failure, output::size, runtime};
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    if let (Location::Path(from), Location::Path(to)) = (artifacts::location(&args.from)?, artifacts::location(&args.to)?)
-        // A volume that gets a name is copied alone.
-        && (is_folder(&to) || !from.is_file())
-        && let Some(set) = runtime::run(async { Ok(gather(vec![from]).await?) })?
+    let (from, to) = (artifacts::location(&args.from)?, artifacts::location(&args.to)?);
+    let into_folder = is_folder(&args.to, &to);
+    if may_be_set(&from, into_folder)
+        && let Some(found) = runtime::run(async { Ok(Found::of(&[from.clone()], &Settings::from_env()).await?) })?
     {
-        return volumes(set, &to, args, context);
+        return volumes::copy(found, to, args, context);
     }
-    let (answer, text) = match (artifacts::location(&args.from)?, artifacts::location(&args.to)?) {
+    let (overwrite, delete_source) = (args.overwrite, args.delete_source);
+    let (answer, text) = match (from, to) {
         (Location::Path(source), Location::Path(destination)) => {
-            let (overwrite, delete_source) = (args.overwrite, args.delete_source);
             files(Request { source, destination, overwrite, delete_source }, context)?
         }
         (from, to) => {
-            let (overwrite, delete_source) = (args.overwrite, args.delete_source);
+            // Of a prefix only the slash at its end says that it is one.
+            let name = from.split().filter(|_| into_folder && to.path().is_none()).map(|(_, name)| name);
+            let to = name.map_or(to.clone(), |name| to.join(&name));
             let (trust_checksums, jobs) = (args.trust_checksums, args.jobs.count());
             objects(&relay::Request { from, to, overwrite, delete_source, trust_checksums, jobs }, context)?
         }
@@ -41,24 +39,25 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     context.answer(&answer, |_| text)
 }
 
-fn is_folder(path: &Path) -> bool {
-    path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
+/// Whether a place is one that things go into, and not the name of what is to be there.
+fn is_folder(text: &Path, place: &Location) -> bool {
+    let text = text.to_string_lossy();
+    let ends = text.split('?').next().is_some_and(|text| text.ends_with('/'));
+    match place {
+        Location::Path(path) => path.is_dir() || ends,
+        place => place.split().is_none() || ends,
+    }
 }
 
-fn volumes(set: Gathered, to: &Path, args: &Args, context: &Context) -> Result<(), Failure> {
-    let progress = context.progress();
-    let (overwrite, delete_source) = (args.overwrite, args.delete_source);
-    let copied = async { Ok(copy_set::copy(set, to, overwrite, delete_source, &progress).await?) };
-    let copy_set::Report { folder, manifest, volumes, bytes, reused } = runtime::run(copied)?;
-    let answer = json!({"path": manifest, "volumes": volumes, "bytes": bytes, "bytes_reused": reused});
-    let number = count(volumes, "volume");
-    let text = format!(
-        "{}: {number}, {}{}, each read back and equal to the source\n",
-        folder.display(),
-        size(bytes),
-        again(reused)
-    );
-    context.answer(&answer, |_| text)
+/// Whether a set may be meant. A volume that gets a name is copied alone.
+fn may_be_set(from: &Location, into_folder: bool) -> bool {
+    let name = from.split().map(|(_, name)| name).unwrap_or_default();
+    let is_file = match from {
+        Location::Path(path) => path.is_file(),
+        Location::Standard => return false,
+        _ => Path::new(&name).extension().is_some_and(|extension| extension == "tar"),
+    };
+    into_folder || !is_file || Manifest::set_name(&name).is_some()
 }
 
 fn files(request: Request, context: &Context) -> Result<(Value, String), Failure> {

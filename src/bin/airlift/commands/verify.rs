@@ -4,9 +4,8 @@ use airlift::{
     content::{Class, Fault as _},
     storage::{Location, Settings},
     transfer::{
-        self, Opened,
-        opened::{self, Named},
-        protect,
+        self, Opened, protect,
+        sets::{self, Named},
         verify::{verify, verify_remains},
     },
 };
@@ -24,7 +23,7 @@ use crate::{
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut verdicts = Vec::new();
     let places = args.bundles.iter().map(|path| artifacts::location(path)).collect::<Result<Vec<_>, _>>()?;
-    for named in runtime::run(async { Ok(opened::sets(&places).await?) })? {
+    for named in runtime::run(async { Ok(sets::sets(&places, &Settings::from_env()).await?) })? {
         verdicts.push(verdict(&named, args.jobs.count(), context)?);
     }
     context.answer(&verdicts, |verdicts| verdicts.iter().map(findings::text).collect())?;
@@ -39,14 +38,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 fn verdict(named: &Named, jobs: usize, context: &Context) -> Result<Verdict, Failure> {
     let progress = context.progress();
     runtime::run(async {
-        let (path, opened) = match named {
-            Named::One(place) => (PathBuf::from(place.to_string()), Opened::survey(place, &Settings::from_env()).await),
-            Named::Volumes(paths) => (paths.first().cloned().unwrap_or_default(), Opened::survey_volumes(paths).await),
-        };
-        let surveyed = match named {
-            Named::One(Location::Path(path)) => protect::survey_of(path, &progress).await,
-            Named::Volumes(_) => protect::survey_of(&path, &progress).await,
-            Named::One(_) => Ok(None),
+        let places = named.places();
+        let path = places.first().map(|place| PathBuf::from(place.to_string())).unwrap_or_default();
+        let opened = Opened::survey_all(places, &Settings::from_env()).await;
+        let surveyed = match places {
+            [Location::Path(path), ..] => protect::survey_of(path, &progress).await,
+            _ => Ok(None),
         };
         let verdict = match opened {
             Ok((bundle, set)) => {

@@ -1,0 +1,32 @@
+//! Whether a set fits into a folder, each file of it and all together, before the first of them is begun.
+
+use std::path::Path;
+
+use super::{super::copy::Error, Item};
+use crate::bundle::{self, disk};
+
+pub(super) fn check_room<'a>(to: &Path, files: impl Iterator<Item = &'a Item>) -> Result<(), Error> {
+    if !to.is_dir() {
+        return Err(Error::NoFolder { path: to.to_owned() });
+    }
+    let limit = disk::largest_file(to).map_err(bundle::Error::read(to))?;
+    let mut needed = 0;
+    for Item { file, name, .. } in files {
+        let size = file.size;
+        if let Some(limit) = limit.filter(|limit| size > *limit) {
+            return Err(bundle::Error::FileLimit { path: to.join(name), needed: size, limit }.into());
+        }
+        let partial = to.join(format!("{name}.partial"));
+        let there = [to.join(name), partial]
+            .iter()
+            .filter_map(|path| std::fs::metadata(path).ok())
+            .map(|meta| meta.len())
+            .max();
+        needed += size.saturating_sub(there.unwrap_or(0));
+    }
+    let free = disk::free(to).map_err(bundle::Error::read(to))?;
+    if needed > free {
+        return Err(bundle::Error::Space { path: to.to_owned(), needed, free }.into());
+    }
+    Ok(())
+}

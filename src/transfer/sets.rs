@@ -1,0 +1,158 @@
+//! Sets of volumes by what was named, here or in a storage: one thing that leads to a set, or volumes one by one.
+
+use std::path::PathBuf;
+
+use super::{error::Error, far::Far};
+use crate::{
+    bundle::{
+        self, Gathered, Reader, gather, gather_in,
+        stack::{Asked, Look, Stack},
+    },
+    oci::Digest,
+    storage::{Location, Pinned, Settings},
+};
+
+/// A set that was found, and the way to its files.
+#[derive(Debug)]
+pub struct Found {
+    /// What was found of it.
+    pub set: Gathered,
+    /// The storage that it is in, if it is in one.
+    pub(super) far: Option<Far>,
+}
+
+/// What a place leads to.
+pub(super) enum Leads {
+    /// A set, or part of one.
+    Set(Found),
+    /// An object in a storage that is of no set.
+    Object(Far),
+    /// A file or folder here that is of no set.
+    Path(PathBuf),
+}
+
+/// What `named` leads to: one place, or several volumes of one set.
+///
+/// # Errors
+/// There is nothing; a set is meant, and nothing of it can be read.
+pub(super) async fn leads(named: &[Location], settings: &Settings) -> Result<Leads, Error> {
+    let paths: Option<Vec<PathBuf>> = named.iter().map(|one| one.path().cloned()).collect();
+    if let Some(paths) = paths {
+        let first = paths.first().cloned().unwrap_or_default();
+        let set = gather(paths).await?;
+        return Ok(set.map_or(Leads::Path(first), |set| Leads::Set(Found { set, far: None })));
+    }
+    let far = Far::of(named, settings).await?;
+    Ok(match gather_in(&far).await? {
+        Some(set) => Leads::Set(Found { set, far: Some(far) }),
+        None => Leads::Object(far),
+    })
+}
+
+impl Found {
+    /// The set that `named` leads to, whole or not; `None` where it leads to none.
+    ///
+    /// # Errors
+    /// There is nothing; a set is meant, and nothing of it can be read.
+    pub async fn of(named: &[Location], settings: &Settings) -> Result<Option<Self>, Error> {
+        match leads(named, settings).await? {
+            Leads::Set(found) => Ok(Some(found)),
+            Leads::Object(_) | Leads::Path(_) => Ok(None),
+        }
+    }
+
+    /// The objects that it consists of; none of one that is here.
+    pub(super) async fn objects(&self) -> Vec<Pinned> {
+        match &self.far {
+            Some(far) => far.pinned_of(&self.set.files).await,
+            None => Vec::new(),
+        }
+    }
+}
+
+/// What was named: something by itself, or several volumes of one set.
+#[derive(Debug)]
+pub enum Named {
+    /// A bundle, a layout or a set.
+    One(Location),
+    /// Volumes of one set, in the order of naming.
+    Volumes(Vec<Location>),
+}
+
+impl Named {
+    /// What was named, the first of it first.
+    pub fn places(&self) -> &[Location] {
+        match self {
+            Self::One(place) => std::slice::from_ref(place),
+            Self::Volumes(places) => places,
+        }
+    }
+}
+
+/// Puts volumes of one set together that were named one by one.
+///
+/// # Errors
+/// Volumes of different sets were named as if they were one: each of the sets lacks what the others would have to be.
+pub async fn sets(locations: &[Location], settings: &Settings) -> Result<Vec<Named>, Error> {
+    let mut named: Vec<Named> = Vec::new();
+    let mut by_set: Vec<(Digest, usize)> = Vec::new();
+    for location in locations {
+        let set = match location {
+            Location::Path(path) if path.is_file() && Reader::is_bundle(path)? => {
+                // What is wrong with it is told when it is opened in earnest.
+                Reader::open(path).await.ok().and_then(|reader| reader.set_id())
+            }
+            Location::Path(_) | Location::Standard => None,
+            // One thing that is named alone needs no look.
+            _ if locations.len() > 1 => set_of(location, settings).await,
+            _ => None,
+        };
+        let Some(set) = set else {
+            named.push(Named::One(location.clone()));
+            continue;
+        };
+        let known = by_set.iter().find(|(other, _)| *other == set).map(|(_, at)| *at);
+        if let Some(Named::Volumes(places)) = known.and_then(|at| named.get_mut(at)) {
+            places.push(location.clone());
+        } else {
+            by_set.push((set, named.len()));
+            named.push(Named::Volumes(vec![location.clone()]));
+        }
+    }
+    if by_set.len() > 1 {
+        check_apart(&named, settings).await?;
+    }
+    Ok(named)
+}
+
+/// The set that the object at `location` is a volume of.
+async fn set_of(location: &Location, settings: &Settings) -> Option<Digest> {
+    let far = Far::of(std::slice::from_ref(location), settings).await.ok()?;
+    let Asked::Files(files) = far.asked() else { return None };
+    match far.look(files.first()?).await.ok()? {
+        Look::Bundle(reader) => reader.set_id(),
+        Look::Damaged(_) | Look::Other => None,
+    }
+}
+
+/// Of volumes of several sets, those of a set that is not whole were meant to be of another.
+async fn check_apart(named: &[Named], settings: &Settings) -> Result<(), Error> {
+    let mut whole: Vec<Gathered> = Vec::new();
+    let mut wanting: Vec<Gathered> = Vec::new();
+    for one in named {
+        if let Named::Volumes(places) = one
+            && let Some(Found { set, .. }) = Found::of(places, settings).await?
+        {
+            if set.missing().is_empty() { whole.push(set) } else { wanting.push(set) }
+        }
+    }
+    wanting.sort_by_key(|set| set.missing().len());
+    let mut sets = whole.iter().chain(&wanting);
+    let (Some(first), Some(other)) = (sets.next(), wanting.last()) else { return Ok(()) };
+    if first.reader.set_id() == other.reader.set_id() {
+        return Ok(());
+    }
+    let path = other.reader.path().to_owned();
+    let reason = bundle::gather::differs(&first.reader, &other.reader);
+    Err(bundle::Error::VolumeWrong { path, reason }.into())
+}
