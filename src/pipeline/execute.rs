@@ -243,9 +243,8 @@ async fn removed(location: &Location, settings: &Settings) -> Result<bool> {
         Ok((rest, Some(set))) if !set.missing().is_empty() => rest.remove().await?,
         // Its manifest is all that is left, and was named.
         Err(error) if error.code() == Code::BundleVolumeMissing => {
-            let path = location.path().cloned().unwrap_or_default();
-            let error = |source| storage::Error::Write { path: path.clone(), source };
-            tokio::fs::remove_file(&path).await.map_err(error)?;
+            let object = storage::open(location, settings)?;
+            object.delete(&object.stat().await?.version).await?;
         }
         _ => return Ok(false),
     }
@@ -259,7 +258,7 @@ async fn ended(report: Report, object: &Arc<dyn Object>) -> Result<Ended> {
 }
 
 /// Opens the set if its manifest has the digest, and all of its volumes those that the manifest says.
-async fn open_set_if_equal(location: &Location, set: Gathered, expected: Digest) -> Result<Opened> {
+async fn open_set_if_equal(location: &Location, opened: Opened, set: Gathered, expected: Digest) -> Result<Opened> {
     let wrong = |actual| Error::CatalogDigest { what: location.to_string(), expected, actual };
     let Some((_, manifest)) = set.manifest.clone() else {
         return Err(wrong(set.reader.id()));
@@ -270,21 +269,25 @@ async fn open_set_if_equal(location: &Location, set: Gathered, expected: Digest)
     }
     let set = set.whole().map_err(transfer::Error::from)?;
     for (path, file) in set.reader.volumes().values().zip(&manifest.volumes) {
-        let volume = Location::Path((*path).to_owned());
-        let pinned = Pinned::open(storage::open(&volume, &Settings::default())?).await?;
+        let is_it = |one: &&Pinned| Path::new(&one.object().location().to_string()) == *path;
+        let pinned = match opened.objects().iter().find(is_it) {
+            Some(object) => object.clone(),
+            None => Pinned::open(storage::open(&Location::Path((*path).to_owned()), &Settings::default())?).await?,
+        };
         let actual = digest(&pinned).await?;
         if actual != file.digest {
-            return Err(Error::CatalogDigest { what: volume.to_string(), expected: file.digest, actual });
+            let what = path.display().to_string();
+            return Err(Error::CatalogDigest { what, expected: file.digest, actual });
         }
     }
-    Ok(set.into())
+    Ok(opened)
 }
 
 /// Opens the bundle if all of it has the digest. It is read for that before anything else is done with it, and must not have
 /// changed when it is opened then; from there on the one version that was opened is read.
 async fn open_if_equal(location: &Location, settings: &Settings, expected: Digest) -> Result<Opened> {
-    if let (_, Some(set)) = Opened::survey(location, settings).await? {
-        return open_set_if_equal(location, set, expected).await;
+    if let (opened, Some(set)) = Opened::survey(location, settings).await? {
+        return open_set_if_equal(location, opened, set, expected).await;
     }
     let object = storage::open(location, settings)?;
     let pinned = Pinned::open(Arc::clone(&object)).await?;

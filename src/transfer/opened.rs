@@ -106,6 +106,14 @@ impl Opened {
         self.reader.path()
     }
 
+    /// The objects of a set that is in a storage, each in the version that was looked at; none of anything else.
+    pub fn objects(&self) -> &[Pinned] {
+        match &self.place {
+            Place::Objects(objects) => objects,
+            _ => &[],
+        }
+    }
+
     /// Removes it; in a storage only if it is still the one that was opened.
     ///
     /// # Errors
