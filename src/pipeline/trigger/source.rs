@@ -160,10 +160,10 @@ impl Source {
         Ok(Readiness::Whole { plan, mark })
     }
 
-    /// Files of the local folder by their names in it.
+    /// Files of the folder, or objects below the place, by their names in it.
     fn names(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) -> Vec<String> {
-        let root = self.path().map_or_else(|| Path::new(""), PathBuf::as_path);
-        let name = |file: &Path| Some(file.strip_prefix(root).ok()?.to_str()?.to_owned());
+        let root = self.path().cloned().unwrap_or_else(|| PathBuf::from(self.location.to_string()));
+        let name = |file: &Path| Some(file.strip_prefix(&root).ok()?.to_str()?.to_owned());
         files.into_iter().filter_map(|file| name(file.as_ref())).collect()
     }
 
