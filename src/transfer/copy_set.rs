@@ -20,7 +20,7 @@ use crate::{
         stack::Candidate,
         volume::{File, Manifest, volume_name},
     },
-    oci::Algorithm,
+    oci::{Algorithm, Digest},
     progress::Progress,
     recovery,
     storage::{self, Location, Pinned, Settings},
@@ -86,7 +86,7 @@ pub async fn copy(
     let copying = Copying { set, far, request, settings, progress };
     let (name, volumes) = copying.volumes();
     let recovery = copying.recovery(&volumes).await?;
-    let mut publication = Publication::of(&copying.set, name, request, settings);
+    let mut publication = Publication::of(&copying.set, &name, request, settings);
     publication.check().await?;
     if let Location::Path(folder) = &request.to {
         check_room(folder, volumes.iter().chain(&recovery))?;
@@ -162,31 +162,7 @@ impl Copying<'_> {
         if let Some(file) = there {
             return Ok((file.clone(), file.size));
         }
-        let overwrite = self.request.overwrite;
-        let (digest, size, reused) = match (&self.far, &destination) {
-            (None, Location::Path(destination)) => {
-                let (source, destination) = (item.file.path.clone(), destination.clone());
-                let request = copy::Request { source, destination, overwrite, delete_source: false };
-                let report = copy::copy(request, self.progress).await?;
-                (Some(report.digest), report.bytes, report.reused)
-            }
-            _ => {
-                let source = self.pinned(&item.file).await?;
-                let request = relay::Request {
-                    from: source.object().location().clone(),
-                    to: destination.clone(),
-                    overwrite,
-                    delete_source: false,
-                    trust_checksums: self.request.trust_checksums,
-                    jobs: self.request.jobs,
-                };
-                let report = relay::relay_version(source, &request, self.settings, self.progress).await?;
-                if report.bundle.is_some_and(|id| id != self.set.reader.id()) {
-                    return Err(Error::Changed { path: item.file.path.clone() });
-                }
-                (report.digest, report.bytes, report.reused)
-            }
-        };
+        let (digest, size, reused) = self.carry(item, &destination).await?;
         // A volume that was relayed was proven by its own seal; it needs its sum only where no manifest says one.
         let digest = match (digest, &item.known) {
             (Some(digest), _) => digest,
@@ -198,6 +174,31 @@ impl Copying<'_> {
             return Err(bundle::Error::SetManifest { path: item.file.path.clone(), reason }.into());
         }
         Ok((File { digest, name: item.name.clone(), size }, reused))
+    }
+
+    /// Copies one file: its SHA-256 where that was learnt, its bytes, and those that were there.
+    async fn carry(&self, item: &Item, destination: &Location) -> Result<(Option<Digest>, u64, u64), Error> {
+        let overwrite = self.request.overwrite;
+        if let (None, Location::Path(destination)) = (&self.far, destination) {
+            let (source, destination) = (item.file.path.clone(), destination.clone());
+            let request = copy::Request { source, destination, overwrite, delete_source: false };
+            let report = copy::copy(request, self.progress).await?;
+            return Ok((Some(report.digest), report.bytes, report.reused));
+        }
+        let source = self.pinned(&item.file).await?;
+        let request = relay::Request {
+            from: source.object().location().clone(),
+            to: destination.clone(),
+            overwrite,
+            delete_source: false,
+            trust_checksums: self.request.trust_checksums,
+            jobs: self.request.jobs,
+        };
+        let report = relay::relay_version(source, &request, self.settings, self.progress).await?;
+        if report.bundle.is_some_and(|id| id != self.set.reader.id()) {
+            return Err(Error::Changed { path: item.file.path.clone() });
+        }
+        Ok((report.digest, report.bytes, report.reused))
     }
 
     /// What an earlier run has copied here and given its name already, if it is the very file.

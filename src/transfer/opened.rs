@@ -80,7 +80,7 @@ impl Opened {
             }
             Leads::Set(found) => {
                 let objects = found.objects().await;
-                let Found { set, far } = found;
+                let Found { set, far } = *found;
                 let files = || Place::Files(set.files.clone());
                 let place = if far.is_some() { Place::Objects(objects) } else { files() };
                 Ok((Self { reader: set.reader.clone(), place }, Some(set)))

@@ -24,9 +24,9 @@ pub struct Found {
 /// What a place leads to.
 pub(super) enum Leads {
     /// A set, or part of one.
-    Set(Found),
+    Set(Box<Found>),
     /// An object in a storage that is of no set.
-    Object(Far),
+    Object(Box<Far>),
     /// A file or folder here that is of no set.
     Path(PathBuf),
 }
@@ -40,12 +40,12 @@ pub(super) async fn leads(named: &[Location], settings: &Settings) -> Result<Lea
     if let Some(paths) = paths {
         let first = paths.first().cloned().unwrap_or_default();
         let set = gather(paths).await?;
-        return Ok(set.map_or(Leads::Path(first), |set| Leads::Set(Found { set, far: None })));
+        return Ok(set.map_or(Leads::Path(first), |set| Leads::Set(Box::new(Found { set, far: None }))));
     }
     let far = Far::of(named, settings).await?;
     Ok(match gather_in(&far).await? {
-        Some(set) => Leads::Set(Found { set, far: Some(far) }),
-        None => Leads::Object(far),
+        Some(set) => Leads::Set(Box::new(Found { set, far: Some(far) })),
+        None => Leads::Object(Box::new(far)),
     })
 }
 
@@ -56,7 +56,7 @@ impl Found {
     /// There is nothing; a set is meant, and nothing of it can be read.
     pub async fn of(named: &[Location], settings: &Settings) -> Result<Option<Self>, Error> {
         match leads(named, settings).await? {
-            Leads::Set(found) => Ok(Some(found)),
+            Leads::Set(found) => Ok(Some(*found)),
             Leads::Object(_) | Leads::Path(_) => Ok(None),
         }
     }

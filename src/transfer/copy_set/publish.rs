@@ -26,8 +26,8 @@ pub(super) struct Publication<'a> {
 }
 
 impl<'a> Publication<'a> {
-    pub(super) fn of(set: &'a Gathered, name: String, request: &'a Request, settings: &'a Settings) -> Self {
-        Self { set, own: Manifest::file_name(&name), request, settings, volumes: Vec::new() }
+    pub(super) fn of(set: &'a Gathered, name: &str, request: &'a Request, settings: &'a Settings) -> Self {
+        Self { set, own: Manifest::file_name(name), request, settings, volumes: Vec::new() }
     }
 
     /// A volume is there.

@@ -19,7 +19,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let (from, to) = (artifacts::location(&args.from)?, artifacts::location(&args.to)?);
     let into_folder = is_folder(&args.to, &to);
     if may_be_set(&from, into_folder)
-        && let Some(found) = runtime::run(async { Ok(Found::of(&[from.clone()], &Settings::from_env()).await?) })?
+        && let Some(found) =
+            runtime::run(async { Ok(Found::of(std::slice::from_ref(&from), &Settings::from_env()).await?) })?
     {
         return volumes::copy(found, to, args, context);
     }
