@@ -5,6 +5,7 @@
 
 pub mod code;
 pub mod error;
+mod lanes;
 pub mod memory;
 pub mod read_at;
 pub mod verified;

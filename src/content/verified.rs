@@ -15,6 +15,7 @@ use crate::oci::{Descriptor, Digest, Hasher};
 use super::{
     Source,
     error::{Error, Result},
+    lanes,
 };
 
 /// Bytes that a batch of [`Verified::drain`] has at the least, but for the last: few system calls, and still in the
@@ -101,20 +102,23 @@ impl Verified {
     pub async fn drain<L: Landing>(mut self, landing: L) -> Result<()> {
         // Only a value that was polled to its end has no hasher; a new one then finds the digest wrong.
         let hasher = self.hasher.take().unwrap_or_else(|| Hasher::new(self.expected.digest.algorithm()));
-        let mut drained = Some(Drained { landing, hasher, at: self.seen, expected: self.expected.digest });
+        let mut drained = Some((Drained { landing, at: self.seen, expected: self.expected.digest }, hasher));
         let mut under_way = None;
         loop {
             let gathered = self.gather().await;
-            if let Some(task) = under_way.take() {
-                drained = Some(joined(task).await?);
+            if let Some(step) = under_way.take() {
+                drained = Some(step.await?);
             }
             let (batch, last) = gathered?;
-            let Some(state) = drained.take() else { unreachable!("a batch that landed gives its state back") };
-            let task = tokio::task::spawn_blocking(move || state.step(&batch, last));
+            let Some((state, hasher)) = drained.take() else {
+                unreachable!("a batch that landed gives its state back")
+            };
+            let left = self.expected.size - self.seen;
+            let step = lanes::hash(hasher, batch, left, move |hasher, batch| state.step(hasher, &batch, last));
             if last {
-                return joined(task).await.map(drop);
+                return step.await.map(drop);
             }
-            under_way = Some(task);
+            under_way = Some(step);
         }
     }
 
@@ -194,35 +198,23 @@ pub trait Landing: Send + 'static {
 /// What goes from batch to batch.
 struct Drained<L> {
     landing: L,
-    hasher: Hasher,
     at: u64,
     expected: Digest,
 }
 
 impl<L: Landing> Drained<L> {
-    fn step(mut self, batch: &[Bytes], last: bool) -> Result<Self> {
-        for chunk in batch {
-            self.hasher.update(chunk);
-        }
-        self.landing.land(self.at, batch, &self.hasher)?;
+    /// Lands a batch that `hasher` has taken in.
+    fn step(mut self, hasher: Hasher, batch: &[Bytes], last: bool) -> Result<(Self, Hasher)> {
+        self.landing.land(self.at, batch, &hasher)?;
         self.at += batch.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
         if last {
-            let actual = self.hasher.clone().finish();
+            let actual = hasher.clone().finish();
             if actual != self.expected {
                 return Err(Error::DigestMismatch { expected: self.expected, actual });
             }
             self.landing.proven()?;
         }
-        Ok(self)
-    }
-}
-
-async fn joined<T>(task: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
-    match task.await.map_err(tokio::task::JoinError::try_into_panic) {
-        Ok(outcome) => outcome,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // Only a runtime that shuts down cancels such a task, and then nobody waits for this any more.
-        Err(Err(_cancelled)) => std::future::pending().await,
+        Ok((self, hasher))
     }
 }
 

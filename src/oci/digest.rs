@@ -11,10 +11,8 @@ use std::{
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sha2::{
-    Digest as _, Sha256, Sha512,
-    digest::common::hazmat::{SerializableState, SerializedState},
-};
+
+use super::Hasher;
 
 /// Bytes of the longest digest known here (SHA-512).
 const MAX_BYTES: usize = 64;
@@ -124,7 +122,7 @@ impl Digest {
         self.hex()[..12].to_owned()
     }
 
-    fn from_raw(algorithm: Algorithm, raw: &[u8]) -> Self {
+    pub(super) fn from_raw(algorithm: Algorithm, raw: &[u8]) -> Self {
         let mut bytes = [0; MAX_BYTES];
         bytes[..raw.len()].copy_from_slice(raw);
         Self { algorithm, bytes }
@@ -197,94 +195,12 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Bytes of the state of a SHA-256 between two blocks.
-pub const STATE: usize = 32;
-
-/// A running hash. Cloning it costs 200 bytes and keeps the state, which is how a resumed blob goes on.
-#[derive(Clone)]
-pub enum Hasher {
-    /// SHA-256 under way.
-    Sha256(Sha256),
-    /// SHA-512 under way.
-    Sha512(Sha512),
-}
-
-impl Hasher {
-    /// Nothing hashed yet.
-    pub fn new(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Sha256 => Self::Sha256(Sha256::new()),
-            Algorithm::Sha512 => Self::Sha512(Sha512::new()),
-        }
-    }
-
-    /// Takes in the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha256(hash) => hash.update(bytes),
-            Self::Sha512(hash) => hash.update(bytes),
-        }
-    }
-
-    /// The state, where this is a SHA-256 that has taken in whole blocks of 64 bytes only; [`Hasher::resume`] goes on
-    /// from it.
-    pub fn state(&self) -> Option<[u8; STATE]> {
-        let Self::Sha256(hash) = self else { return None };
-        let serialized = hash.serialize();
-        // The state's words, the number of blocks, and the bytes of a block that is not full.
-        let (state, rest) = serialized.split_at(STATE);
-        if rest[8] == 0 { state.try_into().ok() } else { None }
-    }
-
-    /// A SHA-256 that has taken in `taken` bytes, a multiple of 64, and came to `state` by them.
-    pub fn resume(state: [u8; STATE], taken: u64) -> Option<Self> {
-        if !taken.is_multiple_of(64) {
-            return None;
-        }
-        let mut serialized = SerializedState::<Sha256>::default();
-        serialized[..STATE].copy_from_slice(&state);
-        serialized[STATE..STATE + 8].copy_from_slice(&(taken / 64).to_le_bytes());
-        Sha256::deserialize(&serialized).ok().map(Self::Sha256)
-    }
-
-    /// The digest of everything taken in.
-    pub fn finish(self) -> Digest {
-        match self {
-            Self::Sha256(hash) => Digest::from_raw(Algorithm::Sha256, &hash.finalize()),
-            Self::Sha512(hash) => Digest::from_raw(Algorithm::Sha512, &hash.finalize()),
-        }
-    }
-}
-
-impl fmt::Debug for Hasher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sha256(_) => "Hasher(sha256)",
-            Self::Sha512(_) => "Hasher(sha512)",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// FIPS 180-4's own example, "abc".
     const ABC: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-
-    #[test]
-    fn a_hash_goes_on_from_its_state() {
-        let bytes: Vec<u8> = (0..=255).cycle().take(4096 + 100).collect();
-        let mut first = Hasher::new(Algorithm::Sha256);
-        first.update(&bytes[..4096]);
-        let mut second = Hasher::resume(first.state().unwrap(), 4096).unwrap();
-        second.update(&bytes[4096..]);
-        assert_eq!(second.finish(), Digest::sha256(&bytes));
-        first.update(b"x");
-        assert_eq!(first.state(), None, "in the middle of a block");
-        assert!(Hasher::resume([0; STATE], 65).is_none());
-        assert_eq!(Hasher::new(Algorithm::Sha512).state(), None);
-    }
 
     #[test]
     fn a_digest_is_the_published_one_and_survives_text() {

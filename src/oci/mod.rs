@@ -3,13 +3,15 @@
 pub mod descriptor;
 pub mod digest;
 pub mod error_code;
+pub mod hasher;
 pub mod manifest;
 pub mod media_type;
 pub mod platform;
 pub mod reference;
 
 pub use descriptor::Descriptor;
-pub use digest::{Algorithm, Digest, Hasher};
+pub use digest::{Algorithm, Digest};
+pub use hasher::Hasher;
 pub use manifest::{Manifest, ManifestError};
 pub use platform::Platform;
 pub use reference::{Name, Reference, Tag};

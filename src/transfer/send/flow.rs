@@ -11,7 +11,7 @@ use super::{Stop, broken_task, buffers::Buffers, state::md5_state};
 use crate::{
     bundle::Layout,
     content,
-    oci::{Algorithm, Digest, Hasher, digest::STATE},
+    oci::{Algorithm, Digest, Hasher, hasher::STATE},
     progress::{Event, Progress},
     storage::{self, Note, Parts, Pinned, Sums, Upload, parts},
 };

@@ -7,7 +7,7 @@ use md5::{
 
 use super::flow::Piece;
 use crate::{
-    oci::{Algorithm, Hasher, digest::STATE},
+    oci::{Algorithm, Hasher, hasher::STATE},
     storage::Note,
 };
 

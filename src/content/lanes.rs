@@ -1,0 +1,170 @@
+//! Hashing off the reactor, two batches side by side wherever two are waiting.
+//!
+//! There are as many lanes as cores, so that under load batches wait and meet in twos ([`Hasher::update_both`]); the batch of
+//! the content with the most bytes to come goes first, so that a large blob is not alone at the end. With no load a batch
+//! goes at once, alone.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    panic::{self, AssertUnwindSafe},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+use bytes::Bytes;
+use tokio::{
+    runtime::{Handle, Id},
+    sync::oneshot,
+    task::spawn_blocking,
+};
+
+use crate::oci::Hasher;
+
+/// The lanes of each runtime: what one that shuts down gives up must not be waited for by another.
+static LANES: LazyLock<Mutex<HashMap<Id, Arc<Lanes>>>> = LazyLock::new(Mutex::default);
+
+/// A batch that waits for a lane.
+struct Batch {
+    hasher: Hasher,
+    chunks: Vec<Bytes>,
+    /// Bytes of the same content that are still to come.
+    left: u64,
+    /// What follows, on the same thread: the bytes are still in its core's cache.
+    then: Box<dyn FnOnce(Hasher, Vec<Bytes>) + Send>,
+}
+
+#[derive(Default)]
+struct Lanes(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<Batch>,
+    /// Lanes that hash, or are about to.
+    busy: usize,
+}
+
+/// Hashes `chunks` with `hasher`, then does `then`, both on a thread for blocking work, from now on and whether or not the future
+/// is polled. `left` is how many bytes of the same content are still to come. A panic of `then` goes on in the future.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub(super) fn hash<T: Send + 'static>(
+    hasher: Hasher,
+    chunks: Vec<Bytes>,
+    left: u64,
+    then: impl FnOnce(Hasher, Vec<Bytes>) -> T + Send + 'static,
+) -> impl Future<Output = T> + Send + 'static {
+    let (tell, told) = oneshot::channel::<Result<T, Box<dyn Any + Send>>>();
+    let then = Box::new(move |hasher, chunks| {
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| then(hasher, chunks)));
+        // Nobody waits for what was given up.
+        let _ = tell.send(outcome);
+    });
+    Lanes::here().take_in(Batch { hasher, chunks, left, then });
+    async move {
+        match told.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => panic::resume_unwind(panic),
+            // Only a runtime that shuts down drops a batch, and then nobody waits for this any more.
+            Err(_dropped) => std::future::pending().await,
+        }
+    }
+}
+
+impl Lanes {
+    /// Those of the runtime that this is called in.
+    fn here() -> Arc<Self> {
+        let mut lanes = LANES.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(lanes.entry(Handle::current().id()).or_default())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change of the state is a single step, so a panic elsewhere leaves it sound.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_in(self: Arc<Self>, batch: Batch) {
+        let mut state = self.state();
+        state.waiting.push(batch);
+        // One a core: more would share it, and meet less.
+        if state.busy < thread::available_parallelism().map_or(1, usize::from) {
+            state.busy += 1;
+            drop(state);
+            spawn_blocking(|| self.run());
+        }
+    }
+
+    /// Hashes the first two batches, or the only one. The lane goes on, on another thread, before what follows is done.
+    fn run(self: Arc<Self>) {
+        let mut state = self.state();
+        let (mut first, mut second) = (next(&mut state.waiting), next(&mut state.waiting));
+        drop(state);
+        match (&mut first, &mut second) {
+            (Some(one), Some(other)) => one.hasher.update_both(&one.chunks, &mut other.hasher, &other.chunks),
+            (Some(only), None) | (None, Some(only)) => {
+                for chunk in &only.chunks {
+                    only.hasher.update(chunk);
+                }
+            }
+            (None, None) => {}
+        }
+        let mut state = self.state();
+        if state.waiting.is_empty() {
+            state.busy -= 1;
+            drop(state);
+        } else {
+            drop(state);
+            spawn_blocking(|| self.run());
+        }
+        for batch in [first, second].into_iter().flatten() {
+            (batch.then)(batch.hasher, batch.chunks);
+        }
+    }
+}
+
+/// The batch of the content that has the most before it.
+fn next(waiting: &mut Vec<Batch>) -> Option<Batch> {
+    let (at, _) = waiting.iter().enumerate().max_by_key(|(_, batch)| batch.left)?;
+    Some(waiting.swap_remove(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::{Algorithm, Digest};
+
+    #[tokio::test]
+    async fn batches_of_many_contents_are_hashed_each_by_its_own() {
+        let contents: Vec<Vec<u8>> = (0..40_u8).map(|at| vec![at; 1000 * usize::from(at)]).collect();
+        let hashed = contents.iter().map(|content| {
+            let chunks = content.chunks(700).map(Bytes::copy_from_slice).collect();
+            hash(Hasher::new(Algorithm::Sha256), chunks, 0, |hasher, _| hasher.finish())
+        });
+        for (digest, content) in futures::future::join_all(hashed).await.into_iter().zip(&contents) {
+            assert_eq!(digest, Digest::sha256(content));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_goes_on_where_the_batch_came_from_and_the_lanes_stay() {
+        let fails = hash(Hasher::new(Algorithm::Sha256), vec![], 0, |_, _| panic!("of the test"));
+        let joined: Result<(), _> = tokio::spawn(fails).await;
+        assert!(joined.unwrap_err().is_panic());
+        let digest = hash(Hasher::new(Algorithm::Sha256), vec![], 0, |hasher, _| hasher.finish()).await;
+        assert_eq!(digest, Digest::sha256(b""));
+    }
+
+    #[test]
+    fn the_content_with_the_most_to_come_goes_first() {
+        let batch = |left| Batch {
+            hasher: Hasher::new(Algorithm::Sha256),
+            chunks: Vec::new(),
+            left,
+            then: Box::new(|_, _| {}),
+        };
+        let mut waiting = vec![batch(5), batch(9), batch(7)];
+        let order: Vec<u64> = std::iter::from_fn(|| next(&mut waiting)).map(|batch| batch.left).collect();
+        assert_eq!(order, [9, 7, 5]);
+    }
+}
