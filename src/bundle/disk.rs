@@ -234,6 +234,15 @@ pub(crate) fn begin_writeback(file: &File, offset: u64, size: u64) {
     let _ = rustix::fs::fadvise(file, offset, NonZeroU64::new(size), Advice::DontNeed);
 }
 
+/// Lets bytes that are on the disk leave the page cache; those that are not yet stay.
+pub(crate) fn leave_cache(file: &File, offset: u64, size: u64) {
+    // To a size of zero it would be the rest of the file.
+    if let Some(size) = NonZeroU64::new(size) {
+        // The same advice, which means this where nothing is left to be written.
+        let _ = rustix::fs::fadvise(file, offset, Some(size), Advice::DontNeed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

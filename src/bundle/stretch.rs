@@ -10,18 +10,25 @@ use super::disk;
 /// does everybody: a third of an export's time where the disk takes 2 GB/s.
 const WRITEBACK: u64 = 8 << 20;
 
+/// Bytes behind the last of those after which they are on the disk, mostly, and may leave the page cache. What was hashed
+/// on its way is not read again, so their place is better used for what comes next than fresh memory: that is dear where
+/// it must be taken from another file, or, in a virtual machine, from the host.
+const LAG: u64 = 32 << 20;
+
 /// Where the next byte of a stretch belongs.
 #[derive(Debug)]
 pub(crate) struct Stretch {
     at: u64,
     /// Everything before it is on its way to the disk.
     settled: u64,
+    /// Everything before it has left the page cache, as far as it was on the disk.
+    left: u64,
 }
 
 impl Stretch {
     /// One that begins at `at` of the file.
     pub(crate) const fn new(at: u64) -> Self {
-        Self { at, settled: at }
+        Self { at, settled: at, left: at }
     }
 
     /// Writes what comes next.
@@ -31,6 +38,9 @@ impl Stretch {
         if self.at - self.settled >= WRITEBACK {
             disk::begin_writeback(file, self.settled, self.at - self.settled);
             self.settled = self.at;
+            let gone = self.settled.saturating_sub(LAG).max(self.left);
+            disk::leave_cache(file, self.left, gone - self.left);
+            self.left = gone;
         }
         Ok(())
     }
