@@ -20,8 +20,19 @@ pub(crate) fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T
     })
 }
 
+/// Largest buffer that passes from one part of a transfer to the next, with room for what may be read at once.
+const BUFFERS: usize = 4 << 20;
+
+/// Has the allocator keep buffers of up to [`BUFFERS`] bytes for the next ones. Otherwise glibc maps and unmaps each one
+/// above 128 KiB, and the system clears its pages every time: a tenth of an export. Its limit is, by design, the largest
+/// mapped block that was freed so far (mallopt(3), `M_MMAP_THRESHOLD`); other allocators do not mind.
+fn keep_buffers() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(BUFFERS)));
+}
+
 /// Does `work` to its end; it minds signals itself, as a server that shuts down gracefully does.
 pub(crate) fn run_to_end<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    keep_buffers();
     // A worker a core, which is tokio's own measure.
     let runtime = Builder::new_multi_thread()
         .enable_all()

@@ -7,16 +7,27 @@ use clap::value_parser;
 /// Transfers at once, at the most: more only queue at the registry.
 const MAX_JOBS: i64 = 64;
 
+/// Transfers at once where nothing else is said.
+const JOBS: u16 = 6;
+
+/// Uploads at once where nothing else is said. The registry hashes each of them, and on a machine of few cores more of them
+/// only wait for each other: docs/performance.md.
+const UPLOADS: u16 = 4;
+
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Jobs {
-    /// Transfers, or hashing threads, at once.
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = value_parser!(u16).range(1..=MAX_JOBS))]
-    jobs: u16,
+    /// Transfers, or hashing threads, at once [default: 6; of `import` 4]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=MAX_JOBS))]
+    jobs: Option<u16>,
 }
 
 impl Jobs {
     pub(crate) fn count(self) -> usize {
-        self.jobs.into()
+        self.jobs.unwrap_or(JOBS).into()
+    }
+
+    pub(crate) fn uploads(self) -> usize {
+        self.jobs.unwrap_or(UPLOADS).into()
     }
 }
 

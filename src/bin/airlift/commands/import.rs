@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         rewrite_foreign: args.rewrite_foreign,
         verify_first: args.verify_first,
         delete_source: args.delete_source,
-        jobs: args.transfer.jobs.count(),
+        jobs: args.transfer.jobs.uploads(),
     };
     let places = args.bundles.iter().map(|text| artifacts::location(text)).collect::<Result<Vec<_>, _>>()?;
     let settings = Settings::from_env();
