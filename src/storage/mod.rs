@@ -85,6 +85,15 @@ pub trait Object: Send + Sync + fmt::Debug {
     /// Removes that version; [`Error::Changed`] if another one is there.
     async fn delete(&self, version: &Version) -> Result<()>;
 
+    /// Gives up the uploads to it, and to what lies below it, that were begun here and not finished, and removes their parts
+    /// where the provider lets them be removed.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where one of them is under way.
+    async fn abandon(&self) -> Result<Abandoned> {
+        Ok(Abandoned::default())
+    }
+
     /// Whether this storage could take parts from `source` by itself ([`Upload::takes_from`]).
     fn reaches(&self, source: &dyn Object) -> bool {
         let _ = source;
@@ -93,6 +102,17 @@ pub trait Object: Send + Sync + fmt::Debug {
 
     /// Begins to write, or goes on where a killed run stopped.
     async fn upload(&self, draft: &Draft) -> Result<Box<dyn Upload>>;
+}
+
+/// Uploads that were given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abandoned {
+    /// How many there were.
+    pub uploads: u64,
+    /// Parts that are gone.
+    pub removed: u64,
+    /// Parts that the provider keeps for a while, and then removes by itself.
+    pub left: u64,
 }
 
 /// What is to be written.

@@ -178,7 +178,7 @@ fn volumes(reader: &Reader) -> Vec<Volume> {
 }
 
 /// The artifacts of `contents`. What is attached by a tag is shown with what it is attached to, not as one of them.
-fn artifacts(contents: &Contents) -> Vec<Artifact> {
+pub(super) fn artifacts(contents: &Contents) -> Vec<Artifact> {
     let index = &contents.index;
     let mut found: Vec<(Artifact, HashSet<Digest>)> = Vec::new();
     for root in index.roots() {

@@ -14,6 +14,7 @@ pub mod inspect;
 mod items;
 pub mod list;
 pub mod opened;
+pub mod outline;
 pub mod plan;
 pub mod protect;
 pub mod relay;

@@ -33,6 +33,7 @@ mod serve_page;
 mod serve_peers;
 mod service_files;
 mod storage;
+mod storage_abandon;
 mod storage_faults;
 mod storage_kill;
 mod storage_move;

@@ -22,7 +22,7 @@ use crate::{
         needs,
         process::files_below,
     },
-    volumes::{contents, export, source},
+    volumes::{contents, export, interrupted::limited, source},
 };
 
 /// A home with the set `set/release` in it, and its recovery data.
@@ -278,6 +278,24 @@ fn a_copy_of_a_set_that_was_killed_is_finished_by_the_same_command() {
         names.map(|name| (name.clone(), fs::read(Path::new(place).join(name)).unwrap())).collect()
     };
     killed(&airlift, &url(Account::A, "r0"), &local, &visible);
+}
+
+#[test]
+fn a_copy_out_of_a_storage_that_no_file_can_hold_is_refused_before_the_first_byte() {
+    needs!("azurite-blob", "docker-registry");
+    let (_registry, references) = source();
+    let (azurite, airlift) = (azurite(), exported(&references));
+    let url = azurite.url(Account::A, "box", "b.tar", &Grant::default());
+    let bundle = ["export", "-o", &url].into_iter().chain(references.iter().map(String::as_str));
+    airlift.run(bundle).success();
+    airlift.run(["copy", "set", &azurite.url(Account::A, "box", "s", &Grant::default())]).success();
+    fs::create_dir(airlift.home().join("usb")).unwrap();
+    // What FAT32 does to files of 4 GiB, this does to files of 1.25 MiB, and then to those of 0.5.
+    limited(&airlift, 2560, vec!["copy", &url, "usb/b.tar"]).exits(1).says(&["output.file-limit", "only 1310720"]);
+    let set = azurite.url(Account::A, "box", "s", &Grant::default());
+    limited(&airlift, 1024, vec!["copy", &set, "usb"]).exits(1).says(&["output.file-limit", "only 524288"]);
+    assert_eq!(files_below(&airlift.home().join("usb")), Vec::<String>::new(), "nothing was begun");
+    limited(&airlift, 2560, vec!["copy", &set, "usb"]).success();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Sets of volumes: cut, checked by others, read in any order, and every way in which a stack of discs goes wrong.
 
 mod damage;
-mod interrupted;
+pub(crate) mod interrupted;
 
 use std::{
     collections::BTreeMap,
@@ -131,6 +131,41 @@ fn a_set_is_imported_by_its_folder_its_manifest_any_volume_or_the_list_in_any_or
     }
     airlift.run(["import", "set", "--delete-source", "--to", &format!("{}/way-0", target.address())]).success();
     assert_eq!(files_below(&airlift.home().join("set")), Vec::<String>::new());
+}
+
+#[test]
+fn a_dry_run_shows_the_volumes_that_there_would_be() {
+    needs!("docker-registry");
+    let (_registry, references) = source();
+    let airlift = exported(&references);
+    fs::create_dir(airlift.home().join("new")).unwrap();
+    let planned = airlift.json(export(&references, &["-o", "new/release", "--dry-run", "--json"]));
+    assert_eq!(files_below(&airlift.home().join("new")), Vec::<String>::new());
+    let set = contents(&airlift.home().join("set"));
+    let shown: Vec<(String, u64)> = planned["volumes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|volume| (volume["name"].as_str().unwrap().to_owned(), volume["bytes"].as_u64().unwrap()))
+        .collect();
+    let written = set.iter().filter(|(name, _)| is_volume(name));
+    assert_eq!(shown, written.map(|(name, bytes)| (name.clone(), bytes.len() as u64)).collect::<Vec<_>>());
+    // Each artifact is where inspect of that volume alone finds content of it.
+    let volumes_of = |reference: &str| {
+        let volumes = planned["volumes"].as_array().unwrap().iter();
+        let has =
+            |volume: &&serde_json::Value| volume["artifacts"].as_array().unwrap().iter().any(|one| one == reference);
+        volumes.filter(has).map(|volume| volume["number"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(volumes_of(&references[0]).len(), 1, "{planned}");
+    assert_eq!(volumes_of(&references[0]), volumes_of(&references[1]), "they share a layer: {planned}");
+    assert!(volumes_of(&references[2]).len() >= 3, "its layer is cut: {planned}");
+    let said = airlift.run(export(&references, &["-o", "new/release", "--dry-run"])).success().stdout;
+    assert!(said.contains("release.vol004.tar") && said.contains("4 volumes"), "{said}");
+    let one = airlift.json(export(&references, &["-o", "new/release", "--only-volume", "2", "--dry-run", "--json"]));
+    assert_eq!((one["volumes"].as_array().unwrap().len(), one["volumes"][0]["number"].as_u64()), (1, Some(2)), "{one}");
+    let elsewhere = airlift.run(export(&references, &["-o", "az://account/container/release"])).exits(2);
+    elsewhere.says(&["usage.argument", "airlift copy FOLDER"]);
 }
 
 #[test]

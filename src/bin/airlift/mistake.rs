@@ -26,6 +26,12 @@ pub(crate) enum Mistake {
     /// Volumes, and what recovery data is made of, are files here.
     #[error("{place} is no local path, and this needs one")]
     NotLocal { place: airlift::storage::Location },
+    /// Volumes are written side by side, and completed in any order.
+    #[error("--volume-size writes files on this machine, and {place} is none")]
+    VolumesElsewhere { place: airlift::storage::Location },
+    /// What was begun here lies beside its final name.
+    #[error("{place} is no storage, and parts are left in storages only")]
+    NoStorage { place: airlift::storage::Location },
     /// Recovery data is made of files here.
     #[error("--recovery makes recovery data of a file on this machine, and the output is none")]
     RecoveryElsewhere,
@@ -85,6 +91,14 @@ impl Mistake {
             }
             Self::HalfIdentity => "Give both: `--client-cert FILE --client-key FILE`.",
             Self::NotLocal { .. } => "Give a path on this machine; `airlift copy` brings what lies elsewhere.",
+            Self::VolumesElsewhere { place } => {
+                return Some(format!(
+                    "Export into a folder here, then `airlift copy FOLDER {place}`: it takes the whole set."
+                ));
+            }
+            Self::NoStorage { .. } => {
+                "On this machine, remove NAME.partial and its journal, and `.NAME.airlift-…`, which copies make."
+            }
             Self::RecoveryElsewhere => {
                 "Export to a file with --recovery, then `airlift copy` the bundle and its recovery file."
             }
@@ -107,6 +121,8 @@ impl Fault for Mistake {
             | Self::NoArtifacts
             | Self::HalfIdentity
             | Self::NotLocal { .. }
+            | Self::VolumesElsewhere { .. }
+            | Self::NoStorage { .. }
             | Self::RecoveryElsewhere
             | Self::NoTerminal
             | Self::OneDrive

@@ -22,7 +22,7 @@ use jiff::{Timestamp, fmt::rfc2822};
 
 use self::{failure::Asked, transport::Signing};
 use super::{
-    Chunks, Draft, Limits, Listed, Location, Object, Settings, Stat, Upload, Version,
+    Abandoned, Chunks, Draft, Limits, Listed, Location, Object, Settings, Stat, Upload, Version,
     error::{Error, Result},
     location::Azure,
     pace,
@@ -153,6 +153,12 @@ impl Object for Blob {
 
     fn reaches(&self, source: &dyn Object) -> bool {
         upload::signed_url(source).is_some()
+    }
+
+    /// Azure lets nobody remove blocks one by one; it drops them a week after the last of them was written.
+    async fn abandon(&self) -> Result<Abandoned> {
+        let left = upload::left(self).await?;
+        Ok(Abandoned { uploads: u64::from(left > 0), removed: 0, left })
     }
 
     async fn upload(&self, draft: &Draft) -> Result<Box<dyn Upload>> {

@@ -7,7 +7,7 @@ use azure_core::http::{RequestContent, XmlFormat};
 use azure_storage_blob::{
     BlockBlobClient,
     models::{
-        BlockBlobClientCommitBlockListOptions, BlockBlobClientStageBlockFromUrlOptions,
+        Block, BlockBlobClientCommitBlockListOptions, BlockBlobClientStageBlockFromUrlOptions,
         BlockBlobClientStageBlockOptions, BlockListType, BlockLookupList,
     },
 };
@@ -60,15 +60,8 @@ impl Blocks {
     }
 
     async fn list(&self) -> Result<Vec<(u32, Note)>> {
-        let listed = match self.client.get_block_list(BlockListType::Uncommitted, None).await {
-            Ok(listed) => listed.into_model().map_err(|error| self.failed(Permission::Read, &error))?,
-            Err(error) => match self.failed(Permission::Read, &error) {
-                Error::NotFound { what } if what == self.blob.what => return Ok(Vec::new()),
-                error => return Err(error),
-            },
-        };
-        let blocks = listed.uncommitted_blocks.unwrap_or_default();
-        let mut present: Vec<_> = blocks
+        let mut present: Vec<_> = uncommitted(&self.blob)
+            .await?
             .into_iter()
             .filter_map(|block| {
                 let (number, note) = self.read_id(&block.name?)?;
@@ -113,6 +106,26 @@ impl std::fmt::Debug for Blocks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Blocks({}, {} present)", self.blob.what, self.present.len())
     }
+}
+
+/// The blocks of `blob` that wait for a commit.
+async fn uncommitted(blob: &Blob) -> Result<Vec<Block>> {
+    match blob.client.block_blob_client().get_block_list(BlockListType::Uncommitted, None).await {
+        Ok(listed) => {
+            let listed = listed.into_model().map_err(|error| blob.asked(Permission::Read).failed(&error))?;
+            Ok(listed.uncommitted_blocks.unwrap_or_default())
+        }
+        Err(error) => match blob.asked(Permission::Read).failed(&error) {
+            Error::NotFound { what } if what == blob.what => Ok(Vec::new()),
+            error => Err(error),
+        },
+    }
+}
+
+/// How many blocks of ours wait for a commit.
+pub(super) async fn left(blob: &Blob) -> Result<u64> {
+    let is_ours = |block: &Block| block.name.as_ref().is_some_and(|name| name.starts_with(FRONT));
+    Ok(uncommitted(blob).await?.iter().filter(|block| is_ours(block)).count() as u64)
 }
 
 #[async_trait]

@@ -20,6 +20,9 @@ use super::super::{
 };
 use crate::oci::Digest;
 
+/// What the names of journals end in.
+const SUFFIX: &str = "jsonl";
+
 #[derive(Serialize, Deserialize)]
 struct Head {
     /// Whose it is, for people who look into the folder.
@@ -59,9 +62,35 @@ impl Journal {
     /// Opens the journal of the upload of `identity` to `object`, or makes an empty one.
     pub(super) fn open(folder: &Path, object: &str, identity: &Digest) -> Result<Self> {
         let name = Digest::sha256(format!("{object}\n{identity}").as_bytes()).hex();
-        let path = folder.join(format!("{name}.jsonl"));
-        let unwritable = |error: io::Error| Error::write(&path, error);
         fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
+        Self::open_at(folder.join(format!("{name}.{SUFFIX}")), object)
+    }
+
+    /// The journals in `folder` of uploads to objects that `is_meant` names, each with its object.
+    pub(super) fn all(folder: &Path, is_meant: impl Fn(&str) -> bool) -> Result<Vec<(String, Self)>> {
+        let unreadable = |error: io::Error| Error::read(folder, error);
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(unreadable)?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(unreadable)?.path();
+            if path.extension().is_none_or(|end| end != SUFFIX) {
+                continue;
+            }
+            let text = fs::read_to_string(&path).map_err(|error| Error::read(&path, error))?;
+            let head = text.lines().next().and_then(|line| serde_json::from_str::<Head>(line).ok());
+            if let Some(Head { object, .. }) = head.filter(|head| is_meant(&head.object)) {
+                let journal = Self::open_at(path, &object)?;
+                found.push((object, journal));
+            }
+        }
+        Ok(found)
+    }
+
+    fn open_at(path: PathBuf, object: &str) -> Result<Self> {
+        let unwritable = |error: io::Error| Error::write(&path, error);
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.map_err(unwritable)?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {

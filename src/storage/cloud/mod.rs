@@ -20,9 +20,9 @@ use object_store::{
     signer::Signer,
 };
 
-use self::{connector::Connector, failure::Asked, signed::Signed};
+use self::{connector::Connector, failure::Asked, journal::Journal, signed::Signed};
 use super::{
-    Chunks, Draft, Limits, Listed, Location, Settings, Stat, Upload, Version,
+    Abandoned, Chunks, Draft, Limits, Listed, Location, Settings, Stat, Upload, Version,
     error::{Error, Result},
     pace,
 };
@@ -172,6 +172,29 @@ impl super::Object for Object {
             Ok(_) | Err(Error::NotFound { .. }) => Err(self.changed()),
             Err(error) => Err(error),
         }
+    }
+
+    /// The journals here know them; what another machine has begun is not told from what is under way there.
+    async fn abandon(&self) -> Result<Abandoned> {
+        let (here, below) = (self.location.to_string(), format!("{}/", self.location));
+        let mut abandoned = Abandoned::default();
+        for (object, journal) in Journal::all(&self.settings.state, |one| one == here || one.starts_with(&below))? {
+            let location = Location::parse(&object)?;
+            let (Location::S3(place) | Location::Gcs(place)) = &location else { continue };
+            let path = Path::parse(&place.key);
+            let path = path.map_err(|_| Error::Location { text: object, reason: "the key has an empty part" })?;
+            if let Some(upload) = journal.upload() {
+                match self.store.abort_multipart(&path, &upload.to_owned()).await.map_err(|error| self.failed(&error)) {
+                    Ok(()) => abandoned.removed += journal.parts().len() as u64,
+                    // It was finished or given up elsewhere.
+                    Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+                abandoned.uploads += 1;
+            }
+            journal.remove()?;
+        }
+        Ok(abandoned)
     }
 
     /// One set of credentials signs for both; where the source is elsewhere after all, S3 says so.

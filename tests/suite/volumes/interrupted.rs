@@ -53,7 +53,7 @@ fn a_run_that_was_killed_while_it_gave_the_names_is_gone_on_with() {
 }
 
 /// Runs airlift where no file can have more than so many blocks of 512 bytes.
-fn limited(airlift: &Airlift, blocks: u32, args: Vec<&str>) -> Ran {
+pub(crate) fn limited(airlift: &Airlift, blocks: u32, args: Vec<&str>) -> Ran {
     let command = airlift.command(args);
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(format!("ulimit -f {blocks}; exec \"$@\"")).arg("sh");

@@ -1,5 +1,6 @@
 //! What was typed. Shapes and help texts only: what they mean is decided in `context` and in each command.
 
+pub(crate) mod abandon;
 pub(crate) mod apply;
 pub(crate) mod completions;
 pub(crate) mod copy;
@@ -59,6 +60,7 @@ pub(crate) enum Command {
     Protect(protect::Args),
     Repair(repair::Args),
     Copy(copy::Args),
+    Abandon(abandon::Args),
     Import(import::Args),
     Serve(serve::Args),
     ExportPipeline(export_pipeline::Args),

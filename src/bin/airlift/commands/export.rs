@@ -26,7 +26,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let progress = context.progress();
     if args.transfer.dry_run {
         let planned = runtime::run(async { Ok(export::plan(&client, &request, &progress).await) })?;
-        return plan::export(planned, &args.transfer, context);
+        let set = if let Destination::Volumes(goal) = &to { Some(goal) } else { None };
+        return plan::export(planned, set, &args.transfer, context);
     }
     let is_stdout = matches!(to, Destination::Stdout);
     let outcome = runtime::run(async {

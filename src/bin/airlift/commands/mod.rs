@@ -1,5 +1,6 @@
 //! What is done: each command builds its options, makes one library call and renders the answer.
 
+mod abandon;
 mod completions;
 mod copy;
 mod demo;
@@ -31,6 +32,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Protect(args) => protect::run(&args, context),
         Command::Repair(args) => repair::run(&args, context),
         Command::Copy(args) => copy::run(&args, context),
+        Command::Abandon(args) => abandon::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
         Command::ExportPipeline(args) => pipeline::export::run(&args, context),
         Command::ImportPipeline(args) => pipeline::import::run(&args, context),

@@ -3,13 +3,20 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use airlift::{
-    bundle::{Absent, Layout},
+    bundle::{Absent, Goal, Layout, volume::volume_name},
     oci::{Descriptor, Digest},
-    transfer::{self, Outcome, State, import, plan::Plan},
+    transfer::{
+        self, Outcome, State, import,
+        outline::{Outline, outline},
+        plan::Plan,
+    },
 };
 use serde::Serialize;
 
-use super::{count, report, size};
+use super::{
+    count, report, size,
+    table::{Column, table},
+};
 use crate::{args::Transfer, context::Context, failure::Failure};
 
 /// An export that was only planned.
@@ -24,6 +31,17 @@ struct Export<'a> {
     /// Bytes of the whole file.
     bundle_bytes: u64,
     bundle: Digest,
+    /// The volumes, where there are to be some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    volumes: Vec<Volume>,
+}
+
+/// A volume that is to be.
+#[derive(Serialize)]
+struct Volume {
+    name: String,
+    #[serde(flatten)]
+    outline: Outline,
 }
 
 /// An import that was only planned.
@@ -38,6 +56,7 @@ struct Import<'a> {
 /// Shows what an export would do.
 pub(crate) fn export(
     planned: Result<Plan, transfer::Error>,
+    set: Option<&Goal>,
     options: &Transfer,
     context: &Context,
 ) -> Result<(), Failure> {
@@ -46,6 +65,10 @@ pub(crate) fn export(
         Err(error) => return report::conclude(Err(error), options, context, |_| Ok(())),
     };
     let layout = Layout::of(plan.contents())?;
+    let volumes = match set {
+        Some(goal) => volumes(&plan, goal)?,
+        None => Vec::new(),
+    };
     let blobs: Vec<_> = layout.manifests().iter().chain(layout.blobs()).map(|place| &place.blob).collect();
     let answer = Export {
         artifacts: &plan.report().artifacts,
@@ -54,10 +77,32 @@ pub(crate) fn export(
         absent: &layout.facts().absent,
         bundle_bytes: layout.total(),
         bundle: layout.id(),
+        volumes,
     };
     report::conclude(Ok(plan.report().clone()), options, context, |report| {
         context.answer(&answer, |answer| export_text(&report::artifacts(report, planned_state), answer))
     })
+}
+
+fn volumes(plan: &Plan, goal: &Goal) -> Result<Vec<Volume>, Failure> {
+    let outlines = outline(plan.contents(), goal.size, goal.only)?;
+    let named = |outline: Outline| Volume { name: volume_name(&goal.name, outline.number), outline };
+    Ok(outlines.into_iter().map(named).collect())
+}
+
+/// The volumes, as a table; which artifacts are in each, on lines of their own.
+fn volumes_text(volumes: &[Volume]) -> String {
+    let mut text = table(
+        &[Column::Left("VOLUME"), Column::Right("SIZE"), Column::Left("CONTENT OF")],
+        volumes.iter().flat_map(|Volume { name, outline }| {
+            let mut artifacts = outline.artifacts.iter().map(ToString::to_string);
+            let first = vec![name.clone(), size(outline.bytes), artifacts.next().unwrap_or_default()];
+            std::iter::once(first).chain(artifacts.map(|artifact| vec![String::new(), String::new(), artifact]))
+        }),
+    );
+    let bytes = volumes.iter().map(|volume| volume.outline.bytes).sum();
+    let _ = writeln!(text, "{}, {}", count(volumes.len(), "volume"), size(bytes));
+    text
 }
 
 fn export_text(artifacts: &str, answer: &Export) -> String {
@@ -74,6 +119,9 @@ fn export_text(artifacts: &str, answer: &Export) -> String {
         let _ = writeln!(text, "left out on purpose ({reason}): {}", count(number, "blob"));
     }
     let _ = writeln!(text, "bundle id {}", answer.bundle);
+    if !answer.volumes.is_empty() {
+        let _ = write!(text, "\n{}", volumes_text(&answer.volumes));
+    }
     text
 }
 

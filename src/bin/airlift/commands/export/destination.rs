@@ -15,7 +15,7 @@ pub(super) fn of(args: &Args) -> Result<Destination, Failure> {
     let overwrite = args.overwrite;
     let place = artifacts::location(&args.output)?;
     if let Some(size) = args.volume_size {
-        let Location::Path(path) = place else { return Err(Mistake::NotLocal { place }.into()) };
+        let Location::Path(path) = place else { return Err(Mistake::VolumesElsewhere { place }.into()) };
         let (folder, name) = set_name(&path);
         return Ok(Destination::Volumes(Goal { folder, name, size, only: args.only_volume, overwrite }));
     }

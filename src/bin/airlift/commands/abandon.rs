@@ -1,0 +1,27 @@
+use airlift::storage::{self, Abandoned, Location, Settings};
+use serde_json::json;
+
+use crate::{
+    args::abandon::Args, artifacts, context::Context, failure::Failure, mistake::Mistake, output::count, runtime,
+};
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let place = artifacts::location(&args.place)?;
+    if matches!(place, Location::Path(_) | Location::Standard) {
+        return Err(Mistake::NoStorage { place }.into());
+    }
+    let abandoned = runtime::run(async {
+        let object = storage::open(&place, &Settings::from_env())?;
+        Ok(object.abandon().await?)
+    })?;
+    let Abandoned { uploads, removed, left } = abandoned;
+    let answer = json!({"path": place.to_string(), "uploads": uploads, "parts_removed": removed, "parts_left": left});
+    context.answer(&answer, |_| {
+        let parts = |number: u64| count(usize::try_from(number).unwrap_or(usize::MAX), "part");
+        match (uploads, left) {
+            (0, _) => format!("{place}: this machine has left nothing unfinished there\n"),
+            (_, 0) => format!("{place}: given up, {} removed\n", parts(removed)),
+            _ => format!("{place}: {} there; Azure removes them a week after the last was written\n", parts(left)),
+        }
+    })
+}

@@ -1,0 +1,84 @@
+//! What an unfinished upload leaves in a storage, given up.
+
+use std::collections::BTreeMap;
+
+use airlift::{
+    oci::Digest,
+    storage::{self, Draft, Location, Note, Parts, Settings},
+};
+use reqwest::Method;
+
+use crate::{
+    storage_move::azurite,
+    support::{
+        Airlift,
+        azurite::{Account, Grant},
+        http::{Caller, block_on},
+        moto::Moto,
+        needs,
+    },
+};
+
+/// Begins an upload to `place` as a run does that is killed after its first part.
+fn begin(place: &str, settings: &Settings) {
+    let object = storage::open(&Location::parse(place).unwrap(), settings).unwrap();
+    let parts = Parts::of(12 << 20, 8 << 20, &object.limits(), object.location()).unwrap();
+    let draft = Draft { identity: Digest::sha256(b"x"), parts, metadata: BTreeMap::new() };
+    block_on(async {
+        let upload = object.upload(&draft).await.unwrap();
+        upload.put(0, Note([7; storage::parts::NOTE]), vec![1; 8 << 20].into()).await.unwrap();
+    });
+}
+
+#[test]
+fn parts_that_were_left_in_s3_are_removed_and_nothing_else() {
+    needs!("moto_server");
+    let (moto, mut airlift) = (Moto::start(), Airlift::new());
+    moto.create("box");
+    for (name, value) in moto.variables() {
+        airlift.set(&name, value);
+    }
+    let state = airlift.home().join(".local/state/airlift/uploads");
+    let settings = Settings { variables: moto.variables(), state: state.clone(), ..Settings::default() };
+    for key in ["a.tar", "sets/one/v1.tar", "sets/one/v2.tar", "sets/other.tar"] {
+        begin(&format!("s3://box/{key}"), &settings);
+    }
+    let uploads = || {
+        let answer =
+            Caller::default().send(Method::GET, &format!("{}/box?uploads", moto.endpoint()), &[], "").success();
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        text.match_indices("<Key>")
+            .map(|(at, _)| text[at + 5..].split('<').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(uploads().len(), 4);
+    let answer = airlift.json(["abandon", "s3://box/a.tar", "--json"]);
+    assert_eq!((answer["uploads"].as_u64(), answer["parts_removed"].as_u64()), (Some(1), Some(1)), "{answer}");
+    let said = airlift.run(["abandon", "s3://box/sets/one"]).success().stdout;
+    assert!(said.contains("2 parts removed"), "{said}");
+    assert_eq!(uploads(), ["sets/other.tar"], "what lies elsewhere is left alone");
+    assert_eq!(std::fs::read_dir(&state).unwrap().count(), 1, "journals go with their uploads");
+    let said = airlift.run(["abandon", "s3://box/a.tar"]).success().stdout;
+    assert!(said.contains("nothing unfinished"), "{said}");
+    // One that is under way is no abandoned one.
+    let object = storage::open(&Location::parse("s3://box/sets/other.tar").unwrap(), &settings).unwrap();
+    let parts = Parts::of(12 << 20, 8 << 20, &object.limits(), object.location()).unwrap();
+    let draft = Draft { identity: Digest::sha256(b"x"), parts, metadata: BTreeMap::new() };
+    let under_way = block_on(object.upload(&draft)).unwrap();
+    airlift.run(["abandon", "s3://box/sets"]).exits(1).says(&["output.busy"]);
+    drop(under_way);
+    airlift.run(["abandon", "./here"]).exits(2).says(&["usage.argument", "NAME.partial"]);
+}
+
+#[test]
+fn blocks_that_were_left_in_azure_are_told_of() {
+    needs!("azurite-blob");
+    let (azurite, airlift) = (azurite(), Airlift::new());
+    let at = |name: &str| azurite.url(Account::A, "box", name, &Grant::default());
+    begin(&at("a.tar"), &Settings::default());
+    let answer = airlift.json(["abandon", &at("a.tar"), "--json"]);
+    assert_eq!((answer["parts_removed"].as_u64(), answer["parts_left"].as_u64()), (Some(0), Some(1)), "{answer}");
+    airlift.run(["abandon", &at("a.tar")]).success().stdout.contains("a week").then_some(()).unwrap();
+    let said = airlift.run(["abandon", &at("b.tar")]).success().stdout;
+    assert!(said.contains("nothing unfinished"), "{said}");
+}
