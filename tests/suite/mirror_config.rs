@@ -1,6 +1,6 @@
 //! `mirror-config`: what it writes, and what the runtimes make of it.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use airlift::{bundle::Reader, server::Config};
 use serde_json::Value;
@@ -54,6 +54,33 @@ fn yaml_and_json_are_read_back() {
     let sets: Vec<Value> = serde_saphyr::from_multiple(&text("openshift/mirrors.yaml")).unwrap();
     assert_eq!(sets.len(), 2);
     assert_eq!(sets[1]["spec"]["imageTagMirrors"][0]["mirrors"][0], "m:1/docker.io");
+}
+
+/// dockerd reads its configuration before it minds who runs it: a person who may not run it hears of that only where the file
+/// was good.
+#[test]
+fn docker_takes_what_was_written_and_nothing_else() {
+    needs!("dockerd", "setpriv");
+    let airlift = Airlift::new();
+    bundle(&airlift.home().join("b.tar"));
+    airlift.run(["mirror-config", "b.tar", "--mirror", "http://10.0.0.5:5000", "-o", "out"]).success();
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let said_of = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        let mut command = Command::new(peers::path("setpriv"));
+        if rustix::process::geteuid().is_root() {
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        }
+        let ran = command.arg(peers::path("dockerd")).arg("--config-file").arg(&path).output().unwrap();
+        String::from_utf8_lossy(&ran.stderr).into_owned()
+    };
+    let written = fs::read_to_string(airlift.home().join("out/docker/daemon.json")).unwrap();
+    let said = said_of("written.json", &written);
+    assert!(said.contains("needs to be started with root privileges"), "{said}");
+    let said = said_of("other.json", &written.replace("registry-mirrors", "registry-mirrorz"));
+    assert!(said.contains("unable to configure the Docker daemon with file"), "{said}");
 }
 
 /// What `tests/parsers` makes of a file.
