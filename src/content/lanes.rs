@@ -24,6 +24,10 @@ use crate::oci::Hasher;
 /// The lanes of each runtime: what one that shuts down gives up must not be waited for by another.
 static LANES: LazyLock<Mutex<HashMap<Id, Arc<Lanes>>>> = LazyLock::new(Mutex::default);
 
+/// Lanes that a runtime has at the most: one a core, since more would share it, and meet less. Asked for once: the system answers
+/// out of the files of its control groups, which takes as long as hashing a small batch.
+static CORES: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
+
 /// A batch that waits for a lane.
 struct Batch {
     hasher: Hasher,
@@ -87,8 +91,7 @@ impl Lanes {
     fn take_in(self: Arc<Self>, batch: Batch) {
         let mut state = self.state();
         state.waiting.push(batch);
-        // One a core: more would share it, and meet less.
-        if state.busy < thread::available_parallelism().map_or(1, usize::from) {
+        if state.busy < *CORES {
             state.busy += 1;
             drop(state);
             spawn_blocking(|| self.run());

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// Give up an unfinished export or copy into a storage: remove the parts that it left there.
+/// Remove the parts that an unfinished export or copy left in a storage.
 ///
 /// What is finished stays. S3 and Google keep parts, and bill for them, until somebody removes them; airlift knows those that this
 /// machine has sent. Azure removes its own a week after the last of them was written, and lets nobody do it before.
