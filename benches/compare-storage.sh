@@ -47,6 +47,7 @@ start_azurite() {
   if [ -n "$azurite_pid" ]; then { kill "$azurite_pid" && wait "$azurite_pid"; } 2>/dev/null || true; fi
   rm -rf "$work/azurite"
   mkdir -p "$work/azurite"
+  : >"$work/azurite.log" # the loop below may look before azurite writes
   AZURITE_ACCOUNTS="$account:$key" "$azurite" --silent --disableTelemetry --skipApiVersionCheck --blobPort 0 \
     --location "$work/azurite" >"$work/azurite.log" 2>&1 &
   azurite_pid=$!
