@@ -54,7 +54,7 @@ pub async fn put(object: &dyn Object, content: &Bytes, finish: Finish) -> Result
     let mut notes = Vec::new();
     for number in 0..draft.parts.count() {
         notes.push(note(number, 0));
-        upload.put(number, note(number, 0), part(&draft.parts, content, number)).await?;
+        upload.put(number, note(number, 0), part(&draft.parts, content, number).into()).await?;
     }
     upload.commit(&notes, &finish).await.map(drop)
 }
@@ -92,7 +92,10 @@ async fn resumable_parts(object: &dyn Object, content: &Bytes) {
     let first = object.upload(&draft).await.expect("an upload begins");
     assert_eq!(first.present(), []);
     for (number, try_) in [(2, 0), (0, 1)] {
-        first.put(number, note(number, try_), part(&draft.parts, content, number)).await.expect("a part is taken");
+        first
+            .put(number, note(number, try_), part(&draft.parts, content, number).into())
+            .await
+            .expect("a part is taken");
     }
     drop(first);
     assert!(object.stat().await.expect_err("nothing is visible before the commit").is_not_found());
@@ -105,7 +108,7 @@ async fn resumable_parts(object: &dyn Object, content: &Bytes) {
 
     let again = object.upload(&draft).await.expect("the upload goes on");
     assert_eq!(again.present(), [(0, note(0, 1)), (2, note(2, 0))]);
-    again.put(1, note(1, 7), part(&draft.parts, content, 1)).await.expect("a part is taken");
+    again.put(1, note(1, 7), part(&draft.parts, content, 1).into()).await.expect("a part is taken");
     let notes = [note(0, 1), note(1, 7), note(2, 0)];
     let committed = again.commit(&notes, &Finish::default()).await.expect("a commit");
     let stat = object.stat().await.expect("it is there");
@@ -164,10 +167,10 @@ pub async fn attested(object: Arc<dyn Object>) {
     let content = sample(5, size + 4321);
     let draft = draft(&*object, &content);
     let first = object.upload(&draft).await.expect("an upload begins");
-    first.put(0, note(0, 0), part(&draft.parts, &content, 0)).await.expect("a part is taken");
+    first.put(0, note(0, 0), part(&draft.parts, &content, 0).into()).await.expect("a part is taken");
     drop(first);
     let again = object.upload(&draft).await.expect("the upload goes on");
-    again.put(1, note(1, 0), part(&draft.parts, &content, 1)).await.expect("a part is taken");
+    again.put(1, note(1, 0), part(&draft.parts, &content, 1).into()).await.expect("a part is taken");
     let notes = [note(0, 0), note(1, 0)];
     again.commit(&notes, &Finish::default()).await.expect("a commit");
     assert_eq!(again.attest(&notes).await.expect("an answer"), Some(true));

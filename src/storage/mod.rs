@@ -134,7 +134,7 @@ pub trait Upload: Send + Sync + fmt::Debug {
 
     /// Puts part `number`, which is there with `note` once this returns: the provider has held what arrived against a
     /// checksum that was made here. Retries are the storage's own business.
-    async fn put(&self, number: u32, note: Note, body: Bytes) -> Result<()>;
+    async fn put(&self, number: u32, note: Note, body: Body) -> Result<()>;
 
     /// Makes the object of the parts that have these notes, one a part, in order; it becomes visible at once and whole.
     ///
@@ -169,6 +169,27 @@ pub trait TakeFrom: Send + Sync {
     /// Puts part `number`: the bytes of `range` of `source`, which must have these `sums`. Where what came is something
     /// else the part counts as not put.
     async fn take(&self, number: u32, note: Note, source: &Pinned, range: Range<u64>, sums: &Sums) -> Result<()>;
+}
+
+/// The bytes of a part.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// All of them.
+    pub bytes: Bytes,
+    /// Their MD5, if it is known: Azure holds them against it, and need not have it made once more.
+    pub md5: Option<[u8; 16]>,
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, md5: None }
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
 }
 
 /// What the bytes of a part hash to.

@@ -9,6 +9,7 @@
 mod ahead;
 mod buffers;
 mod flow;
+mod md5;
 mod state;
 mod stretch;
 
@@ -17,7 +18,6 @@ use std::{
     sync::Arc,
 };
 
-use md5::{Digest as _, Md5};
 use tokio::task::{JoinError, JoinSet};
 
 pub(super) use self::{
@@ -28,6 +28,7 @@ pub(super) use self::{
 use self::{
     buffers::Buffers,
     flow::{Filling, Flow},
+    md5::Md5s,
 };
 use crate::{
     bundle::{self, Layout},
@@ -194,8 +195,8 @@ impl<'a> Sending<'a> {
     }
 
     /// The hashes' states at the beginning of part `number`.
-    fn state_before(&self, number: u32) -> Option<(Md5, Option<Hasher>)> {
-        let Some(before) = number.checked_sub(1) else { return Some((Md5::new(), None)) };
+    fn state_before(&self, number: u32) -> Option<(Md5s, Option<Hasher>)> {
+        let Some(before) = number.checked_sub(1) else { return Some((Md5s::new(), None)) };
         let note = (*self.notes.get(usize::try_from(before).ok()?)?)?;
         state::at(note, self.parts.range(before).end, &self.pieces)
     }
@@ -206,7 +207,7 @@ impl<'a> Sending<'a> {
 
     /// Everything from the beginning of part `first` on; the MD5 of the whole, and its digest if it was to be learnt.
     async fn pass(&mut self, first: u32, tries: &HashMap<Digest, u32>) -> Result<([u8; 16], Option<Digest>), Stop> {
-        let (md5, hasher) = self.state_before(first).unwrap_or_else(|| (Md5::new(), None));
+        let (md5, hasher) = self.state_before(first).unwrap_or_else(|| (Md5s::new(), None));
         let position = self.position(first);
         let buffers = Buffers::default();
         let mut flow = Flow {
@@ -233,7 +234,7 @@ impl<'a> Sending<'a> {
             }
         }
         outcome?;
-        Ok((flow.md5.finalize().into(), flow.learnt))
+        Ok((flow.md5.finish(), flow.learnt))
     }
 }
 

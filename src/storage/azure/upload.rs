@@ -11,12 +11,11 @@ use azure_storage_blob::{
         BlockBlobClientStageBlockOptions, BlockListType, BlockLookupList,
     },
 };
-use bytes::Bytes;
 use md5::{Digest as _, Md5};
 
 use super::{
     super::{
-        Draft, Finish, Location, Note, Object, Pinned, Stat, Sums, TakeFrom, Upload, blocking,
+        Body, Draft, Finish, Location, Note, Object, Pinned, Stat, Sums, TakeFrom, Upload, blocking,
         error::{Error, Result},
         parts::NOTE,
         sas::Permission,
@@ -134,9 +133,13 @@ impl Upload for Blocks {
         &self.present
     }
 
-    async fn put(&self, number: u32, note: Note, body: Bytes) -> Result<()> {
-        let hashed = body.clone();
-        let md5: [u8; 16] = blocking(move || Md5::digest(&hashed).into()).await;
+    async fn put(&self, number: u32, note: Note, Body { bytes: body, md5 }: Body) -> Result<()> {
+        let md5 = if let Some(md5) = md5 {
+            md5
+        } else {
+            let hashed = body.clone();
+            blocking(move || <[u8; 16]>::from(Md5::digest(&hashed))).await
+        };
         let mut tries = 1;
         loop {
             let options = BlockBlobClientStageBlockOptions {

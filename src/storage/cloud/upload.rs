@@ -8,12 +8,11 @@ use std::{
 
 use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use bytes::Bytes;
 use object_store::{Attribute, Attributes, PutMode, PutMultipartOptions, PutOptions, PutPayload, multipart::PartId};
 
 use super::{
     super::{
-        Draft, Finish, Location, Note, Object as _, Pinned, Stat, Sums, TakeFrom, Upload, blocking,
+        Body, Draft, Finish, Location, Note, Object as _, Pinned, Stat, Sums, TakeFrom, Upload, blocking,
         error::{Error, Result},
     },
     Object,
@@ -105,7 +104,7 @@ impl Upload for Multipart {
         &self.present
     }
 
-    async fn put(&self, number: u32, note: Note, body: Bytes) -> Result<()> {
+    async fn put(&self, number: u32, note: Note, Body { bytes: body, .. }: Body) -> Result<()> {
         let at = usize::try_from(number).unwrap_or(usize::MAX);
         let sha256 = if self.object.settings.attest {
             let hashed = body.clone();

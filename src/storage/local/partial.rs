@@ -10,12 +10,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use rustix::fs::{Advice, CWD, FlockOperation, RenameFlags};
 
 use super::{
     super::{
-        Finish, Note, Object, Parts, Stat, Upload, blocking,
+        Body, Finish, Note, Object, Parts, Stat, Upload, blocking,
         error::{Error, Result},
         parts::NOTE,
     },
@@ -182,9 +181,9 @@ impl Upload for Partial {
         &self.present
     }
 
-    async fn put(&self, number: u32, note: Note, body: Bytes) -> Result<()> {
+    async fn put(&self, number: u32, note: Note, body: Body) -> Result<()> {
         let inner = Arc::clone(&self.inner);
-        blocking(move || inner.put(number, note, &body)).await
+        blocking(move || inner.put(number, note, &body.bytes)).await
     }
 
     async fn commit(&self, _notes: &[Note], finish: &Finish) -> Result<Stat> {

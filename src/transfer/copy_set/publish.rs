@@ -92,7 +92,7 @@ async fn put(place: &Location, content: Bytes, settings: &Settings) -> Result<()
         let range = parts.range(number);
         let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
         let note = Note([0; parts::NOTE]);
-        upload.put(number, note, content.slice(at(range.start)..at(range.end))).await?;
+        upload.put(number, note, content.slice(at(range.start)..at(range.end)).into()).await?;
         notes.push(note);
     }
     upload.commit(&notes, &Finish { overwrite: true, md5: None }).await.map(drop)

@@ -4,16 +4,15 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use md5::{Digest as _, Md5};
 use tokio::task::JoinSet;
 
-use super::{Stop, broken_task, buffers::Buffers, state::md5_state};
+use super::{Stop, broken_task, buffers::Buffers, md5::Md5s};
 use crate::{
     bundle::Layout,
     content,
     oci::{Algorithm, Digest, Hasher, hasher::STATE},
     progress::{Event, Progress},
-    storage::{self, Note, Parts, Pinned, Sums, Upload, parts},
+    storage::{self, Body, Note, Parts, Pinned, Sums, Upload, parts},
 };
 
 /// A stretch of the file whose bytes no plan has.
@@ -120,8 +119,8 @@ pub(super) struct Flow<'a> {
     pub(super) number: u32,
     pub(super) filling: Filling,
     pub(super) buffers: Buffers,
-    /// Over the whole file.
-    pub(super) md5: Md5,
+    /// Over the whole file, and over the part.
+    pub(super) md5: Md5s,
     pub(super) passing: Option<Passing>,
     /// The digest of what had none before.
     pub(super) learnt: Option<Digest>,
@@ -133,15 +132,15 @@ pub(super) struct Flow<'a> {
 pub(super) enum Filling {
     /// Its bytes, to be sent.
     Bytes(Vec<u8>),
-    /// Its hashes and its length, for whoever takes it elsewhere.
-    Sums(Box<(Md5, Hasher)>, usize),
+    /// Its SHA-256 and its length, for whoever takes it elsewhere.
+    Sums(Box<Hasher>, usize),
 }
 
 impl Filling {
     pub(super) fn new(way: &Way, buffers: &Buffers) -> Self {
         match way {
             Way::Put => Self::Bytes(buffers.take()),
-            Way::Take(_) => Self::Sums(Box::new((Md5::new(), Hasher::new(Algorithm::Sha256))), 0),
+            Way::Take(_) => Self::Sums(Box::new(Hasher::new(Algorithm::Sha256)), 0),
         }
     }
 
@@ -160,9 +159,8 @@ impl Filling {
                 }
                 bytes.extend_from_slice(piece);
             }
-            Self::Sums(hashes, length) => {
-                hashes.0.update(piece);
-                hashes.1.update(piece);
+            Self::Sums(hasher, length) => {
+                hasher.update(piece);
                 *length += piece.len();
             }
         }
@@ -242,9 +240,8 @@ impl Flow<'_> {
             let range = self.parts.range(self.number);
             let full = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
             let piece = bytes.split_to(bytes.len().min(full - self.filling.len()));
-            self.md5.update(&piece);
+            self.md5.update(&piece, self.passing.as_mut().map(|passing| &mut passing.hasher));
             if let Some(passing) = &mut self.passing {
-                passing.hasher.update(&piece);
                 passing.seen += piece.len() as u64;
                 if passing.seen == passing.content.size {
                     self.prove()?;
@@ -276,8 +273,8 @@ impl Flow<'_> {
         let mut note = [0; parts::NOTE];
         let sha = self.passing.as_ref().and_then(|passing| passing.hasher.state());
         note[..STATE].copy_from_slice(&sha.unwrap_or_default());
-        note[STATE..].copy_from_slice(&md5_state(&self.md5));
-        let (number, note) = (self.number, Note(note));
+        note[STATE..].copy_from_slice(&self.md5.state());
+        let (number, note, md5) = (self.number, Note(note), self.md5.part());
         let filled = std::mem::replace(&mut self.filling, Filling::Bytes(Vec::new()));
         if let Some(slot) = self.notes.get_mut(usize::try_from(number).unwrap_or(usize::MAX)) {
             *slot = Some(note);
@@ -299,12 +296,11 @@ impl Flow<'_> {
         let (upload, range) = (Arc::clone(&self.upload), self.parts.range(number));
         match (filled, &self.way) {
             (Filling::Bytes(body), _) => {
-                let body = self.buffers.lend(body);
+                let body = Body { bytes: self.buffers.lend(body), md5: Some(md5) };
                 self.sending.spawn(async move { upload.put(number, note, body).await });
             }
-            (Filling::Sums(hashes, _), Way::Take(source)) => {
-                let (md5, sha256) = *hashes;
-                let (source, sums) = (source.clone(), Sums { md5: md5.finalize().into(), sha256: sha256.finish() });
+            (Filling::Sums(hasher, _), Way::Take(source)) => {
+                let (source, sums) = (source.clone(), Sums { md5, sha256: hasher.finish() });
                 self.sending.spawn(async move {
                     let what = || source.object().location().to_string();
                     let unable = || storage::Error::Protocol { what: what(), reason: "nothing takes from it".into() };
