@@ -91,8 +91,8 @@ impl Composed {
         if pieces.is_empty() {
             return self.api.insert(&whole, Bytes::new()).await.map(drop);
         }
-        let pieces = self.fewer(pieces).await.map_err(|error| self.gone(error))?;
-        self.api.compose(&pieces, &whole).await.map(drop).map_err(|error| self.gone(error))
+        let pieces = self.fewer(pieces).await.map_err(gone)?;
+        self.api.compose(&pieces, &whole).await.map(drop).map_err(gone)
     }
 
     /// As many as one composition takes, or less.
@@ -114,17 +114,6 @@ impl Composed {
         self.api.compose(&group, &target).await
     }
 
-    /// Parts that are not there any more were composed or removed by somebody else.
-    fn gone(&self, error: Error) -> Error {
-        match error {
-            Error::NotFound { what } => {
-                let reason = "the parts of the unfinished upload are gone; run the same command again".to_owned();
-                Error::Protocol { what, reason }
-            }
-            error => error,
-        }
-    }
-
     /// What was composed is there; that its parts cannot be removed does not undo it.
     async fn tidy(&self) -> Result<()> {
         match remove(&self.api, &self.folder).await {
@@ -134,6 +123,17 @@ impl Composed {
                 Ok(())
             }
         }
+    }
+}
+
+/// Parts that are not there any more were composed or removed by somebody else.
+fn gone(error: Error) -> Error {
+    match error {
+        Error::NotFound { what } => {
+            let reason = "the parts of the unfinished upload are gone; run the same command again".to_owned();
+            Error::Protocol { what, reason }
+        }
+        error => error,
     }
 }
 
