@@ -32,9 +32,9 @@ pub struct Settings {
     pub ca_certs: Vec<PathBuf>,
     /// Who to be towards Azure without a SAS.
     pub identity: Identity,
-    /// Where the journals of unfinished uploads lie (S3 and Google keep no notes with parts).
+    /// Where the journals of unfinished uploads lie: of all that S3 has parts of, and of those that were begun here at Google.
     pub state: PathBuf,
-    /// Variables of the S3 and Google clients, such as `AWS_ENDPOINT_URL` and `AWS_ACCESS_KEY_ID`.
+    /// Variables of the S3 and Google clients, such as `AWS_ENDPOINT_URL` and `GOOGLE_APPLICATION_CREDENTIALS`.
     pub variables: Vec<(String, String)>,
     /// Whether S3 is to keep the SHA-256 of what is uploaded, by which [`Upload::attest`](super::Upload::attest) proves it.
     pub attest: bool,
@@ -71,7 +71,9 @@ impl Settings {
             state: state.unwrap_or_else(env::temp_dir).join("airlift/uploads"),
             variables: env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .filter(|(name, _)| ["AWS_", "GOOGLE_"].iter().any(|front| name.starts_with(front)))
+                .filter(|(name, _)| {
+                    ["AWS_", "GOOGLE_"].iter().any(|front| name.starts_with(front)) || name == super::cloud::EMULATOR
+                })
                 .collect(),
             ..Self::default()
         }

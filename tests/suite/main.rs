@@ -9,6 +9,7 @@ mod docs;
 mod errors;
 mod foreign;
 mod golden;
+mod google;
 mod hostile;
 mod inspect;
 mod journey;

@@ -12,6 +12,7 @@ use crate::{
         artifacts::noise,
         azurite::{self, Account, Grant},
         compare,
+        google::{self, Google},
         moto::{self, Moto},
         needs,
         proxy::Proxy,
@@ -23,6 +24,9 @@ const MOMENTS: usize = 20;
 
 /// Moments of each leg in S3, whose server here is slow: the engine is the same, the journal is another.
 const S3_MOMENTS: usize = 6;
+
+/// Moments of each leg in Google Cloud Storage, for the same reason.
+const GOOGLE_MOMENTS: usize = 4;
 
 /// Bytes of a part.
 const PART: u64 = 8 << 20;
@@ -149,4 +153,30 @@ fn a_bundle_goes_through_s3_killed_at_any_moment() {
     };
     taken.killed(&take, &|name| format!("s3://box/taken/{name}"));
     taken.imported("s3://box/taken/whole.tar", &registry);
+}
+
+#[test]
+fn a_bundle_goes_through_google_killed_at_any_moment() {
+    needs!("fake-gcs-server", "docker-registry");
+    let (server, registry, mut airlift) = (Google::start(), source(), Airlift::new());
+    server.create("box");
+    let references = references(&registry);
+    airlift.run(with_source(&["export", "-o", "here.tar"], &references)).success();
+    let here = fs::read(airlift.home().join("here.tar")).unwrap();
+    let wire = Proxy::before(server.address());
+    for (name, value) in google::variables(&wire.address()) {
+        airlift.set(&name, value);
+    }
+    let beside = here.len() as u64;
+    let leg = Leg { airlift: &airlift, wire: &wire, bundle: &here, moments: GOOGLE_MOMENTS, beside };
+    let jobs = JOBS.to_string();
+    let export = |name: &str| {
+        let fixed = ["export", "--jobs", &jobs, "-o", &format!("gs://box/{name}")].map(str::to_owned);
+        fixed.into_iter().chain(references.iter().cloned()).collect::<Vec<_>>()
+    };
+    leg.killed(&export, &|name| format!("gs://box/{name}"));
+    let copy =
+        |name: &str| ["copy", "--jobs", &jobs, "here.tar", &format!("gs://box/in/{name}")].map(str::to_owned).to_vec();
+    leg.killed(&copy, &|name| format!("gs://box/in/{name}"));
+    leg.imported("gs://box/in/whole.tar", &registry);
 }

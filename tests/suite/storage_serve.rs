@@ -45,7 +45,7 @@ fn stored() -> (Vec<u8>, Azurite) {
     (content, azurite)
 }
 
-fn serve(airlift: &Airlift, url: &str) -> (Process, String) {
+pub(crate) fn serve(airlift: &Airlift, url: &str) -> (Process, String) {
     let process = airlift.start(["serve", url, "--listen", "127.0.0.1:0", "--log", "trace"]);
     let line = process.wait_for_line("Serving on http://");
     let address = line.rsplit("http://").next().unwrap().trim().to_owned();

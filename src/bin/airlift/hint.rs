@@ -118,7 +118,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Write /path, ./path, az://ACCOUNT/CONTAINER/NAME, an Azure blob URL with its SAS, s3://BUCKET/KEY, gs://BUCKET/KEY, or -."
         }
         C::StorageUnreachable => {
-            "Check the account's name, the network and the proxy variables (HTTPS_PROXY, NO_PROXY); for S3, AWS_ENDPOINT_URL and AWS_REGION."
+            "Check the account's name, the network and the proxy variables (HTTPS_PROXY, NO_PROXY); for S3, AWS_ENDPOINT_URL and AWS_REGION; for Google, GOOGLE_BASE_URL and STORAGE_EMULATOR_HOST."
         }
         C::StorageNotFound => "Check the account, the container or bucket and the name for mistakes.",
         C::StorageChanged => {
@@ -135,7 +135,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Check that the SAS is for this very container and was copied whole, that its key was not renewed, and the account's firewall."
         }
         C::StorageCredential => {
-            "Give a SAS in the address or in AZURE_STORAGE_SAS_TOKEN, run `az login`, or run where a managed identity is; for S3, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+            "Give a SAS in the address or in AZURE_STORAGE_SAS_TOKEN, run `az login`, or run where a managed identity is; for S3, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for Google, GOOGLE_APPLICATION_CREDENTIALS."
         }
         C::StorageServer => {
             "Run the same command again later: it continues where it stopped. `--log debug` shows the storage's answers."

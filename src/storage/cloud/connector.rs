@@ -1,7 +1,7 @@
 //! The HTTP client below `object_store`, with what its interface cannot say: that a multipart upload must create.
 
 use async_trait::async_trait;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderValue, Method, header::IF_NONE_MATCH};
 use object_store::client::{
     ClientOptions, HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
@@ -34,10 +34,8 @@ impl HttpService for Creating {
         let completes = request.method() == Method::POST
             && request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("uploadId=")));
         if completes {
-            // S3 reads the first, Google the second; neither is among the headers that a signature covers.
-            for (name, value) in [("if-none-match", "*"), ("x-goog-if-generation-match", "0")] {
-                request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-            }
+            // It is not among the headers that a signature covers.
+            request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         }
         self.0.execute(request).await
     }

@@ -24,6 +24,11 @@ impl Asked {
         }
     }
 
+    /// A client that could not be made of what it was given.
+    pub(super) fn credential(&self, error: &object_store::Error) -> Error {
+        Error::Credential { what: self.what.clone(), reason: reason(error) }
+    }
+
     /// The crate keeps the status of most failures in its text only.
     fn generic(&self, error: &object_store::Error) -> Error {
         let what = self.what.clone();

@@ -2,6 +2,7 @@
 
 mod connector;
 mod failure;
+mod google;
 mod journal;
 mod signed;
 mod upload;
@@ -12,14 +13,14 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::{
-    Attribute, ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig,
+    Attribute, ClientOptions, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig,
     aws::{AmazonS3Builder, Checksum},
-    gcp::GoogleCloudStorageBuilder,
     multipart::MultipartStore,
     path::Path,
     signer::Signer,
 };
 
+pub(super) use self::google::EMULATOR;
 use self::{connector::Connector, failure::Asked, journal::Journal, signed::Signed};
 use super::{
     Abandoned, Chunks, Draft, Limits, Listed, Location, Settings, Stat, Upload, Version,
@@ -27,7 +28,7 @@ use super::{
     pace,
 };
 
-/// S3's limits of a multipart upload, which Google's XML interface shares.
+/// S3's limits of a multipart upload.
 const LIMITS: Limits = Limits { parts: 10_000, smallest: 5 << 20, largest: 5 << 30 };
 
 /// How long connecting may take.
@@ -47,8 +48,10 @@ impl<T: ObjectStore + MultipartStore> Store for T {}
 struct Client {
     store: Arc<dyn Store>,
     path: Path,
-    /// Signs what `object_store` has no call for.
+    /// Signs what `object_store` has no call for at S3.
     signer: Option<Arc<dyn Signer>>,
+    /// Does what it has no call for at Google.
+    google: Option<google::Api>,
 }
 
 /// A client of the bucket at `location`, and the key there.
@@ -63,7 +66,7 @@ fn client(location: &Location, settings: &Settings, connector: Connector) -> Res
         .with_allow_http(true);
     let retry = RetryConfig { max_retries: RETRIES, retry_timeout: settings.patience, ..RetryConfig::default() };
     let variables = settings.variables.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
-    let (store, signer, key): (Arc<dyn Store>, Option<Arc<dyn Signer>>, _) = match location {
+    let (store, signer, google, key): (Arc<dyn Store>, Option<Arc<dyn Signer>>, _, _) = match location {
         Location::S3(place) => {
             let keys = variables.filter_map(|(name, value)| Some((name.parse().ok()?, value)));
             let builder = keys.fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
@@ -71,20 +74,17 @@ fn client(location: &Location, settings: &Settings, connector: Connector) -> Res
             // Only where it is asked for: not every provider that speaks like S3 keeps checksums.
             let builder = if settings.attest { builder.with_checksum_algorithm(Checksum::SHA256) } else { builder };
             let store = Arc::new(builder.with_http_connector(connector).build().map_err(failed)?);
-            (Arc::clone(&store) as _, Some(store as _), &place.key)
+            (Arc::clone(&store) as _, Some(store as _), None, &place.key)
         }
         Location::Gcs(place) => {
-            let keys = variables.filter_map(|(name, value)| Some((name.parse().ok()?, value)));
-            let builder = GoogleCloudStorageBuilder::new();
-            let builder = keys.fold(builder, |builder, (key, value)| builder.with_config(key, value));
-            let builder = builder.with_bucket_name(&place.bucket).with_client_options(options).with_retry(retry);
-            (Arc::new(builder.with_http_connector(connector).build().map_err(failed)?), None, &place.key)
+            let (store, api) = google::clients(place, settings, (options, retry), &asked)?;
+            (store, None, Some(api), &place.key)
         }
         _ => return Err(Error::Location { text: location.to_string(), reason: "it is in no bucket" }),
     };
     let path = Path::parse(key);
     let path = path.map_err(|_| Error::Location { text: location.to_string(), reason: "the key has an empty part" })?;
-    Ok(Client { store, path, signer })
+    Ok(Client { store, path, signer, google })
 }
 
 /// An object in a bucket, there or not.
@@ -96,20 +96,40 @@ pub(crate) struct Object {
     /// A client whose commits are create-only.
     creating: Arc<dyn Store>,
     signed: Option<Signed>,
+    google: Option<google::Api>,
     settings: Settings,
 }
 
 impl Object {
     pub(crate) fn new(location: &Location, settings: &Settings) -> Result<Self> {
-        let Client { store, path, signer } = client(location, settings, Connector::Replacing)?;
+        let Client { store, path, signer, google } = client(location, settings, Connector::Replacing)?;
         let creating = client(location, settings, Connector::Creating)?.store;
         let sign = |signer| Signed::new(signer, location.to_string(), settings);
         let signed = signer.map(sign).transpose()?;
-        Ok(Self { location: location.clone(), path, store, creating, signed, settings: settings.clone() })
+        Ok(Self { location: location.clone(), path, store, creating, signed, google, settings: settings.clone() })
     }
 
     fn failed(&self, error: &object_store::Error) -> Error {
         Asked { what: self.location.to_string() }.failed(error)
+    }
+
+    async fn head(&self) -> Result<GetResult> {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        self.store.get_opts(&self.path, options).await.map_err(|error| self.failed(&error))
+    }
+
+    /// Removes what [`Object::head`] has found, where it is still there: looked and removed, since there is no conditional removal
+    /// that everything that speaks like S3 knows. Google knows one.
+    async fn remove(&self, found: &ObjectMeta) -> Result<()> {
+        match (&self.google, &self.location, &found.version) {
+            (Some(google), Location::Gcs(place), Some(generation)) => {
+                google.delete_current(&place.key, generation).await.map_err(|error| match error {
+                    Error::Exists { .. } | Error::NotFound { .. } => self.changed(),
+                    error => error,
+                })
+            }
+            _ => self.store.delete(&self.path).await.map_err(|error| self.failed(&error)),
+        }
     }
 
     fn changed(&self) -> Error {
@@ -130,12 +150,11 @@ impl super::Object for Object {
     }
 
     fn limits(&self) -> Limits {
-        LIMITS
+        if self.google.is_some() { google::LIMITS } else { LIMITS }
     }
 
     async fn stat(&self) -> Result<Stat> {
-        let options = GetOptions { head: true, ..GetOptions::default() };
-        let found = self.store.get_opts(&self.path, options).await.map_err(|error| self.failed(&error))?;
+        let found = self.head().await?;
         let metadata = found.attributes.iter().filter_map(|(name, value)| match name {
             Attribute::Metadata(name) => Some((name.to_ascii_lowercase().replace('-', "_"), value.to_string())),
             _ => None,
@@ -158,17 +177,18 @@ impl super::Object for Object {
             Error::NotFound { .. } => self.changed(),
             error => error,
         })?;
+        // A server that does not know the condition answers with whatever is there.
+        if got.meta.e_tag.as_ref().is_some_and(|tag| *tag != version.0) {
+            return Err(self.changed());
+        }
         let object = self.clone();
         let chunks = got.into_stream().map_err(move |error| object.failed(&error)).boxed();
         Ok(pace::at_least(chunks, self.settings.silence, self.location.to_string()))
     }
 
     async fn delete(&self, version: &Version) -> Result<()> {
-        // There is no conditional delete that all of them know, so this is a look and then a delete.
-        match self.stat().await {
-            Ok(stat) if stat.version == *version => {
-                self.store.delete(&self.path).await.map_err(|error| self.failed(&error))
-            }
+        match self.head().await {
+            Ok(found) if found.meta.e_tag.as_ref() == Some(&version.0) => self.remove(&found.meta).await,
             Ok(_) | Err(Error::NotFound { .. }) => Err(self.changed()),
             Err(error) => Err(error),
         }
@@ -183,7 +203,10 @@ impl super::Object for Object {
             let (Location::S3(place) | Location::Gcs(place)) = &location else { continue };
             let path = Path::parse(&place.key);
             let path = path.map_err(|_| Error::Location { text: object, reason: "the key has an empty part" })?;
-            if let Some(upload) = journal.upload() {
+            if let (Some(google), Some(folder)) = (&self.google, journal.upload()) {
+                abandoned.removed += google::remove(google, folder).await?;
+                abandoned.uploads += 1;
+            } else if let Some(upload) = journal.upload() {
                 match self.store.abort_multipart(&path, &upload.to_owned()).await.map_err(|error| self.failed(&error)) {
                     Ok(()) => abandoned.removed += journal.parts().len() as u64,
                     // It was finished or given up elsewhere.
@@ -203,7 +226,10 @@ impl super::Object for Object {
     }
 
     async fn upload(&self, draft: &Draft) -> Result<Box<dyn Upload>> {
-        Ok(Box::new(upload::Multipart::open(self, draft).await?))
+        Ok(match &self.google {
+            Some(api) => Box::new(google::Composed::open(self, api, draft).await?),
+            None => Box::new(upload::Multipart::open(self, draft).await?),
+        })
     }
 }
 
@@ -245,6 +271,7 @@ impl super::Folder for Folder {
         let front = self.path.as_ref();
         let mut found: Vec<_> = metas
             .iter()
+            .filter(|meta| !google::is_part(meta.location.as_ref()))
             .filter_map(|meta| {
                 let name = meta.location.as_ref().strip_prefix(front)?.trim_start_matches('/');
                 let version = meta.e_tag.clone().map(Version);

@@ -12,6 +12,7 @@ pub(crate) mod containerd;
 pub(crate) mod faults;
 pub(crate) mod files;
 pub(crate) mod forward;
+pub(crate) mod google;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod moto;
