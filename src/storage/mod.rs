@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+use md5::{Digest as _, Md5};
 
 pub use azure::entrance;
 pub use error::{Error, Result};
@@ -176,8 +177,18 @@ pub trait TakeFrom: Send + Sync {
 pub struct Body {
     /// All of them.
     pub bytes: Bytes,
-    /// Their MD5, if it is known: Azure holds them against it, and need not have it made once more.
+    /// Their MD5, if it is known: Azure and Google hold them against it.
     pub md5: Option<[u8; 16]>,
+}
+
+impl Body {
+    /// Their MD5, made where it is not known.
+    async fn md5(&self) -> [u8; 16] {
+        match (self.md5, self.bytes.clone()) {
+            (Some(md5), _) => md5,
+            (None, hashed) => blocking(move || Md5::digest(&hashed).into()).await,
+        }
+    }
 }
 
 impl From<Bytes> for Body {

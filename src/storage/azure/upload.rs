@@ -11,11 +11,10 @@ use azure_storage_blob::{
         BlockBlobClientStageBlockOptions, BlockListType, BlockLookupList,
     },
 };
-use md5::{Digest as _, Md5};
 
 use super::{
     super::{
-        Body, Draft, Finish, Location, Note, Object, Pinned, Stat, Sums, TakeFrom, Upload, blocking,
+        Body, Draft, Finish, Location, Note, Object, Pinned, Stat, Sums, TakeFrom, Upload,
         error::{Error, Result},
         parts::NOTE,
         sas::Permission,
@@ -133,13 +132,8 @@ impl Upload for Blocks {
         &self.present
     }
 
-    async fn put(&self, number: u32, note: Note, Body { bytes: body, md5 }: Body) -> Result<()> {
-        let md5 = if let Some(md5) = md5 {
-            md5
-        } else {
-            let hashed = body.clone();
-            blocking(move || <[u8; 16]>::from(Md5::digest(&hashed))).await
-        };
+    async fn put(&self, number: u32, note: Note, body: Body) -> Result<()> {
+        let (md5, body) = (body.md5().await, body.bytes);
         let mut tries = 1;
         loop {
             let options = BlockBlobClientStageBlockOptions {

@@ -7,17 +7,16 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use futures::stream;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use md5::{Digest as _, Md5};
 use object_store::gcp::GcpCredentialProvider;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Body, Client, RequestBuilder, Response};
+use reqwest::{Client, RequestBuilder, Response};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::super::{
     super::{
-        Settings, blocking,
+        Body, Settings,
         error::{Error, Result, cause, redact},
         location::Bucket,
     },
@@ -98,9 +97,9 @@ impl Api {
     }
 
     /// Puts a whole object; Google takes only what has the MD5 that is sent ahead.
-    pub(super) async fn insert(&self, target: &Target<'_>, body: Bytes) -> Result<Stored> {
-        let hashed = body.clone();
-        let sum = blocking(move || BASE64_STANDARD.encode(Md5::digest(&hashed))).await;
+    pub(super) async fn insert(&self, target: &Target<'_>, body: Body) -> Result<Stored> {
+        let sum = BASE64_STANDARD.encode(body.md5().await);
+        let body = body.bytes;
         // Unforeseeable, so that no content can have it.
         let boundary = Uuid::new_v4().simple().to_string();
         let said = json!({
@@ -121,7 +120,7 @@ impl Api {
             target.condition()
         );
         self.send(|| {
-            let body = Body::wrap_stream(stream::iter(parts.clone().map(Ok::<_, std::io::Error>)));
+            let body = reqwest::Body::wrap_stream(stream::iter(parts.clone().map(Ok::<_, std::io::Error>)));
             let kind = format!("multipart/related; boundary={boundary}");
             self.http.post(&url).header(CONTENT_TYPE, kind).header(CONTENT_LENGTH, length).body(body)
         })

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{
     super::{
         super::{
-            Draft, Finish, Location, Note, Object as _, Stat, Upload,
+            Body, Draft, Finish, Location, Note, Object as _, Stat, Upload,
             error::{Error, Result},
         },
         Object,
@@ -89,7 +89,7 @@ impl Composed {
     async fn compose(&self, pieces: Vec<Stored>, creates: bool) -> Result<()> {
         let whole = Target { name: &self.key, content_type: TAR, metadata: &self.metadata, creates };
         if pieces.is_empty() {
-            return self.api.insert(&whole, Bytes::new()).await.map(drop);
+            return self.api.insert(&whole, Bytes::new().into()).await.map(drop);
         }
         let pieces = self.fewer(pieces).await.map_err(gone)?;
         self.api.compose(&pieces, &whole).await.map(drop).map_err(gone)
@@ -159,7 +159,7 @@ impl Upload for Composed {
         &self.present
     }
 
-    async fn put(&self, number: u32, note: Note, body: Bytes) -> Result<()> {
+    async fn put(&self, number: u32, note: Note, body: Body) -> Result<()> {
         let (name, nothing) = (parts::name(&self.folder, number, note), BTreeMap::new());
         let target = Target { name: &name, content_type: BYTES, metadata: &nothing, creates: false };
         let mut tries = 1;
