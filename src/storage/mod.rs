@@ -27,7 +27,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 
-pub use azure::entrance;
+pub use azure::{Credentials, entrance};
 pub use error::{Error, Result};
 pub use location::Location;
 pub use parts::{Limits, Note, Parts};

@@ -9,11 +9,11 @@ use std::{
 
 use airlift::{
     oci::Reference,
-    storage::{Location, Settings},
+    storage::Location,
     transfer::{Opened, list},
 };
 
-use crate::{args::export::Args, failure::Failure, mistake::Mistake};
+use crate::{args::export::Args, context::Context, failure::Failure, mistake::Mistake};
 
 /// Every artifact once, in the order of asking; at least one, and not more than the run takes.
 pub(crate) fn asked_for(args: &Args) -> Result<Vec<Reference>, Failure> {
@@ -51,13 +51,13 @@ pub(crate) fn location(text: &Path) -> Result<Location, Failure> {
 }
 
 /// The bundle at `text`, opened.
-pub(crate) async fn open(text: &Path) -> Result<Opened, Failure> {
-    Ok(Opened::open(&location(text)?, &Settings::from_env()).await?)
+pub(crate) async fn open(text: &Path, context: &Context) -> Result<Opened, Failure> {
+    Ok(Opened::open(&location(text)?, &context.storage()).await?)
 }
 
 /// As [`open`], also where volumes of a set are missing.
-pub(crate) async fn survey(text: &Path) -> Result<Opened, Failure> {
-    Ok(Opened::survey(&location(text)?, &Settings::from_env()).await?.0)
+pub(crate) async fn survey(text: &Path, context: &Context) -> Result<Opened, Failure> {
+    Ok(Opened::survey(&location(text)?, &context.storage()).await?.0)
 }
 
 fn is_stdin(file: &Path) -> bool {

@@ -18,7 +18,7 @@ use crate::{
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let request = request(args)?;
-    let to = destination::of(args)?;
+    let to = destination::of(args, context)?;
     if args.recovery.is_some() && !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
         return Err(Mistake::RecoveryElsewhere.into());
     }

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use airlift::{
     content::{Class, Fault as _},
-    storage::{Location, Settings},
+    storage::Location,
     transfer::{
         self, Opened, protect,
         sets::{self, Named},
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut verdicts = Vec::new();
     let places = args.bundles.iter().map(|path| artifacts::location(path)).collect::<Result<Vec<_>, _>>()?;
-    for named in runtime::run(async { Ok(sets::sets(&places, &Settings::from_env()).await?) })? {
+    for named in runtime::run(async { Ok(sets::sets(&places, &context.storage()).await?) })? {
         verdicts.push(verdict(&named, args.jobs.count(), context)?);
     }
     context.answer(&verdicts, |verdicts| verdicts.iter().map(findings::text).collect())?;
@@ -40,7 +40,7 @@ fn verdict(named: &Named, jobs: usize, context: &Context) -> Result<Verdict, Fai
     runtime::run(async {
         let places = named.places();
         let path = places.first().map(|place| PathBuf::from(place.to_string())).unwrap_or_default();
-        let opened = Opened::survey_all(places, &Settings::from_env()).await;
+        let opened = Opened::survey_all(places, &context.storage()).await;
         let surveyed = match places {
             [Location::Path(path), ..] => protect::survey_of(path, &progress).await,
             _ => Ok(None),
