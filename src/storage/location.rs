@@ -56,7 +56,7 @@ pub struct Bucket {
 
 impl Location {
     /// Reads a location: `/path`, `./path`, `az://ACCOUNT/CONTAINER/NAME`, an Azure blob URL (with a SAS, or on Azure's own
-    /// hosts), `s3://BUCKET/KEY`, `gs://BUCKET/KEY`, or `-`.
+    /// hosts or this machine), `s3://BUCKET/KEY`, `gs://BUCKET/KEY`, or `-`.
     ///
     /// # Errors
     /// [`Error::Location`].
@@ -204,8 +204,10 @@ fn azure_url(text: &str, signed_later: bool) -> Result<Azure, &'static str> {
     let host = url.host_str().unwrap_or_default().to_owned();
     let at_azure = AZURE_HOSTS.iter().any(|suffix| host.ends_with(suffix));
     let sas = url.query().and_then(Sas::parse);
-    if sas.is_none() && !at_azure && !signed_later {
-        return Err("a URL is taken as Azure's where it carries a SAS (sv=…&sig=…) or the host is Azure's");
+    if sas.is_none() && !at_azure && !is_loopback(&url) && !signed_later {
+        return Err(
+            "a URL is taken as Azure's where it carries a SAS (sv=…&sig=…), or the host is Azure's or this machine",
+        );
     }
     if signed_later && url.scheme() == "http" && !is_loopback(&url) {
         return Err("a signature does not go over plain http, unless the host is this machine");
@@ -298,6 +300,11 @@ mod tests {
             assert_eq!((&*blob.account, &*blob.container, &*blob.name), ("devacct", "cont", "dir/b c.tar"));
             assert_eq!(blob.blob_url().as_str(), format!("http://{host}/devacct/cont/dir/b%20c.tar"));
             assert!(blob.sas.is_some());
+            assert_eq!(
+                azure(&format!("https://{host}/devacct/cont/b.tar")).sas,
+                None,
+                "an identity may be what opens it"
+            );
         }
         let own = azure(&format!("https://blobs.example.org/cont/b?{SAS}"));
         assert_eq!((&*own.account, &*own.container, &*own.name), ("blobs", "cont", "b"));

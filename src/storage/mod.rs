@@ -28,7 +28,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use md5::{Digest as _, Md5};
 
-pub use azure::entrance;
+pub use azure::{Credentials, entrance};
 pub use error::{Error, Result};
 pub use location::Location;
 pub use parts::{Limits, Note, Parts};

@@ -2,7 +2,7 @@
 
 use std::{env, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{renewal::Renew, sas::Sas};
+use super::{azure::Credentials, renewal::Renew, sas::Sas};
 
 /// How long one request is tried again where nothing else is said.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -14,7 +14,8 @@ const SILENCE: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Identity {
-    /// What is found first: `AZURE_STORAGE_SAS_TOKEN`, a workload identity, a managed identity, the Azure CLI.
+    /// What is found first: a workload identity, a managed identity (`AZURE_CLIENT_ID` names a user-assigned one), the Azure
+    /// CLI; or what `AZURE_TOKEN_CREDENTIALS` names.
     #[default]
     Found,
     /// A managed identity; the client id or the resource id (`/subscriptions/…`) of a user-assigned one, or the system's.
@@ -32,6 +33,8 @@ pub struct Settings {
     pub ca_certs: Vec<PathBuf>,
     /// Who to be towards Azure without a SAS.
     pub identity: Identity,
+    /// The tokens that Azure gave, for all who have these settings or a copy of them.
+    pub credentials: Credentials,
     /// Where the journals of unfinished uploads lie: of all that S3 has parts of, and of those that were begun here at Google.
     pub state: PathBuf,
     /// Variables of the S3 and Google clients, such as `AWS_ENDPOINT_URL` and `GOOGLE_APPLICATION_CREDENTIALS`.
@@ -51,6 +54,7 @@ impl Default for Settings {
             renew: None,
             ca_certs: Vec::new(),
             identity: Identity::Found,
+            credentials: Credentials::default(),
             state: env::temp_dir().join("airlift/uploads"),
             variables: Vec::new(),
             attest: false,

@@ -36,6 +36,7 @@ mod service_files;
 mod storage;
 mod storage_abandon;
 mod storage_faults;
+mod storage_identity;
 mod storage_kill;
 mod storage_move;
 mod storage_proof;

@@ -1,5 +1,6 @@
 //! The whole way by itself: from a registry into one account, from there into another, and by the import trigger into a
-//! second registry; the secrets of both accounts in a key vault.
+//! second registry; the secrets of both accounts in a key vault. The vault is Lowkey Vault, where it can be had, and a stand-in
+//! of ours for what no vault can be told to do: to refuse, and to change its mind in mid-run.
 
 use std::{fs, path::Path};
 
@@ -9,14 +10,16 @@ use crate::support::{
     Airlift, Options, Ran, Registry,
     artifacts::{Artifact, push_referrers_tag},
     azurite::{self, Account, Azurite, Grant},
-    compare, needs,
+    compare,
+    lowkey::{self, Lowkey},
+    needs,
     process::{Process, files_below},
-    vault::{Kept, TOKEN, Vault},
+    vault::{Keeper, Kept, Vault},
 };
 
 /// Two sites, each with a registry and an account, and the vault that both ask.
-struct Sites {
-    vault: Vault,
+struct Sites<V> {
+    vault: V,
     azurite: Azurite,
     from: Registry,
     to: Registry,
@@ -28,10 +31,10 @@ struct Sites {
     down: Airlift,
 }
 
-impl Sites {
-    fn new() -> Self {
-        let (vault, azurite) = (Vault::start(), Azurite::start());
-        let mut secrets = vec![TOKEN.to_owned(), crate::support::vault::HEADER.to_owned()];
+impl<V: Keeper> Sites<V> {
+    fn with(vault: V) -> Self {
+        let azurite = Azurite::start();
+        let mut secrets = vault.secrets();
         let mut sites = [(Account::A, "out"), (Account::B, "incoming")].map(|(account, container)| {
             azurite.create(account, container);
             let url = azurite.url(account, container, "", &Grant::default());
@@ -118,7 +121,18 @@ fn kept_below(folder: &Path, needle: &str) -> Vec<String> {
 #[test]
 fn the_whole_walk_by_vault_accounts_and_trigger() {
     needs!("docker-registry", "azurite-blob");
-    let mut sites = Sites::new();
+    walk(Sites::with(Vault::start()));
+}
+
+#[test]
+fn the_whole_walk_by_lowkey_vault() {
+    needs!("docker-registry", "azurite-blob", "openssl");
+    if lowkey::present("the_whole_walk_by_lowkey_vault") {
+        walk(Sites::with(Lowkey::start()));
+    }
+}
+
+fn walk<V: Keeper>(mut sites: Sites<V>) {
     let app = Artifact::multi_platform(1, 40_000);
     app.push(&sites.from, "team/app", Some("v1"));
     let signature =
@@ -180,7 +194,7 @@ fn the_whole_walk_by_vault_accounts_and_trigger() {
 }
 
 /// Ends the watch and keeps what it said.
-fn watch_to_its_end(mut watch: Process, sites: &mut Sites) -> Process {
+fn watch_to_its_end<V>(mut watch: Process, sites: &mut Sites<V>) -> Process {
     watch.signal(rustix::process::Signal::TERM);
     assert_eq!(watch.wait().code(), Some(0));
     sites.said.push(watch.log());
@@ -188,7 +202,7 @@ fn watch_to_its_end(mut watch: Process, sites: &mut Sites) -> Process {
 }
 
 /// An exporting site whose pipeline takes its secret from `reference`; the exit code and the token of a run.
-fn refused(sites: &mut Sites, reference: &str, more: &[&str]) -> (Option<i32>, String) {
+fn refused<V: Keeper>(sites: &mut Sites<V>, reference: &str, more: &[&str]) -> (Option<i32>, String) {
     let (from, out) = (sites.from.address().to_owned(), sites.container("accounta", "out"));
     let create = ["export-pipeline", "create", "-r", &from, "-n", "up", "-c", &out, "-s", reference];
     sites.at_home(&[&create, more].concat()).success();
@@ -199,11 +213,8 @@ fn refused(sites: &mut Sites, reference: &str, more: &[&str]) -> (Option<i32>, S
     (ran.code, token)
 }
 
-#[test]
-fn every_way_a_secret_may_fail_has_its_token() {
-    needs!("docker-registry", "azurite-blob");
-    let mut sites = Sites::new();
-    let reference = |sites: &Sites, name: &str| sites.vault.reference(name);
+/// Secrets that are there, or not, and are of no use.
+fn unfit_secrets<V: Keeper>(sites: &mut Sites<V>) {
     let now = jiff::Timestamp::now();
     let hour = std::time::Duration::from_hours(1);
     let good = Kept::new("sv=1&sig=CANARYvalue");
@@ -219,10 +230,49 @@ fn every_way_a_secret_may_fail_has_its_token() {
         ("early", 5, "secret.expired"),
         ("password", 1, "secret.form"),
     ] {
-        let reference = reference(&sites, name);
-        assert_eq!(refused(&mut sites, &reference, &[]), (Some(code), token.to_owned()), "{name}");
+        let reference = sites.vault.reference(name);
+        assert_eq!(refused(sites, &reference, &[]), (Some(code), token.to_owned()), "{name}");
     }
-    let out = reference(&sites, "out-sas");
+}
+
+#[test]
+fn lowkey_vaults_secrets_have_versions_and_may_be_of_no_use() {
+    needs!("docker-registry", "azurite-blob", "openssl");
+    if !lowkey::present("lowkey_vaults_secrets_have_versions_and_may_be_of_no_use") {
+        return;
+    }
+    let mut sites = Sites::with(Lowkey::start());
+    unfit_secrets(&mut sites);
+    Artifact::small(1, 1000).push(&sites.from, "team/app", Some("v1"));
+    Artifact::small(2, 1000).push(&sites.from, "base", Some("latest"));
+    let url = sites.azurite.url(Account::A, "out", "", &Grant::default());
+    let good = Kept::new(url.split_once('?').unwrap().1);
+    let first = sites.vault.put("sas", &good);
+    let second = sites.vault.put("sas", &Kept { enabled: false, ..good });
+    let newest = sites.vault.reference("sas");
+    for (version, token) in
+        [(second.as_str(), "secret.disabled"), ("00000000000000000000000000000000", "secret.not-found")]
+    {
+        assert_eq!(refused(&mut sites, &format!("{newest}/{version}"), &[]).1, token);
+    }
+    assert_eq!(refused(&mut sites, &newest, &[]), (Some(5), "secret.disabled".to_owned()));
+    // The earlier version is still good, and is what is taken where it is named.
+    let (from, out) = (sites.from.address().to_owned(), sites.container("accounta", "out"));
+    let named = format!("{newest}/{first}");
+    sites.at_home(&["export-pipeline", "create", "-r", &from, "-n", "up", "-c", &out, "-s", &named]).success();
+    sites.export(&["--force-redeploy"]).success();
+    let said = sites.said.concat();
+    for secret in &sites.secrets {
+        assert!(!said.contains(secret.as_str()), "{secret} was said");
+    }
+}
+
+#[test]
+fn every_way_a_secret_may_fail_has_its_token() {
+    needs!("docker-registry", "azurite-blob");
+    let mut sites = Sites::with(Vault::start());
+    unfit_secrets(&mut sites);
+    let out = sites.vault.reference("out-sas");
     sites.vault.refuse(true);
     assert_eq!(refused(&mut sites, &out, &[]), (Some(5), "secret.refused".to_owned()));
     sites.vault.refuse(false);
@@ -261,7 +311,7 @@ fn every_way_a_secret_may_fail_has_its_token() {
 #[test]
 fn a_user_assigned_identity_is_the_one_that_asks() {
     needs!("docker-registry", "azurite-blob");
-    let mut sites = Sites::new();
+    let mut sites = Sites::with(Vault::start());
     Artifact::small(1, 1000).push(&sites.from, "team/app", Some("v1"));
     Artifact::small(2, 1000).push(&sites.from, "base", Some("latest"));
     let client = "11111111-2222-3333-4444-555555555555";
@@ -277,7 +327,7 @@ fn a_user_assigned_identity_is_the_one_that_asks() {
 #[test]
 fn a_signature_that_ends_or_is_refused_in_mid_run_is_fetched_again() {
     needs!("docker-registry", "azurite-blob");
-    let mut sites = Sites::new();
+    let mut sites = Sites::with(Vault::start());
     Artifact::small(1, 1000).push(&sites.from, "team/app", Some("v1"));
     Artifact::small(2, 1000).push(&sites.from, "base", Some("latest"));
     let token = |azurite: &Azurite, grant: &Grant| {

@@ -10,7 +10,7 @@ use std::{
 use airlift::{
     oci::Reference,
     progress::Event,
-    storage::{Location, Settings},
+    storage::Location,
     transfer::{Opened, list},
 };
 
@@ -52,13 +52,13 @@ pub(crate) fn location(text: &Path) -> Result<Location, Failure> {
 }
 
 /// The bundle at `text`, opened.
-pub(crate) async fn open(text: &Path) -> Result<Opened, Failure> {
-    Ok(Opened::open(&location(text)?, &Settings::from_env()).await?)
+pub(crate) async fn open(text: &Path, context: &Context) -> Result<Opened, Failure> {
+    Ok(Opened::open(&location(text)?, &context.storage()).await?)
 }
 
 /// As [`open`], also where volumes of a set are missing.
-pub(crate) async fn survey(text: &Path) -> Result<Opened, Failure> {
-    Ok(Opened::survey(&location(text)?, &Settings::from_env()).await?.0)
+pub(crate) async fn survey(text: &Path, context: &Context) -> Result<Opened, Failure> {
+    Ok(Opened::survey(&location(text)?, &context.storage()).await?.0)
 }
 
 /// What the person should know of `path` before it is read: an unfinished file looks whole, since its head is written first

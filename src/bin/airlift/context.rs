@@ -1,13 +1,11 @@
 //! What the options mean: how the library is set up, who watches it, where answers go.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use airlift::{
     progress,
     registry::{Client, Settings},
+    storage,
 };
 use serde::Serialize;
 
@@ -86,9 +84,9 @@ impl Context {
         Ok(Client::new(self.settings()?)?)
     }
 
-    /// Authorities that are trusted beside the system's.
-    pub(crate) fn ca_certs(&self) -> &[PathBuf] {
-        &self.global.registry.ca_cert
+    /// How storages and vaults are talked to: by the environment, and by the authorities that were named.
+    pub(crate) fn storage(&self) -> storage::Settings {
+        storage::Settings { ca_certs: self.global.registry.ca_cert.clone(), ..storage::Settings::from_env() }
     }
 
     /// What is shown on stderr, for whoever tells of things from elsewhere.

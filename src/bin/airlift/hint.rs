@@ -132,10 +132,10 @@ pub(crate) const fn of(code: Code) -> &'static str {
         }
         C::StorageHttpsOnly => "Write the address with https://; the SAS was not sent.",
         C::StorageRefused => {
-            "Check that the SAS is for this very container and was copied whole, that its key was not renewed, and the account's firewall."
+            "Of a SAS: check that it is for this very container and was copied whole, and that its key was not renewed. Of an identity: give it the role \"Storage Blob Data Contributor\" on the container (to read only, \"Storage Blob Data Reader\"), and check this machine's clock. Of both: the account's firewall."
         }
         C::StorageCredential => {
-            "Give a SAS in the address or in AZURE_STORAGE_SAS_TOKEN, run `az login`, or run where a managed identity is; for S3, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for Google, GOOGLE_APPLICATION_CREDENTIALS."
+            "Give a SAS in the address or in AZURE_STORAGE_SAS_TOKEN, run `az login`, or run where a managed identity is (AZURE_CLIENT_ID names a user-assigned one); the message says what was tried. For S3, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for Google, GOOGLE_APPLICATION_CREDENTIALS."
         }
         C::StorageServer => {
             "Run the same command again later: it continues where it stopped. `--log debug` shows the storage's answers."

@@ -142,9 +142,12 @@ fn failed(error: &SdkError, what: &str) -> Error {
     match error.kind() {
         ErrorKind::HttpResponse { status, error_code, raw_response } => {
             let body = raw_response.as_ref().map(|raw| String::from_utf8_lossy(raw.body().as_ref()).into_owned());
-            let disabled = body.unwrap_or_default().contains("SecretDisabled") || said().contains("disabled secret");
+            // The emulator has no code for it, and answers 404.
+            let disabled = "not allowed on a disabled";
+            let body = body.unwrap_or_default();
+            let disabled = body.contains("SecretDisabled") || body.contains(disabled) || said().contains(disabled);
             match (u16::from(*status), error_code.as_deref()) {
-                (403, _) if disabled => Error::Disabled { what },
+                (403 | 404, _) if disabled => Error::Disabled { what },
                 (401 | 403, _) => Error::Refused { what, reason: said() },
                 (404, _) => Error::NotFound { what, detail: "the vault has no such secret or version" },
                 _ => Error::Vault { what, reason: said() },

@@ -1,89 +1,245 @@
 //! Who we are towards Azure where an address has no SAS.
 
-use std::{env, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    env, fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use azure_core::{
-    Error, Result,
+    Error, Result as SdkResult,
     credentials::{AccessToken, TokenCredential, TokenRequestOptions},
     error::ErrorKind,
     http::ClientOptions,
+    time::OffsetDateTime,
 };
 use azure_identity::{
     AzureCliCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
     WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
-use tokio::sync::OnceCell;
 
-use super::super::settings::Identity;
+use super::{
+    super::{
+        error::Error as StorageError,
+        settings::{Identity, Settings},
+    },
+    metadata::Metadata,
+    transport::{self, Signing},
+};
 
 /// How long a machine without the metadata service may keep us waiting; where it exists it answers at once.
 const METADATA: Duration = Duration::from_secs(5);
 
+/// A token that ends sooner is not given out again; the SDK wants another one then too.
+const MARGIN: Duration = Duration::from_mins(5);
+
+/// Where tokens come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Workload,
+    Managed,
+    Cli,
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Workload => "workload identity",
+            Self::Managed => "managed identity",
+            Self::Cli => "Azure CLI",
+        }
+    }
+}
+
+/// The credentials of a run, one for each identity: whoever opens many objects asks for a token once.
+#[derive(Clone, Default)]
+pub struct Credentials(Arc<Mutex<Vec<(Identity, Arc<Chain>)>>>);
+
+impl Credentials {
+    /// The credential of `settings.identity`. No request is made yet.
+    ///
+    /// # Errors
+    /// Those of making an HTTP client.
+    pub(super) fn chain(
+        &self,
+        settings: &Settings,
+        options: &ClientOptions,
+        what: &str,
+    ) -> Result<Arc<Chain>, StorageError> {
+        let mut chains = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, chain)) = chains.iter().find(|(identity, _)| *identity == settings.identity) {
+            return Ok(Arc::clone(chain));
+        }
+        let chain = Arc::new(Chain::new(settings, options, what)?);
+        chains.push((settings.identity.clone(), Arc::clone(&chain)));
+        Ok(chain)
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+/// A credential, or why it cannot be used here.
+type Link = SdkResult<Arc<dyn TokenCredential>>;
+
 /// Credentials that are tried in order; the first that gives a token is kept.
-#[derive(Debug)]
 pub(super) struct Chain {
-    links: Vec<(&'static str, Result<Arc<dyn TokenCredential>>)>,
-    chosen: OnceCell<Arc<dyn TokenCredential>>,
+    /// Or what is wrong with the variable that names them.
+    links: Result<Vec<(Kind, Link)>, String>,
+    state: tokio::sync::Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    chosen: Option<Arc<dyn TokenCredential>>,
+    /// By what they are for. The Azure CLI keeps none, and takes a second for each.
+    tokens: HashMap<String, AccessToken>,
 }
 
 impl Chain {
-    pub(super) fn new(identity: &Identity, options: &ClientOptions) -> Arc<Self> {
-        let mut links = Vec::new();
-        if *identity == Identity::Found && env::var_os("AZURE_FEDERATED_TOKEN_FILE").is_some() {
-            links.push(("workload identity", workload(options)));
-        }
-        let client = match identity {
-            Identity::Managed(Some(client)) => Some(client.clone()),
-            _ => None,
+    fn new(settings: &Settings, options: &ClientOptions, what: &str) -> Result<Self, StorageError> {
+        let named = env::var("AZURE_TOKEN_CREDENTIALS").unwrap_or_default();
+        let links = match kinds(&settings.identity, &named, env::var_os("AZURE_FEDERATED_TOKEN_FILE").is_some()) {
+            Ok(kinds) => Ok(kinds
+                .into_iter()
+                .map(|kind| Ok((kind, link(kind, settings, options, what)?)))
+                .collect::<Result<_, StorageError>>()?),
+            Err(reason) => Err(reason),
         };
-        links.push(("managed identity", managed(client, options)));
-        if *identity == Identity::Found {
-            links.push(("Azure CLI", AzureCliCredential::new(None).map(|link| link as Arc<dyn TokenCredential>)));
-        }
-        Arc::new(Self { links, chosen: OnceCell::new() })
+        Ok(Self { links, state: tokio::sync::Mutex::default() })
     }
 
-    async fn choose(&self, scopes: &[&str]) -> Result<Arc<dyn TokenCredential>> {
+    async fn choose(&self, scopes: &[&str]) -> SdkResult<(Arc<dyn TokenCredential>, AccessToken)> {
+        let failed = |reason: String| Error::with_message(ErrorKind::Credential, reason.replace('\n', " "));
+        let links = self.links.as_ref().map_err(|reason| failed(reason.clone()))?;
         let mut reasons = Vec::new();
-        for (name, link) in &self.links {
+        for (kind, link) in links {
+            let word = kind.word();
             let link = match link {
                 Ok(link) => link,
                 Err(error) => {
-                    reasons.push(format!("{name}: {error}"));
+                    reasons.push(format!("{word}: {error}"));
                     continue;
                 }
             };
             let asked = link.get_token(scopes, None);
             let asked =
-                if *name == "managed identity" { tokio::time::timeout(METADATA, asked).await } else { Ok(asked.await) };
+                if *kind == Kind::Managed { tokio::time::timeout(METADATA, asked).await } else { Ok(asked.await) };
             match asked {
-                Ok(Ok(_)) => return Ok(Arc::clone(link)),
-                Ok(Err(error)) => reasons.push(format!("{name}: {error}")),
-                Err(_) => reasons.push(format!("{name}: this machine has no metadata service")),
+                Ok(Ok(token)) => return Ok((Arc::clone(link), token)),
+                Ok(Err(error)) => reasons.push(format!("{word}: {error}")),
+                Err(_) => reasons.push(format!("{word}: this machine has no metadata service")),
             }
         }
-        Err(Error::with_message(ErrorKind::Credential, reasons.join("; ").replace('\n', " ")))
+        Err(failed(reasons.join("; ")))
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Chain")
     }
 }
 
 #[async_trait]
 impl TokenCredential for Chain {
-    async fn get_token(&self, scopes: &[&str], options: Option<TokenRequestOptions<'_>>) -> Result<AccessToken> {
-        self.chosen.get_or_try_init(|| self.choose(scopes)).await?.get_token(scopes, options).await
+    async fn get_token(&self, scopes: &[&str], options: Option<TokenRequestOptions<'_>>) -> SdkResult<AccessToken> {
+        let scope = scopes.join(" ");
+        // Held while a token is asked for: who comes meanwhile wants the same one.
+        let mut state = self.state.lock().await;
+        if let Some(token) =
+            state.tokens.get(&scope).filter(|token| token.expires_on > OffsetDateTime::now_utc() + MARGIN)
+        {
+            return Ok(token.clone());
+        }
+        let token = match &state.chosen {
+            Some(chosen) => chosen.get_token(scopes, options).await?,
+            None => {
+                let (chosen, token) = self.choose(scopes).await?;
+                state.chosen = Some(chosen);
+                token
+            }
+        };
+        state.tokens.insert(scope, token.clone());
+        Ok(token)
     }
 }
 
-fn workload(options: &ClientOptions) -> Result<Arc<dyn TokenCredential>> {
+/// What is tried, in this order. `named` is the variable by which Azure's SDKs in all languages are told.
+fn kinds(identity: &Identity, named: &str, federated: bool) -> Result<Vec<Kind>, String> {
+    if let Identity::Managed(_) = identity {
+        return Ok(vec![Kind::Managed]);
+    }
+    let deployed = if federated { vec![Kind::Workload, Kind::Managed] } else { vec![Kind::Managed] };
+    Ok(match named.trim().to_ascii_lowercase().as_str() {
+        "" => [deployed, vec![Kind::Cli]].concat(),
+        "prod" => deployed,
+        "dev" | "azureclicredential" => vec![Kind::Cli],
+        "workloadidentitycredential" => vec![Kind::Workload],
+        "managedidentitycredential" => vec![Kind::Managed],
+        _ => {
+            return Err(format!(
+                "AZURE_TOKEN_CREDENTIALS is {named:?}, which is none of dev, prod, WorkloadIdentityCredential, \
+                 ManagedIdentityCredential and AzureCliCredential"
+            ));
+        }
+    })
+}
+
+fn link(kind: Kind, settings: &Settings, options: &ClientOptions, what: &str) -> Result<Link, StorageError> {
+    Ok(match kind {
+        Kind::Workload => workload(options),
+        Kind::Managed => managed(settings, what)?,
+        Kind::Cli => AzureCliCredential::new(None).map(|link| link as Arc<dyn TokenCredential>),
+    })
+}
+
+fn workload(options: &ClientOptions) -> Link {
     let mut with = WorkloadIdentityCredentialOptions::default();
     with.credential_options.client_options = options.clone();
     Ok(WorkloadIdentityCredential::new(Some(with))?)
 }
 
-fn managed(client: Option<String>, options: &ClientOptions) -> Result<Arc<dyn TokenCredential>> {
+fn managed(settings: &Settings, what: &str) -> Result<Link, StorageError> {
+    let id = match &settings.identity {
+        Identity::Managed(id) => id.clone(),
+        Identity::Found => env::var("AZURE_CLIENT_ID").ok().filter(|id| !id.is_empty()),
+    };
+    let at_app_service = ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"].iter().all(|name| env::var_os(name).is_some());
     // Azure's own commands name an identity by its resource id, its metadata service by the client id too.
-    let user_assigned_id = client
-        .map(|id| if id.starts_with('/') { UserAssignedId::ResourceId(id) } else { UserAssignedId::ClientId(id) });
-    let with = ManagedIdentityCredentialOptions { user_assigned_id, client_options: options.clone() };
-    Ok(ManagedIdentityCredential::new(Some(with))?)
+    let (user_assigned_id, resource) = match id {
+        Some(id) if id.starts_with('/') && at_app_service => (None, Some(id)),
+        Some(id) if id.starts_with('/') => (Some(UserAssignedId::ResourceId(id)), None),
+        id => (id.map(UserAssignedId::ClientId), None),
+    };
+    let client = Metadata { inner: Arc::new(Signing::direct(settings, what)?), resource };
+    let client_options = transport::options(Arc::new(client), settings);
+    let with = ManagedIdentityCredentialOptions { user_assigned_id, client_options };
+    Ok(ManagedIdentityCredential::new(Some(with)).map(|link| link as Arc<dyn TokenCredential>))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_asked_for_a_token_follows_the_surroundings_and_the_variable() {
+        let found = |named: &str, federated| kinds(&Identity::Found, named, federated).unwrap();
+        assert_eq!(found("", false), [Kind::Managed, Kind::Cli]);
+        assert_eq!(found("", true), [Kind::Workload, Kind::Managed, Kind::Cli]);
+        assert_eq!(found("prod", true), [Kind::Workload, Kind::Managed]);
+        assert_eq!(found("Prod", false), [Kind::Managed]);
+        assert_eq!(found("dev", true), [Kind::Cli]);
+        assert_eq!(found("WorkloadIdentityCredential", false), [Kind::Workload]);
+        assert_eq!(found("ManagedIdentityCredential", true), [Kind::Managed]);
+        assert_eq!(found(" azureclicredential ", true), [Kind::Cli]);
+        assert!(kinds(&Identity::Found, "EnvironmentCredential", true).unwrap_err().contains("EnvironmentCredential"));
+        let pipelines = Identity::Managed(Some("id".to_owned()));
+        assert_eq!(kinds(&pipelines, "dev", true).unwrap(), [Kind::Managed], "what a pipeline says counts");
+    }
 }

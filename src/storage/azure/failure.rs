@@ -50,7 +50,11 @@ impl Asked<'_> {
     fn refused(&self, code: &str, refusal: &Refusal) -> Error {
         let what = self.what.to_owned();
         let Some(sas) = &self.place.sas else {
-            return Error::Refused { what, reason: reason(code, refusal) };
+            let reason = match detail(refusal) {
+                Some(detail) => format!("{code}: {detail}"),
+                None => reason(code, refusal),
+            };
+            return Error::Refused { what, reason: format!("the identity is not let in: {reason}") };
         };
         if let Some(at) = sas.expiry().filter(|&at| at <= Timestamp::now()) {
             return Error::Expired { what, at };
@@ -73,6 +77,15 @@ impl Asked<'_> {
 fn reason(code: &str, refusal: &Refusal) -> String {
     let said = first_line(&redact(&refusal.to_string()));
     if code.is_empty() || said.contains(code) { said } else { format!("{code}: {said}") }
+}
+
+/// What Azure says of a token that it does not take; its message is the same for all of them.
+fn detail(refusal: &Refusal) -> Option<String> {
+    let ErrorKind::HttpResponse { raw_response: Some(answer), .. } = refusal.kind() else { return None };
+    let body = String::from_utf8_lossy(answer.body().as_ref()).into_owned();
+    let (_, detail) = body.split_once("<AuthenticationErrorDetail>")?;
+    let (detail, _) = detail.split_once("</AuthenticationErrorDetail>")?;
+    Some(first_line(&redact(detail)))
 }
 
 /// Azure's later lines are request ids, times and, of a signature, what was signed.

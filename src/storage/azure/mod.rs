@@ -2,6 +2,7 @@
 
 mod credential;
 mod failure;
+mod metadata;
 mod transport;
 mod upload;
 
@@ -20,6 +21,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{StreamExt, TryStreamExt};
 use jiff::{Timestamp, fmt::rfc2822};
 
+pub use self::credential::Credentials;
 use self::{failure::Asked, transport::Signing};
 use super::{
     Abandoned, Chunks, Draft, Limits, Listed, Location, Object, Settings, Stat, Upload, Version,
@@ -49,6 +51,10 @@ impl Access {
             return Err(Error::HttpsOnly { what });
         }
         let Some(sas) = sas else {
+            if plain {
+                let reason = "a token goes over https only, and the address is plain http".to_owned();
+                return Err(Error::Credential { what, reason });
+            }
             let (options, credential) = entrance(settings, &what)?;
             return Ok(Self { place: place.clone(), options, credential: Some(credential) });
         };
@@ -65,7 +71,7 @@ impl Access {
 /// A file of authorities cannot be read, or the TLS stack of this machine cannot be used.
 pub fn entrance(settings: &Settings, what: &str) -> Result<(ClientOptions, Arc<dyn TokenCredential>)> {
     let options = Signing::options(None, settings, what)?;
-    let credential = credential::Chain::new(&settings.identity, &options);
+    let credential = settings.credentials.chain(settings, &options, what)?;
     Ok((options, credential))
 }
 
@@ -93,6 +99,14 @@ impl Blob {
     fn asked(&self, needs: Permission) -> Asked<'_> {
         Asked { place: &self.place, what: &self.what, needs }
     }
+
+    /// What is wrong with a token: the answer to a HEAD has no body that could say it, so a byte is asked for.
+    async fn refusal(&self) -> Option<Error> {
+        let options =
+            BlobClientDownloadOptions { range: Some((0_u64..1).into()), ..BlobClientDownloadOptions::default() };
+        let error = self.asked(Permission::Read).failed(&self.client.download(Some(options)).await.err()?);
+        matches!(error, Error::Refused { .. }).then_some(error)
+    }
 }
 
 impl std::fmt::Debug for Blob {
@@ -112,8 +126,14 @@ impl Object for Blob {
     }
 
     async fn stat(&self) -> Result<Stat> {
-        let answer = self.client.get_properties(None).await;
-        let answer = answer.map_err(|error| self.asked(Permission::Read).failed(&error))?;
+        let answer = match self.client.get_properties(None).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let error = self.asked(Permission::Read).failed(&error);
+                let by_identity = self.place.sas.is_none() && matches!(error, Error::Refused { .. });
+                return Err(if by_identity { self.refusal().await.unwrap_or(error) } else { error });
+            }
+        };
         stat_of(answer.headers(), &self.what)
     }
 

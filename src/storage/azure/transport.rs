@@ -46,20 +46,17 @@ impl Signing {
         settings: &Settings,
         what: &str,
     ) -> Result<ClientOptions, StorageError> {
-        let mut http = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            // A signature must not follow a redirect, and the protocol has none.
-            .redirect(reqwest::redirect::Policy::none());
-        if !settings.ca_certs.is_empty() {
-            http = http.tls_certs_merge(authorities(settings)?);
-        }
-        let unusable =
-            |error: reqwest::Error| StorageError::Protocol { what: what.to_owned(), reason: cause(&error).to_string() };
-        let http = http.build().map_err(unusable)?;
-        let transport = Some(Transport::new(Arc::new(Self { http, signature, silence: settings.silence })));
-        let max_total_elapsed = settings.patience.try_into().unwrap_or(azure_core::time::Duration::MAX);
-        let retry = ExponentialRetryOptions { max_retries: RETRIES, max_total_elapsed, ..Default::default() };
-        Ok(ClientOptions { transport, retry: RetryOptions::exponential(retry), ..ClientOptions::default() })
+        let http = build(builder(settings)?, what)?;
+        Ok(options(Arc::new(Self { http, signature, silence: settings.silence }), settings))
+    }
+
+    /// A client for what is on this machine or one hop away: it goes past the proxies of the environment.
+    ///
+    /// # Errors
+    /// As [`Self::options`].
+    pub(super) fn direct(settings: &Settings, what: &str) -> Result<Self, StorageError> {
+        let http = build(builder(settings)?.no_proxy(), what)?;
+        Ok(Self { http, signature: None, silence: settings.silence })
     }
 
     /// Sends it; where the signature is refused and there is another by now, with that one.
@@ -134,6 +131,26 @@ impl std::fmt::Debug for Signing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Signing({:?})", self.signature)
     }
+}
+
+/// Options that make an SDK client use `client`.
+pub(super) fn options(client: Arc<dyn HttpClient>, settings: &Settings) -> ClientOptions {
+    let max_total_elapsed = settings.patience.try_into().unwrap_or(azure_core::time::Duration::MAX);
+    let retry = ExponentialRetryOptions { max_retries: RETRIES, max_total_elapsed, ..Default::default() };
+    let transport = Some(Transport::new(client));
+    ClientOptions { transport, retry: RetryOptions::exponential(retry), ..ClientOptions::default() }
+}
+
+fn builder(settings: &Settings) -> Result<reqwest::ClientBuilder, StorageError> {
+    let http = reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        // A signature must not follow a redirect, and the protocol has none.
+        .redirect(reqwest::redirect::Policy::none());
+    if settings.ca_certs.is_empty() { Ok(http) } else { Ok(http.tls_certs_merge(authorities(settings)?)) }
+}
+
+fn build(http: reqwest::ClientBuilder, what: &str) -> Result<reqwest::Client, StorageError> {
+    http.build().map_err(|error| StorageError::Protocol { what: what.to_owned(), reason: cause(&error).to_string() })
 }
 
 fn authorities(settings: &Settings) -> Result<Vec<reqwest::Certificate>, StorageError> {

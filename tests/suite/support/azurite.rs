@@ -1,6 +1,11 @@
 //! Azurite, Azure's own emulator of Blob Storage, with accounts and keys made for one test.
 
-use std::{fmt::Write as _, process::Command};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use airlift::storage::Location;
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -40,8 +45,12 @@ impl Account {
 /// A running emulator with an empty folder of its own.
 pub(crate) struct Azurite {
     process: Process,
+    /// `http` or `https`.
+    scheme: &'static str,
     address: String,
     folder: TempDir,
+    /// Where its certificate and the authority of it lie.
+    certificates: Option<PathBuf>,
 }
 
 /// A shared access signature for a container; the default allows all that airlift ever needs, for an hour.
@@ -69,15 +78,35 @@ impl Grant {
 impl Azurite {
     /// Starts it on a free port.
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Starts it with TLS, by the certificates in a folder that [`super::tls`] made: then it also lets in who shows a token
+    /// of Azure's.
+    pub(crate) fn start_for_tokens(certificates: &Path) -> Self {
+        Self::start_with(Some(certificates))
+    }
+
+    fn start_with(certificates: Option<&Path>) -> Self {
         let folder = TempDir::with_prefix("airlift-azurite-").unwrap();
         let mut command = Command::new(peers::path("azurite-blob"));
         let encode = |account: Account| format!("{}:{}", account.name(), BASE64_STANDARD.encode(account.key()));
         command.env("AZURITE_ACCOUNTS", [Account::A, Account::B].map(encode).join(";")).current_dir(folder.path());
         command.args(["--silent", "--disableTelemetry", "--skipApiVersionCheck", "--blobPort", "0", "--location", "."]);
+        if let Some(certificates) = certificates {
+            let [cert, key] = ["server.pem", "server.key"].map(|name| certificates.join(name));
+            command.args(["--oauth", "basic", "--cert"]).arg(cert).arg("--key").arg(key);
+        }
+        let scheme = if certificates.is_some() { "https" } else { "http" };
         let process = Process::spawn("azurite", &mut command);
-        let line = process.wait_for_line("listens on http://");
-        let address = line.rsplit("http://").next().unwrap().trim().trim_end_matches('/').to_owned();
-        Self { process, address, folder }
+        let line = process.wait_for_line(&format!("listens on {scheme}://"));
+        let address = line.rsplit("://").next().unwrap().trim().trim_end_matches('/').to_owned();
+        Self { process, scheme, address, folder, certificates: certificates.map(Path::to_owned) }
+    }
+
+    /// The address of a container, or of a blob in it, without a signature.
+    pub(crate) fn place(&self, account: Account, path: &str) -> String {
+        format!("{}://{}/{}/{path}", self.scheme, self.address, account.name())
     }
 
     /// `127.0.0.1:PORT`.
@@ -92,8 +121,9 @@ impl Azurite {
     /// Makes a container.
     pub(crate) fn create(&self, account: Account, container: &str) {
         let sas = account_sas(account, "sco");
-        let url = format!("http://{}/{}/{container}?restype=container&{sas}", self.address, account.name());
-        Caller::default().send(Method::PUT, &url, &[("x-ms-version", VERSION)], "").success();
+        let url = format!("{}?restype=container&{sas}", self.place(account, container));
+        let ca = self.certificates.as_ref().map(|folder| fs::read(folder.join("ca.pem")).unwrap());
+        Caller { ca, ..Caller::default() }.send(Method::PUT, &url, &[("x-ms-version", VERSION)], "").success();
     }
 
     /// The address of `name` with a signature for its container; `name` may be empty.

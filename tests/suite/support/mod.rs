@@ -15,6 +15,8 @@ pub(crate) mod forward;
 pub(crate) mod google;
 pub(crate) mod hostile;
 pub(crate) mod http;
+pub(crate) mod identity;
+pub(crate) mod lowkey;
 pub(crate) mod moto;
 pub(crate) mod packed;
 pub(crate) mod peers;

@@ -37,9 +37,13 @@ pub(crate) fn present(test: &str, programs: &[&str]) -> bool {
 
 /// Tells what is not tested, and why.
 pub(crate) fn skipped(test: &str, needs: &str) {
+    tell(&format!("SKIPPED: {test} needs {}", needs.trim_end()));
+}
+
+/// A line that is seen also where the test passes.
+pub(crate) fn tell(line: &str) {
     // Straight to the descriptor: the test harness swallows what `eprintln!` says in a test that passes.
-    let line = format!("SKIPPED: {test} needs {}\n", needs.trim_end());
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Whether this is the run that decides.

@@ -42,6 +42,24 @@ impl Kept {
     }
 }
 
+/// What a test of pipelines needs of a vault, whoever plays it.
+pub(crate) trait Keeper {
+    /// Keeps a secret under a name; another one of that name becomes an old version.
+    fn keep(&self, name: &str, secret: Kept);
+
+    /// The reference to a secret.
+    fn reference(&self, name: &str) -> String;
+
+    /// PEM of the authority of its certificate.
+    fn authority(&self) -> PathBuf;
+
+    /// Gives `airlift` a managed identity that the vault knows.
+    fn identify(&self, airlift: &mut Airlift);
+
+    /// What must be seen nowhere: tokens, and what they are got with.
+    fn secrets(&self) -> Vec<String>;
+}
+
 /// A running vault.
 pub(crate) struct Vault {
     folder: TempDir,
@@ -97,11 +115,6 @@ impl Vault {
         Self { folder, secrets: vault, identity, state, _runtime: runtime }
     }
 
-    /// Keeps a secret under a name; another one of that name becomes an old version.
-    pub(crate) fn keep(&self, name: &str, secret: Kept) {
-        lock(&self.state.secrets).insert(name.to_owned(), VecDeque::from([secret]));
-    }
-
     /// Keeps another secret under the name once the one that is there was asked for.
     pub(crate) fn then(&self, name: &str, secret: Kept) {
         lock(&self.state.secrets).entry(name.to_owned()).or_default().push_back(secret);
@@ -122,27 +135,10 @@ impl Vault {
         *lock(&self.state.resource) = Some(resource.to_owned());
     }
 
-    /// The reference to a secret.
-    pub(crate) fn reference(&self, name: &str) -> String {
-        format!("https://{}/secrets/{name}", self.secrets)
-    }
-
-    /// PEM of the authority of its certificate.
-    pub(crate) fn authority(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-
     /// The variables by which a machine with a managed identity knows its endpoint.
     pub(crate) fn variables(&self) -> [(&'static str, String); 2] {
         let endpoint = format!("http://{}/metadata/identity/oauth2/token", self.identity);
         [("IDENTITY_ENDPOINT", endpoint), ("IDENTITY_HEADER", HEADER.to_owned())]
-    }
-
-    /// Gives `airlift` a managed identity.
-    pub(crate) fn identify(&self, airlift: &mut Airlift) {
-        for (name, value) in self.variables() {
-            airlift.set(name, value);
-        }
     }
 
     /// `identity` and `vault NAME`, for each request that was let in.
@@ -153,6 +149,30 @@ impl Vault {
     /// How often the vault was asked for a secret, by whoever may.
     pub(crate) fn fetches(&self) -> usize {
         self.asked().iter().filter(|asked| asked.starts_with("vault")).count()
+    }
+}
+
+impl Keeper for Vault {
+    fn keep(&self, name: &str, secret: Kept) {
+        lock(&self.state.secrets).insert(name.to_owned(), VecDeque::from([secret]));
+    }
+
+    fn reference(&self, name: &str) -> String {
+        format!("https://{}/secrets/{name}", self.secrets)
+    }
+
+    fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    fn identify(&self, airlift: &mut Airlift) {
+        for (name, value) in self.variables() {
+            airlift.set(name, value);
+        }
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![TOKEN.to_owned(), HEADER.to_owned()]
     }
 }
 
@@ -219,11 +239,11 @@ impl State {
     }
 }
 
-async fn listen() -> TcpListener {
+pub(super) async fn listen() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-fn server(folder: &Path) -> rustls::ServerConfig {
+pub(super) fn server(folder: &Path) -> rustls::ServerConfig {
     let read = |name: &str| fs::read(folder.join(name)).unwrap();
     let chain = CertificateDer::pem_slice_iter(&read("server.pem")).map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_slice(&read("server.key")).unwrap();
@@ -257,6 +277,6 @@ where
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -44,7 +44,7 @@ pub(crate) struct Global {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Registry options")]
 pub(crate) struct Registry {
-    /// Trust the certificate authorities in this PEM file too; may be given several times.
+    /// Trust the certificate authorities in this PEM file too, also for Azure's storages and vaults; may be given several times.
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub(crate) ca_cert: Vec<PathBuf>,
     /// Present this client certificate (PEM) to registries.

@@ -1,4 +1,4 @@
-use airlift::storage::{self, Abandoned, Location, Settings};
+use airlift::storage::{self, Abandoned, Location};
 use serde_json::json;
 
 use crate::{
@@ -11,7 +11,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return Err(Mistake::NoStorage { place }.into());
     }
     let abandoned = runtime::run(async {
-        let object = storage::open(&place, &Settings::from_env())?;
+        let object = storage::open(&place, &context.storage())?;
         Ok(object.abandon().await?)
     })?;
     let Abandoned { uploads, removed, left } = abandoned;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use airlift::{
     bundle::volume::Manifest,
-    storage::{Location, Settings},
+    storage::Location,
     transfer::{
         copy::{self, Request},
         relay,
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let into_folder = is_folder(&args.to, &to);
     if may_be_set(&from, into_folder)
         && let Some(found) =
-            runtime::run(async { Ok(Found::of(std::slice::from_ref(&from), &Settings::from_env()).await?) })?
+            runtime::run(async { Ok(Found::of(std::slice::from_ref(&from), &context.storage()).await?) })?
     {
         return volumes::copy(found, to, args, context);
     }
@@ -74,7 +74,7 @@ fn files(request: Request, context: &Context) -> Result<(Value, String), Failure
 
 fn objects(request: &relay::Request, context: &Context) -> Result<(Value, String), Failure> {
     let progress = context.progress();
-    let report = runtime::run(async { Ok(relay::relay(request, &Settings::from_env(), &progress).await?) })?;
+    let report = runtime::run(async { Ok(relay::relay(request, &context.storage(), &progress).await?) })?;
     let relay::Report { location, bytes, reused, bundle, digest, attested } = report;
     let place = location.to_string();
     let proof = if attested { "checksum" } else { "read-back" };

@@ -27,7 +27,7 @@ const STREAM: &str = "What came out of standard output so far is no bundle, and 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     report::check(&args.transfer)?;
     let request = request(args)?;
-    let to = destination::of(args)?;
+    let to = destination::of(args, context)?;
     if args.recovery.is_some() && !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
         return Err(Mistake::RecoveryElsewhere.into());
     }

@@ -1,12 +1,9 @@
 mod spool;
 mod volumes;
 
-use airlift::{
-    storage::Settings,
-    transfer::{
-        Opened,
-        import::{self, Request},
-    },
+use airlift::transfer::{
+    Opened,
+    import::{self, Request},
 };
 
 use crate::{
@@ -33,7 +30,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         jobs: args.transfer.jobs.uploads(),
     };
     let places = args.bundles.iter().map(|text| artifacts::location(text)).collect::<Result<Vec<_>, _>>()?;
-    let settings = Settings::from_env();
+    let settings = context.storage();
     let client = context.client()?;
     let progress = context.progress();
     if args.transfer.dry_run {

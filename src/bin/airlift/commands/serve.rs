@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 async fn serve(args: &Args, context: &Context) -> Result<(), Failure> {
     let config = Config {
-        bundles: open(&args.bundles).await?,
+        bundles: open(&args.bundles, context).await?,
         store: args.store.as_deref().map(Store::open).transpose()?,
         verify: args.verify_on_start,
         changes: match args {
@@ -52,10 +52,10 @@ async fn serve(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn open(paths: &[PathBuf]) -> Result<Vec<Reader>, Failure> {
+async fn open(paths: &[PathBuf], context: &Context) -> Result<Vec<Reader>, Failure> {
     let mut readers = Vec::with_capacity(paths.len());
     for path in paths {
-        let bundle = artifacts::open(path).await?;
+        let bundle = artifacts::open(path, context).await?;
         // Clients read layers by position, which those that are cut over volumes have only once they are in one piece.
         bundle.reader().put_together().await?;
         readers.push(bundle.reader().clone());

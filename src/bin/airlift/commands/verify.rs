@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use airlift::{
     content::{Class, Code, Fault as _},
-    storage::{Location, Settings},
+    storage::Location,
     transfer::{
         self, Opened, protect,
         sets::{self, Named},
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut verdicts = Vec::new();
     artifacts::warn_of_unfinished(&args.bundles, context);
     let places = args.bundles.iter().map(|path| artifacts::location(path)).collect::<Result<Vec<_>, _>>()?;
-    for named in runtime::run(async { Ok(sets::sets(&places, &Settings::from_env()).await?) })? {
+    for named in runtime::run(async { Ok(sets::sets(&places, &context.storage()).await?) })? {
         let verdict = verdict(&named, args.jobs.count(), context);
         verdicts.push(verdict.map_err(|failure| failure.hint_for(&[Code::Interrupted], AGAIN))?);
     }
@@ -45,7 +45,7 @@ fn verdict(named: &Named, jobs: usize, context: &Context) -> Result<Verdict, Fai
     runtime::run(async {
         let places = named.places();
         let path = places.first().map(|place| PathBuf::from(place.to_string())).unwrap_or_default();
-        let opened = Opened::survey_all(places, &Settings::from_env()).await;
+        let opened = Opened::survey_all(places, &context.storage()).await;
         let surveyed = match places {
             [Location::Path(path), ..] => protect::survey_of(path, &progress).await,
             _ => Ok(None),

@@ -4,7 +4,6 @@ use airlift::{
         trigger::{self, Options, Told},
     },
     progress::Progress,
-    storage::Settings,
 };
 use jiff::{Timestamp, Unit};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +15,7 @@ const SHORTEST: std::time::Duration = std::time::Duration::from_millis(200);
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let state = State::open(&args.state.clone().unwrap_or_else(State::default_dir))?;
-    let mut storage = Settings { ca_certs: context.ca_certs().to_vec(), ..Settings::from_env() };
+    let mut storage = context.storage();
     storage.state = state.dir().join("uploads");
     let options = Options { interval: args.interval.max(SHORTEST), runs: args.runs.into(), grace: args.grace };
     // Runs tell of themselves in the state; what many of them at once would draw here nobody could read.

@@ -1,5 +1,5 @@
 use airlift::{
-    storage::{Location, Settings},
+    storage::Location,
     transfer::{
         copy_set::{self, Request},
         sets::Found,
@@ -26,7 +26,7 @@ pub(super) fn copy(found: Found, to: Location, args: &Args, context: &Context) -
         jobs: args.jobs.count(),
     };
     let progress = context.progress();
-    let report = runtime::run(async { Ok(copy_set::copy(found, &request, &Settings::from_env(), &progress).await?) })?;
+    let report = runtime::run(async { Ok(copy_set::copy(found, &request, &context.storage(), &progress).await?) })?;
     let copy_set::Report { folder, manifest, volumes, recovery, bytes, reused } = report;
     let answer = json!({
         "path": manifest.to_string(),

@@ -14,8 +14,9 @@ use airlift::{
     oci::Reference,
     progress::Progress,
     registry::Client,
+    storage::{Location, Settings},
     transfer::{
-        copy, export, import,
+        Opened, copy, export, import,
         report::Report,
         resolve::Limits,
         target::Target,
@@ -189,7 +190,7 @@ impl<S: Fn(String)> Journey<'_, S> {
     }
 
     async fn import(&self, bundle: &Path) -> Result<Report, Failure> {
-        let opened = crate::artifacts::open(bundle).await?;
+        let opened = Opened::open(&Location::Path(bundle.to_owned()), &Settings::default()).await?;
         let request = import::Request {
             to: Target { registry: self.target.address().to_owned(), prefix: None },
             keep_host: false,

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use airlift::{
     bundle::Goal,
-    storage::{self, Location, Settings},
+    storage::{self, Location},
     transfer::export::Destination,
 };
 
-use crate::{args::export::Args, artifacts, failure::Failure, mistake::Mistake};
+use crate::{args::export::Args, artifacts, context::Context, failure::Failure, mistake::Mistake};
 
 /// What `-o` and the options of volumes name together.
-pub(super) fn of(args: &Args) -> Result<Destination, Failure> {
+pub(super) fn of(args: &Args, context: &Context) -> Result<Destination, Failure> {
     let overwrite = args.overwrite;
     let place = artifacts::location(&args.output)?;
     if let Some(size) = args.volume_size {
@@ -22,7 +22,7 @@ pub(super) fn of(args: &Args) -> Result<Destination, Failure> {
     Ok(match place {
         Location::Standard => Destination::Stdout,
         Location::Path(path) => Destination::File { path, overwrite },
-        place => Destination::Object { object: storage::open(&place, &Settings::from_env())?, overwrite },
+        place => Destination::Object { object: storage::open(&place, &context.storage())?, overwrite },
     })
 }
 

@@ -12,7 +12,7 @@ use airlift::{
     bundle::{self, Gathered},
     oci::Digest,
     registry::Client,
-    storage::{Location, Settings},
+    storage::Location,
     transfer::{
         self, Opened, Report,
         import::{self, Request},
@@ -34,7 +34,7 @@ pub(super) async fn import(
     let mut place = place.clone();
     let mut set: Option<Digest> = None;
     loop {
-        let why_not = match look(&place, set).await {
+        let why_not = match look(&place, set, context).await {
             Ok((opened, found)) => {
                 set = opened.reader().set_id();
                 let spool = spool::of(spool, set);
@@ -69,12 +69,12 @@ pub(super) async fn import(
 }
 
 /// What is at `place`, if it is of the set that is being imported.
-async fn look(place: &Path, set: Option<Digest>) -> Result<(Opened, Gathered), String> {
+async fn look(place: &Path, set: Option<Digest>, context: &Context) -> Result<(Opened, Gathered), String> {
     // The next disc has another volume: then the folder is what counts.
     let folder = place.parent().filter(|_| !place.exists());
     let place = Location::Path(folder.unwrap_or(place).to_owned());
     let shown = place.to_string();
-    let (opened, found) = Opened::survey(&place, &Settings::from_env()).await.map_err(|error| error.to_string())?;
+    let (opened, found) = Opened::survey(&place, &context.storage()).await.map_err(|error| error.to_string())?;
     let found = found.ok_or_else(|| format!("{shown} is no set of volumes"))?;
     if set.is_some() && opened.reader().set_id() != set {
         return Err(format!("what is at {shown} is of another set, bundle id {}", opened.reader().id()));

@@ -1,9 +1,6 @@
-use airlift::{
-    pipeline::{
-        self, Ran, State, Surroundings,
-        resource::{Kind, PipelineRun, Resource},
-    },
-    storage::Settings,
+use airlift::pipeline::{
+    self, Ran, State, Surroundings,
+    resource::{Kind, PipelineRun, Resource},
 };
 use jiff::Timestamp;
 
@@ -44,7 +41,7 @@ fn create(args: &Create, context: &Context) -> Result<(), Failure> {
 
 /// Does a run, and says so if it was done before.
 pub(super) fn done(state: &State, run: &PipelineRun, jobs: Jobs, context: &Context) -> Result<Ran, Failure> {
-    let mut storage = Settings { ca_certs: context.ca_certs().to_vec(), ..Settings::from_env() };
+    let mut storage = context.storage();
     storage.state = state.dir().join("uploads");
     let with =
         Surroundings { registry: context.settings()?, storage, progress: context.progress(), jobs: jobs.count() };

@@ -74,7 +74,8 @@ const fn hint(code: Code) -> Option<&'static str> {
         }
         Code::StorageRefused => {
             "Check that the SAS is for this container and was kept whole, that an account SAS allows service, container and \
-             object (srt=sco), and the account's firewall; then run with --force-redeploy."
+             object (srt=sco), and the account's firewall; with ManagedIdentity, give the identity the role \"Storage Blob \
+             Data Contributor\" on the container; then run with --force-redeploy."
         }
         Code::StorageNotFound => {
             "Check the container in the pipeline's uri and the bundle's name (--storage-blob); then run with --force-redeploy."
