@@ -92,6 +92,7 @@ impl fmt::Debug for Settings {
             .field("renew", &self.renew)
             .field("ca_certs", &self.ca_certs)
             .field("identity", &self.identity)
+            .field("credentials", &self.credentials)
             .field("state", &self.state)
             .field("variables", &names)
             .field("attest", &self.attest)

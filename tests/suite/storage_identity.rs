@@ -37,13 +37,6 @@ impl Place {
         Self { identity, azurite }
     }
 
-    /// An airlift that trusts the authority of both, and tells everything that it does.
-    fn airlift(&self) -> Airlift {
-        let mut airlift = Airlift::new();
-        airlift.set("AIRLIFT_LOG", "trace");
-        airlift
-    }
-
     /// `airlift ARGS`, of which nothing may be told that opens something.
     #[track_caller]
     fn run(&self, airlift: &Airlift, args: &[&str]) -> Ran {
@@ -56,6 +49,13 @@ impl Place {
     fn blob(&self, name: &str) -> String {
         self.azurite.place(Account::A, &format!("box/{name}"))
     }
+}
+
+/// An airlift that tells everything that it does.
+fn talkative() -> Airlift {
+    let mut airlift = Airlift::new();
+    airlift.set("AIRLIFT_LOG", "trace");
+    airlift
 }
 
 #[track_caller]
@@ -111,7 +111,7 @@ fn a_managed_identity_takes_bundles_in_and_out() {
     needs!("docker-registry", "azurite-blob");
     let (place, registry) = (Place::new(), source());
     for (name, user) in [("system.tar", None), ("user.tar", Some(USER)), ("resource.tar", Some(USER_RESOURCE))] {
-        let mut airlift = place.airlift();
+        let mut airlift = talkative();
         place.identity.machine(&mut airlift);
         if let Some(user) = user {
             airlift.set("AZURE_CLIENT_ID", user);
@@ -130,7 +130,7 @@ fn a_managed_identity_takes_bundles_in_and_out() {
 fn a_workload_identity_takes_bundles_in_and_out() {
     needs!("docker-registry", "azurite-blob");
     let (place, registry) = (Place::new(), source());
-    let mut airlift = place.airlift();
+    let mut airlift = talkative();
     place.identity.workload(&mut airlift);
     there_and_back(&place, &airlift, &registry, "workload.tar");
     assert_eq!(place.identity.asked(), vec![format!("workload {WORKLOAD} {STORAGE}/.default"); 3]);
@@ -145,7 +145,7 @@ fn a_workload_identity_takes_bundles_in_and_out() {
 fn the_user_of_the_azure_cli_takes_bundles_in_and_out() {
     needs!("docker-registry", "azurite-blob");
     let (place, registry) = (Place::new(), source());
-    let mut airlift = place.airlift();
+    let mut airlift = talkative();
     airlift.set("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential");
     azure_cli(&mut airlift, true);
     there_and_back(&place, &airlift, &registry, "cli.tar");
@@ -164,7 +164,7 @@ fn the_user_of_the_azure_cli_takes_bundles_in_and_out() {
 fn a_token_that_the_storage_does_not_take_is_told_with_what_helps() {
     needs!("docker-registry", "azurite-blob");
     let (place, registry) = (Place::new(), source());
-    let mut airlift = place.airlift();
+    let mut airlift = talkative();
     place.identity.machine(&mut airlift);
     let (artifact, blob) = (registry.reference("team/app:v1"), place.blob("never.tar"));
     for (flaw, why) in [(Flaw::Audience, "audience"), (Flaw::Ended, "expired")] {
@@ -197,7 +197,7 @@ fn pipelines_go_from_registry_to_registry_as_an_identity() {
     for (number, user) in [None, Some(USER), Some(USER_RESOURCE)].into_iter().enumerate() {
         let to = Registry::start(Options::default());
         let (name, blob) = (format!("run{number}"), format!("run{number}.tar"));
-        let mut airlift = place.airlift();
+        let mut airlift = talkative();
         place.identity.machine(&mut airlift);
         let identity: &[&str] = match &user {
             Some(user) => &["-i", user],

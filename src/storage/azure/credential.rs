@@ -55,7 +55,9 @@ impl Kind {
 
 /// The credentials of a run, one for each identity: whoever opens many objects asks for a token once.
 #[derive(Clone, Default)]
-pub struct Credentials(Arc<Mutex<Vec<(Identity, Arc<Chain>)>>>);
+pub struct Credentials(Arc<Mutex<Chains>>);
+
+type Chains = Vec<(Identity, Arc<Chain>)>;
 
 impl Credentials {
     /// The credential of `settings.identity`. No request is made yet.
@@ -157,13 +159,12 @@ impl TokenCredential for Chain {
         {
             return Ok(token.clone());
         }
-        let token = match &state.chosen {
-            Some(chosen) => chosen.get_token(scopes, options).await?,
-            None => {
-                let (chosen, token) = self.choose(scopes).await?;
-                state.chosen = Some(chosen);
-                token
-            }
+        let token = if let Some(chosen) = &state.chosen {
+            chosen.get_token(scopes, options).await?
+        } else {
+            let (chosen, token) = self.choose(scopes).await?;
+            state.chosen = Some(chosen);
+            token
         };
         state.tokens.insert(scope, token.clone());
         Ok(token)

@@ -46,10 +46,7 @@ impl HttpClient for Metadata {
 /// `answer` with the end of the token as a text, as App Service and virtual machines have it. Others have a number there,
 /// which the SDK does not read.
 fn dated(answer: Vec<u8>) -> Bytes {
-    let mut document = match serde_json::from_slice::<Value>(&answer) {
-        Ok(Value::Object(document)) => document,
-        _ => return answer.into(),
-    };
+    let Ok(Value::Object(mut document)) = serde_json::from_slice::<Value>(&answer) else { return answer.into() };
     match document.get_mut("expires_on") {
         Some(end) if end.is_number() => *end = Value::String(end.to_string()),
         _ => return answer.into(),
