@@ -25,7 +25,7 @@ use super::{
     failure::Asked,
 };
 
-/// Compositions have no limit of their own but that of an object, 5 TiB: it is met by parts that are no multiple of memory.
+/// Compositions have no limit of their own: this is an object's, 5 TiB, in parts of which a few fit into memory.
 pub(super) const LIMITS: Limits = Limits { parts: 10_240, smallest: 1, largest: 512 << 20 };
 
 /// Where Google is.
