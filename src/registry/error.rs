@@ -74,7 +74,11 @@ impl Detail {
 
 impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (code, words) in &self.0 {
+        // Some registries say the same of every layer.
+        for (at, (code, words)) in self.0.iter().enumerate() {
+            if self.0[..at].iter().any(|said| (&said.0, &said.1) == (code, words)) {
+                continue;
+            }
             let name = serde_json::to_value(code).ok().and_then(|name| name.as_str().map(plain)).unwrap_or_default();
             write!(f, "; {name} {words}")?;
         }
@@ -160,7 +164,7 @@ pub enum Error {
         at: At,
     },
     /// 429.
-    #[error("{at}: the registry limits the rate of requests{detail}")]
+    #[error("{at}: the registry limits the rate of requests{}{detail}", asked(*after))]
     RateLimited {
         /// Where and what.
         at: At,
@@ -329,6 +333,11 @@ impl Error {
         )
     }
 
+    /// Whether the registry is well and only wants to be asked less.
+    pub(super) const fn is_limit(&self) -> bool {
+        matches!(self, Self::RateLimited { .. })
+    }
+
     /// Whether there is no such host. The resolver's own type is not public; its words are.
     pub(super) fn is_unknown_host(&self) -> bool {
         let Self::Unreachable { source, .. } = self else { return false };
@@ -355,6 +364,11 @@ impl Error {
         }
         Self::Unreachable { at, source }
     }
+}
+
+/// The wait that a registry asks for, as a part of a sentence.
+fn asked(after: Option<Duration>) -> String {
+    after.map_or_else(String::new, |after| format!(" and asks to wait {} s", after.as_secs()))
 }
 
 /// The TLS failure that is the cause, at whatever depth. It stands inside an `io::Error`, or two of them, which does not

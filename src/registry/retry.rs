@@ -3,10 +3,9 @@
 use std::{
     iter,
     time::{Duration, SystemTime},
-    vec,
 };
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::progress::{Event, Progress};
@@ -23,8 +22,11 @@ pub struct Retry {
     pub first: Duration,
     /// Longest wait of our own choosing.
     pub longest: Duration,
-    /// Longest wait that a registry's `Retry-After` can impose.
+    /// Longest wait that a registry's `Retry-After` can impose where it has failed.
     pub longest_asked: Duration,
+    /// How long a call waits, all its waits together, for a registry that limits the rate of requests. Such limits are
+    /// counted by the minute, so that the tries of a failure would be used up in the middle of one.
+    pub limited: Duration,
     /// How long connecting may take, TLS included.
     pub connect: Duration,
     /// How long the head of an answer may take.
@@ -46,6 +48,7 @@ impl Default for Retry {
             first: Duration::from_millis(400),
             longest: Duration::from_secs(20),
             longest_asked: Duration::from_mins(2),
+            limited: Duration::from_mins(5),
             connect: Duration::from_secs(15),
             answer: Duration::from_mins(1),
             commit: Duration::from_mins(10),
@@ -59,20 +62,25 @@ impl Default for Retry {
 impl Retry {
     /// The waits between the tries of one call.
     pub(super) fn waits(&self) -> Waits {
-        let own = ExponentialBuilder::default()
-            .with_min_delay(self.first)
-            .with_max_delay(self.longest)
-            .with_max_times(self.attempts.saturating_sub(1) as usize)
-            .with_jitter()
-            .build()
-            .collect::<Vec<_>>();
-        Waits { own: own.into_iter(), attempt: 1, longest_asked: self.longest_asked }
+        let own = ExponentialBuilder::default().with_min_delay(self.first).with_max_delay(self.longest).with_jitter();
+        let tries = self.attempts.saturating_sub(1) as usize;
+        Waits {
+            own: own.with_max_times(tries).build(),
+            limits: own.without_max_times().build(),
+            limited: self.limited,
+            attempt: 1,
+            longest_asked: self.longest_asked,
+        }
     }
 }
 
 /// What remains of a call's patience.
 pub(super) struct Waits {
-    own: vec::IntoIter<Duration>,
+    own: ExponentialBackoff,
+    /// The waits for a limit of requests that says nothing of its end.
+    limits: ExponentialBackoff,
+    /// What is left of the patience with limits.
+    limited: Duration,
     attempt: u32,
     longest_asked: Duration,
 }
@@ -88,11 +96,8 @@ impl Waits {
         if !error.may_pass() {
             return Err(error);
         }
-        // A name that nobody knows is most often a slip of the pen; once more is enough for a resolver that was busy.
-        let Some(own) = self.own.next().filter(|_| self.attempt < 2 || !error.is_unknown_host()) else {
-            return Err(error);
-        };
-        let wait = error.asked_wait().map_or(own, |asked| asked.min(self.longest_asked).max(own));
+        let wait = if error.is_limit() { self.for_limit(&error) } else { self.for_failure(&error) };
+        let Some(wait) = wait else { return Err(error) };
         self.attempt += 1;
         let cause = iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
         let cause = cause.map(ToString::to_string).collect::<Vec<_>>().join(": ");
@@ -100,6 +105,20 @@ impl Waits {
         progress.tell(Event::Retried { what: at.to_string(), cause, attempt: self.attempt, wait });
         tokio::time::sleep(wait).await;
         Ok(error)
+    }
+
+    fn for_failure(&mut self, error: &Error) -> Option<Duration> {
+        // A name that nobody knows is most often a slip of the pen; once more is enough for a resolver that was busy.
+        let own = self.own.next().filter(|_| self.attempt < 2 || !error.is_unknown_host())?;
+        Some(error.asked_wait().map_or(own, |asked| asked.min(self.longest_asked).max(own)))
+    }
+
+    /// A limit that ends beyond our patience is not waited for at all: asking earlier would only renew it.
+    fn for_limit(&mut self, error: &Error) -> Option<Duration> {
+        let own = self.limits.next()?;
+        let wait = error.asked_wait().map_or(own, |asked| asked.max(own));
+        self.limited = self.limited.checked_sub(wait)?;
+        Some(wait)
     }
 }
 
@@ -115,10 +134,62 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::registry::error::Detail;
 
     fn after(text: &str) -> Option<Duration> {
         retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]))
+    }
+
+    fn at() -> At {
+        At { registry: "r.example".to_owned(), repository: None, what: "manifest v1".to_owned() }
+    }
+
+    fn limit(after: Option<Duration>) -> Error {
+        Error::RateLimited { at: at(), after, detail: Detail::default() }
+    }
+
+    /// How long a call goes on, and how often it asks, where `error` comes back for the first `minute` and then no more.
+    async fn outlives(minute: Duration, error: impl Fn() -> Error) -> Result<u32, Error> {
+        let (begun, mut waits, mut asked) = (Instant::now(), Retry::default().waits(), 1);
+        while begun.elapsed() < minute {
+            waits.after(error(), &at(), &Progress::silent()).await?;
+            asked += 1;
+        }
+        Ok(asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_a_minute_is_waited_out_whether_its_end_is_told_or_not() {
+        for told in [None, Some(Duration::ZERO), Some(Duration::from_secs(1)), Some(Duration::from_mins(1))] {
+            let asked = outlives(Duration::from_mins(1), || limit(told)).await.unwrap();
+            assert!(asked < 60, "{asked} requests in the minute of a registry that wants fewer");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_beyond_all_patience_is_told_at_once_with_its_length() {
+        let begun = Instant::now();
+        let error = outlives(Duration::from_hours(2), || limit(Some(Duration::from_hours(1)))).await.unwrap_err();
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert!(error.to_string().contains("asks to wait 3600 s"), "{error}");
+        outlives(Duration::from_hours(2), || limit(None)).await.unwrap_err();
+        assert!(begun.elapsed() <= Retry::default().limited);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_tried_as_often_as_they_may_be_whatever_was_limited_before() {
+        let failure = || Error::Server { at: at(), status: 503, after: None, detail: Detail::default() };
+        let mut waits = Retry::default().waits();
+        for _ in 0..8 {
+            waits.after(limit(None), &at(), &Progress::silent()).await.unwrap();
+        }
+        for _ in 1..Retry::default().attempts {
+            waits.after(failure(), &at(), &Progress::silent()).await.unwrap();
+        }
+        waits.after(failure(), &at(), &Progress::silent()).await.unwrap_err();
     }
 
     #[test]

@@ -36,6 +36,7 @@ fn settings() -> Settings {
     settings.retry.first = Duration::from_millis(1);
     settings.retry.longest = Duration::from_millis(4);
     settings.retry.longest_asked = Duration::from_millis(8);
+    settings.retry.limited = Duration::from_millis(20);
     settings.retry.stall_window = Duration::from_millis(300);
     settings
 }
