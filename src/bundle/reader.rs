@@ -308,7 +308,16 @@ impl Inner {
         if begin.len() < 512 || Header::read(&begin).is_err() {
             return Err(unknown(&path, what_it_looks_like(&begin)));
         }
-        let files = scan::scan(&file, length, &path)?;
+        let files = match scan::scan(&file, length, &path) {
+            // Layers that are the same are links there, so that the scan ends before the list of images.
+            Err(Error::Entry { entry, .. }) if entry.ends_with(DOCKER_LAYER) => {
+                return Err(unknown(&path, DOCKER_SAVE));
+            }
+            files => files?,
+        };
+        if files.contains_key(DOCKER_LIST) && !files.contains_key(MARKER_NAME) {
+            return Err(unknown(&path, DOCKER_SAVE));
+        }
         let store = Store::Scanned(file, files);
         Self::open_foreign(path, Format::Archive, length, store)
     }
@@ -404,6 +413,16 @@ fn check_marker(text: &[u8]) -> Result<()> {
         other => Err(malformed(format!("its imageLayoutVersion is {other:?}, known is \"1.0.0\""))),
     }
 }
+
+/// The end of a layer's name in an archive of `docker save` (moby, image/spec/v1.2).
+const DOCKER_LAYER: &str = "/layer.tar";
+
+/// The list of images in such an archive. Docker 25 and later write an image layout beside it.
+const DOCKER_LIST: &str = "manifest.json";
+
+/// It has no manifests of a registry, so that whoever packed it would have to invent digests.
+const DOCKER_SAVE: &str = "it is an archive of `docker save` without an image layout; \
+    `skopeo copy docker-archive:FILE oci-archive:NEW` makes one that is read";
 
 /// What people take for a bundle most often.
 fn what_it_looks_like(begin: &[u8]) -> &'static str {
