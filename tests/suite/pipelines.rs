@@ -211,6 +211,10 @@ fn fails(site: &Site, registry: &Registry, words: &[&str], code: i32, token: &st
     assert_eq!(response(&kept)["status"], "Failed", "{ran}");
     assert_eq!(response(&kept)["errorToken"], token, "{kept:#}");
     assert!(response(&kept)["finishTime"].is_string());
+    // The table is what a person looks at, and the reason is what they look for.
+    let shown =
+        site.airlift.run(["pipeline-run", "show", "-r", registry.address(), "-n", name, "-o", "table"]).success();
+    assert!(shown.stdout.contains(&format!("[{token}]")), "{shown}");
 }
 
 #[test]

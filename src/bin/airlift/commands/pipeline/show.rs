@@ -20,8 +20,17 @@ pub(super) fn one(document: &Value, format: Format, context: &Context) -> Result
     print(document, format, context, || {
         let artifacts = document["properties"]["response"]["artifacts"].as_array();
         let results = artifacts.map(|artifacts| format!("\n{}", results(artifacts)));
-        rows(kind, std::slice::from_ref(document)) + &results.unwrap_or_default()
+        rows(kind, std::slice::from_ref(document)) + &results.unwrap_or_default() + &reason(document)
     })
+}
+
+/// Why a run ended badly, if it did.
+fn reason(document: &Value) -> String {
+    let response = &document["properties"]["response"];
+    match (response["errorToken"].as_str(), response["pipelineRunErrorMessage"].as_str()) {
+        (Some(token), Some(message)) => format!("\n{message} [{token}]\n"),
+        _ => String::new(),
+    }
 }
 
 /// A list of them.
