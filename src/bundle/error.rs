@@ -39,6 +39,14 @@ pub enum Error {
         /// Which file.
         path: PathBuf,
     },
+    /// What is there already is no file, and is not replaced by one.
+    #[error("{} is {kind}, and not replaced by a bundle", path.display())]
+    NotAFile {
+        /// What is in the way.
+        path: PathBuf,
+        /// What it is, with its article.
+        kind: &'static str,
+    },
     /// Another run writes the same output.
     #[error("another run is writing {}", path.display())]
     Busy {
@@ -313,6 +321,7 @@ impl Fault for Error {
             }
             Self::Write { .. } => Code::IoWrite,
             Self::Exists { .. } => Code::OutputExists,
+            Self::NotAFile { .. } => Code::OutputNotAFile,
             Self::Busy { .. } => Code::OutputBusy,
             Self::Space { .. } => Code::OutputSpace,
             Self::FileLimit { .. } => Code::OutputFileLimit,

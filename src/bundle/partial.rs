@@ -2,9 +2,9 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, FileType, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -165,11 +165,31 @@ impl Partial {
     }
 }
 
+/// What is neither a file nor a link, with its article.
+fn other_than_file(kind: FileType) -> Option<&'static str> {
+    if kind.is_file() || kind.is_symlink() {
+        None
+    } else if kind.is_dir() {
+        Some("a folder")
+    } else if kind.is_block_device() || kind.is_char_device() {
+        Some("a device")
+    } else {
+        Some("a pipe or a socket")
+    }
+}
+
+/// Checks that a run may give its output the name `goal`: nothing is there, or a file that is to be replaced.
+///
+/// # Errors
+/// There is a file and `overwrite` was not asked for; or there is a folder, a device, a pipe: a rename would put a file in
+/// the place of `/dev/sdb`, which nobody means who asks for a bundle on that disk.
 pub(crate) fn check_goal(goal: &Path, overwrite: bool) -> Result<()> {
     match fs::symlink_metadata(goal) {
-        Ok(found) if found.is_dir() => Err(Error::write(goal)(io::ErrorKind::IsADirectory.into())),
-        Ok(_) if !overwrite => Err(Error::Exists { path: goal.to_owned() }),
-        Ok(_) => Ok(()),
+        Ok(found) => match other_than_file(found.file_type()) {
+            Some(kind) => Err(Error::NotAFile { path: goal.to_owned(), kind }),
+            None if !overwrite => Err(Error::Exists { path: goal.to_owned() }),
+            None => Ok(()),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Error::write(goal)(error)),
     }

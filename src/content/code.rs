@@ -73,7 +73,7 @@ codes! {
     RegistryCredentials = "registry.credentials", Unauthorized;
     /// A definite 404.
     RegistryNotFound = "registry.not-found", Failed;
-    /// 429 until the retries were used up.
+    /// 429 until the patience of five minutes was used up, or for longer than that by the registry's own words.
     RegistryRateLimited = "registry.rate-limited", Failed;
     /// 5xx until the retries were used up.
     RegistryServer = "registry.server-error", Failed;
@@ -194,6 +194,8 @@ codes! {
 
     /// Something is there already, and `--overwrite` was not given.
     OutputExists = "output.exists", Failed;
+    /// A folder, a device or a pipe is where the output is to be.
+    OutputNotAFile = "output.not-a-file", Failed;
     /// Too little free space.
     OutputSpace = "output.no-space", Failed;
     /// The destination's file system takes no file of that size.

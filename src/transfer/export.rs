@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs,
     ops::ControlFlow,
     path::PathBuf,
     sync::{
@@ -19,7 +20,7 @@ use super::{
     send::{self, Piece, Planned, Sending, Stop, Way},
 };
 use crate::{
-    bundle::{self, Finished, Goal, Layout, StreamWriter, Writer},
+    bundle::{self, Finished, Goal, Layout, StreamWriter, Writer, disk, partial::check_goal},
     content::{self, Verified},
     oci::{Descriptor, Digest, Platform, Reference},
     progress::{Event, Phase, Progress},
@@ -105,11 +106,11 @@ pub async fn run(
     to: Destination,
     progress: &Progress,
 ) -> Result<Report, Error> {
-    if let Destination::File { path, overwrite: false } = &to {
+    if let Destination::File { path, overwrite } = &to {
         // Before the first request, for asking about fifty artifacts takes its time.
-        if path.exists() {
-            return Err(bundle::Error::Exists { path: path.clone() }.into());
-        }
+        check_goal(path, *overwrite)?;
+        let folder = disk::folder_of(path);
+        fs::metadata(folder).map_err(|source| bundle::Error::Write { path: folder.to_owned(), source })?;
     }
     if let Destination::Volumes(goal @ Goal { only: None, overwrite: false, .. }) = &to
         && goal.manifest().exists()
@@ -266,6 +267,9 @@ impl Run<'_> {
         for blob in blobs {
             self.progress.tell(Event::Started { blob: blob.digest, size: blob.size });
             if let Err(error) = self.stream_blob(&mut writer, &blob).await {
+                if is_local(&error) {
+                    return Err(error.into());
+                }
                 let mut plan = self.plan;
                 plan.drop_blobs(HashMap::from([(blob.digest, error)]));
                 return Err(plan.into_error());

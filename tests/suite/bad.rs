@@ -1,6 +1,6 @@
 //! What a person sees when the world is against them: the artifact, the side, the cause, the next step; and nothing lost.
 
-use std::{fs, process::Command};
+use std::{fs, os::unix::fs::FileTypeExt, process::Command};
 
 use rustix::process::Signal;
 
@@ -100,8 +100,34 @@ fn a_pipe_onto_a_disk_that_fills_up_ends_with_an_error_and_not_with_a_bundle() {
     let output = small.path().join("b.tar").display().to_string();
     let line = format!("{program} export {reference} -o - > {output}");
     let ran = Ran::of(Command::new("bash").args(["-c", &line]).env("HOME", airlift.home()));
-    ran.exits(1).says(&["error["]);
+    // The disk is full, and no artifact is to blame; nor is anything kept of a stream.
+    let ran = ran.exits(1).says(&["error[output.no-space]", "is no bundle", "-o FILE"]);
+    assert!(!ran.stderr.contains("artifacts failed") && !ran.stderr.contains("(source)"), "{ran}");
     airlift.run(["verify", &output]).exits(4);
+}
+
+#[test]
+fn what_is_no_file_is_never_replaced_by_one() {
+    needs!("docker-registry", "mkfifo");
+    let (registry, reference) = source(1);
+    let airlift = Airlift::new();
+    Ran::of(Command::new("mkfifo").arg(airlift.home().join("pipe"))).success();
+    fs::create_dir(airlift.home().join("folder")).unwrap();
+    fs::write(airlift.home().join("file.tar"), "x").unwrap();
+    // A device that root may not lose: whoever writes on it gets an error from the name, before anything is opened.
+    for (output, kind) in
+        [("pipe", "a pipe"), ("folder", "a folder"), ("folder/", "a folder"), ("/dev/full", "a device")]
+    {
+        for more in [&[][..], &["--overwrite"]] {
+            let before = registry.requests().len();
+            let refused = airlift.run(["export", &reference, "-o", output].iter().chain(more)).exits(1);
+            refused.says(&["error[output.not-a-file]", output, kind, "Name a file"]);
+            assert_eq!(registry.requests().len(), before, "asked before the output was looked at");
+        }
+    }
+    airlift.run(["copy", "file.tar", "pipe", "--overwrite"]).exits(1).says(&["error[output.not-a-file]", "pipe"]);
+    assert!(fs::symlink_metadata("/dev/full").unwrap().file_type().is_char_device());
+    assert!(fs::symlink_metadata(airlift.home().join("pipe")).unwrap().file_type().is_fifo());
 }
 
 #[test]
@@ -156,7 +182,7 @@ fn a_run_stopped_by_ctrl_c_says_how_to_go_on_and_goes_on() {
 }
 
 #[test]
-fn a_target_that_refuses_in_the_middle_is_named_and_shows_no_tag() {
+fn a_target_that_refuses_every_push_is_named_and_shows_no_tag() {
     needs!("docker-registry");
     let (source, reference) = source(3);
     let airlift = Airlift::new();
@@ -168,6 +194,36 @@ fn a_target_that_refuses_in_the_middle_is_named_and_shows_no_tag() {
     assert!(target.tags("team/app").is_empty());
     target.restart(Options::default());
     airlift.run(["import", "b.tar", "--to", target.address()]).success();
+    compare::same((&source, "team/app"), (&target, "team/app"), "v1");
+}
+
+#[test]
+fn a_target_that_begins_to_refuse_in_the_middle_of_a_push_keeps_what_it_has_and_shows_no_tag() {
+    needs!("docker-registry");
+    let (source, reference) = source(6);
+    let airlift = Airlift::new();
+    airlift.run(["export", &reference, "-o", "b.tar"]).success();
+    let mut target = Registry::start(Options::default());
+    let wire = Proxy::before(target.address());
+    wire.hold_after(3_500_000);
+    let to = wire.address();
+    let args = ["import", "b.tar", "--jobs", "1", "--to", &to];
+    let mut run = airlift.start(args);
+    assert!(wire.wait_until_held(&mut run), "{}", run.log());
+    // Its maintenance begins: what was answered so far is kept, and everything else is refused.
+    target.restart(Options { read_only: true, ..Options::default() });
+    wire.release();
+    assert_eq!(run.wait().code(), Some(1), "{}", run.log());
+    let said = run.wait_for_line("help:");
+    let log = run.log();
+    assert!(log.contains("error[registry.") && log.contains(&format!("{reference} (target)")), "{said}\n{log}");
+    assert!(target.tags("team/app").is_empty());
+
+    target.restart(Options::default());
+    let before = wire.uploaded();
+    airlift.run(args).success();
+    let again = wire.uploaded() - before;
+    assert!(again < 5 * MIB as u64, "{again} bytes of 6 MiB were sent again");
     compare::same((&source, "team/app"), (&target, "team/app"), "v1");
 }
 

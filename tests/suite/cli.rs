@@ -189,6 +189,40 @@ fn what_is_no_bundle_is_said_to_be_none() {
 }
 
 #[test]
+fn what_an_interrupted_run_has_left_is_told_as_that() {
+    let airlift = Airlift::new();
+    fs::write(airlift.home().join("b.tar.partial"), vec![0; 2048]).unwrap();
+    let note = "warning: b.tar.partial is what an export or a copy has left that did not end";
+    // Under either name: the one that is there, and the one that is not there yet.
+    for name in ["b.tar.partial", "b.tar"] {
+        for args in [
+            &["inspect", name][..],
+            &["verify", name],
+            &["import", name, "--to", "r.invalid"],
+            &["serve", name],
+            &["copy", name, "c.tar"],
+        ] {
+            let ran = airlift.run(args.iter().copied());
+            // A file that is no bundle may be copied, whatever its name is.
+            assert!(args[0] == "copy" || ran.code == Some(1), "{ran}");
+            ran.says(&[note]);
+        }
+    }
+}
+
+#[test]
+fn a_report_that_could_not_be_written_in_the_end_is_refused_at_the_beginning() {
+    let airlift = Airlift::new();
+    // Whoever asked first would say that there is no such host.
+    for (report, why) in [("no/such/folder/r.json", "No such file"), (".", "directory")] {
+        let export = ["export", "r.invalid/app:1", "-o", "b.tar", "--report", report];
+        airlift.run(export).exits(1).says(&["error[io.write]", report, why]);
+        let import = ["import", "b.tar", "--to", "r.invalid", "--report", report];
+        airlift.run(import).exits(1).says(&["error[io.write]", report, why]);
+    }
+}
+
+#[test]
 fn nobody_is_asked_for_a_password_where_there_is_no_terminal() {
     insta::assert_snapshot!(session(
         &Airlift::new(),

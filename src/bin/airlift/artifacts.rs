@@ -4,16 +4,17 @@ use std::{
     collections::HashSet,
     fs,
     io::{self, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use airlift::{
     oci::Reference,
+    progress::Event,
     storage::{Location, Settings},
     transfer::{Opened, list},
 };
 
-use crate::{args::export::Args, failure::Failure, mistake::Mistake};
+use crate::{args::export::Args, context::Context, failure::Failure, mistake::Mistake};
 
 /// Every artifact once, in the order of asking; at least one, and not more than the run takes.
 pub(crate) fn asked_for(args: &Args) -> Result<Vec<Reference>, Failure> {
@@ -58,6 +59,26 @@ pub(crate) async fn open(text: &Path) -> Result<Opened, Failure> {
 /// As [`open`], also where volumes of a set are missing.
 pub(crate) async fn survey(text: &Path) -> Result<Opened, Failure> {
     Ok(Opened::survey(&location(text)?, &Settings::from_env()).await?.0)
+}
+
+/// What the person should know of `path` before it is read: an unfinished file looks whole, since its head is written first
+/// and its room is reserved.
+fn unfinished(path: &Path) -> Option<String> {
+    const FINISHED_BY: &str = "what an export or a copy has left that did not end; the same command finishes it";
+    if path.extension().is_some_and(|extension| extension == "partial") {
+        return Some(format!("{} is {FINISHED_BY}", path.display()));
+    }
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = Path::new(&partial);
+    (!path.exists() && partial.exists()).then(|| format!("{} is {FINISHED_BY}", partial.display()))
+}
+
+/// Tells of those of `paths` that are unfinished.
+pub(crate) fn warn_of_unfinished<'a>(paths: impl IntoIterator<Item = &'a PathBuf>, context: &Context) {
+    for text in paths.into_iter().filter_map(|path| unfinished(path)) {
+        context.progress().tell(Event::Warned(text));
+    }
 }
 
 fn is_stdin(file: &Path) -> bool {

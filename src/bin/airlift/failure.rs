@@ -83,6 +83,14 @@ impl Failure {
         self
     }
 
+    /// With another next step where the failure is one of `codes`, whose own is not true of this command.
+    pub(crate) fn hint_for(mut self, codes: &[Code], hint: &str) -> Self {
+        if codes.contains(&self.code) {
+            self.hint = Some(hint.to_owned());
+        }
+        self
+    }
+
     /// Prints it on stderr; the exit code is that of its class.
     pub(crate) fn report(&self, voice: Voice) -> ExitCode {
         output::print_aside(&match voice {

@@ -213,6 +213,10 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Another program may use the port: choose an address of this machine and a free port with `--listen ADDR:PORT`."
         }
         C::OutputExists => "Give `--overwrite` to replace it, or another name.",
+        C::OutputNotAFile => {
+            "Name a file: in a folder, add the bundle's name; on a disk, mount it and name a file there; into a pipe, \
+             write with `-o -`."
+        }
         C::OutputSpace => {
             "Make room or choose another disk, then run the same command again: what has arrived is kept."
         }

@@ -220,10 +220,12 @@ impl<'a> Run<'a> {
 
     /// A blob that cannot be pushed fails every artifact that waits for it.
     fn fail_waiting(&mut self, blob: &Descriptor, error: content::Error) {
-        // Damage is found on the way out of the bundle; everything else is said by the target.
-        let (side, error) = match content::Fault::code(&error).class() {
+        // The target is a registry; what is no registry's failure comes from the bundle, its file or its storage.
+        let code = content::Fault::code(&error);
+        let (side, error) = match code.class() {
             content::Class::Unverified => (Side::Bundle, self.in_bundle(error)),
-            _ => (Side::Target, error),
+            _ if code.token().starts_with("registry.") => (Side::Target, error),
+            _ => (Side::Bundle, error),
         };
         let source = Arc::new(error);
         for at in self.waiting.remove(&blob.digest).unwrap_or_default() {

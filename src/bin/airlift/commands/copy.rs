@@ -17,6 +17,7 @@ use crate::{args::copy::Args, artifacts, context::Context, failure::Failure, out
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let (from, to) = (artifacts::location(&args.from)?, artifacts::location(&args.to)?);
+    artifacts::warn_of_unfinished([&args.from], context);
     let into_folder = is_folder(&args.to, &to);
     if may_be_set(&from, into_folder)
         && let Some(found) =

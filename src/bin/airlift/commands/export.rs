@@ -1,9 +1,12 @@
 mod destination;
 
-use airlift::transfer::{
-    export::{self, Destination, Request},
-    protect,
-    resolve::Limits,
+use airlift::{
+    content::Code,
+    transfer::{
+        export::{self, Destination, Request},
+        protect,
+        resolve::Limits,
+    },
 };
 
 use crate::{
@@ -16,7 +19,13 @@ use crate::{
     runtime,
 };
 
+/// What can go wrong with standard output, where nothing of it is kept.
+const OF_STREAMS: &[Code] = &[Code::OutputSpace, Code::IoWrite, Code::Interrupted];
+const STREAM: &str = "What came out of standard output so far is no bundle, and is not gone on with: run the command again, \
+    or write a file with `-o FILE`, which is.";
+
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    report::check(&args.transfer)?;
     let request = request(args)?;
     let to = destination::of(args)?;
     if args.recovery.is_some() && !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
@@ -40,10 +49,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             }
             _ => export::run(&client, &request, to, &progress).await,
         })
-    })?;
-    report::conclude(outcome, &args.transfer, context, |found| {
-        if is_stdout { context.answer_aside(found, report::text) } else { context.answer(found, report::text) }
-    })
+    });
+    let conclude = |outcome| {
+        report::conclude(outcome, &args.transfer, context, |found| {
+            if is_stdout { context.answer_aside(found, report::text) } else { context.answer(found, report::text) }
+        })
+    };
+    let ended = outcome.and_then(conclude);
+    if is_stdout { ended.map_err(|failure| failure.hint_for(OF_STREAMS, STREAM)) } else { ended }
 }
 
 fn request(args: &Args) -> Result<Request, Failure> {

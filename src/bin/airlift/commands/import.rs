@@ -19,6 +19,8 @@ use crate::{
 };
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    report::check(&args.transfer)?;
+    artifacts::warn_of_unfinished(&args.bundles, context);
     let request = Request {
         to: args.to.clone(),
         keep_host: args.keep_host,

@@ -14,6 +14,7 @@ use crate::{
 };
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    artifacts::warn_of_unfinished([&args.bundle], context);
     let found = runtime::run(async {
         let bundle = artifacts::survey(&args.bundle).await?;
         Ok::<_, Failure>(inspect_with_configs(bundle.reader()).await)

@@ -18,6 +18,7 @@ struct Listening {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     context.log_anyway("airlift=warn")?;
+    artifacts::warn_of_unfinished(&args.bundles, context);
     runtime::run_to_end(serve(args, context))
 }
 

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use airlift::{
-    content::{Class, Fault as _},
+    content::{Class, Code, Fault as _},
     storage::{Location, Settings},
     transfer::{
         self, Opened, protect,
@@ -20,11 +20,16 @@ use crate::{
     runtime,
 };
 
+/// Whoever only reads has nothing to go on with.
+const AGAIN: &str = "Run the same command again: it begins anew, and nothing was changed.";
+
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut verdicts = Vec::new();
+    artifacts::warn_of_unfinished(&args.bundles, context);
     let places = args.bundles.iter().map(|path| artifacts::location(path)).collect::<Result<Vec<_>, _>>()?;
     for named in runtime::run(async { Ok(sets::sets(&places, &Settings::from_env()).await?) })? {
-        verdicts.push(verdict(&named, args.jobs.count(), context)?);
+        let verdict = verdict(&named, args.jobs.count(), context);
+        verdicts.push(verdict.map_err(|failure| failure.hint_for(&[Code::Interrupted], AGAIN))?);
     }
     context.answer(&verdicts, |verdicts| verdicts.iter().map(findings::text).collect())?;
     let bad = verdicts.iter().filter_map(|verdict| verdict.findings.first());

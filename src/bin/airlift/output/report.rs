@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fmt::Write as _,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -60,6 +60,19 @@ fn detail(outcome: &Outcome) -> Option<String> {
 }
 
 /// The report as a JSON file, and beside it the artifacts to try again as a list that `export -f` takes.
+/// Whether a report could be written where it was asked for. A run of hours must not fail by a slip in its last word.
+pub(crate) fn check(options: &Transfer) -> Result<(), Failure> {
+    let Some(path) = &options.report else { return Ok(()) };
+    let refuse = |source: io::Error| Err(Mistake::Write { path: path.clone(), source }.into());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match fs::metadata(folder) {
+        Err(error) => refuse(error),
+        Ok(found) if !found.is_dir() => refuse(io::ErrorKind::NotADirectory.into()),
+        Ok(_) if path.is_dir() => refuse(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => Ok(()),
+    }
+}
+
 fn save(report: &Report, path: &Path) -> Result<(), Failure> {
     let write = |path: &Path, text: &str| {
         fs::write(path, text).map_err(|source| Mistake::Write { path: path.to_owned(), source })
