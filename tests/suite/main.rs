@@ -41,6 +41,7 @@ mod storage_proof;
 mod storage_read;
 mod storage_serve;
 mod storage_sets;
+mod storage_volumes;
 mod support;
 mod verify;
 mod volumes;

@@ -122,6 +122,8 @@ pub(super) struct Flow<'a> {
     pub(super) buffers: Buffers,
     /// Over the whole file.
     pub(super) md5: Md5,
+    /// Over the whole file too, where it is wanted.
+    pub(super) sum: Option<Hasher>,
     pub(super) passing: Option<Passing>,
     /// The digest of what had none before.
     pub(super) learnt: Option<Digest>,
@@ -243,6 +245,9 @@ impl Flow<'_> {
             let full = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
             let piece = bytes.split_to(bytes.len().min(full - self.filling.len()));
             self.md5.update(&piece);
+            if let Some(sum) = &mut self.sum {
+                sum.update(&piece);
+            }
             if let Some(passing) = &mut self.passing {
                 passing.hasher.update(&piece);
                 passing.seen += piece.len() as u64;
