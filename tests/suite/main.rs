@@ -3,6 +3,7 @@
 mod archives;
 mod bad;
 mod bundle;
+mod canary;
 mod cli;
 mod copy;
 mod docs;
