@@ -44,6 +44,7 @@ mod storage_serve;
 mod storage_sets;
 mod storage_volumes;
 mod support;
+mod terminal;
 mod verify;
 mod volumes;
 mod watch;
