@@ -1,6 +1,7 @@
 //! Sets of volumes: cut, checked by others, read in any order, and every way in which a stack of discs goes wrong.
 
 mod damage;
+mod discs;
 pub(crate) mod interrupted;
 
 use std::{
