@@ -18,6 +18,7 @@ use crate::{
         http::block_on,
         moto::{self, Moto},
         needs,
+        process::files_below,
         proxy::Proxy,
     },
     volumes::{contents, export, source},
@@ -228,4 +229,28 @@ fn an_export_of_a_set_into_s3_that_was_killed_is_finished_by_the_same_command() 
     }
     let settings = Settings { variables, ..Settings::default() };
     killed(&airlift, &references, &wire, &|name| format!("s3://box/{name}"), &settings);
+}
+
+#[test]
+fn a_layer_that_is_cut_is_read_once_to_be_proven_and_once_to_be_sent_and_others_once() {
+    needs!("azurite-blob", "docker-registry");
+    let (registry, references) = source();
+    let (azurite, airlift) = (azurite(), Airlift::new());
+    let layers = |name| registry.manifest(name, "v1").unwrap().layers().to_vec();
+    let read = |layer: &airlift::oci::Descriptor| {
+        let end = format!("/blobs/{}", layer.digest);
+        registry.requests().iter().filter(|asked| asked.method == "GET" && asked.path.ends_with(&end)).count()
+    };
+    let (cut, whole) = (&layers("large")[0], &layers("second")[1]);
+    // What may only be read is refused once the segments are known; they are not forgotten for it.
+    let reader = azurite.url(Account::A, "box", "s/release", &Grant::only("rl"));
+    airlift.run(export(&references, &["-o", &reader])).exits(5).says(&["write (w)"]);
+    let begun = (read(cut), read(whole));
+    assert!(begun.0 >= 1);
+    airlift.run(export(&references, &["-o", &url(&azurite, "s/release")])).success();
+    // Three segments, each by a range of its own.
+    assert_eq!(read(cut), begun.0 + 3);
+    assert_eq!(read(whole), begun.1 + 1);
+    let left = files_below(airlift.home());
+    assert!(!left.iter().any(|name| name.ends_with(".segments")), "{left:?}");
 }
