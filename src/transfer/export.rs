@@ -1,5 +1,8 @@
 //! Export: registry → bundle.
 
+mod prefix;
+mod segments;
+
 use std::{
     collections::HashMap,
     fs,
@@ -11,6 +14,7 @@ use std::{
     },
 };
 
+pub use self::prefix::Prefix;
 use super::{
     error::Error,
     execute::{self, Move},
@@ -81,6 +85,8 @@ pub enum Destination {
         /// Whether an object that is there may be replaced.
         overwrite: bool,
     },
+    /// The volumes of a set, sent into a storage likewise.
+    Set(Box<Prefix>),
     /// Standard output, in order, without resume.
     Stdout,
 }
@@ -123,6 +129,11 @@ pub async fn run(
     {
         return Err(storage::Error::Exists { what: object.location().to_string() }.into());
     }
+    if let Destination::Set(prefix) = &to
+        && prefix.only.is_none()
+    {
+        prefix.check().await?;
+    }
     let plan = plan(origins, request, progress).await?;
     match to {
         Destination::File { path, overwrite } => {
@@ -138,6 +149,10 @@ pub async fn run(
         Destination::Object { object, overwrite } => {
             let run = Run { plan, request, progress, moved: Arc::default() };
             run.into_object(&*object, overwrite).await
+        }
+        Destination::Set(prefix) => {
+            let run = Run { plan, request, progress, moved: Arc::default() };
+            run.into_prefix(&prefix).await
         }
         Destination::Stdout => {
             let run = Run { plan, request, progress, moved: Arc::default() };
@@ -218,29 +233,39 @@ impl Run<'_> {
         }
     }
 
-    async fn into_object(mut self, object: &dyn Object, overwrite: bool) -> Result<Report, Error> {
+    async fn into_object(self, object: &dyn Object, overwrite: bool) -> Result<Report, Error> {
         let output = PathBuf::from(object.location().to_string());
+        let mut run = self;
         loop {
-            let layout = Layout::of(self.plan.contents())?;
+            let layout = Layout::of(run.plan.contents())?;
             let finished = Finished { id: layout.id(), bytes: layout.total(), path: output.clone() };
             if !overwrite && let Some(stat) = there(object).await? {
                 if !send::is_same(&stat, &layout) {
                     return Err(storage::Error::Exists { what: object.location().to_string() }.into());
                 }
-                let (_, bytes) = self.plan.totals();
-                return Ok(self.report(&finished, bytes, Some(output)));
+                let (_, bytes) = run.plan.totals();
+                return Ok(run.report(&finished, bytes, Some(output)));
             }
-            match self.send(&layout, object, overwrite).await {
-                Ok(reused) => return Ok(self.report(&finished, reused, Some(output))),
-                Err(Stop::Storage(error)) => return Err(error.into()),
-                Err(Stop::Frame(error)) => return Err(error.into()),
-                // Every position behind it changes, and parts cannot be moved: what was sent is sent again.
-                Err(Stop::Blob(digest, error)) => self.plan.drop_blobs(HashMap::from([(digest, error)])),
-            }
-            if !self.request.continue_on_errors || self.plan.contents().index.roots().is_empty() {
-                return Err(self.plan.into_error());
-            }
+            let stop = match run.send(&layout, object, overwrite).await {
+                Ok(reused) => return Ok(run.report(&finished, reused, Some(output))),
+                Err(stop) => stop,
+            };
+            run = run.without(stop)?;
         }
+    }
+
+    /// The same without the artifacts of a blob that cannot be had. Every position behind it changes, and parts cannot be
+    /// moved: what was sent is sent again.
+    fn without(mut self, stop: Stop) -> Result<Self, Error> {
+        match stop {
+            Stop::Storage(error) => return Err(error.into()),
+            Stop::Bundle(error) => return Err(error.into()),
+            Stop::Blob(digest, error) => self.plan.drop_blobs(HashMap::from([(digest, error)])),
+        }
+        if !self.request.continue_on_errors || self.plan.contents().index.roots().is_empty() {
+            return Err(self.plan.into_error());
+        }
+        Ok(self)
     }
 
     /// Sends what is missing of the planned bundle and commits it; how many bytes an earlier run had sent.
@@ -316,11 +341,11 @@ impl Run<'_> {
 }
 
 /// What is in the place of an object, if anything is.
-async fn there(object: &dyn Object) -> Result<Option<Stat>, Error> {
+async fn there(object: &dyn Object) -> Result<Option<Stat>, storage::Error> {
     match object.stat().await {
         Ok(stat) => Ok(Some(stat)),
         Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

@@ -260,7 +260,7 @@ impl Copy<'_> {
         let path = PathBuf::from(self.source.object().location().to_string());
         match stop {
             Stop::Storage(error) => error.into(),
-            Stop::Frame(error) => Error::Damaged { path, count: 1, first: error.to_string(), code: error.code() },
+            Stop::Bundle(error) => Error::Damaged { path, count: 1, first: error.to_string(), code: error.code() },
             Stop::Blob(digest, error) => {
                 let code = match &error {
                     content::Error::DigestMismatch { .. } => Code::BundleDigestMismatch,

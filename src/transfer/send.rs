@@ -8,6 +8,7 @@
 
 mod ahead;
 mod buffers;
+mod check;
 mod flow;
 mod md5;
 mod state;
@@ -22,6 +23,7 @@ use tokio::task::{JoinError, JoinSet};
 
 pub(super) use self::{
     ahead::Planned,
+    check::check,
     flow::{Piece, Supply, Way},
     stretch::Object,
 };
@@ -33,7 +35,7 @@ use self::{
 use crate::{
     bundle::{self, Layout},
     content,
-    oci::{Digest, Hasher},
+    oci::{Algorithm, Digest, Hasher},
     progress::{Event, Progress},
     storage::{self, Note, Parts, Stat, Upload},
 };
@@ -82,10 +84,16 @@ pub(super) fn is_same(stat: &Stat, layout: &Layout) -> bool {
 pub(super) enum Stop {
     /// A blob cannot be had.
     Blob(Digest, content::Error),
-    /// The source's frame is not the planned one.
-    Frame(bundle::Error),
+    /// What is sent cannot be as planned, or what is read is not.
+    Bundle(bundle::Error),
     /// A storage failed.
     Storage(storage::Error),
+}
+
+impl From<bundle::Error> for Stop {
+    fn from(error: bundle::Error) -> Self {
+        Self::Bundle(error)
+    }
 }
 
 impl From<storage::Error> for Stop {
@@ -94,7 +102,7 @@ impl From<storage::Error> for Stop {
     }
 }
 
-fn broken_task(error: &JoinError) -> Stop {
+pub(super) fn broken_task(error: &JoinError) -> Stop {
     Stop::Storage(storage::Error::Protocol { what: "the upload".to_owned(), reason: error.to_string() })
 }
 
@@ -108,6 +116,8 @@ pub(super) struct Sending<'a> {
     /// The parts that are there, each under the note it was put with.
     notes: Vec<Option<Note>>,
     jobs: usize,
+    /// Whether the SHA-256 of the whole file is wanted.
+    summed: bool,
     progress: &'a Progress,
 }
 
@@ -119,6 +129,8 @@ pub(super) struct Sent {
     pub(super) md5: [u8; 16],
     /// Of the whole, where it is no bundle.
     pub(super) learnt: Option<Digest>,
+    /// SHA-256 of the whole, where it was wanted and all of it passed by in one go: a note has no room for its state.
+    pub(super) sum: Option<Digest>,
 }
 
 impl<'a> Sending<'a> {
@@ -138,12 +150,17 @@ impl<'a> Sending<'a> {
         // Of a part that is there twice nobody knows which one those after it follow.
         let only = |number| found.get(&number).and_then(|notes| <[Note; 1]>::try_from(notes.as_slice()).ok());
         let notes = (0..parts.count()).map(|number| only(number).map(|[note]| note)).collect();
-        Self { supply, pieces, upload, way, parts, notes, jobs: 1, progress }
+        Self { supply, pieces, upload, way, parts, notes, jobs: 1, summed: false, progress }
     }
 
     /// With so many parts in memory at once, the one that fills included.
     pub(super) fn jobs(self, jobs: usize) -> Self {
         Self { jobs: jobs.max(1), ..self }
+    }
+
+    /// With the SHA-256 of the whole file.
+    pub(super) fn summed(self) -> Self {
+        Self { summed: true, ..self }
     }
 
     /// Bytes that need not be sent again.
@@ -155,9 +172,9 @@ impl<'a> Sending<'a> {
     pub(super) async fn run(&mut self) -> Result<Sent, Stop> {
         let mut first = self.resume_before(self.leading());
         let mut tries: HashMap<Digest, u32> = HashMap::new();
-        let (md5, learnt) = loop {
+        loop {
             match self.pass(first, &tries).await {
-                Ok(hashes) => break hashes,
+                Ok(sent) => return Ok(sent),
                 Err(Stop::Blob(digest, error)) => {
                     let count = tries.entry(digest).or_default();
                     *count += 1;
@@ -173,8 +190,7 @@ impl<'a> Sending<'a> {
                 }
                 Err(stop) => return Err(stop),
             }
-        };
-        Ok(Sent { notes: self.notes.iter().copied().flatten().collect(), md5, learnt })
+        }
     }
 
     /// How many parts are there from the first one on. Of a file whose digest is not known the last one passes again.
@@ -205,8 +221,8 @@ impl<'a> Sending<'a> {
         u64::from(part).saturating_mul(self.parts.size()).min(self.parts.total())
     }
 
-    /// Everything from the beginning of part `first` on; the MD5 of the whole, and its digest if it was to be learnt.
-    async fn pass(&mut self, first: u32, tries: &HashMap<Digest, u32>) -> Result<([u8; 16], Option<Digest>), Stop> {
+    /// Everything from the beginning of part `first` on.
+    async fn pass(&mut self, first: u32, tries: &HashMap<Digest, u32>) -> Result<Sent, Stop> {
         let (md5, hasher) = self.state_before(first).unwrap_or_else(|| (Md5s::new(), None));
         let position = self.position(first);
         let buffers = Buffers::default();
@@ -220,6 +236,7 @@ impl<'a> Sending<'a> {
             filling: Filling::new(&self.way, &buffers),
             buffers,
             md5,
+            sum: (self.summed && first == 0).then(|| Hasher::new(Algorithm::Sha256)),
             passing: None,
             learnt: None,
             sending: JoinSet::new(),
@@ -234,7 +251,8 @@ impl<'a> Sending<'a> {
             }
         }
         outcome?;
-        Ok((flow.md5.finish(), flow.learnt))
+        let (md5, learnt, sum) = (flow.md5.finish(), flow.learnt, flow.sum.map(Hasher::finish));
+        Ok(Sent { notes: self.notes.iter().copied().flatten().collect(), md5, learnt, sum })
     }
 }
 

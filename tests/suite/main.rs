@@ -3,6 +3,7 @@
 mod archives;
 mod bad;
 mod bundle;
+mod canary;
 mod cli;
 mod copy;
 mod docs;
@@ -43,7 +44,9 @@ mod storage_proof;
 mod storage_read;
 mod storage_serve;
 mod storage_sets;
+mod storage_volumes;
 mod support;
+mod terminal;
 mod verify;
 mod volumes;
 mod watch;

@@ -34,7 +34,7 @@ fn exported(references: &[String]) -> Airlift {
 }
 
 /// Everything below a place, by name.
-fn stored(place: &str, settings: &Settings) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn stored(place: &str, settings: &Settings) -> BTreeMap<String, Vec<u8>> {
     let folder = storage::open_folder(&Location::parse(place).unwrap(), settings).unwrap();
     block_on(async {
         let mut found = BTreeMap::new();
@@ -46,23 +46,23 @@ fn stored(place: &str, settings: &Settings) -> BTreeMap<String, Vec<u8>> {
     })
 }
 
-fn put(place: &str, content: &[u8]) {
+pub(crate) fn put(place: &str, content: &[u8]) {
     let object = storage::open(&Location::parse(place).unwrap(), &Settings::default()).unwrap();
     let finish = Finish { overwrite: true, ..Finish::default() };
     block_on(conformance::put(&*object, &content.to_vec().into(), finish)).unwrap();
 }
 
 /// The address of a folder in the container, with the slash that says so.
-fn below(azurite: &Azurite, name: &str) -> String {
+pub(crate) fn below(azurite: &Azurite, name: &str) -> String {
     azurite.url(Account::A, "box", name, &Grant::default()).replacen('?', "/?", 1)
 }
 
-fn remove(place: &str) {
-    let object = storage::open(&Location::parse(place).unwrap(), &Settings::default()).unwrap();
+pub(crate) fn remove(place: &str, settings: &Settings) {
+    let object = storage::open(&Location::parse(place).unwrap(), settings).unwrap();
     block_on(async { Pinned::open(object).await.unwrap().delete().await.unwrap() });
 }
 
-fn same(source: &Registry, target: &Registry, prefix: &str) {
+pub(crate) fn same(source: &Registry, target: &Registry, prefix: &str) {
     for name in ["first", "second", "large"] {
         compare::same((source, name), (target, &format!("{prefix}/{name}")), "v1");
     }
@@ -177,11 +177,11 @@ fn what_is_wrong_with_a_set_in_a_storage_is_named() {
     let two = at("s/release.vol002.tar");
     put(&at("s/holiday"), &set["release.vol002.tar"]);
     put(&at("s/twice"), &set["release.vol001.tar"]);
-    remove(&two);
+    remove(&two, &Settings::default());
     let said = airlift.run(["verify", &at("s")]).success().stdout;
     assert!(said.contains("s/holiday is volume 2, which is called release.vol002.tar"), "{said}");
     assert!(said.contains("s/twice is volume 1 once more"), "{said}");
-    remove(&at("s/holiday"));
+    remove(&at("s/holiday"), &Settings::default());
     for place in ["s", "s/release.set.json", "s/release.vol001.tar"] {
         let said = airlift.run(["verify", &at(place)]).exits(4).stdout;
         assert!(said.contains("bundle.volume-missing") && said.contains("release.vol002.tar"), "{said}");

@@ -1,6 +1,7 @@
 //! Sets of volumes: cut, checked by others, read in any order, and every way in which a stack of discs goes wrong.
 
 mod damage;
+mod discs;
 pub(crate) mod interrupted;
 
 use std::{
@@ -55,7 +56,7 @@ pub(crate) fn export<'a>(references: &'a [String], more: &[&'a str]) -> Vec<&'a 
 }
 
 /// A home with the set `set/release` in it.
-fn exported(references: &[String]) -> Airlift {
+pub(crate) fn exported(references: &[String]) -> Airlift {
     let airlift = Airlift::new();
     fs::create_dir(airlift.home().join("set")).unwrap();
     airlift.run(export(references, &["-o", "set/release"])).success();
@@ -70,12 +71,12 @@ fn is_volume(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "tar")
 }
 
-fn volumes(folder: &Path) -> Vec<String> {
+pub(crate) fn volumes(folder: &Path) -> Vec<String> {
     files_below(folder).into_iter().filter(|name| is_volume(name)).collect()
 }
 
 /// Copies some files of the set into a folder of their own, as onto a disc.
-fn disc(airlift: &Airlift, name: &str, files: &[&str]) -> PathBuf {
+pub(crate) fn disc(airlift: &Airlift, name: &str, files: &[&str]) -> PathBuf {
     let disc = airlift.home().join(name);
     fs::create_dir_all(&disc).unwrap();
     for file in files {

@@ -26,9 +26,9 @@ pub(crate) enum Mistake {
     /// Volumes, and what recovery data is made of, are files here.
     #[error("{place} is no local path, and this needs one")]
     NotLocal { place: airlift::storage::Location },
-    /// Volumes are written side by side, and completed in any order.
-    #[error("--volume-size writes files on this machine, and {place} is none")]
-    VolumesElsewhere { place: airlift::storage::Location },
+    /// Volumes are files side by side.
+    #[error("--volume-size makes several files, and standard output is one")]
+    VolumesInOrder,
     /// What was begun here lies beside its final name.
     #[error("{place} is no storage, and parts are left in storages only")]
     NoStorage { place: airlift::storage::Location },
@@ -91,16 +91,12 @@ impl Mistake {
             }
             Self::HalfIdentity => "Give both: `--client-cert FILE --client-key FILE`.",
             Self::NotLocal { .. } => "Give a path on this machine; `airlift copy` brings what lies elsewhere.",
-            Self::VolumesElsewhere { place } => {
-                return Some(format!(
-                    "Export into a folder here, then `airlift copy FOLDER {place}`: it takes the whole set."
-                ));
-            }
+            Self::VolumesInOrder => "Give a folder with `-o`, here or in a storage.",
             Self::NoStorage { .. } => {
                 "On this machine, remove NAME.partial and its journal, and `.NAME.airlift-…`, which copies make."
             }
             Self::RecoveryElsewhere => {
-                "Export to a file with --recovery, then `airlift copy` the bundle and its recovery file."
+                "Export to a file or a folder here with --recovery, then `airlift copy` the bundle with its recovery files."
             }
             Self::Log { .. } => "Give a level, such as `--log debug`, or filters: `--log airlift=debug,hyper=info`.",
             Self::NoTerminal | Self::NoAnswer => "Give `-u USER --password-stdin`, and the password on standard input.",
@@ -121,7 +117,7 @@ impl Fault for Mistake {
             | Self::NoArtifacts
             | Self::HalfIdentity
             | Self::NotLocal { .. }
-            | Self::VolumesElsewhere { .. }
+            | Self::VolumesInOrder
             | Self::NoStorage { .. }
             | Self::RecoveryElsewhere
             | Self::NoTerminal

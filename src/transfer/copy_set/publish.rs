@@ -1,17 +1,17 @@
 //! What vouches for a set where it was copied to: the sums, and then the manifest.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
-use bytes::Bytes;
-
-use super::{super::copy::Error, Request};
+use super::{
+    super::{copy::Error, documents},
+    Request,
+};
 use crate::{
     bundle::{
         self, Gathered,
         volume::{File, Manifest, SUMS},
     },
-    oci::Digest,
-    storage::{self, Draft, Finish, Location, Note, Parts, Pinned, Settings, parts},
+    storage::{Location, Settings},
 };
 
 /// The manifest and the sums of a set, before they are visible.
@@ -47,7 +47,7 @@ impl<'a> Publication<'a> {
         let manifest = ours.filter(|_| is_far).map(Manifest::to_json);
         for (name, ours) in [(SUMS, sums), (&*self.own, manifest)] {
             let place = self.request.to.join(name);
-            match self.there(&place).await? {
+            match documents::there(&place, self.settings).await? {
                 Some(found) if Some(&found[..]) != ours.as_deref() => {
                     return Err(bundle::Error::Exists { path: PathBuf::from(place.to_string()) }.into());
                 }
@@ -55,14 +55,6 @@ impl<'a> Publication<'a> {
             }
         }
         Ok(())
-    }
-
-    async fn there(&self, place: &Location) -> Result<Option<Bytes>, Error> {
-        match Pinned::open(storage::open(place, self.settings)?).await {
-            Ok(pinned) => Ok(Some(pinned.bytes(0..pinned.stat().size).await?)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// Writes both. From then on the set is one.
@@ -74,26 +66,9 @@ impl<'a> Publication<'a> {
         };
         let (text, sums) = (manifest.to_json(), manifest.sums(&self.own).into_bytes());
         let (sums_place, place) = (self.request.to.join(SUMS), self.request.to.join(&self.own));
-        put(&sums_place, sums.into(), self.settings).await?;
-        put(&place, text.into(), self.settings).await?;
+        // That nothing else is in their places was looked at before.
+        documents::put(&sums_place, sums.into(), true, self.settings).await?;
+        documents::put(&place, text.into(), true, self.settings).await?;
         Ok(place)
     }
-}
-
-/// Makes a small document visible at once and whole. That nothing else was in its place was looked at before.
-async fn put(place: &Location, content: Bytes, settings: &Settings) -> Result<(), storage::Error> {
-    let object = storage::open(place, settings)?;
-    let parts = Parts::of(content.len() as u64, parts::USUAL, &object.limits(), place)?;
-    let identity = Digest::sha256(&content);
-    let metadata = BTreeMap::from([("airlift_document".to_owned(), identity.to_string())]);
-    let upload = object.upload(&Draft { identity, parts, metadata }).await?;
-    let mut notes = Vec::new();
-    for number in 0..parts.count() {
-        let range = parts.range(number);
-        let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
-        let note = Note([0; parts::NOTE]);
-        upload.put(number, note, content.slice(at(range.start)..at(range.end)).into()).await?;
-        notes.push(note);
-    }
-    upload.commit(&notes, &Finish { overwrite: true, md5: None }).await.map(drop)
 }

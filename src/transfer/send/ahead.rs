@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    ops::Range,
     sync::{Arc, atomic::AtomicU64},
 };
 
@@ -67,13 +68,14 @@ impl Ahead<'_> {
     fn begin(&self, place: &Place) -> (Chunks, Fetching) {
         let Planned { plan, progress, moved, .. } = self.planned;
         let blob = plan.described(&place.blob);
-        let from = self.position.saturating_sub(place.offset);
+        let behind = self.position.saturating_sub(place.offset);
+        let range = place.from() + behind..place.from() + place.size();
         let origins = plan.origins(&blob.digest);
         let tried = usize::try_from(self.tries.get(&blob.digest).copied().unwrap_or(0)).unwrap_or(0);
         let origin = origins.get(tried % origins.len().max(1)).map(|origin| metered(origin, progress, moved));
         let (send, chunks) = mpsc::channel(WAITING);
         let task = tokio::spawn(async move {
-            if let Err(error) = forward(origin, &blob, from, &send).await {
+            if let Err(error) = forward(origin, &blob, range, &send).await {
                 let _ = send.send(Err(error)).await;
             }
         });
@@ -107,17 +109,23 @@ impl Feed for Ahead<'_> {
     }
 }
 
+/// The bytes of `range` of a blob.
 async fn forward(
     origin: Option<Arc<dyn Source>>,
     blob: &Descriptor,
-    from: u64,
+    range: Range<u64>,
     to: &mpsc::Sender<content::Result<Bytes>>,
 ) -> content::Result<()> {
     let origin = origin.ok_or_else(|| content::Error::NotFound { what: blob.digest.to_string() })?;
-    let mut stream: ByteStream = origin.fetch(blob, from).await?;
+    let mut stream: ByteStream = origin.fetch(blob, range.start).await?;
+    // Behind a segment the blob goes on, in another volume; behind a whole blob nothing may come.
+    let mut left = if range.end < blob.size { range.end - range.start } else { u64::MAX };
     while let Some(chunk) = stream.next().await {
+        let mut chunk = chunk?;
+        chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        left -= chunk.len() as u64;
         // Nobody takes it any more where the pass has ended.
-        if to.send(Ok(chunk?)).await.is_err() {
+        if to.send(Ok(chunk)).await.is_err() || left == 0 {
             break;
         }
     }

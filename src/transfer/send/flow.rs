@@ -121,6 +121,8 @@ pub(super) struct Flow<'a> {
     pub(super) buffers: Buffers,
     /// Over the whole file, and over the part.
     pub(super) md5: Md5s,
+    /// Over the whole file too, where it is wanted.
+    pub(super) sum: Option<Hasher>,
     pub(super) passing: Option<Passing>,
     /// The digest of what had none before.
     pub(super) learnt: Option<Digest>,
@@ -241,6 +243,9 @@ impl Flow<'_> {
             let full = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
             let piece = bytes.split_to(bytes.len().min(full - self.filling.len()));
             self.md5.update(&piece, self.passing.as_mut().map(|passing| &mut passing.hasher));
+            if let Some(sum) = &mut self.sum {
+                sum.update(&piece);
+            }
             if let Some(passing) = &mut self.passing {
                 passing.seen += piece.len() as u64;
                 if passing.seen == passing.content.size {

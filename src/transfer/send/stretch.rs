@@ -79,7 +79,7 @@ impl Feed for Stretch<'_> {
             let found = self.next((expected.len() - done) as u64).await?;
             let wanted = &expected[done..];
             if found.as_ref().is_none_or(|found| !wanted.starts_with(found)) {
-                return Err(Stop::Frame(bundle::Error::Structure {
+                return Err(Stop::Bundle(bundle::Error::Structure {
                     offset: offset + done as u64,
                     entry: "a header or padding".to_owned(),
                     reason: "it is not what the plan of the bundle says".to_owned(),

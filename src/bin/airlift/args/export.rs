@@ -25,6 +25,7 @@ Examples:
   airlift export -f artifacts.txt --registry registry.example.com -o /mnt/usb/bundle.tar --report report.json
   airlift export -f artifacts.txt -o bundle.tar --recovery 10%
   airlift export -f artifacts.txt -o discs/release --volume-size dvd
+  airlift export -f artifacts.txt -o s3://bucket/2026-11/release --volume-size 4GiB
   airlift export alpine:3 -o - | ssh far 'cat > bundle.tar'")]
 pub(crate) struct Args {
     /// registry/repo:tag, registry/repo@sha256:…, or repo (then :latest)
@@ -55,8 +56,8 @@ pub(crate) struct Args {
     pub(crate) no_referrers: bool,
     /// Write a set of volumes of at most this size instead of one file: 4GiB, 700MB, fat32, dvd, dvd-dl, bd, bd-dl.
     ///
-    /// They go into the folder of DEST and are called NAME.vol001.tar and so on, after DEST; with them go NAME.set.json and
-    /// SHA256SUMS, for `sha256sum -c`. Each volume can be read alone.
+    /// They go into the folder of DEST, here or in a storage, and are called NAME.vol001.tar and so on, after DEST; with them
+    /// go NAME.set.json and SHA256SUMS, for `sha256sum -c`. Each volume can be read alone.
     #[arg(long, value_name = "SIZE")]
     pub(crate) volume_size: Option<Size>,
     /// Make this volume of the set alone, once more: the same bytes, if the artifacts are the same.

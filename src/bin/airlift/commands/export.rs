@@ -35,7 +35,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let progress = context.progress();
     if args.transfer.dry_run {
         let planned = runtime::run(async { Ok(export::plan(&client, &request, &progress).await) })?;
-        let set = if let Destination::Volumes(goal) = &to { Some(goal) } else { None };
+        let set = match &to {
+            Destination::Volumes(goal) => Some((&*goal.name, goal.size, goal.only)),
+            Destination::Set(prefix) => Some((&*prefix.name, prefix.size, prefix.only)),
+            _ => None,
+        };
         return plan::export(planned, set, &args.transfer, context);
     }
     let is_stdout = matches!(to, Destination::Stdout);

@@ -5,16 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use airlift::{
-    bundle::Reader,
-    server::mirror::{self, File, Runtime},
-};
+use airlift::server::mirror::{self, File, Runtime};
 
-use crate::{args::mirror_config::Args, context::Context, failure::Failure, mistake::Mistake, runtime};
+use crate::{args::mirror_config::Args, artifacts, context::Context, failure::Failure, mistake::Mistake, runtime};
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let reader = runtime::run(async { Ok(Reader::open(&args.bundle).await?) })?;
-    let hosts: BTreeSet<_> = reader.index().roots().iter().map(|root| root.reference.registry().to_owned()).collect();
+    let opened = runtime::run(artifacts::survey(&args.bundle, context))?;
+    let hosts: BTreeSet<_> =
+        opened.reader().index().roots().iter().map(|root| root.reference.registry().to_owned()).collect();
     let runtimes = args.runtime.map_or(Runtime::ALL.to_vec(), |target| vec![target.into()]);
     let files: Vec<_> = runtimes.into_iter().flat_map(|runtime| mirror::files(runtime, &hosts, &args.mirror)).collect();
     match &args.output {

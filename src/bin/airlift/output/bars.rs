@@ -8,7 +8,7 @@ use airlift::{
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Status, words};
+use super::{Status, echo::Echo, words};
 
 /// Redraws a second.
 const HZ: u8 = 10;
@@ -39,6 +39,8 @@ struct State {
     moving: HashMap<Digest, (u64, Option<ProgressBar>)>,
     resolved: u64,
     finished: bool,
+    /// While something is on the screen.
+    echo: Option<Echo>,
 }
 
 impl Bars {
@@ -46,7 +48,10 @@ impl Bars {
         let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(HZ));
         // Not on the screen before something happens: most commands end at once.
         let whole = ProgressBar::hidden();
-        Self { screen, state: Mutex::new(State { whole, moving: HashMap::new(), resolved: 0, finished: false }) }
+        Self {
+            screen,
+            state: Mutex::new(State { whole, moving: HashMap::new(), resolved: 0, finished: false, echo: None }),
+        }
     }
 }
 
@@ -74,6 +79,7 @@ impl State {
 
     fn begin(&mut self, screen: &MultiProgress, phase: Phase) {
         if self.whole.is_hidden() {
+            self.echo = Echo::off();
             self.whole = screen.add(ProgressBar::no_length().with_style(style(UNKNOWN)));
             self.whole.enable_steady_tick(Duration::from_millis(1000 / u64::from(HZ)));
         }
@@ -105,6 +111,18 @@ impl State {
         if let Some(bar) = bar {
             bar.inc(bytes);
         }
+    }
+
+    /// Takes everything off the screen; the next phase puts its own there.
+    fn clear(&mut self, screen: &MultiProgress) {
+        // Taken away without being drawn once more, each on another line: then what is drawn goes at once.
+        for bar in self.moving.drain().filter_map(|(_, (_, bar))| bar) {
+            screen.remove(&bar);
+        }
+        screen.remove(&self.whole);
+        self.whole = ProgressBar::hidden();
+        let _ = screen.clear();
+        self.echo = None;
     }
 
     /// Takes a blob off the screen; gives the bytes told of it.
@@ -141,11 +159,16 @@ impl Status for Bars {
         self.screen.suspend(|| super::print_aside(&format!("{line}\n")));
     }
 
+    fn pause(&self) {
+        if let Ok(mut state) = self.state.lock() {
+            state.clear(&self.screen);
+        }
+    }
+
     fn finish(&self) {
         if let Ok(mut state) = self.state.lock() {
             state.finished = true;
-            state.whole.finish_and_clear();
+            state.clear(&self.screen);
         }
-        let _ = self.screen.clear();
     }
 }

@@ -3,6 +3,7 @@
 //! Status is one of four: bars on a terminal, lines elsewhere, JSON lines for scripts, or quiet.
 
 mod bars;
+mod echo;
 pub(crate) mod findings;
 pub(crate) mod json;
 mod lines;
@@ -31,6 +32,9 @@ use crate::{args::global::Progress, failure::Failure, mistake::Mistake};
 pub(crate) trait Status: Observe {
     /// Prints a line, above the bars where there are any.
     fn say(&self, line: &str);
+
+    /// Clears the screen for a question; what is told after the answer is shown again.
+    fn pause(&self) {}
 
     /// Clears the screen for what comes after; more events change nothing.
     fn finish(&self) {}

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use airlift::{
-    bundle::{Absent, Goal, Layout, volume::volume_name},
+    bundle::{
+        Absent, Layout,
+        volume::{Size, volume_name},
+    },
     oci::{Descriptor, Digest},
     transfer::{
         self, Outcome, State, import,
@@ -44,6 +47,9 @@ struct Volume {
     outline: Outline,
 }
 
+/// A set that is to be: its name, the size of its volumes, and the one that is to be made alone.
+pub(crate) type Set<'a> = (&'a str, Size, Option<u32>);
+
 /// An import that was only planned.
 #[derive(Serialize)]
 struct Import<'a> {
@@ -56,7 +62,7 @@ struct Import<'a> {
 /// Shows what an export would do.
 pub(crate) fn export(
     planned: Result<Plan, transfer::Error>,
-    set: Option<&Goal>,
+    set: Option<Set<'_>>,
     options: &Transfer,
     context: &Context,
 ) -> Result<(), Failure> {
@@ -66,7 +72,7 @@ pub(crate) fn export(
     };
     let layout = Layout::of(plan.contents())?;
     let volumes = match set {
-        Some(goal) => volumes(&plan, goal)?,
+        Some(set) => volumes(&plan, set)?,
         None => Vec::new(),
     };
     let blobs: Vec<_> = layout.manifests().iter().chain(layout.blobs()).map(|place| &place.blob).collect();
@@ -84,9 +90,9 @@ pub(crate) fn export(
     })
 }
 
-fn volumes(plan: &Plan, goal: &Goal) -> Result<Vec<Volume>, Failure> {
-    let outlines = outline(plan.contents(), goal.size, goal.only)?;
-    let named = |outline: Outline| Volume { name: volume_name(&goal.name, outline.number), outline };
+fn volumes(plan: &Plan, (name, size, only): Set<'_>) -> Result<Vec<Volume>, Failure> {
+    let outlines = outline(plan.contents(), size, only)?;
+    let named = |outline: Outline| Volume { name: volume_name(name, outline.number), outline };
     Ok(outlines.into_iter().map(named).collect())
 }
 

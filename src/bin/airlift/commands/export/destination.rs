@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use airlift::{
     bundle::Goal,
     storage::{self, Location},
-    transfer::export::Destination,
+    transfer::export::{Destination, Prefix},
 };
 
 use crate::{args::export::Args, artifacts, context::Context, failure::Failure, mistake::Mistake};
@@ -15,9 +15,19 @@ pub(super) fn of(args: &Args, context: &Context) -> Result<Destination, Failure>
     let overwrite = args.overwrite;
     let place = artifacts::location(&args.output)?;
     if let Some(size) = args.volume_size {
-        let Location::Path(path) = place else { return Err(Mistake::VolumesElsewhere { place }.into()) };
-        let (folder, name) = set_name(&path);
-        return Ok(Destination::Volumes(Goal { folder, name, size, only: args.only_volume, overwrite }));
+        let only = args.only_volume;
+        return Ok(match place {
+            Location::Standard => return Err(Mistake::VolumesInOrder.into()),
+            Location::Path(path) => {
+                let (folder, name) = set_name(&path);
+                Destination::Volumes(Goal { folder, name, size, only, overwrite })
+            }
+            place => {
+                let (folder, name) = stored_name(place, &args.output);
+                let settings = context.storage();
+                Destination::Set(Prefix { folder, name, size, only, overwrite, settings }.into())
+            }
+        });
     }
     Ok(match place {
         Location::Standard => Destination::Stdout,
@@ -32,6 +42,20 @@ fn set_name(path: &Path) -> (PathBuf, String) {
     let name = path.file_name().filter(|_| !is_folder).map(|name| name.to_string_lossy().into_owned());
     let folder = if is_folder { Some(path) } else { path.parent() };
     let folder = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    (folder.to_owned(), without_end(name))
+}
+
+/// The same in a storage, where nothing but a slash says that a place is a folder.
+fn stored_name(place: Location, text: &Path) -> (Location, String) {
+    let text = text.to_string_lossy();
+    let is_folder = text.split('?').next().is_some_and(|address| address.ends_with('/'));
+    match place.split().filter(|_| !is_folder) {
+        Some((folder, name)) => (folder, without_end(Some(name))),
+        None => (place, without_end(None)),
+    }
+}
+
+fn without_end(name: Option<String>) -> String {
     let name = name.unwrap_or_else(|| "bundle".to_owned());
-    (folder.to_owned(), name.strip_suffix(".tar").unwrap_or(&name).to_owned())
+    name.strip_suffix(".tar").unwrap_or(&name).to_owned()
 }

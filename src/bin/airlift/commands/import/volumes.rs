@@ -90,9 +90,18 @@ fn named(opened: &Opened, found: &Gathered, number: u32) -> String {
     of_manifest.unwrap_or_else(|| opened.reader().volume_name(number))
 }
 
+/// A question without its answer: what is said after an interrupt begins on a line of its own.
+struct OpenLine;
+
+impl Drop for OpenLine {
+    fn drop(&mut self) {
+        crate::output::print_aside("\n");
+    }
+}
+
 /// Where the next volume is; empty for the same place, `None` where nobody answers any more.
 async fn ask(why: &str, place: &Path, context: &Context) -> Result<Option<PathBuf>, Failure> {
-    context.status().finish();
+    context.status().pause();
     let question =
         format!("{why}\nInsert the next volume at {} and press Enter, or type where it is: ", place.display());
     let asked = tokio::task::spawn_blocking(move || {
@@ -102,6 +111,8 @@ async fn ask(why: &str, place: &Path, context: &Context) -> Result<Option<PathBu
         let read = io::stdin().lock().read_line(&mut line)?;
         Ok((read > 0).then(|| PathBuf::from(line.trim_end_matches(['\r', '\n']))))
     });
+    let open = OpenLine;
     let answer = asked.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    std::mem::forget(open);
     Ok(answer.map_err(|source| Mistake::Read { path: "standard input".into(), source })?)
 }

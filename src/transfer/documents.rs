@@ -1,0 +1,54 @@
+//! Small documents in a storage, each read and written in one piece: what vouches for a set.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::{
+    oci::Digest,
+    storage::{self, Draft, Finish, Location, Note, Parts, Pinned, Settings, parts},
+};
+
+/// What is there, if anything is.
+pub(super) async fn there(place: &Location, settings: &Settings) -> Result<Option<Bytes>, storage::Error> {
+    match Pinned::open(storage::open(place, settings)?).await {
+        Ok(pinned) => Ok(Some(pinned.bytes(0..pinned.stat().size).await?)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a document visible at once and whole.
+///
+/// # Errors
+/// [`storage::Error::Exists`] where something is there and `overwrite` is not set.
+pub(super) async fn put(
+    place: &Location,
+    content: Bytes,
+    overwrite: bool,
+    settings: &Settings,
+) -> Result<(), storage::Error> {
+    let object = storage::open(place, settings)?;
+    let parts = Parts::of(content.len() as u64, parts::USUAL, &object.limits(), place)?;
+    let identity = Digest::sha256(&content);
+    let metadata = BTreeMap::from([("airlift_document".to_owned(), identity.to_string())]);
+    let upload = object.upload(&Draft { identity, parts, metadata }).await?;
+    let mut notes = Vec::new();
+    for number in 0..parts.count() {
+        let range = parts.range(number);
+        let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+        let note = Note([0; parts::NOTE]);
+        upload.put(number, note, content.slice(at(range.start)..at(range.end)).into()).await?;
+        notes.push(note);
+    }
+    upload.commit(&notes, &Finish { overwrite, md5: None }).await.map(drop)
+}
+
+/// Removes what is there, if anything is.
+pub(super) async fn remove(place: &Location, settings: &Settings) -> Result<(), storage::Error> {
+    match Pinned::open(storage::open(place, settings)?).await {
+        Ok(pinned) => pinned.delete().await,
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,328 @@
+//! A set of volumes straight into a storage, without a disk in between.
+//!
+//! Volumes are sent one after the other, each as an upload in parts; none is visible before all of the set has been proven.
+//! Then they are committed, and after them come the sums and the manifest, without which nobody takes them for a set.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{
+    super::{
+        documents,
+        error::Error,
+        report::Report,
+        send::{self, Piece, Planned, Sending, Sent, Stop, Way},
+    },
+    Run,
+    segments::{self, Segments},
+    there,
+};
+use crate::{
+    bundle::{
+        self, Contents, Finished, Layout,
+        volume::{Cut, File, Manifest, SUMS, Size, pack, volume_name},
+    },
+    oci::{Descriptor, Digest},
+    progress::{Event, Phase},
+    storage::{self, Draft, Finish, Location, Object, Parts, Pinned, Settings, Upload, parts},
+};
+
+/// A set of volumes that is to lie in a storage.
+#[derive(Clone, Debug)]
+pub struct Prefix {
+    /// A container, a bucket, or a prefix of one.
+    pub folder: Location,
+    /// What the names of its files begin with.
+    pub name: String,
+    /// Bytes that a volume may have.
+    pub size: Size,
+    /// Sends this volume alone; its bytes are the same as when all are sent.
+    pub only: Option<u32>,
+    /// Whether a set of that name may be replaced.
+    pub overwrite: bool,
+    /// How the storage is spoken to.
+    pub settings: Settings,
+}
+
+impl Prefix {
+    fn manifest(&self) -> Location {
+        self.folder.join(&Manifest::file_name(&self.name))
+    }
+
+    fn volume(&self, number: u32) -> Result<Arc<dyn Object>, storage::Error> {
+        storage::open(&self.folder.join(&volume_name(&self.name, number)), &self.settings)
+    }
+
+    async fn read_manifest(&self) -> Result<Option<Manifest>, storage::Error> {
+        let text = documents::there(&self.manifest(), &self.settings).await?;
+        Ok(text.and_then(|text| Manifest::parse(&text).ok()))
+    }
+
+    /// Checks, before the first request for an artifact, that nothing is in the place of the manifest that is none.
+    pub(super) async fn check(&self) -> Result<(), storage::Error> {
+        let text = if self.overwrite { None } else { documents::there(&self.manifest(), &self.settings).await? };
+        if text.is_some_and(|text| Manifest::parse(&text).is_err()) {
+            return Err(exists(&self.manifest()));
+        }
+        Ok(())
+    }
+
+    /// Checks that nothing is in the way of `set`; whether all of it is there.
+    async fn is_there(&self, set: &Set, contents: &Contents) -> Result<bool, Error> {
+        let manifest = self.read_manifest().await?;
+        let is_ours = |manifest: &Manifest| manifest.set == set.id && manifest.bundle == contents.index.id();
+        if self.only.is_some() {
+            if let Some(other) = manifest.filter(|manifest| !is_ours(manifest)) {
+                return Err(not_the_set(&self.manifest(), &other, contents).into());
+            }
+        } else if self.overwrite {
+            return Ok(false);
+        } else if let Some(manifest) = manifest {
+            // A run that was killed after its end.
+            return if is_ours(&manifest) { Ok(true) } else { Err(exists(&self.manifest()).into()) };
+        } else if let Some(sums) = documents::there(&self.folder.join(SUMS), &self.settings).await? {
+            // A run that was killed just before its end has left those of this set; they are written again.
+            let own = Manifest::file_name(&self.name);
+            let ours = |line: &str| line.split_once("  ").is_some_and(|(_, name)| name == own);
+            if !String::from_utf8_lossy(&sums).lines().any(ours) {
+                return Err(exists(&self.folder.join(SUMS)).into());
+            }
+        }
+        for &number in set.numbers.iter().filter(|_| !self.overwrite) {
+            let object = self.volume(number)?;
+            if let Some(stat) = there(&*object).await?
+                && !send::is_same(&stat, &set.unsealed(contents, number)?)
+            {
+                return Err(exists(object.location()).into());
+            }
+        }
+        Ok(false)
+    }
+
+    /// Removes what vouches for the set that is replaced; the names of its volumes.
+    async fn dismantle(&self) -> Result<Vec<String>, storage::Error> {
+        let old = self.read_manifest().await?;
+        documents::remove(&self.manifest(), &self.settings).await?;
+        documents::remove(&self.folder.join(SUMS), &self.settings).await?;
+        let names = old.iter().flat_map(Manifest::files).map(|file| file.name.clone());
+        Ok(names.filter(|name| name.starts_with(&self.name)).collect())
+    }
+
+    /// Writes the sums and then the manifest: from then on the set is one.
+    async fn publish(&self, manifest: &Manifest) -> Result<(), storage::Error> {
+        let sums = manifest.sums(&Manifest::file_name(&self.name)).into_bytes();
+        documents::put(&self.folder.join(SUMS), sums.into(), true, &self.settings).await?;
+        documents::put(&self.manifest(), manifest.to_json().into(), self.overwrite, &self.settings).await
+    }
+}
+
+fn exists(place: &Location) -> storage::Error {
+    storage::Error::Exists { what: place.to_string() }
+}
+
+fn not_the_set(place: &Location, there: &Manifest, contents: &Contents) -> bundle::Error {
+    let id = contents.index.id();
+    let reason = if there.bundle == id {
+        format!("the bundle is cut otherwise than into volumes of {} bytes, as that set is", there.size)
+    } else {
+        format!(
+            "the artifacts have changed since: their bundle id is {id}, that of the set is {bundle}",
+            bundle = there.bundle
+        )
+    };
+    bundle::Error::NotTheSet { path: PathBuf::from(place.to_string()), reason }
+}
+
+/// How a bundle is cut, and what of it is to be sent.
+struct Set {
+    id: Digest,
+    cut: Cut,
+    /// Configs and layers, in the order of the bundle.
+    blobs: Vec<Descriptor>,
+    /// The volumes to be sent.
+    numbers: Vec<u32>,
+}
+
+impl Set {
+    fn of(contents: &Contents, to: &Prefix) -> Result<Self, bundle::Error> {
+        let cut = pack(contents, to.size)?;
+        let blobs = contents.order()?.blobs;
+        if let Some(number) = to.only.filter(|&number| number == 0 || number > cut.volumes) {
+            return Err(bundle::Error::NoVolume { number, volumes: cut.volumes });
+        }
+        let numbers = to.only.map_or_else(|| (1..=cut.volumes).collect(), |number| vec![number]);
+        let mut set = Self { id: contents.index.id(), cut, blobs, numbers };
+        set.id = set.unsealed(contents, 1)?.facts().set_id();
+        Ok(set)
+    }
+
+    /// The segments in volume `number`, in its order: the blob of each, and where in it the segment begins.
+    fn segments(&self, number: u32) -> Result<Vec<(Digest, u64)>, bundle::Error> {
+        let placed = self.cut.placed(&self.blobs)?;
+        let here = placed.iter().filter(|one| one.piece.volume == number && one.segment.is_some());
+        Ok(here.map(|one| (one.piece.digest, one.piece.from)).collect())
+    }
+
+    /// The blobs of which a segment is to be sent.
+    fn cut_here(&self) -> Result<Vec<Descriptor>, bundle::Error> {
+        let mut here = Vec::new();
+        for &number in &self.numbers {
+            here.extend(self.segments(number)?.into_iter().map(|(digest, _)| digest));
+        }
+        Ok(self.blobs.iter().filter(|blob| here.contains(&blob.digest)).cloned().collect())
+    }
+
+    /// A volume as far as it is known before the segments are: all but their digests.
+    fn unsealed(&self, contents: &Contents, number: u32) -> Result<Layout, bundle::Error> {
+        let any = self.segments(number)?.iter().map(|_| Digest::sha256(b"")).collect();
+        Layout::of_volume(contents, &self.cut, number, any)
+    }
+
+    /// Bytes of all volumes that are to be sent.
+    fn bytes(&self, contents: &Contents) -> Result<u64, bundle::Error> {
+        self.numbers.iter().map(|&number| Ok(self.unsealed(contents, number)?.total())).sum()
+    }
+
+    /// A volume, of which every byte is fixed by digests.
+    fn sealed(&self, contents: &Contents, number: u32, segments: &Segments) -> Result<Layout, bundle::Error> {
+        let digest = |key: &(Digest, u64)| segments.get(key).copied().ok_or(bundle::Error::Missing { digest: key.0 });
+        let digests = self.segments(number)?.iter().map(digest).collect::<Result<_, _>>()?;
+        Layout::of_volume(contents, &self.cut, number, digests)
+    }
+}
+
+/// A volume that is to become visible.
+enum Volume {
+    /// An earlier run committed it, and it was read: its SHA-256.
+    There(Digest),
+    /// All of its parts are there.
+    Sent(Draft, Box<Sent>),
+}
+
+impl Run<'_> {
+    pub(super) async fn into_prefix(self, to: &Prefix) -> Result<Report, Error> {
+        let mut run = self;
+        loop {
+            let contents = run.plan.contents();
+            let (id, set) = (contents.index.id(), Set::of(contents, to)?);
+            let output = to.only.map_or_else(|| Ok(to.manifest()), |number| Ok(to.volume(number)?.location().clone()));
+            let path = PathBuf::from(output.map_err(Error::Storage)?.to_string());
+            if to.is_there(&set, contents).await? {
+                let bytes = set.bytes(contents)?;
+                let (_, reused) = run.plan.totals();
+                return Ok(run.report(&Finished { path: path.clone(), bytes, id }, reused, Some(path)));
+            }
+            let stop = match run.send_set(&set, to).await {
+                Ok((bytes, reused)) => {
+                    return Ok(run.report(&Finished { path: path.clone(), bytes, id }, reused, Some(path)));
+                }
+                Err(stop) => stop,
+            };
+            run = run.without(stop)?;
+        }
+    }
+
+    /// Sends the set and makes it visible; its bytes, and how many of them were there.
+    async fn send_set(&self, set: &Set, to: &Prefix) -> Result<(u64, u64), Stop> {
+        let (contents, state) = (self.plan.contents(), &to.settings.state);
+        let cut_here = set.cut_here()?;
+        let segments = self.segments(&set.cut, &cut_here, state).await?;
+        let outcome = self.send_volumes(set, &segments, to).await;
+        if let Err(Stop::Blob(..)) = outcome {
+            // Were a digest wrong that was learnt before, the next run would fail of it again.
+            segments::forget(&set.cut, &cut_here, state);
+        }
+        let (volumes, reused) = outcome?;
+        self.progress.tell(Event::Phase(Phase::Publishing));
+        let replaced = if to.overwrite && to.only.is_none() { to.dismantle().await? } else { Vec::new() };
+        let mut files = Vec::new();
+        for (&number, volume) in set.numbers.iter().zip(volumes) {
+            let layout = set.sealed(contents, number, &segments)?;
+            let digest = self.publish_volume(&layout, volume, to, number).await?;
+            files.push(File { digest, name: volume_name(&to.name, number), size: layout.total() });
+        }
+        let bytes = files.iter().map(|file| file.size).sum();
+        if to.only.is_none() {
+            for name in replaced.iter().filter(|name| files.iter().all(|file| file.name != **name)) {
+                documents::remove(&to.folder.join(name), &to.settings).await?;
+            }
+            to.publish(&Manifest::new(contents.index.id(), set.id, &set.cut, files)).await?;
+        }
+        segments::forget(&set.cut, &cut_here, state);
+        Ok((bytes, reused))
+    }
+
+    /// Sends every volume; none is visible yet.
+    async fn send_volumes(&self, set: &Set, segments: &Segments, to: &Prefix) -> Result<(Vec<Volume>, u64), Stop> {
+        let (mut volumes, mut reused) = (Vec::new(), 0);
+        for &number in &set.numbers {
+            let layout = set.sealed(self.plan.contents(), number, segments)?;
+            let object = to.volume(number)?;
+            let (volume, there) = match self.found(&layout, &object, to.overwrite).await? {
+                Some(digest) => (Volume::There(digest), layout.total()),
+                None => self.send_volume(&layout, &*object, number).await?,
+            };
+            volumes.push(volume);
+            reused += there;
+        }
+        Ok((volumes, reused))
+    }
+
+    /// The volume that an earlier run committed, if it is there and sound.
+    async fn found(&self, layout: &Layout, object: &Arc<dyn Object>, overwrite: bool) -> Result<Option<Digest>, Stop> {
+        let Some(stat) = there(&**object).await? else { return Ok(None) };
+        if send::is_same(&stat, layout) {
+            self.progress.tell(Event::Phase(Phase::Verifying));
+            let pinned = Pinned::open(Arc::clone(object)).await?;
+            match send::check(pinned, layout, self.request.jobs, self.progress).await {
+                Ok(digest) => return Ok(Some(digest)),
+                Err(Stop::Storage(error)) => return Err(error.into()),
+                Err(Stop::Blob(..) | Stop::Bundle(_)) => {}
+            }
+        }
+        if overwrite { Ok(None) } else { Err(exists(object.location()).into()) }
+    }
+
+    /// Sends what is missing of a volume; with it the bytes that were there.
+    async fn send_volume(&self, layout: &Layout, object: &dyn Object, number: u32) -> Result<(Volume, u64), Stop> {
+        let parts = Parts::of(layout.total(), parts::USUAL, &object.limits(), object.location())?;
+        let of = layout.facts().set_id();
+        let identity = format!("volume\n{of}\n{number}\n{}\n{}", parts.total(), parts.size());
+        let draft = Draft { identity: Digest::sha256(identity.as_bytes()), parts, metadata: send::metadata(layout) };
+        let upload: Arc<dyn Upload> = object.upload(&draft).await?.into();
+        let supply = Planned { plan: &self.plan, layout, progress: self.progress, moved: &self.moved };
+        let pieces = Piece::of_bundle(layout);
+        let sending = Sending::new(&supply, pieces, upload, Way::Put, parts, self.progress);
+        let mut sending = sending.jobs(self.request.jobs).summed();
+        let reused = sending.present();
+        let (blobs, bytes) = (layout.blobs().len() as u64, layout.blob_bytes());
+        self.progress.tell(Event::Planned { blobs, bytes, present: reused.min(bytes) });
+        self.progress.tell(Event::Phase(Phase::Transferring));
+        let sent = sending.run().await?;
+        Ok((Volume::Sent(draft, Box::new(sent)), reused))
+    }
+
+    /// Makes a volume visible; its SHA-256.
+    async fn publish_volume(&self, layout: &Layout, volume: Volume, to: &Prefix, number: u32) -> Result<Digest, Stop> {
+        let (draft, sent) = match volume {
+            Volume::There(digest) => return Ok(digest),
+            Volume::Sent(draft, sent) => (draft, sent),
+        };
+        let object = to.volume(number)?;
+        // Not held open since it was sent: a thousand volumes would be as many journals.
+        let upload = object.upload(&draft).await?;
+        upload.commit(&sent.notes, &Finish { overwrite: to.overwrite, md5: Some(sent.md5) }).await?;
+        if let Some(sum) = sent.sum {
+            return Ok(sum);
+        }
+        // What an earlier run sent of it did not pass by here, and the manifest needs the sum of all of it.
+        let pinned = Pinned::open(object).await?;
+        match send::check(pinned.clone(), layout, self.request.jobs, self.progress).await {
+            Err(Stop::Blob(..) | Stop::Bundle(_)) => {
+                pinned.delete().await?;
+                let (what, reason) = (pinned.object().location().to_string(), "it was committed as another file");
+                Err(storage::Error::Protocol { what, reason: reason.to_owned() }.into())
+            }
+            digest => digest,
+        }
+    }
+}
