@@ -29,6 +29,9 @@ pub(crate) enum Mistake {
     /// Volumes are written side by side, and completed in any order.
     #[error("--volume-size writes files on this machine, and {place} is none")]
     VolumesElsewhere { place: airlift::storage::Location },
+    /// A layout is many files, and a copy is of one.
+    #[error("{} is the folder of an image layout, and no bundle", path.display())]
+    Layout { path: PathBuf },
     /// What was begun here lies beside its final name.
     #[error("{place} is no storage, and parts are left in storages only")]
     NoStorage { place: airlift::storage::Location },
@@ -96,6 +99,14 @@ impl Mistake {
                     "Export into a folder here, then `airlift copy FOLDER {place}`: it takes the whole set."
                 ));
             }
+            Self::Layout { path } => {
+                let folder = path.display();
+                return Some(format!(
+                    "Make a bundle of it: `airlift serve {folder}`, and meanwhile `airlift export \
+                     127.0.0.1:5000/REPOSITORY:TAG -o BUNDLE`; or pack it as it is: `tar -C {folder} -cf ARCHIVE.tar .`, \
+                     which all commands read."
+                ));
+            }
             Self::NoStorage { .. } => {
                 "On this machine, remove NAME.partial and its journal, and `.NAME.airlift-…`, which copies make."
             }
@@ -123,6 +134,7 @@ impl Fault for Mistake {
             | Self::NotLocal { .. }
             | Self::VolumesElsewhere { .. }
             | Self::NoStorage { .. }
+            | Self::Layout { .. }
             | Self::RecoveryElsewhere
             | Self::NoTerminal
             | Self::OneDrive
