@@ -2,6 +2,7 @@
 
 mod kept;
 mod sets;
+mod told;
 
 use std::fs;
 
