@@ -48,7 +48,15 @@ pub(crate) fn told(proxy: Option<&str>) -> String {
 /// Socks is none of the ways that the clients were built with: they would speak HTTP to it.
 fn is_usable(value: &str) -> bool {
     let found = Matcher::builder().all(value).build().intercept(&http::Uri::from_static("https://registry.test/"));
-    found.is_some_and(|found| matches!(found.uri().scheme_str(), Some("http" | "https")))
+    found.is_some_and(|found| {
+        matches!(found.uri().scheme_str(), Some("http" | "https")) && has_port_or_none(found.uri())
+    })
+}
+
+/// A port that is no number is let through by the parser, and another one is gone to.
+fn has_port_or_none(proxy: &http::Uri) -> bool {
+    let Some(authority) = proxy.authority() else { return false };
+    authority.as_str() == authority.host() || authority.port_u16().is_some()
 }
 
 fn shown(proxy: &http::Uri) -> String {
