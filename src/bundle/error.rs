@@ -34,7 +34,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The output is there already.
-    #[error("{} exists already; it is replaced only with --overwrite", path.display())]
+    #[error("{} exists already", path.display())]
     Exists {
         /// Which file.
         path: PathBuf,

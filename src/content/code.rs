@@ -58,6 +58,8 @@ codes! {
     UsageArgument = "usage.argument", Usage;
     /// An artifact list, a key, a certificate or another file given by the person cannot be read.
     UsageFile = "usage.file", Usage;
+    /// A variable of the environment names no proxy that can be used.
+    UsageProxy = "usage.proxy", Usage;
 
     /// No connection: unknown host, refused, reset before an answer.
     RegistryUnreachable = "registry.unreachable", Failed;

@@ -7,6 +7,7 @@ pub mod code;
 pub mod error;
 mod lanes;
 pub mod memory;
+pub(crate) mod proxies;
 pub mod read_at;
 pub mod verified;
 
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 
 pub use code::{Class, Code};
 pub use error::{Error, Fault, Result};
+pub use proxies::Unusable as UnusableProxy;
 pub use read_at::ReadAt;
 pub use verified::{ByteStream, Landing, Verified};
 

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use crate::{
-    content::{self, Code, Fault},
+    content::{self, Code, Fault, UnusableProxy, proxies},
     oci::{
         Digest, ManifestError,
         error_code::{Envelope, ErrorCode},
@@ -96,10 +96,12 @@ fn plain(text: &str) -> String {
 #[non_exhaustive]
 pub enum Error {
     /// There is no connection: unknown host, refused, cut before an answer.
-    #[error("{at}: no connection to the registry")]
+    #[error("{at}: no connection to the registry{}", proxies::told(via.as_deref()))]
     Unreachable {
         /// Where and what.
         at: At,
+        /// The proxy that the call went to, without its password.
+        via: Option<String>,
         /// The transport's reason, without URL.
         source: reqwest::Error,
     },
@@ -282,6 +284,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A proxy that the environment names cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] UnusableProxy),
     /// The HTTP client cannot be set up.
     #[error("the HTTP client cannot be set up")]
     Setup(#[source] reqwest::Error),
@@ -309,6 +314,7 @@ impl Fault for Error {
             Self::Manifest { source, .. } => source.code(),
             Self::Name { .. } => Code::UsageReference,
             Self::File { .. } => Code::UsageFile,
+            Self::Proxy(error) => error.code(),
             Self::Setup(_) => Code::Internal,
         }
     }
@@ -362,7 +368,15 @@ impl Error {
         if source.is_timeout() && !source.is_connect() {
             return Self::Stalled { at, waited, bytes: 0 };
         }
-        Self::Unreachable { at, source }
+        Self::Unreachable { at, via: None, source }
+    }
+
+    /// With the proxy that was on the way, where that is what may have failed.
+    pub(super) fn by_way_of(mut self, proxy: impl FnOnce() -> Option<String>) -> Self {
+        if let Self::Unreachable { via, .. } = &mut self {
+            *via = proxy();
+        }
+        self
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
     referrers::Writing,
     settings::Settings,
 };
+use crate::content::proxies;
 
 /// Redirects followed for one call; storage behind a registry needs one, a mirror in front of it another.
 const MAX_HOPS: usize = 5;
@@ -122,7 +123,7 @@ impl Transport {
             let answer = tokio::time::timeout(patience, request.send())
                 .await
                 .map_err(|_| Error::Stalled { at: at.clone(), waited: patience, bytes: 0 })?
-                .map_err(|error| Error::transport(at.clone(), error, patience))?;
+                .map_err(|error| Error::transport(at.clone(), error, patience).by_way_of(|| self.proxy(&url)))?;
             if answer.status() == StatusCode::UNAUTHORIZED
                 && let Some(grant) = grant.as_ref().filter(|grant| grant.origin == origin(&url))
             {
@@ -153,13 +154,14 @@ impl Transport {
     pub(super) async fn send_content(&self, call: Call, body: Body, length: u64) -> Result<Answer, Error> {
         let Call { method, url, headers, grant, at, .. } = call;
         let mut request = self.client_for(&url)?.request(method, url.clone()).headers(headers);
+        let failed = |error| Error::transport(at.clone(), error, Duration::ZERO).by_way_of(|| self.proxy(&url));
         if let Some(grant) = grant.filter(|grant| grant.origin == origin(&url))
             && let Some(authorization) = self.authorization(&grant, None, &at).await?
         {
             request = request.header(AUTHORIZATION, authorization);
         }
         let request = request.header(CONTENT_LENGTH, length).body(body);
-        let answer = request.send().await.map_err(|error| Error::transport(at.clone(), error, Duration::ZERO))?;
+        let answer = request.send().await.map_err(failed)?;
         Ok(Answer::new(answer, url, at))
     }
 
@@ -200,6 +202,12 @@ impl Transport {
         })
     }
 
+    /// The proxy through which `url` is reached.
+    fn proxy(&self, url: &Url) -> Option<String> {
+        let direct = policy::is_loopback(url) && url.host_str().is_some_and(|host| self.named.has(host));
+        if direct { None } else { proxies::on_the_way_to(url.as_str()) }
+    }
+
     fn client_for(&self, url: &Url) -> Result<&reqwest::Client, Error> {
         let is_named = url.host_str().is_some_and(|host| self.named.has(host));
         let is_loopback = policy::is_loopback(url);
@@ -210,6 +218,9 @@ impl Transport {
         };
         if let Some(client) = slot.get() {
             return Ok(client);
+        }
+        if !(is_named && is_loopback) {
+            proxies::check()?;
         }
         let build = |system| {
             let builder = match (is_named, is_loopback) {

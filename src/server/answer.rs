@@ -108,7 +108,7 @@ impl From<StoreError> for Failure {
             error if error.code() == crate::content::Code::OutputSpace => {
                 tracing::error!("the store's disk is full");
                 let code = ErrorCode::Other("UNKNOWN".to_owned());
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, code, "the registry's disk is full; the upload is kept")
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, code, "the registry's disk is full")
             }
             error => Self::internal(error),
         }

@@ -5,7 +5,7 @@ use std::{error::Error as StdError, io, path::PathBuf};
 use jiff::Timestamp;
 
 use super::sas::Permission;
-use crate::content::{Code, Fault};
+use crate::content::{Code, Fault, UnusableProxy, proxies};
 
 /// `Result` of this room.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -91,6 +91,9 @@ pub enum Error {
         /// Why.
         source: Cause,
     },
+    /// A proxy that the environment names cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] UnusableProxy),
     /// Nothing came for too long, until the tries were used up.
     #[error("{what}: the storage stopped answering")]
     Stalled {
@@ -200,6 +203,7 @@ impl Fault for Error {
             Self::Refused { .. } => Code::StorageRefused,
             Self::Credential { .. } => Code::StorageCredential,
             Self::Unreachable { .. } => Code::StorageUnreachable,
+            Self::Proxy(error) => error.code(),
             Self::Stalled { .. } => Code::StorageStalled,
             Self::Server { .. } => Code::StorageServer,
             Self::Protocol { .. } => Code::StorageProtocol,
@@ -237,6 +241,14 @@ pub(crate) fn redact(text: &str) -> String {
         }
     }
     clean
+}
+
+/// [`cause`] of a failure on the way to `url`, with the proxy that is on it.
+pub(crate) fn cause_on_way(url: Option<&str>, error: &(dyn StdError + 'static)) -> Cause {
+    match url.and_then(proxies::on_the_way_to) {
+        Some(proxy) => format!("no connection{}: {}", proxies::told(Some(&proxy)), cause(error)).into(),
+        None => cause(error),
+    }
 }
 
 /// The whole chain of `error` as one cause without secrets.

@@ -23,6 +23,12 @@ pub enum StoreError {
         /// The store's folder.
         dir: PathBuf,
     },
+    /// There is none.
+    #[error("{} is no store", dir.display())]
+    Absent {
+        /// The folder that was given.
+        dir: PathBuf,
+    },
     /// The database is of a later version of airlift.
     #[error("the store's database {} has the format {found}; this airlift knows {known}", path.display())]
     Version {
@@ -91,6 +97,7 @@ impl Fault for StoreError {
     fn code(&self) -> Code {
         match self {
             Self::Busy { .. } => Code::OutputBusy,
+            Self::Absent { .. } => Code::UsageFile,
             Self::Version { .. } => Code::StoreVersion,
             Self::Database(error) if is_full(error) => Code::OutputSpace,
             Self::Database(_) | Self::Damaged { .. } => Code::StoreDatabase,

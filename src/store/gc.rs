@@ -13,6 +13,7 @@ use super::{
     Store,
     error::{Result, StoreError},
     metadata::Db,
+    paths::Paths,
 };
 use crate::oci::{Digest, Manifest};
 
@@ -39,6 +40,10 @@ pub struct Collected {
 impl Store {
     /// Opens the store in `dir` alone and takes out of it each blob that no manifest of its repository names.
     pub fn sweep(dir: &Path, sweep: Sweep) -> Result<Collected> {
+        // Opening would make one of whatever folder was misspelt.
+        if !Paths::new(dir).database().is_file() {
+            return Err(StoreError::Absent { dir: dir.to_owned() });
+        }
         let store = Self::open(dir)?;
         let mut collected = Collected::default();
         let mut kept = HashSet::new();

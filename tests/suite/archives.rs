@@ -19,7 +19,7 @@ use futures::TryStreamExt;
 use serde_json::json;
 
 use crate::support::{
-    Containerd, Podman, Ran, Skopeo,
+    Airlift, Containerd, Podman, Ran, Skopeo,
     artifacts::{Artifact, Blob, CONFIG, LAYER},
     needs,
     packed::Packed,
@@ -257,4 +257,32 @@ async fn a_layout_folder_never_leads_out_of_itself() {
     fs::rename(&blobs, folder.path().join("elsewhere")).unwrap();
     std::os::unix::fs::symlink(folder.path().join("elsewhere"), &blobs).unwrap();
     assert_eq!(Reader::open(&layout).await.unwrap_err().code(), Code::IoRead);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_layout_folder_says_how_it_becomes_a_bundle() {
+    needs!("skopeo", "tar");
+    let airlift = Airlift::new();
+    let (path, packed) = bundle(airlift.home()).await;
+    let layout = airlift.home().join("layout");
+    let reference = "r.example/team/multi:2";
+    let from = format!("oci-archive:{}:{reference}", path.display());
+    Skopeo::new().copy(&from, &format!("oci:{}:{reference}", layout.display()));
+    for to in ["copied.tar", "az://account/container/copied.tar"] {
+        let refused = airlift.run(["copy", "layout", to]).exits(2);
+        refused.says(&["usage.argument", "image layout", "airlift serve layout", "tar -C layout -cf ARCHIVE.tar ."]);
+    }
+    assert!(!airlift.home().join("copied.tar").exists());
+
+    // Both ways that it names lead there.
+    sh("tar", &["-C", layout.to_str().unwrap(), "-cf", airlift.home().join("a.tar").to_str().unwrap(), "."]);
+    airlift.run(["copy", "a.tar", "b2.tar"]).success();
+    let server = airlift.start(["serve", "layout", "--listen", "127.0.0.1:0"]);
+    let address = server.wait_for_line("Serving on http://").split_once("http://").unwrap().1.trim().to_owned();
+    airlift.run(["export", &format!("{address}/team/multi:2"), "-o", "made.tar"]).success();
+    airlift.run(["verify", "made.tar"]).success();
+    let made = Reader::open(&airlift.home().join("made.tar")).await.unwrap();
+    assert_eq!(made.format(), Format::Bundle);
+    let multi = &packed.roots.iter().find(|(name, _)| name == reference).unwrap().1;
+    reads_everything(&airlift.home().join("made.tar"), Format::Bundle, multi).await;
 }

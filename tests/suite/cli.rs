@@ -189,6 +189,20 @@ fn what_is_no_bundle_is_said_to_be_none() {
 }
 
 #[test]
+fn an_address_to_listen_on_that_is_none_is_a_usage_error_with_the_form_of_one() {
+    let airlift = Airlift::new();
+    for address in
+        ["foo", "5000", ":5000", "127.0.0.1", "127.0.0.1:port", "127.0.0.1:70000", "::1:5000", "http://[::1]"]
+    {
+        let listen = ["serve", "--store", "store", "--listen", address];
+        airlift.run(listen).exits(2).says(&["usage.argument", "--listen", address, "HOST:PORT", "[::1]:5000"]);
+    }
+    assert!(!airlift.home().join("store").exists());
+    // An address by its form that this machine does not have is another failure.
+    airlift.run(["serve", "--store", "store", "--listen", "192.0.2.1:5000"]).exits(1).says(&["serve.listen"]);
+}
+
+#[test]
 fn what_an_interrupted_run_has_left_is_told_as_that() {
     let airlift = Airlift::new();
     fs::write(airlift.home().join("b.tar.partial"), vec![0; 2048]).unwrap();

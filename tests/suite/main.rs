@@ -33,6 +33,7 @@ mod serve_kill;
 mod serve_limits;
 mod serve_page;
 mod serve_peers;
+mod serve_store;
 mod service_files;
 mod storage;
 mod storage_abandon;

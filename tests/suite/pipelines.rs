@@ -2,6 +2,7 @@
 
 mod kept;
 mod sets;
+mod told;
 
 use std::fs;
 
@@ -228,6 +229,9 @@ fn a_bundle_that_is_there_is_replaced_only_with_overwrite_blobs() {
         site.airlift.run(site.export("first", "x.tar", &["a:v1"])).success();
         let second = site.export("second", "x.tar", &["b:v1"]);
         fails(&site, &site.from, &second, 1, "output.exists", &["OverwriteBlobs", "x.tar"]);
+        // It is an option of the pipeline, and none of the command line.
+        let kept = site.airlift.run(second.iter().copied().chain(["-o", "table"])).exits(1);
+        assert!(!format!("{}{}", kept.stdout, kept.stderr).contains("--overwrite"), "{kept}");
         site.up(&["-z", "overwriteblobs"]);
         // The same words again show what was stored; forced, they do it.
         site.airlift.run(&second).exits(1).says(&["output.exists", "--force-redeploy"]);

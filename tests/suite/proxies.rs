@@ -70,7 +70,52 @@ fn plain_http_goes_through_the_proxy_and_hosts_that_are_excepted_do_not() {
 #[test]
 fn a_proxy_that_is_not_there_is_named_as_the_way_that_failed() {
     let mut airlift = Airlift::new();
-    airlift.set("HTTPS_PROXY", "http://127.0.0.1:1");
-    let refused = airlift.run(["export", "registry.test/team/app:v1", "-o", "b.tar"]).exits(1);
-    refused.says(&["registry.unreachable", "registry.test", "proxy"]);
+    for variable in ["HTTPS_PROXY", "HTTP_PROXY"] {
+        airlift.set(variable, "http://ada:canary-52@127.0.0.1:1");
+    }
+    airlift.set("AWS_ACCESS_KEY_ID", "key").set("AWS_SECRET_ACCESS_KEY", "canary-54").set("AWS_REGION", "us-east-1");
+    let said = "by way of the proxy http://127.0.0.1:1, which the environment names";
+    let export = ["export", "registry.test/team/app:v1", "-o", "b.tar"];
+    let plain = ["export", "registry.test/team/app:v1", "-o", "c.tar", "--plain-http", "registry.test"];
+    let inspect = ["inspect", "s3://bucket/b.tar"];
+    // All at once, for each tries as long as it does.
+    std::thread::scope(|scope| {
+        for (args, token, place) in [
+            (&export[..], "registry.unreachable", "registry.test/team/app"),
+            (&plain, "registry.unreachable", "registry.test/team/app"),
+            (&inspect, "storage.unreachable", "s3://bucket/b.tar"),
+        ] {
+            let airlift = &airlift;
+            scope.spawn(move || {
+                let ran = airlift.run(args).exits(1).says(&[token, place, said]);
+                assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("canary"), "{ran}");
+            });
+        }
+    });
+    // Past the proxy nobody speaks of it.
+    airlift.set("NO_PROXY", "registry.test");
+    let ran = airlift.run(export).exits(1);
+    assert!(!ran.stderr.contains("by way of"), "{ran}");
+}
+
+#[test]
+fn a_variable_that_names_no_proxy_is_told_and_nothing_goes_past_it() {
+    needs!("docker-registry");
+    let (_registry, forward, name) = behind(Options::default());
+    let reference = format!("{name}/team/app:v1");
+    for (variable, value) in [
+        ("HTTPS_PROXY", format!("http//ada:canary-55@{}", forward.address())),
+        ("http_proxy", "socks5://canary-55:1080".to_owned()),
+        ("ALL_PROXY", "the proxy canary-55".to_owned()),
+    ] {
+        let mut airlift = Airlift::new();
+        airlift.set(variable, value).set("AZURE_STORAGE_SAS_TOKEN", "sv=2026-01-01&sp=rl&sig=x");
+        airlift.set("AWS_ACCESS_KEY_ID", "key").set("AWS_SECRET_ACCESS_KEY", "x").set("AWS_REGION", "us-east-1");
+        let export = ["export", &reference, "-o", "b.tar", "--plain-http", &name];
+        for args in [&export[..], &["inspect", "az://account/container/b.tar"], &["inspect", "s3://bucket/b.tar"]] {
+            let ran = airlift.run(args).exits(2).says(&["usage.proxy", variable, "http://HOST:PORT"]);
+            assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("canary"), "{ran}");
+        }
+    }
+    assert_eq!(forward.asked(), Vec::<String>::new());
 }

@@ -19,6 +19,10 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::UsageFile => {
             "Check the path and the text of the file that is named; `airlift help COMMAND` shows the forms it may have."
         }
+        C::UsageProxy => {
+            "Write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with characters such as @ and / in a password as %40 \
+             and %2F, or unset the variable; socks is not spoken. NO_PROXY lists the hosts that are reached without it."
+        }
         C::SecretReference => {
             "Write https://VAULT.vault.azure.net/secrets/NAME, env:NAME, file:PATH or exec:COMMAND; never the \
              secret itself."

@@ -29,6 +29,9 @@ pub(crate) enum Mistake {
     /// Volumes are files side by side.
     #[error("--volume-size makes several files, and standard output is one")]
     VolumesInOrder,
+    /// A layout is many files, and a copy is of one.
+    #[error("{} is the folder of an image layout, and no bundle", path.display())]
+    Layout { path: PathBuf },
     /// What was begun here lies beside its final name.
     #[error("{place} is no storage, and parts are left in storages only")]
     NoStorage { place: airlift::storage::Location },
@@ -92,6 +95,14 @@ impl Mistake {
             Self::HalfIdentity => "Give both: `--client-cert FILE --client-key FILE`.",
             Self::NotLocal { .. } => "Give a path on this machine; `airlift copy` brings what lies elsewhere.",
             Self::VolumesInOrder => "Give a folder with `-o`, here or in a storage.",
+            Self::Layout { path } => {
+                let folder = path.display();
+                return Some(format!(
+                    "Make a bundle of it: `airlift serve {folder}`, and meanwhile `airlift export \
+                     127.0.0.1:5000/REPOSITORY:TAG -o BUNDLE`; or pack it as it is: `tar -C {folder} -cf ARCHIVE.tar .`, \
+                     which all commands read."
+                ));
+            }
             Self::NoStorage { .. } => {
                 "On this machine, remove NAME.partial and its journal, and `.NAME.airlift-…`, which copies make."
             }
@@ -119,6 +130,7 @@ impl Fault for Mistake {
             | Self::NotLocal { .. }
             | Self::VolumesInOrder
             | Self::NoStorage { .. }
+            | Self::Layout { .. }
             | Self::RecoveryElsewhere
             | Self::NoTerminal
             | Self::OneDrive

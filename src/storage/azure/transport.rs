@@ -12,6 +12,8 @@ use azure_core::{
 };
 use futures::{StreamExt, stream};
 
+use crate::content::proxies;
+
 use super::super::{
     error::{Error as StorageError, cause},
     renewal::Current,
@@ -46,6 +48,7 @@ impl Signing {
         settings: &Settings,
         what: &str,
     ) -> Result<ClientOptions, StorageError> {
+        proxies::check()?;
         let http = build(builder(settings)?, what)?;
         Ok(options(Arc::new(Self { http, signature, silence: settings.silence }), settings))
     }
@@ -92,8 +95,11 @@ impl Signing {
         match tokio::time::timeout(patience, outgoing.body(body).send()).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                let kind = if error.is_connect() { ErrorKind::Connection } else { ErrorKind::Io };
-                Err(Error::with_error(kind, error.without_url(), "the request failed"))
+                let is_connect = error.is_connect();
+                let way = is_connect.then(|| proxies::on_the_way_to(request.url().as_str())).flatten();
+                let kind = if is_connect { ErrorKind::Connection } else { ErrorKind::Io };
+                let said = format!("the request failed{}", proxies::told(way.as_deref()));
+                Err(Error::with_error(kind, error.without_url(), said))
             }
             Err(_) => Err(Error::with_message(ErrorKind::Io, "no answer came in time")),
         }

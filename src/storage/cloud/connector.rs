@@ -1,9 +1,16 @@
-//! The HTTP client below `object_store`, with what its interface cannot say: that a multipart upload must create.
+//! The HTTP client below `object_store`, with what its interface cannot say: that a multipart upload must create, and by
+//! which proxy a request went.
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method, header::IF_NONE_MATCH};
 use object_store::client::{
-    ClientOptions, HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+    ClientOptions, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    ReqwestConnector,
+};
+
+use crate::{
+    content::proxies,
+    storage::error::{Cause, cause_on_way},
 };
 
 /// What becomes of an object that is there when an upload is completed.
@@ -18,25 +25,39 @@ pub(super) enum Connector {
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = ReqwestConnector::default().connect(options)?;
-        Ok(match self {
-            Self::Replacing => inner,
-            Self::Creating => HttpClient::new(Creating(inner)),
-        })
+        Ok(HttpClient::new(Service { inner, create: matches!(self, Self::Creating) }))
     }
 }
 
 #[derive(Debug)]
-struct Creating(HttpClient);
+struct Service {
+    inner: HttpClient,
+    create: bool,
+}
 
 #[async_trait]
-impl HttpService for Creating {
+impl HttpService for Service {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let completes = request.method() == Method::POST
+        let completes = self.create
+            && request.method() == Method::POST
             && request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("uploadId=")));
         if completes {
             // It is not among the headers that a signature covers.
             request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         }
-        self.0.execute(request).await
+        let url = request.uri().to_string();
+        self.inner.execute(request).await.map_err(|error| told(error, &url))
     }
 }
+
+/// A failure to connect, with the proxy that was on the way.
+fn told(error: HttpError, url: &str) -> HttpError {
+    if error.kind() != HttpErrorKind::Connect || proxies::on_the_way_to(url).is_none() {
+        return error;
+    }
+    HttpError::new(HttpErrorKind::Connect, Told(cause_on_way(Some(url), &error)))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Told(Cause);

@@ -28,6 +28,8 @@ use super::{
     pace,
 };
 
+use crate::content::proxies;
+
 /// S3's limits of a multipart upload.
 const LIMITS: Limits = Limits { parts: 10_000, smallest: 5 << 20, largest: 5 << 30 };
 
@@ -56,6 +58,7 @@ struct Client {
 
 /// A client of the bucket at `location`, and the key there.
 fn client(location: &Location, settings: &Settings, connector: Connector) -> Result<Client> {
+    proxies::check()?;
     let asked = Asked { what: location.to_string() };
     let failed = |error: object_store::Error| asked.failed(&error);
     let options = ClientOptions::new()

@@ -15,7 +15,7 @@ use reqwest::{Client, Response};
 use super::{
     super::{
         Pinned, Settings, Sums,
-        error::{Error, Result, cause, redact},
+        error::{Error, Result, cause, cause_on_way, redact},
         location::Bucket,
     },
     CONNECT, RETRIES, SENDING,
@@ -172,7 +172,8 @@ impl Signed {
 
     fn unanswered(&self, error: reqwest::Error) -> Error {
         let (what, connecting) = (self.what.clone(), error.is_connect());
-        let source = cause(&error.without_url());
+        let url = error.url().map(ToString::to_string).filter(|_| connecting);
+        let source = cause_on_way(url.as_deref(), &error.without_url());
         if connecting { Error::Unreachable { what, source } } else { Error::Stalled { what, source } }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
     /// The address to listen on; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5000")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5000", value_parser = address)]
     pub(crate) listen: String,
     /// Refuse every change, also to the store.
     #[arg(long)]
@@ -42,4 +42,15 @@ pub(crate) struct Args {
     /// Let in only the users of this file, made by `htpasswd -B`; SIGHUP reads it again.
     #[arg(long, value_name = "FILE")]
     pub(crate) htpasswd: Option<PathBuf>,
+}
+
+/// Whether it has the form of an address; whether this machine has it is seen when it is listened on.
+fn address(text: &str) -> Result<String, &'static str> {
+    let (host, port) = text.rsplit_once(':').unwrap_or_default();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = !host.is_empty() && (bare.is_some() || !host.contains(':'));
+    if !is_host || port.parse::<u16>().is_err() {
+        return Err("write HOST:PORT, such as 127.0.0.1:5000, 0.0.0.0:5000 for all of this machine, or [::1]:5000");
+    }
+    Ok(text.to_owned())
 }

@@ -13,7 +13,7 @@ use airlift::{
 };
 use serde_json::{Value, json};
 
-use crate::{args::copy::Args, artifacts, context::Context, failure::Failure, output::size, runtime};
+use crate::{args::copy::Args, artifacts, context::Context, failure::Failure, mistake::Mistake, output::size, runtime};
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let (from, to) = (artifacts::location(&args.from)?, artifacts::location(&args.to)?);
@@ -24,6 +24,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             runtime::run(async { Ok(Found::of(std::slice::from_ref(&from), &context.storage()).await?) })?
     {
         return volumes::copy(found, to, args, context);
+    }
+    if let Some(path) = from.path().filter(|path| path.join("oci-layout").is_file()) {
+        return Err(Mistake::Layout { path: path.to_owned() }.into());
     }
     let (overwrite, delete_source) = (args.overwrite, args.delete_source);
     let (answer, text) = match (from, to) {

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use airlift::store::{Collected, Store, Sweep};
+use airlift::{
+    content::Code,
+    store::{Collected, Store, Sweep},
+};
 
 use crate::{
     args::store::{Args, Gc, What},
@@ -17,7 +20,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 fn gc(args: &Gc, context: &Context) -> Result<(), Failure> {
     let uploads_older_than = Duration::from_hours(args.keep_uploads.into());
-    let collected = Store::sweep(&args.dir, Sweep { uploads_older_than, dry_run: args.dry_run })?;
+    let swept = Store::sweep(&args.dir, Sweep { uploads_older_than, dry_run: args.dry_run });
+    let collected = swept.map_err(|error| {
+        Failure::from(error)
+            .hint_for(&[Code::OutputBusy], "Stop the `airlift serve --store` that has it open, then run it again.")
+            .hint_for(&[Code::UsageFile], "Give the folder that `airlift serve --store` is given.")
+    })?;
     context.answer(&collected, |Collected { blobs, bytes, uploads }| {
         let verb = if args.dry_run { "Would delete" } else { "Deleted" };
         let blobs = count(usize::try_from(*blobs).unwrap_or(usize::MAX), "blob");

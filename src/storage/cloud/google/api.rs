@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::super::{
     super::{
         Body, Settings,
-        error::{Error, Result, cause, redact},
+        error::{Error, Result, cause, cause_on_way, redact},
         location::Bucket,
     },
     CONNECT, RETRIES, SENDING,
@@ -224,7 +224,8 @@ impl Api {
 
     fn unanswered(&self, error: reqwest::Error) -> Error {
         let (what, connecting) = (self.what.clone(), error.is_connect());
-        let source = cause(&error.without_url());
+        let url = error.url().map(ToString::to_string).filter(|_| connecting);
+        let source = cause_on_way(url.as_deref(), &error.without_url());
         if connecting { Error::Unreachable { what, source } } else { Error::Stalled { what, source } }
     }
 }
