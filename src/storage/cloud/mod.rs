@@ -24,7 +24,7 @@ pub(super) use self::google::EMULATOR;
 use self::{connector::Connector, failure::Asked, journal::Journal, signed::Signed};
 use super::{
     Abandoned, Chunks, Draft, Limits, Listed, Location, Settings, Stat, Upload, Version,
-    error::{Error, Result},
+    error::{Error, Result, cause},
     pace,
 };
 
@@ -41,6 +41,16 @@ const SENDING: u32 = 5;
 
 /// How often one request is tried again at most.
 const RETRIES: usize = 10;
+
+/// The client for what `object_store` has no call for. A signature or a token must not follow a redirect.
+fn client_of_ours(settings: &Settings, what: &str) -> Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .read_timeout(settings.silence * SENDING)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|error| Error::Protocol { what: what.to_owned(), reason: cause(&error).to_string() })
+}
 
 /// Both kinds of store that a provider's client is.
 trait Store: ObjectStore + MultipartStore {}

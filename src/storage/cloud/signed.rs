@@ -15,10 +15,10 @@ use reqwest::{Client, Response};
 use super::{
     super::{
         Pinned, Settings, Sums,
-        error::{Error, Result, cause, cause_on_way, redact},
+        error::{Error, Result, cause_on_way, redact},
         location::Bucket,
     },
-    CONNECT, RETRIES, SENDING,
+    RETRIES, client_of_ours,
     failure::{Asked, element},
 };
 
@@ -42,13 +42,7 @@ pub(super) struct Signed {
 
 impl Signed {
     pub(super) fn new(signer: Arc<dyn Signer>, what: String, settings: &Settings) -> Result<Self> {
-        let http = Client::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(settings.silence * SENDING)
-            // A signature must not follow a redirect.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| Error::Protocol { what: what.clone(), reason: cause(&error).to_string() })?;
+        let http = client_of_ours(settings, &what)?;
         Ok(Self { signer, http, patience: settings.patience, what })
     }
 

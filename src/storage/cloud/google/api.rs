@@ -17,10 +17,10 @@ use uuid::Uuid;
 use super::super::{
     super::{
         Body, Settings,
-        error::{Error, Result, cause, cause_on_way, redact},
+        error::{Error, Result, cause_on_way, redact},
         location::Bucket,
     },
-    CONNECT, RETRIES, SENDING,
+    RETRIES, client_of_ours,
     failure::Asked,
 };
 
@@ -85,13 +85,7 @@ impl Api {
         settings: &Settings,
     ) -> Result<Self> {
         let what = format!("gs://{}/{}", place.bucket, place.key);
-        let http = Client::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(settings.silence * SENDING)
-            // A token must not follow a redirect.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| Error::Protocol { what: what.clone(), reason: cause(&error).to_string() })?;
+        let http = client_of_ours(settings, &what)?;
         let bucket = encoded(&place.bucket);
         Ok(Self { http, base, bucket, credentials, patience: settings.patience, what })
     }
