@@ -1,10 +1,11 @@
 //! Hashes under way: kept, gone on with, and taken two at a time.
 
+mod pair;
+
 use std::{array, fmt, slice};
 
 use sha2::{
     Digest as _, Sha256, Sha512,
-    block_api::compress256,
     digest::common::hazmat::{SerializableState, SerializedState},
 };
 
@@ -46,13 +47,10 @@ impl Hasher {
         }
     }
 
-    /// Takes in `ours` here and `theirs` in `other`, in turns of a block.
-    ///
-    /// The rounds of one hash wait for each other and leave half of a processor's SHA instructions idle; those of two hashes
-    /// do not, which makes a third more of both together. The result is that of [`Hasher::update`] twice.
+    /// Takes in `ours` here and `theirs` in `other`, both at a time, which takes a third less than [`Hasher::update`] twice.
     pub fn update_both(&mut self, ours: &[impl AsRef<[u8]>], other: &mut Self, theirs: &[impl AsRef<[u8]>]) {
         if let (Self::Sha256(first), Self::Sha256(second)) = (&mut *self, &mut *other) {
-            take_turns(Lane::new(first, ours), Lane::new(second, theirs));
+            take_both(Lane::new(first, ours), Lane::new(second, theirs));
             return;
         }
         for chunk in ours {
@@ -98,8 +96,9 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// Takes in what both lanes have, a block of one and a block of the other as long as both have one.
-fn take_turns(mut first: Lane<'_, impl AsRef<[u8]>>, mut second: Lane<'_, impl AsRef<[u8]>>) {
+/// Takes in what both lanes have, side by side as long as both have a block.
+fn take_both(mut first: Lane<'_, impl AsRef<[u8]>>, mut second: Lane<'_, impl AsRef<[u8]>>) {
+    let compress = if cfg!(debug_assertions) { pair::take_turns } else { pair::compress };
     loop {
         let (ours, theirs) = (first.blocks(), second.blocks());
         let count = ours.len().min(theirs.len());
@@ -107,10 +106,7 @@ fn take_turns(mut first: Lane<'_, impl AsRef<[u8]>>, mut second: Lane<'_, impl A
             break;
         }
         let (mut one, mut other) = (words(first.hash), words(second.hash));
-        for (our, their) in ours.iter().zip(theirs) {
-            compress256(&mut one, slice::from_ref(our));
-            compress256(&mut other, slice::from_ref(their));
-        }
+        compress(&mut one, &ours[..count], &mut other, &theirs[..count]);
         first.advance(one, count);
         second.advance(other, count);
     }
