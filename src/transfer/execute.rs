@@ -128,13 +128,14 @@ fn is_worth_another_try(error: &crate::content::Error) -> bool {
     error.is_not_found() || error.code().class() == Class::Unverified
 }
 
-/// Runs `work` on each item in a task of its own, `jobs` at once, and hands every result to `done` as it comes.
+/// Runs `work` on each item in a task of its own, and hands every result to `done` as it comes.
 ///
-/// `done` gives further items, which go first, or ends the run: then what is under way stops at its next await, and
-/// nothing new begins.
+/// The next item begins as soon as `begins`, which is told how many are under way, lets it; it must where there are none. `done`
+/// gives further items, which go first, or ends the run: then what is under way stops at its next await, and nothing new
+/// begins.
 pub(super) async fn each<I, T, F, W>(
     items: impl IntoIterator<Item = I>,
-    jobs: usize,
+    begins: impl Fn(&I, usize) -> bool,
     work: W,
     mut done: impl FnMut(T) -> ControlFlow<(), Vec<I>>,
 ) -> std::result::Result<(), tokio::task::JoinError>
@@ -146,9 +147,7 @@ where
     let mut waiting: VecDeque<I> = items.into_iter().collect();
     let mut running = JoinSet::new();
     loop {
-        while running.len() < jobs.max(1)
-            && let Some(item) = waiting.pop_front()
-        {
+        while let Some(item) = waiting.pop_front_if(|item| begins(item, running.len())) {
             running.spawn(work(item));
         }
         let Some(result) = running.join_next().await else { return Ok(()) };

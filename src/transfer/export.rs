@@ -16,6 +16,7 @@ use std::{
 
 pub use self::prefix::Prefix;
 use super::{
+    crowd::{self, Crowd},
     error::Error,
     execute::{self, Move},
     plan::{Origins, Plan},
@@ -190,8 +191,7 @@ impl Run<'_> {
         Ok(self.report(&finished, reused, Some(output)))
     }
 
-    /// Moves every blob that the writer lacks; the largest first, for they would be alone at the end. Returns what
-    /// failed.
+    /// Moves every blob that the writer lacks. Returns what failed.
     async fn move_blobs(&self, writer: &Arc<Writer>) -> Result<HashMap<Digest, content::Error>, Error> {
         let mut missing = Vec::new();
         for blob in writer.blobs() {
@@ -203,27 +203,32 @@ impl Run<'_> {
                 });
             }
         }
-        missing.sort_by_key(|a_move| std::cmp::Reverse(a_move.blob.size));
+        crowd::order(&mut missing, |one| one.blob.size);
         let mut failed = HashMap::new();
         let mut broken = None;
         let go_on = self.request.continue_on_errors;
+        let crowd = Crowd::new(self.request.jobs, missing.iter().map(|one| &one.blob), self.progress);
         let work = |one: Move| {
-            let (writer, progress, moved) = (Arc::clone(writer), self.progress.clone(), Arc::clone(&self.moved));
+            let (writer, progress, moved) = (Arc::clone(writer), crowd.progress(), Arc::clone(&self.moved));
             async move {
                 let digest = one.blob.digest;
                 (digest, one.run(&*writer, &progress, &moved).await)
             }
         };
-        execute::each(missing, self.request.jobs, work, |(digest, result)| match result {
-            Ok(()) => ControlFlow::Continue(Vec::new()),
-            // A full disk is not an artifact's fault, and the next blob would meet it too.
-            Err(error) if is_local(&error) => {
-                broken = Some(error);
-                ControlFlow::Break(())
-            }
-            Err(error) => {
-                failed.insert(digest, error);
-                if go_on { ControlFlow::Continue(Vec::new()) } else { ControlFlow::Break(()) }
+        let begins = |one: &Move, running| crowd.admits(&one.blob, running);
+        execute::each(missing, begins, work, |(digest, result)| {
+            crowd.leaves(&digest);
+            match result {
+                Ok(()) => ControlFlow::Continue(Vec::new()),
+                // A full disk is not an artifact's fault, and the next blob would meet it too.
+                Err(error) if is_local(&error) => {
+                    broken = Some(error);
+                    ControlFlow::Break(())
+                }
+                Err(error) => {
+                    failed.insert(digest, error);
+                    if go_on { ControlFlow::Continue(Vec::new()) } else { ControlFlow::Break(()) }
+                }
             }
         })
         .await?;

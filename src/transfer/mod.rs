@@ -5,6 +5,7 @@
 
 pub mod copy;
 pub mod copy_set;
+mod crowd;
 mod documents;
 pub mod error;
 mod execute;

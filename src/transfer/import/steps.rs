@@ -1,7 +1,6 @@
 //! The run of an import: what is pushed when, what is published when it is complete, and what a failure takes with it.
 
 use std::{
-    cmp::Reverse,
     collections::{HashMap, HashSet},
     ops::ControlFlow,
     sync::{
@@ -14,6 +13,7 @@ use tokio::sync::Mutex;
 
 use super::{
     super::{
+        crowd::{self, Crowd},
         error::{Cause, Error, Failure, Side},
         execute,
         items::Item,
@@ -81,7 +81,12 @@ impl<'a> Run<'a> {
     pub(super) async fn finish(mut self) -> Result<Report, Error> {
         self.fail_orphans();
         let work = self.first_steps();
-        let (client, progress, moved) = (self.client.clone(), self.progress.clone(), Arc::clone(&self.moved));
+        let pushed = work.iter().filter_map(|step| match step {
+            Work::Push(push) => Some(&push.blob),
+            Work::Publish(_) => None,
+        });
+        let crowd = Crowd::new(self.request.jobs, pushed, self.progress);
+        let (client, progress, moved) = (self.client.clone(), crowd.progress(), Arc::clone(&self.moved));
         let items: Arc<[Item]> = self.plan.items.clone().into();
         let in_place: Arc<HashSet<usize>> = Arc::new(self.plan.in_place.clone());
         let attaching: Arc<Mutex<()>> = Arc::default();
@@ -108,12 +113,22 @@ impl<'a> Run<'a> {
                 }
             }
         };
-        execute::each(work, self.request.jobs, step, |done| self.take_in(done)).await?;
+        let jobs = self.request.jobs.max(1);
+        let begins = |work: &Work, running| match work {
+            Work::Push(push) => crowd.admits(&push.blob, running),
+            Work::Publish(_) => running < jobs,
+        };
+        let done = |done| {
+            if let Done::Pushed(blob, _) = &done {
+                crowd.leaves(&blob.digest);
+            }
+            self.take_in(done)
+        };
+        execute::each(work, begins, step, done).await?;
         self.end()
     }
 
-    /// Pushes the largest blobs first, so that none is alone at the end while the other connections rest. What needs no
-    /// blob is published at once.
+    /// Pushes blobs in the order of [`crowd::order`]. What needs no blob is published at once.
     fn first_steps(&mut self) -> Vec<Work> {
         let mut work = Vec::new();
         let mut pushes: Vec<Push> = Vec::new();
@@ -150,7 +165,7 @@ impl<'a> Run<'a> {
             }
         }
         pushes.retain(|push| !push.lacking.is_empty());
-        pushes.sort_by_key(|push| Reverse(push.blob.size));
+        crowd::order(&mut pushes, |push| push.blob.size);
         work.extend(pushes.into_iter().map(|push| Work::Push(Box::new(push))));
         work
     }

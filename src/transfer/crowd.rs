@@ -1,0 +1,177 @@
+//! How many blobs move at once: as many as were asked for, and no more than bring the end nearer.
+//!
+//! All who move share the wire and the cores alike. Beside the largest blob, more of them than it takes to end together with it
+//! take from its share, and then it is alone at the end, with the cores at rest: of 2.3 GB with one blob of 0.7 GB, six at once
+//! left a third of that blob to the end. So a blob of some size begins only where what is left of all would not fit beside
+//! what is left of the largest. A wire that gives each connection its own share loses nothing by it: the largest sets the end there.
+
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    oci::{Descriptor, Digest},
+    progress::{Event, Observe, Progress},
+};
+
+/// Blobs smaller than this cost their round trips, not the wire: they wait for nothing but a free place. In bytes.
+const SMALL: u64 = 1 << 20;
+
+/// Puts `items` of so many bytes in the order in which they are to begin: the largest, which takes longest, then the small ones,
+/// which take the places that it leaves, then the others from the largest on. Whatever comes last would be alone at the end.
+pub(super) fn order<T>(items: &mut [T], size: impl Fn(&T) -> u64) {
+    items.sort_by_key(|item| Reverse(size(item)));
+    if let Some((_, others)) = items.split_first_mut() {
+        others.sort_by_key(|item| size(item) >= SMALL);
+    }
+}
+
+/// Who moves, and what is left of it. It watches the run, and tells on whatever it is told.
+pub(super) struct Crowd {
+    jobs: usize,
+    progress: Progress,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Bytes of the blobs that have not begun.
+    waiting: u64,
+    /// Of each blob that has begun, its size and what is left of it, in bytes.
+    under_way: HashMap<Digest, (u64, u64)>,
+}
+
+impl Crowd {
+    /// None of `blobs` has begun; at most `jobs` of them will move at once.
+    pub(super) fn new<'b>(
+        jobs: usize,
+        blobs: impl IntoIterator<Item = &'b Descriptor>,
+        progress: &Progress,
+    ) -> Arc<Self> {
+        let waiting = blobs.into_iter().map(|blob| blob.size).sum();
+        let state = Mutex::new(State { waiting, under_way: HashMap::new() });
+        Arc::new(Self { jobs, progress: progress.clone(), state })
+    }
+
+    /// What the moves are to tell of themselves.
+    pub(super) fn progress(self: &Arc<Self>) -> Progress {
+        Progress::to(Arc::clone(self) as Arc<dyn Observe>)
+    }
+
+    /// Whether `blob` begins now, beside `running` others.
+    pub(super) fn admits(&self, blob: &Descriptor, running: usize) -> bool {
+        let mut state = self.state();
+        let begins = running == 0 || running < self.jobs && (blob.size < SMALL || state.gains_by(blob.size));
+        if begins {
+            state.waiting = state.waiting.saturating_sub(blob.size);
+            state.under_way.insert(blob.digest, (blob.size, blob.size));
+        }
+        begins
+    }
+
+    /// `blob` moves no more.
+    pub(super) fn leaves(&self, blob: &Digest) {
+        self.state().under_way.remove(blob);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change of the state is a single step, so a panic elsewhere leaves it sound.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether a blob of `size` bytes, beside those that are under way, brings the end nearer.
+    fn gains_by(&self, size: u64) -> bool {
+        let large = self.under_way.values().filter(|(size, _)| *size >= SMALL);
+        let (count, longest) = large.fold((0, size), |(count, longest), (_, left)| (count + 1, longest.max(*left)));
+        let left = self.waiting + self.under_way.values().map(|(_, left)| left).sum::<u64>();
+        longest.saturating_mul(count) < left
+    }
+}
+
+impl Observe for Crowd {
+    fn observe(&self, event: Event) {
+        match &event {
+            Event::Advanced { blob, bytes } => {
+                if let Some((_, left)) = self.state().under_way.get_mut(blob) {
+                    *left = left.saturating_sub(*bytes);
+                }
+            }
+            Event::Abandoned { blob } => {
+                if let Some((size, left)) = self.state().under_way.get_mut(blob) {
+                    *left = *size;
+                }
+            }
+            _ => {}
+        }
+        self.progress.tell(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1_000_000;
+
+    /// Blobs of so many megabytes.
+    fn blobs(sizes: &[u64]) -> Vec<Descriptor> {
+        let blob = |(at, size): (usize, &u64)| Descriptor::new("a/b", Digest::sha256(&at.to_le_bytes()), size * MB);
+        sizes.iter().enumerate().map(blob).collect()
+    }
+
+    /// How many of `blobs` begin, from the first on, beside `running`.
+    fn begun(crowd: &Crowd, blobs: &[Descriptor], running: usize) -> usize {
+        blobs.iter().enumerate().take_while(|(at, blob)| crowd.admits(blob, running + at)).count()
+    }
+
+    #[test]
+    fn beside_one_that_is_half_of_all_one_other_moves_at_a_time() {
+        let blobs = blobs(&[500, 100, 100, 100, 100, 100]);
+        let crowd = Crowd::new(6, &blobs, &Progress::silent());
+        assert_eq!(begun(&crowd, &blobs, 0), 2);
+        // The second has ended; of the first as much has moved.
+        crowd.progress().tell(Event::Advanced { blob: blobs[0].digest, bytes: 100 * MB });
+        crowd.leaves(&blobs[1].digest);
+        assert_eq!(begun(&crowd, &blobs[2..], 1), 1);
+        // The large one is far ahead now, and holds back nobody.
+        crowd.progress().tell(Event::Advanced { blob: blobs[0].digest, bytes: 380 * MB });
+        assert_eq!(begun(&crowd, &blobs[3..], 2), 3);
+    }
+
+    #[test]
+    fn as_many_as_were_asked_for_where_no_blob_stands_out() {
+        let blobs = blobs(&[100; 20]);
+        assert_eq!(begun(&Crowd::new(6, &blobs, &Progress::silent()), &blobs, 0), 6);
+        assert_eq!(begun(&Crowd::new(1, &blobs, &Progress::silent()), &blobs, 0), 1);
+        assert_eq!(begun(&Crowd::new(6, &blobs[..2], &Progress::silent()), &blobs[..2], 0), 2);
+    }
+
+    #[test]
+    fn the_largest_goes_first_and_then_the_small_ones() {
+        let mut sizes = [7, SMALL, 1, 5 * SMALL, 9 * SMALL, 3];
+        order(&mut sizes, |size| *size);
+        assert_eq!(sizes, [9 * SMALL, 7, 3, 1, 5 * SMALL, SMALL]);
+    }
+
+    #[test]
+    fn small_blobs_wait_for_nothing_but_a_place() {
+        let mut blobs = blobs(&[5000, 0, 0, 0, 0, 0, 0]);
+        for small in &mut blobs[1..] {
+            small.size = SMALL - 1;
+        }
+        assert_eq!(begun(&Crowd::new(6, &blobs, &Progress::silent()), &blobs, 0), 6);
+    }
+
+    #[test]
+    fn what_was_abandoned_is_before_it_again() {
+        let blobs = blobs(&[500, 100, 100, 100]);
+        let crowd = Crowd::new(6, &blobs, &Progress::silent());
+        assert!(crowd.admits(&blobs[0], 0));
+        crowd.progress().tell(Event::Advanced { blob: blobs[0].digest, bytes: 450 * MB });
+        crowd.progress().tell(Event::Abandoned { blob: blobs[0].digest });
+        assert_eq!(begun(&crowd, &blobs[1..], 1), 1);
+    }
+}
