@@ -75,21 +75,23 @@ export work airlift
 
 export_to_file() { "$airlift" export --file "$work/references" --output "$work/file.tar" --overwrite --progress none; }
 export_to_azurite() { "$airlift" export --file "$work/references" --output "$endpoint/$account/box/a.tar?$sas" --progress none; }
-# Blocks of the size that airlift sends, six at a time, and then the list of them.
-upload_by_hand() {
+# upload_blob NAME: blocks of the size that airlift sends, six at a time, and then the list of them.
+upload_blob() {
+  export blob=$1
   ls "$work/blocks" | xargs -P6 -I{} bash -c '
     id=$(printf "%s" "{}" | base64 | sed "s/=/%3D/g")
-    curl -sS --fail -o /dev/null -X PUT -T "$work/blocks/{}" "$endpoint/$account/box/h.tar?comp=block&blockid=$id&$sas"'
+    curl -sS --fail -o /dev/null -X PUT -T "$work/blocks/{}" "$endpoint/$account/box/$blob?comp=block&blockid=$id&$sas"'
   { echo '<?xml version="1.0" encoding="utf-8"?><BlockList>'
     ls "$work/blocks" | while read -r name; do echo "<Latest>$(printf '%s' "$name" | base64)</Latest>"; done
     echo '</BlockList>'; } |
-    curl -sS --fail -o /dev/null -X PUT --data-binary @- "$endpoint/$account/box/h.tar?comp=blocklist&$sas"
+    curl -sS --fail -o /dev/null -X PUT --data-binary @- "$endpoint/$account/box/$blob?comp=blocklist&$sas"
 }
+upload_by_hand() { upload_blob h.tar; }
 copy_file() { "$airlift" copy "$work/whole.tar" "$work/copy.tar" --progress none; }
 copy_by_hand() { cp "$work/whole.tar" "$work/copy.tar" && sha256sum "$work/copy.tar"; }
 copy_to_azurite() { "$airlift" copy "$work/file.tar" "$endpoint/$account/box/c.tar?$sas" --progress none; }
 copy_from_azurite() { "$airlift" copy "$endpoint/$account/box/c.tar?$sas" "$work/back.tar" --progress none; }
-export -f export_to_file export_to_azurite upload_by_hand copy_file copy_by_hand copy_to_azurite copy_from_azurite
+export -f export_to_file export_to_azurite upload_blob upload_by_hand copy_file copy_by_hand copy_to_azurite copy_from_azurite
 
 # ---- measuring -----------------------------------------------------------------------------------------------------
 
@@ -121,8 +123,15 @@ for round in $(seq "$rounds"); do
   start_azurite
   export endpoint account sas
   if wanted file; then rm -f "$work/file.tar"; measure file export_to_file "$some"; fi
-  if wanted azurite; then measure azurite export_to_azurite "$some"; fi
-  if wanted blocks; then measure blocks upload_by_hand "$some"; fi
+  # A fresh server compiles while it works, and then is faster by an eighth: neither of the two goes first.
+  upload_blob warm.tar
+  if [ $((round % 2)) = 1 ]; then order='azurite blocks'; else order='blocks azurite'; fi
+  for one in $order; do
+    case $one in
+      azurite) if wanted azurite; then measure azurite export_to_azurite "$some"; fi ;;
+      blocks) if wanted blocks; then measure blocks upload_by_hand "$some"; fi ;;
+    esac
+  done
   if wanted to; then measure to copy_to_azurite "$some"; fi
   if wanted from && wanted to; then rm -f "$work/back.tar"; measure from copy_from_azurite "$some"; fi
   rm -f "$work/back.tar"
