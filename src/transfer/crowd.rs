@@ -2,8 +2,9 @@
 //!
 //! All who move share the wire and the cores alike. Beside the largest blob, more of them than it takes to end together with it
 //! take from its share, and then it is alone at the end, with the cores at rest: of 2.3 GB with one blob of 0.7 GB, six at once
-//! left a third of that blob to the end. So a blob of some size begins only where what is left of all would not fit beside
-//! what is left of the largest. A wire that gives each connection its own share loses nothing by it: the largest sets the end there.
+//! left a third of that blob to the end. So a blob of some size waits where it will have moved before the largest has, though
+//! no more move at once than do already. A wire that gives each connection a share of its own loses nothing by it: there, too,
+//! the largest sets the end.
 
 use std::{
     cmp::Reverse,
@@ -84,10 +85,17 @@ impl Crowd {
 impl State {
     /// Whether a blob of `size` bytes, beside those that are under way, brings the end nearer.
     fn gains_by(&self, size: u64) -> bool {
-        let large = self.under_way.values().filter(|(size, _)| *size >= SMALL);
-        let (count, longest) = large.fold((0, size), |(count, longest), (_, left)| (count + 1, longest.max(*left)));
-        let left = self.waiting + self.under_way.values().map(|(_, left)| left).sum::<u64>();
-        longest.saturating_mul(count) < left
+        // Of what has moved as a whole, the other side makes an end; it takes from nobody's share.
+        let large = self.under_way.values().filter(|(size, left)| *size >= SMALL && *left > 0);
+        let (count, longest) = large.fold((0_u64, size), |(count, longest), (_, left)| (count + 1, longest.max(*left)));
+        let others =
+            (self.waiting + self.under_way.values().map(|(_, left)| left).sum::<u64>()).saturating_sub(longest);
+        // Places beside the largest. Whoever takes the next that is free, in whatever order, ends no later than an even share
+        // of all and one of them more (Graham's bound for list scheduling).
+        match count.saturating_sub(1) {
+            0 => true,
+            places => others / places + size > longest,
+        }
     }
 }
 
@@ -128,17 +136,24 @@ mod tests {
     }
 
     #[test]
-    fn beside_one_that_is_half_of_all_one_other_moves_at_a_time() {
+    fn beside_one_that_is_half_of_all_two_others_move_at_a_time() {
         let blobs = blobs(&[500, 100, 100, 100, 100, 100]);
         let crowd = Crowd::new(6, &blobs, &Progress::silent());
-        assert_eq!(begun(&crowd, &blobs, 0), 2);
+        assert_eq!(begun(&crowd, &blobs, 0), 3);
         // The second has ended; of the first as much has moved.
         crowd.progress().tell(Event::Advanced { blob: blobs[0].digest, bytes: 100 * MB });
         crowd.leaves(&blobs[1].digest);
-        assert_eq!(begun(&crowd, &blobs[2..], 1), 1);
+        assert_eq!(begun(&crowd, &blobs[3..], 2), 1);
         // The large one is far ahead now, and holds back nobody.
         crowd.progress().tell(Event::Advanced { blob: blobs[0].digest, bytes: 380 * MB });
-        assert_eq!(begun(&crowd, &blobs[3..], 2), 3);
+        assert_eq!(begun(&crowd, &blobs[4..], 3), 2);
+    }
+
+    #[test]
+    fn who_would_end_after_the_largest_does_not_wait() {
+        // Three places beside the largest are enough for all bytes, but not for five blobs of that size.
+        let blobs = blobs(&[100, 60, 60, 60, 60, 60]);
+        assert_eq!(begun(&Crowd::new(6, &blobs, &Progress::silent()), &blobs, 0), 6);
     }
 
     #[test]
@@ -163,6 +178,17 @@ mod tests {
             small.size = SMALL - 1;
         }
         assert_eq!(begun(&Crowd::new(6, &blobs, &Progress::silent()), &blobs, 0), 6);
+    }
+
+    #[test]
+    fn who_waits_for_an_answer_alone_holds_back_nobody() {
+        let blobs = blobs(&[500, 400, 10]);
+        for (moved, begins) in [(0, false), (400, true)] {
+            let crowd = Crowd::new(6, &blobs, &Progress::silent());
+            assert_eq!(begun(&crowd, &blobs[..2], 0), 2);
+            crowd.progress().tell(Event::Advanced { blob: blobs[1].digest, bytes: moved * MB });
+            assert_eq!(crowd.admits(&blobs[2], 2), begins);
+        }
     }
 
     #[test]
