@@ -1,16 +1,19 @@
 //! The MD5 of a file and that of the part of it that goes by, in one pass.
 //!
 //! Azure wants both: one for each block that is put, and one to keep with the blob. MD5 (RFC 1321) is a chain in which each
-//! step waits for the one before, so that a processor idles through most of it; two chains over the same bytes take no
-//! longer than one, and the SHA-256 that the same bytes need fits in beside them. The crate `md-5`, which knows one chain
+//! step waits for the one before, so that a processor idles through much of it; two chains over the same bytes, step by step, take
+//! a fifth longer than one instead of twice as long. The crate `md-5`, which knows one chain
 //! at a time, is what the tests hold this against. It proves nothing to us: what is proven is proven by SHA-256.
 
-use std::array;
+use std::{array, slice};
 
 use crate::oci::Hasher;
 
 /// Bytes that MD5 takes in at a time.
 const BLOCK: usize = 64;
+
+/// Blocks that one hash takes in before the other does: 8 KiB, of the 32 that a core's nearest memory has.
+const PIECE: usize = 128;
 
 /// The words of a hash under way.
 type Words = [u32; 4];
@@ -65,7 +68,7 @@ impl Md5s {
         bytes(self.whole)
     }
 
-    /// Takes in the next bytes, here and in `beside`, in turns of a block.
+    /// Takes in the next bytes, here and in `beside`, in turns.
     pub(super) fn update(&mut self, mut bytes: &[u8], mut beside: Option<&mut Hasher>) {
         let pending = self.pending();
         self.taken += bytes.len() as u64;
@@ -83,10 +86,13 @@ impl Md5s {
             bytes = rest;
         }
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-        for block in blocks {
-            self.compress(block);
+        // So few at a time that they are at hand for the second hash.
+        for blocks in blocks.chunks(PIECE) {
+            for block in blocks {
+                self.compress(block);
+            }
             if let Some(beside) = &mut beside {
-                beside.update(block);
+                beside.update(blocks.as_flattened());
             }
         }
         self.block[..rest.len()].copy_from_slice(rest);
@@ -154,8 +160,19 @@ fn step<const STEP: usize>(words: &mut Words, added: u32) {
     words[word(0)] = b.wrapping_add(sum.rotate_left(ROTATIONS[STEP / 16][STEP % 4]));
 }
 
-/// A block in two hashes, a step of one and the same step of the other.
+/// A block in two hashes.
 fn compress(first: &mut Words, second: &mut Words, block: &[u8; BLOCK]) {
+    if cfg!(debug_assertions) {
+        // Where this crate is compiled without optimisation, the library's two passes take a tenth of the time.
+        md5::block_api::compress(first, slice::from_ref(block));
+        md5::block_api::compress(second, slice::from_ref(block));
+    } else {
+        weave(first, second, block);
+    }
+}
+
+/// The same, a step of one and the same step of the other.
+fn weave(first: &mut Words, second: &mut Words, block: &[u8; BLOCK]) {
     let (words, _) = block.as_chunks::<4>();
     let message: [u32; 16] = array::from_fn(|at| u32::from_le_bytes(words[at]));
     let (mut one, mut other) = (*first, *second);
@@ -190,6 +207,20 @@ mod tests {
     use crate::oci::{Algorithm, Digest};
 
     proptest! {
+        #[test]
+        fn woven_they_are_what_the_library_makes_of_each(
+            states in any::<(Words, Words)>(),
+            block in proptest::collection::vec(any::<u8>(), BLOCK),
+        ) {
+            let block: [u8; BLOCK] = block.try_into().unwrap();
+            let (mut first, mut second) = states;
+            weave(&mut first, &mut second, &block);
+            let (mut one, mut other) = states;
+            md5::block_api::compress(&mut one, &[block]);
+            md5::block_api::compress(&mut other, &[block]);
+            prop_assert_eq!((first, second), (one, other));
+        }
+
         #[test]
         fn of_the_whole_and_of_each_part_it_is_what_others_find(
             content in proptest::collection::vec(any::<u8>(), 0..2000),
