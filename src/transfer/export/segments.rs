@@ -109,27 +109,23 @@ impl Run<'_> {
                 (cutting, outcome.map(|()| ruler.take()))
             }
         };
-        execute::each(
-            unknown,
-            |_, running| running < self.request.jobs.max(1),
-            work,
-            |(cutting, outcome)| {
-                let kept = match outcome {
-                    Ok(digests) => cutting.keep(state, &digests).map_err(Stop::from).map(|()| digests),
-                    Err(error) => Err(Stop::Blob(cutting.blob.digest, error)),
-                };
-                match kept {
-                    Ok(digests) => {
-                        add(&cutting, digests);
-                        ControlFlow::Continue(Vec::new())
-                    }
-                    Err(stop) => {
-                        stopped = Some(stop);
-                        ControlFlow::Break(())
-                    }
+        let begins = |_: &_, running| running < self.request.jobs.max(1);
+        execute::each(unknown, begins, work, |(cutting, outcome)| {
+            let kept = match outcome {
+                Ok(digests) => cutting.keep(state, &digests).map_err(Stop::from).map(|()| digests),
+                Err(error) => Err(Stop::Blob(cutting.blob.digest, error)),
+            };
+            match kept {
+                Ok(digests) => {
+                    add(&cutting, digests);
+                    ControlFlow::Continue(Vec::new())
                 }
-            },
-        )
+                Err(stop) => {
+                    stopped = Some(stop);
+                    ControlFlow::Break(())
+                }
+            }
+        })
         .await
         .map_err(|error| broken_task(&error))?;
         stopped.map_or(Ok(segments), Err)
