@@ -9,6 +9,7 @@ use sha2::{
     digest::common::hazmat::{SerializableState, SerializedState},
 };
 
+use self::pair::{Block, Words};
 use super::{Algorithm, Digest};
 
 /// Bytes of the state of a SHA-256 between two blocks.
@@ -115,7 +116,7 @@ fn take_both(mut first: Lane<'_, impl AsRef<[u8]>>, mut second: Lane<'_, impl As
 }
 
 /// The words of the state between two blocks.
-fn words(hash: &Sha256) -> [u32; STATE / 4] {
+fn words(hash: &Sha256) -> Words {
     let serialized = hash.serialize();
     array::from_fn(|at| u32::from_le_bytes(array::from_fn(|byte| serialized[4 * at + byte])))
 }
@@ -135,7 +136,7 @@ impl<'a, C: AsRef<[u8]>> Lane<'a, C> {
 
     /// The whole blocks that come next and lie side by side; what lies before them, a block across two chunks, is taken
     /// in. Empty when everything is.
-    fn blocks(&mut self) -> &'a [[u8; BLOCK]] {
+    fn blocks(&mut self) -> &'a [Block] {
         loop {
             if self.rest.is_empty() {
                 let Some(chunk) = self.chunks.next() else { return &[] };
@@ -153,7 +154,7 @@ impl<'a, C: AsRef<[u8]>> Lane<'a, C> {
     }
 
     /// The next `count` blocks have been taken in, and led to `words`.
-    fn advance(&mut self, words: [u32; STATE / 4], count: usize) {
+    fn advance(&mut self, words: Words, count: usize) {
         self.rest = &self.rest[count * BLOCK..];
         let mut serialized = self.hash.serialize();
         for (place, word) in serialized.chunks_exact_mut(4).zip(words) {

@@ -128,6 +128,11 @@ fn is_worth_another_try(error: &crate::content::Error) -> bool {
     error.is_not_found() || error.code().class() == Class::Unverified
 }
 
+/// Lets any item begin beside fewer than `jobs` others.
+pub(super) fn at_once<I>(jobs: usize) -> impl Fn(&I, usize) -> bool {
+    move |_, running| running < jobs.max(1)
+}
+
 /// Runs `work` on each item in a task of its own, and hands every result to `done` as it comes.
 ///
 /// The next item begins as soon as `begins`, which is told how many are under way, lets it; it must where there are none. `done`
@@ -150,7 +155,10 @@ where
         while let Some(item) = waiting.pop_front_if(|item| begins(item, running.len())) {
             running.spawn(work(item));
         }
-        let Some(result) = running.join_next().await else { return Ok(()) };
+        let Some(result) = running.join_next().await else {
+            assert!(waiting.is_empty(), "what waits begins where nothing is under way");
+            return Ok(());
+        };
         match done(result?) {
             ControlFlow::Continue(more) => more.into_iter().for_each(|item| waiting.push_front(item)),
             ControlFlow::Break(()) => {

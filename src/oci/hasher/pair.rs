@@ -8,11 +8,13 @@ use std::slice;
 
 use sha2::block_api::compress256;
 
-/// The state between two blocks.
-pub(super) type Words = [u32; 8];
+use super::{BLOCK, STATE};
 
-/// What is taken in at a time (FIPS 180-4, 5.2.1).
-pub(super) type Block = [u8; 64];
+/// The state between two blocks.
+pub(super) type Words = [u32; STATE / size_of::<u32>()];
+
+/// What is taken in at a time.
+pub(super) type Block = [u8; BLOCK];
 
 /// Takes `ours` into `first` and `theirs`, of as many blocks, into `second`.
 pub(super) fn compress(first: &mut Words, ours: &[Block], second: &mut Words, theirs: &[Block]) {
@@ -174,7 +176,7 @@ mod tests {
     use super::*;
 
     fn block() -> impl Strategy<Value = Block> {
-        proptest::collection::vec(any::<u8>(), 64).prop_map(|bytes| bytes.try_into().unwrap())
+        proptest::collection::vec(any::<u8>(), BLOCK).prop_map(|bytes| bytes.try_into().unwrap())
     }
 
     proptest! {

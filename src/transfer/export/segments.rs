@@ -109,8 +109,7 @@ impl Run<'_> {
                 (cutting, outcome.map(|()| ruler.take()))
             }
         };
-        let begins = |_: &_, running| running < self.request.jobs.max(1);
-        execute::each(unknown, begins, work, |(cutting, outcome)| {
+        execute::each(unknown, execute::at_once(self.request.jobs), work, |(cutting, outcome)| {
             let kept = match outcome {
                 Ok(digests) => cutting.keep(state, &digests).map_err(Stop::from).map(|()| digests),
                 Err(error) => Err(Stop::Blob(cutting.blob.digest, error)),

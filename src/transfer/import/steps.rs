@@ -113,10 +113,10 @@ impl<'a> Run<'a> {
                 }
             }
         };
-        let jobs = self.request.jobs.max(1);
+        let publishes = execute::at_once(self.request.jobs);
         let begins = |work: &Work, running| match work {
             Work::Push(push) => crowd.admits(&push.blob, running),
-            Work::Publish(_) => running < jobs,
+            Work::Publish(_) => publishes(work, running),
         };
         let done = |done| {
             if let Done::Pushed(blob, _) = &done {
