@@ -11,8 +11,7 @@ use std::{
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-use super::Hasher;
+use sha2::{Digest as _, Sha256, Sha512};
 
 /// Bytes of the longest digest known here (SHA-512).
 const MAX_BYTES: usize = 64;
@@ -86,9 +85,10 @@ pub struct Digest {
 impl Digest {
     /// The digest of `content` under `algorithm`.
     pub fn of(algorithm: Algorithm, content: &[u8]) -> Self {
-        let mut hasher = Hasher::new(algorithm);
-        hasher.update(content);
-        hasher.finish()
+        match algorithm {
+            Algorithm::Sha256 => Self::from_raw(algorithm, &Sha256::digest(content)),
+            Algorithm::Sha512 => Self::from_raw(algorithm, &Sha512::digest(content)),
+        }
     }
 
     /// The SHA-256 digest of `content`, what airlift itself names things by.

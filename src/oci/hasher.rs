@@ -1,4 +1,4 @@
-//! Hashes under way: kept, gone on with, and taken two at a time.
+//! Hashes under way: kept, resumed, and computed two at a time.
 
 mod pair;
 
@@ -9,20 +9,15 @@ use sha2::{
     digest::common::hazmat::{SerializableState, SerializedState},
 };
 
-use self::pair::{Block, Words};
+pub use self::pair::STATE;
+use self::pair::{BLOCK, Block, StateWords};
 use super::{Algorithm, Digest};
-
-/// Bytes of the state of a SHA-256 between two blocks.
-pub const STATE: usize = 32;
-
-/// Bytes that SHA-256 takes in at a time (FIPS 180-4, 5.2.1).
-const BLOCK: usize = 64;
 
 /// Where a serialized state says how many bytes of a block that is not full it holds: behind its words and the number of
 /// blocks taken in.
 const PENDING: usize = STATE + size_of::<u64>();
 
-/// A running hash. Cloning it costs 200 bytes and keeps the state, which is how a resumed blob goes on.
+/// A running hash. A clone is 200 bytes and keeps the state, from which a blob resumes.
 #[derive(Clone)]
 pub enum Hasher {
     /// SHA-256 under way.
@@ -51,7 +46,7 @@ impl Hasher {
     /// Takes in `ours` here and `theirs` in `other`, both at a time, which takes a third less than [`Hasher::update`] twice.
     pub fn update_both(&mut self, ours: &[impl AsRef<[u8]>], other: &mut Self, theirs: &[impl AsRef<[u8]>]) {
         if let (Self::Sha256(first), Self::Sha256(second)) = (&mut *self, &mut *other) {
-            take_both(Lane::new(first, ours), Lane::new(second, theirs));
+            take_both(BlockReader::new(first, ours), BlockReader::new(second, theirs));
             return;
         }
         for chunk in ours {
@@ -62,7 +57,7 @@ impl Hasher {
         }
     }
 
-    /// The state, where this is a SHA-256 that has taken in whole blocks of 64 bytes only; [`Hasher::resume`] goes on
+    /// The state, where this is a SHA-256 that has taken in whole blocks of 64 bytes only; [`Hasher::resume`] continues
     /// from it.
     pub fn state(&self) -> Option<[u8; STATE]> {
         let Self::Sha256(hash) = self else { return None };
@@ -97,8 +92,8 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// Takes in what both lanes have, side by side as long as both have a block.
-fn take_both(mut first: Lane<'_, impl AsRef<[u8]>>, mut second: Lane<'_, impl AsRef<[u8]>>) {
+/// Takes in what both readers have, side by side as long as both have a block.
+fn take_both(mut first: BlockReader<'_, impl AsRef<[u8]>>, mut second: BlockReader<'_, impl AsRef<[u8]>>) {
     let compress = if cfg!(debug_assertions) { pair::take_turns } else { pair::compress };
     loop {
         let (ours, theirs) = (first.blocks(), second.blocks());
@@ -116,26 +111,25 @@ fn take_both(mut first: Lane<'_, impl AsRef<[u8]>>, mut second: Lane<'_, impl As
 }
 
 /// The words of the state between two blocks.
-fn words(hash: &Sha256) -> Words {
+fn words(hash: &Sha256) -> StateWords {
     let serialized = hash.serialize();
     array::from_fn(|at| u32::from_le_bytes(array::from_fn(|byte| serialized[4 * at + byte])))
 }
 
 /// A hash and what it is to take in.
-struct Lane<'a, C> {
+struct BlockReader<'a, C> {
     hash: &'a mut Sha256,
     chunks: slice::Iter<'a, C>,
     /// What is left of the chunk that was begun.
     rest: &'a [u8],
 }
 
-impl<'a, C: AsRef<[u8]>> Lane<'a, C> {
+impl<'a, C: AsRef<[u8]>> BlockReader<'a, C> {
     fn new(hash: &'a mut Sha256, chunks: &'a [C]) -> Self {
         Self { hash, chunks: chunks.iter(), rest: &[] }
     }
 
-    /// The whole blocks that come next and lie side by side; what lies before them, a block across two chunks, is taken
-    /// in. Empty when everything is.
+    /// The next whole blocks of one chunk. A block that spans two chunks is hashed on the way. Empty at the end.
     fn blocks(&mut self) -> &'a [Block] {
         loop {
             if self.rest.is_empty() {
@@ -154,7 +148,7 @@ impl<'a, C: AsRef<[u8]>> Lane<'a, C> {
     }
 
     /// The next `count` blocks have been taken in, and led to `words`.
-    fn advance(&mut self, words: Words, count: usize) {
+    fn advance(&mut self, words: StateWords, count: usize) {
         self.rest = &self.rest[count * BLOCK..];
         let mut serialized = self.hash.serialize();
         for (place, word) in serialized.chunks_exact_mut(4).zip(words) {
@@ -183,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_goes_on_from_its_state() {
+    fn a_hash_resumes_from_its_state() {
         let bytes: Vec<u8> = (0..=255).cycle().take(4096 + 100).collect();
         let mut first = Hasher::new(Algorithm::Sha256);
         first.update(&bytes[..4096]);

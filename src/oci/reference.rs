@@ -405,7 +405,7 @@ mod tests {
             Tag::cosign(&digest).map(|t| t.to_string()),
             ["sig", "att", "sbom"].map(|s| format!("sha256-{hex}.{s}"))
         );
-        let long = Digest::of(super::super::digest::Algorithm::Sha512, b"abc");
+        let long = Digest::of(crate::oci::Algorithm::Sha512, b"abc");
         assert_eq!(Tag::referrers_fallback(&long).as_str().len(), "sha512-".len() + 64);
     }
 }

@@ -8,16 +8,20 @@ use std::slice;
 
 use sha2::block_api::compress256;
 
-use super::{BLOCK, STATE};
+/// Bytes of the state of a SHA-256 between two blocks.
+pub const STATE: usize = 32;
+
+/// Bytes that SHA-256 takes in at a time (FIPS 180-4, 5.2.1).
+pub(super) const BLOCK: usize = 64;
 
 /// The state between two blocks.
-pub(super) type Words = [u32; STATE / size_of::<u32>()];
+pub(super) type StateWords = [u32; STATE / size_of::<u32>()];
 
-/// What is taken in at a time.
+/// One block of input.
 pub(super) type Block = [u8; BLOCK];
 
 /// Takes `ours` into `first` and `theirs`, of as many blocks, into `second`.
-pub(super) fn compress(first: &mut Words, ours: &[Block], second: &mut Words, theirs: &[Block]) {
+pub(super) fn compress(first: &mut StateWords, ours: &[Block], second: &mut StateWords, theirs: &[Block]) {
     #[cfg(target_arch = "x86_64")]
     if x86::is_there() {
         #[expect(
@@ -31,7 +35,7 @@ pub(super) fn compress(first: &mut Words, ours: &[Block], second: &mut Words, th
 }
 
 /// The same by turns of a block. Where this crate is compiled without optimisation it is by far the faster of the two.
-pub(super) fn take_turns(first: &mut Words, ours: &[Block], second: &mut Words, theirs: &[Block]) {
+pub(super) fn take_turns(first: &mut StateWords, ours: &[Block], second: &mut StateWords, theirs: &[Block]) {
     for (our, their) in ours.iter().zip(theirs) {
         compress256(first, slice::from_ref(our));
         compress256(second, slice::from_ref(their));
@@ -46,7 +50,7 @@ mod x86 {
         _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32,
     };
 
-    use super::{Block, Words};
+    use super::{Block, StateWords};
 
     /// What each round adds (FIPS 180-4, 4.2.2).
     #[rustfmt::skip]
@@ -67,8 +71,8 @@ mod x86 {
     }
 
     #[target_feature(enable = "sha,ssse3,sse4.1")]
-    pub(super) fn compress(first: &mut Words, ours: &[Block], second: &mut Words, theirs: &[Block]) {
-        let (mut one, mut other) = (Lane::of(first), Lane::of(second));
+    pub(super) fn compress(first: &mut StateWords, ours: &[Block], second: &mut StateWords, theirs: &[Block]) {
+        let (mut one, mut other) = (Registers::of(first), Registers::of(second));
         for (our, their) in ours.iter().zip(theirs) {
             let (one_before, other_before) = (one, other);
             let (mut our, mut their) = (message(our), message(their));
@@ -97,21 +101,21 @@ mod x86 {
 
     /// The state of a hash under way.
     #[derive(Clone, Copy)]
-    struct Lane {
+    struct Registers {
         abef: __m128i,
         cdgh: __m128i,
     }
 
     #[expect(clippy::many_single_char_names, reason = "FIPS 180-4 calls the words so")]
-    impl Lane {
+    impl Registers {
         #[target_feature(enable = "sse2")]
-        fn of(words: &Words) -> Self {
+        fn of(words: &StateWords) -> Self {
             let [a, b, c, d, e, f, g, h] = words.map(u32::cast_signed);
             Self { abef: _mm_set_epi32(a, b, e, f), cdgh: _mm_set_epi32(c, d, g, h) }
         }
 
         #[target_feature(enable = "sse4.1")]
-        fn words(self) -> Words {
+        fn words(self) -> StateWords {
             let Self { abef, cdgh } = self;
             let [a, b, e, f] = lanes(abef);
             let [c, d, g, h] = lanes(cdgh);
@@ -182,7 +186,7 @@ mod tests {
     proptest! {
         #[test]
         fn woven_they_are_what_the_library_makes_of_each(
-            states in any::<(Words, Words)>(),
+            states in any::<(StateWords, StateWords)>(),
             blocks in proptest::collection::vec((block(), block()), 0..6),
         ) {
             let (ours, theirs): (Vec<Block>, Vec<Block>) = blocks.into_iter().unzip();
