@@ -1,6 +1,6 @@
 use clap_complete::Shell;
 
-/// Print the completion script of a shell.
+/// Print a completion script for your shell.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

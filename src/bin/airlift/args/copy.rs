@@ -1,9 +1,10 @@
 use std::path::PathBuf;
 
-/// Copy a bundle and prove the copy equal by reading it back.
+/// Copy a bundle, read the copy back and compare it.
 ///
-/// A copy that was stopped goes on with the same command. A set of volumes, by its folder, its manifest or a volume of it, is
-/// copied whole into a folder, a container or a prefix, with its recovery data; a volume that is given a name is copied alone.
+/// If a copy is interrupted, run the same command again to resume it. To copy a whole set of volumes with its recovery data,
+/// name its folder, its set manifest or any of its volumes, and give a folder, container or prefix as DST. To copy a single
+/// volume, give DST a file name.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -12,21 +13,21 @@ Examples:
   airlift copy s3://bucket/bundle.tar az://account/container/bundle.tar
   airlift copy discs az://account/container/2026-11")]
 pub(crate) struct Args {
-    /// The bundle or the set: a path, an Azure blob URL, az://, s3:// or gs://.
+    /// The bundle or set to copy: a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "SRC")]
     pub(crate) from: PathBuf,
-    /// Where to: a file or folder, or a name, container, bucket or prefix (PREFIX/) of a storage.
+    /// The destination: a file or folder, or an object, container, bucket or prefix (PREFIX/) in a storage.
     #[arg(value_name = "DST")]
     pub(crate) to: PathBuf,
-    /// Replace what is there; otherwise that is refused, and nothing is touched.
+    /// Replace an existing file. Without this, an existing file is an error and stays as it is.
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Remove the source once the copy is proven.
+    /// Remove the source after the copy was verified.
     #[arg(long)]
     pub(crate) delete_source: bool,
-    /// Do not read the copy back where the storage's own checksum proves it: a SHA-256, as S3 keeps it.
+    /// Accept S3's SHA-256 checksum instead of reading the copy back.
     ///
-    /// Files are always read back, and so is what lies in Azure and Google, whose checksums are weaker.
+    /// This has no effect on files, Azure and Google: airlift always reads those copies back, since their checksums are weaker.
     #[arg(long)]
     pub(crate) trust_checksums: bool,
     #[command(flatten)]

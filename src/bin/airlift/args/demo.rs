@@ -1,16 +1,16 @@
 use std::path::PathBuf;
 
-/// The whole journey on this machine: export, copy, verify, damage, import.
+/// Show a whole transfer on this machine: export, copy, verify, damage, import.
 ///
-/// Starts two registries of its own on free ports of this machine, puts sample artifacts into the first and carries them
-/// to the second, by the same code as every other command. Nothing is left behind unless --keep is given.
+/// Starts two registries on free ports of this machine, pushes sample artifacts to the first and transfers them to the
+/// second with the same code as every other command. Removes everything at the end unless you give --keep.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   airlift demo
-  airlift demo --keep /tmp/airlift-demo     then look at what is in there")]
+  airlift demo --keep /tmp/airlift-demo     keep the files, to look at them")]
 pub(crate) struct Args {
-    /// Work in this folder, and leave the bundles and registries in it.
+    /// Work in this folder and keep the bundles and registries in it.
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
 }

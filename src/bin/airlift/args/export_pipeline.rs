@@ -1,6 +1,6 @@
 use super::pipeline::{Deleted, Listed, Named, Pipeline, export_options};
 
-/// Keep pipelines from a registry to a storage.
+/// Manage pipelines that export from a registry to a storage.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -16,12 +16,12 @@ pub(crate) enum What {
     /// Show an export pipeline.
     #[command(after_help = "Example:\n  airlift export-pipeline show -r registry.example.com -n up -o yaml")]
     Show(Named),
-    /// Delete an export pipeline; its runs stay in the history.
+    /// Delete an export pipeline. Its runs stay in the history.
     #[command(after_help = "Example:\n  airlift export-pipeline delete -r registry.example.com -n up")]
     Delete(Deleted),
 }
 
-/// Create an export pipeline, or put another in the place of the one of that name.
+/// Create an export pipeline, or replace the one of that name.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,11 +32,11 @@ Examples:
 pub(crate) struct Create {
     #[command(flatten)]
     pub(crate) pipeline: Pipeline,
-    /// What else a run may do.
+    /// Options of every run of this pipeline.
     #[arg(short = 'z', long, value_name = "OPTION", num_args = 1.., value_delimiter = ',', ignore_case = true)]
     #[arg(value_parser = export_options(), conflicts_with = "file")]
     pub(crate) options: Vec<String>,
-    /// Most artifacts of one run [default: 50]
+    /// Refuse a run of more artifacts than this [default: 50]
     #[arg(long, value_name = "N", conflicts_with = "file")]
     pub(crate) max_artifacts: Option<u64>,
     /// Write sets of volumes of at most this size into a folder: 4GiB, 700MB, fat32, dvd, dvd-dl, bd, bd-dl.

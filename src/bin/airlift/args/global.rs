@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-/// How a run tells of itself while it works.
+/// How a run shows its progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Progress {
     /// Bars on a terminal, lines elsewhere.
@@ -12,7 +12,7 @@ pub(crate) enum Progress {
     Auto,
     /// Bars: total, rate, time left, the current blobs.
     Bars,
-    /// A line now and then, for logs.
+    /// A line from time to time, for logs.
     Lines,
     /// JSON lines on stderr: `{"v":1,"event":…}`.
     Json,
@@ -23,14 +23,14 @@ pub(crate) enum Progress {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// How to tell of progress, on stderr.
+    /// How to show progress on stderr.
     #[arg(long, global = true, value_name = "HOW", value_enum, default_value_t, hide_possible_values = true)]
     #[arg(help = "Progress on stderr: auto, bars, lines, json or none")]
     pub(crate) progress: Progress,
-    /// Print results as JSON on stdout, and an error as JSON on stderr.
+    /// Print results as JSON to stdout, and errors as JSON to stderr.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// No status on stderr, only errors; results are printed still.
+    /// Print no status to stderr, only errors. Results are still printed to stdout.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     /// Log to stderr: error, warn, info, debug, trace, or filters such as `airlift=debug,hyper=info`.
@@ -40,11 +40,11 @@ pub(crate) struct Global {
     pub(crate) registry: Registry,
 }
 
-/// How registries are reached and who we are there.
+/// How to reach registries, and with which credentials.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Registry options")]
 pub(crate) struct Registry {
-    /// Trust the certificate authorities in this PEM file too, also for Azure's storages and vaults; may be given several times.
+    /// Also trust the certificates in this PEM file, for registries and Azure's storages and vaults; repeatable.
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub(crate) ca_cert: Vec<PathBuf>,
     /// Present this client certificate (PEM) to registries.
@@ -53,13 +53,13 @@ pub(crate) struct Registry {
     /// The private key (PEM) of --client-cert.
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub(crate) client_key: Option<PathBuf>,
-    /// Do not check the TLS certificates of the registries named on this command line.
+    /// Do not verify the TLS certificates of the registries named on this command line.
     #[arg(long, global = true, hide_short_help = true)]
     pub(crate) insecure: bool,
-    /// Speak http with this host; may be given several times. Loopback hosts need it not.
+    /// Use http for this host; repeatable. Not needed for localhost and other loopback addresses.
     #[arg(long, global = true, value_name = "HOST", hide_short_help = true)]
     pub(crate) plain_http: Vec<String>,
-    /// Let redirects, token endpoints and layer URLs lead to this host though its address is private.
+    /// Allow redirects, token endpoints and layer URLs to lead to this host although its address is private.
     #[arg(long, global = true, value_name = "HOST", hide_short_help = true)]
     pub(crate) allow_host: Vec<String>,
     /// Read credentials from this file (docker's config.json or podman's auth.json).

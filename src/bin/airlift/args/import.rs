@@ -2,10 +2,10 @@ use std::path::PathBuf;
 
 use airlift::transfer::target::{Rule, Target};
 
-/// Verify bundles and push what is in them into a registry.
+/// Verify bundles and push their artifacts to a registry.
 ///
-/// Blobs go first, then manifests from the leaves up, and the tag last: an artifact that is not complete has no tag. What the
-/// registry has is not sent again, so a run that was stopped goes on with the same command.
+/// airlift pushes the blobs first, then the manifests, and the tag last: an incomplete artifact never has a tag. It does not
+/// send what the registry already has. If an import is interrupted, run the same command again to resume it.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "a switch on the command line is a bool")]
 #[command(after_help = "\
@@ -15,34 +15,34 @@ Examples:
   airlift import bundle.tar --to registry.site --map docker.io/library=base --dry-run
   airlift import /media/cdrom --to registry.site --volume-prompt")]
 pub(crate) struct Args {
-    /// Bundles, OCI layouts or oci-archives; a path, an Azure blob URL, az://, s3:// or gs://.
+    /// Bundles, OCI layouts or oci-archives: a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "BUNDLE", required = true)]
     pub(crate) bundles: Vec<PathBuf>,
-    /// The registry, and the prefix below which repositories go.
+    /// The registry to push to, and a prefix for its repositories.
     #[arg(long, value_name = "REGISTRY[/PREFIX]")]
     pub(crate) to: Target,
-    /// Keep the source's host as the first part of the repository: docker.io/library/x becomes PREFIX/docker.io/library/x.
+    /// Keep the source registry in the name: docker.io/library/x becomes PREFIX/docker.io/library/x.
     #[arg(long)]
     pub(crate) keep_host: bool,
-    /// Repositories that begin with FROM begin with TO instead; may be given several times, the first that matches wins.
+    /// Rename repositories that start with FROM so that they start with TO; repeatable, the first match wins.
     #[arg(long, value_name = "FROM=TO")]
     pub(crate) map: Vec<Rule>,
-    /// Take a set in volume by volume: ask for the next disc until all have been there.
+    /// Import a set disc by disc: ask for the next disc until every volume was read.
     #[arg(long, conflicts_with_all = ["delete_source", "dry_run"])]
     pub(crate) volume_prompt: bool,
-    /// Where segments of layers that are cut over volumes wait for the rest [default: in the state folder]
+    /// Where to keep parts of layers that continue on another disc [default: in the state folder]
     #[arg(long, value_name = "DIR", requires = "volume_prompt")]
     pub(crate) spool: Option<PathBuf>,
-    /// Move tags that point elsewhere; otherwise that artifact fails, and the tag stays.
+    /// Move tags that point to something else. Without this, such an artifact fails and its tag stays.
     #[arg(long)]
     pub(crate) overwrite_tags: bool,
-    /// Remove the bundles once the registry has confirmed every artifact.
+    /// Remove the bundles after the registry confirmed every artifact.
     #[arg(long)]
     pub(crate) delete_source: bool,
-    /// Re-hash the whole bundle before anything is pushed; otherwise each blob on its way.
+    /// Verify the whole bundle before the first push. Without this, each blob is verified while it is pushed.
     #[arg(long)]
     pub(crate) verify_first: bool,
-    /// Make non-distributable layers distributable and drop their URLs. This gives those images new digests.
+    /// Make non-distributable layers distributable and drop their URLs. This changes the digests of those images.
     #[arg(long)]
     pub(crate) rewrite_foreign: bool,
     #[command(flatten)]

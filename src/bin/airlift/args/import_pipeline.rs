@@ -1,6 +1,6 @@
 use super::pipeline::{Deleted, Listed, Named, Pipeline, import_options};
 
-/// Keep pipelines from a storage to a registry.
+/// Manage pipelines that import from a storage to a registry.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -16,12 +16,12 @@ pub(crate) enum What {
     /// Show an import pipeline.
     #[command(after_help = "Example:\n  airlift import-pipeline show -r registry.example.com -n down -o yaml")]
     Show(Named),
-    /// Delete an import pipeline; its runs stay in the history.
+    /// Delete an import pipeline. Its runs stay in the history.
     #[command(after_help = "Example:\n  airlift import-pipeline delete -r registry.example.com -n down")]
     Delete(Deleted),
 }
 
-/// Create an import pipeline, or put another in the place of the one of that name.
+/// Create an import pipeline, or replace the one of that name.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,11 +32,11 @@ Examples:
 pub(crate) struct Create {
     #[command(flatten)]
     pub(crate) pipeline: Pipeline,
-    /// What else a run may do.
+    /// Options of every run of this pipeline.
     #[arg(short = 'z', long, value_name = "OPTION", num_args = 1.., value_delimiter = ',', ignore_case = true)]
     #[arg(value_parser = import_options(), conflicts_with = "file")]
     pub(crate) options: Vec<String>,
-    /// Whether a bundle that lands in the source is imported by `airlift watch` [default: true]
+    /// Let `airlift watch` import new bundles from this pipeline's storage [default: true]
     #[arg(short = 'e', long, value_name = "BOOL", action = clap::ArgAction::Set, conflicts_with = "file")]
     pub(crate) source_trigger_enabled: Option<bool>,
 }

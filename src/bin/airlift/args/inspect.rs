@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// Show what is inside a bundle, without reading the layers.
+/// List the artifacts of a bundle without reading its layers.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -8,13 +8,13 @@ Examples:
   airlift inspect bundle.tar --tree
   airlift inspect bundle.tar --json | jq -r '.artifacts[].reference'")]
 pub(crate) struct Args {
-    /// A bundle, an OCI layout or an oci-archive; a path, an Azure blob URL, az://, s3:// or gs://.
+    /// A bundle, an OCI layout or an oci-archive: a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: PathBuf,
-    /// Each artifact with its manifests, layers and attached artifacts.
+    /// Show each artifact with its manifests, layers and attached artifacts.
     #[arg(long, conflicts_with = "sums")]
     pub(crate) tree: bool,
-    /// Digest, size and offset of every blob.
+    /// Show the digest, size and offset of every blob.
     #[arg(long)]
     pub(crate) sums: bool,
 }

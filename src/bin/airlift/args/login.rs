@@ -1,16 +1,17 @@
-/// Store credentials for a registry, where docker and podman find them too.
+/// Store credentials for a registry where docker and podman find them too.
 ///
-/// The credentials are tried at the registry first. Without --password-stdin the password is asked for.
+/// airlift tries the credentials at the registry before it stores them. It asks for the password unless you give
+/// --password-stdin.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   airlift login registry.example.com -u robot
   airlift login registry.example.com -u robot --password-stdin < token.txt")]
 pub(crate) struct Args {
-    /// The registry's host, with its port if any.
+    /// The registry: HOST or HOST:PORT.
     #[arg(value_name = "REGISTRY")]
     pub(crate) registry: String,
-    /// Who to be; asked for if not given.
+    /// The user name. Without this, airlift asks for it.
     #[arg(short, long, value_name = "USER")]
     pub(crate) username: Option<String>,
     /// Read the password from stdin.

@@ -3,11 +3,11 @@ use std::path::PathBuf;
 use airlift::server::mirror::{Mirror, Runtime};
 use clap::ValueEnum;
 
-/// Print what container runtimes need to pull a bundle's artifacts from a mirror.
+/// Print the configuration that makes container runtimes pull a bundle's artifacts from a mirror.
 ///
-/// The artifacts keep the names that the runtimes know.
+/// The runtimes go on using the original names, such as docker.io/library/nginx.
 ///
-/// The source hosts are read from the bundle. Without --for, the files of every runtime are made.
+/// airlift reads the source registries from the bundle. Without --for, it prints the files of every runtime.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -17,18 +17,18 @@ pub(crate) struct Args {
     /// The bundle.
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: PathBuf,
-    /// Where it is served: HOST:PORT (https, on loopback http), http://HOST:PORT, https://HOST:PORT/PREFIX
+    /// The address of the mirror: HOST:PORT (https, on loopback http), http://HOST:PORT, https://HOST:PORT/PREFIX
     #[arg(long, value_name = "ADDR")]
     pub(crate) mirror: Mirror,
-    /// For one runtime only.
+    /// Print the files of this runtime only.
     #[arg(long = "for", value_name = "RUNTIME", value_enum)]
     pub(crate) runtime: Option<Target>,
-    /// Write the files below this folder instead of printing them.
+    /// Write the files into this folder instead of printing them.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 }
 
-/// Who pulls.
+/// A container runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Target {
     Containerd,

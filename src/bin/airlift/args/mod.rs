@@ -1,4 +1,4 @@
-//! What was typed. Shapes and help texts only: what they mean is decided in `context` and in each command.
+//! The arguments as typed. Shapes and help texts only: `context` and each command decide what they mean.
 
 pub(crate) mod abandon;
 pub(crate) mod apply;
@@ -32,8 +32,8 @@ pub(crate) use transfer::{Jobs, Transfer};
 
 /// Carries OCI artifacts across an air gap.
 ///
-/// airlift packs container images and every other OCI artifact from a registry into one verified, reproducible bundle,
-/// proves the bundle intact on the other side, and pushes it into the registry there.
+/// airlift packs container images and every other OCI artifact from a registry into one bundle file. On the other side it
+/// verifies the bundle and pushes the artifacts to the registry there, or serves them itself.
 #[derive(Debug, Parser)]
 #[command(name = "airlift", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = EXIT_CODES, subcommand_help_heading = "Commands")]
@@ -49,7 +49,7 @@ Exit codes:
   0 done  1 failed  2 usage  3 some artifacts failed  4 content did not verify
   5 not authorised  130 interrupted
 
-A run that was stopped or failed is gone on with by the same command.";
+To resume a run that was interrupted or failed, run the same command again.";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]

@@ -1,11 +1,11 @@
-//! What the pipelines' commands have in common.
+//! Options that all pipeline commands share.
 
 use std::path::PathBuf;
 
 use airlift::pipeline::resource::{AccessMode, ExportOption, ImportOption, registry_host};
 use clap::{ValueEnum, builder::PossibleValuesParser};
 
-/// How a resource is printed.
+/// The format in which a resource is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     #[default]
@@ -14,16 +14,16 @@ pub(crate) enum Format {
     Table,
 }
 
-/// Where pipelines are kept, and how they are shown.
+/// The state folder, and the output format.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Common {
-    #[arg(help = "The folder in which pipelines and runs are kept [default: $XDG_STATE_HOME/airlift]")]
+    #[arg(help = "The folder that holds pipelines and runs [default: $XDG_STATE_HOME/airlift]")]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// How to print the answer.
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     pub(crate) output: Format,
-    /// Taken and ignored: there are no resource groups here.
+    /// Accepted and ignored: airlift has no resource groups.
     #[arg(short = 'g', long, value_name = "GROUP", hide = true)]
     pub(crate) resource_group: Option<String>,
 }
@@ -41,12 +41,12 @@ pub(crate) struct Named {
     pub(crate) common: Common,
 }
 
-/// A resource that is to go.
+/// A resource to delete.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Deleted {
     #[command(flatten)]
     pub(crate) named: Named,
-    /// Taken and ignored: nobody is asked.
+    /// Accepted and ignored: airlift does not ask for confirmation.
     #[arg(short, long, hide = true)]
     pub(crate) yes: bool,
 }
@@ -54,14 +54,14 @@ pub(crate) struct Deleted {
 /// Resources of a registry, or of all.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Listed {
-    /// Only of this registry.
+    /// List only resources of this registry.
     #[arg(short, long, value_name = "REGISTRY", value_parser = registry_host)]
     pub(crate) registry: Option<String>,
     #[command(flatten)]
     pub(crate) common: Common,
 }
 
-/// What both pipelines are made of.
+/// Options that export and import pipelines share.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Pipeline {
     /// The registry: HOST[:PORT][/PREFIX], or the name of one in Azure.
@@ -71,35 +71,35 @@ pub(crate) struct Pipeline {
     #[arg(short, long, value_name = "NAME")]
     pub(crate) name: Option<String>,
     #[arg(
-        help = "Where bundles lie: a container's URL without a SAS, az://ACCOUNT/CONTAINER, s3:// or gs://BUCKET/PREFIX, a folder"
+        help = "The location of the bundles: a container URL without a SAS, az://ACCOUNT/CONTAINER, s3:// or gs://BUCKET/PREFIX, or a folder"
     )]
     #[arg(short = 'c', long, value_name = "URI")]
     pub(crate) storage_container_uri: Option<String>,
-    #[arg(help = "How a container of Azure is opened [default: SasToken]")]
+    #[arg(help = "How to authenticate to an Azure container [default: SasToken]")]
     #[arg(short = 'm', long, value_name = "MODE", ignore_case = true)]
     #[arg(value_parser = PossibleValuesParser::new(AccessMode::WORDS))]
     pub(crate) storage_access_mode: Option<String>,
     #[arg(
-        help = "Where the SAS token is kept: https://VAULT.vault.azure.net/secrets/NAME, env:NAME, file:PATH or exec:COMMAND"
+        help = "Where to read the SAS token from: https://VAULT.vault.azure.net/secrets/NAME, env:NAME, file:PATH or exec:COMMAND"
     )]
     #[arg(short, long, value_name = "REFERENCE")]
     pub(crate) secret_uri: Option<String>,
     /// The user-assigned managed identity, by client id or resource id [default: the machine's own]
     #[arg(short = 'i', long, value_name = "ID")]
     pub(crate) assign_identity: Option<String>,
-    /// The whole resource from a file, JSON or YAML, or the parameters of Azure's template; '-' is stdin.
+    /// Read the pipeline from this JSON or YAML file, or from parameters of Azure's template; '-' reads stdin.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["storage_container_uri", "storage_access_mode", "secret_uri", "assign_identity"])]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) common: Common,
 }
 
-/// The words of export pipelines' options.
+/// The options of export pipelines.
 pub(crate) fn export_options() -> PossibleValuesParser {
     PossibleValuesParser::new(ExportOption::WORDS)
 }
 
-/// The words of import pipelines' options.
+/// The options of import pipelines.
 pub(crate) fn import_options() -> PossibleValuesParser {
     PossibleValuesParser::new(ImportOption::WORDS)
 }

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 
 use super::pipeline::{Common, Deleted, Listed, Named};
 
-/// Run pipelines, and look at their runs.
+/// Run pipelines, and show their runs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -17,23 +17,23 @@ pub(crate) enum What {
     Create(Create),
     List(List),
     Show(Show),
-    /// Delete a run, with its history.
+    /// Delete a run and its history.
     #[command(after_help = "Example:\n  airlift pipeline-run delete -r registry.example.com -n monday")]
     Delete(Deleted),
     Clean(Clean),
     Prune(Prune),
 }
 
-/// Which way a pipeline goes.
+/// The direction of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Way {
     Export,
     Import,
 }
 
-/// Run a pipeline, or go on with a run that was killed.
+/// Run a pipeline, or resume a run that was interrupted.
 ///
-/// A run that was done in the same words is not done again: its stored response is shown, unless --force-redeploy is given.
+/// If the same run has succeeded before, airlift prints its stored result and does not repeat it; --force-redeploy does.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -50,25 +50,25 @@ pub(crate) struct Create {
     /// The pipeline, by name or by resource id.
     #[arg(short, long, value_name = "PIPELINE", required_unless_present = "file")]
     pub(crate) pipeline: Option<String>,
-    /// Which way it goes; needed with the pipeline's name.
+    /// The type of the pipeline. Needed if you name the pipeline by its name instead of its resource id.
     #[arg(short = 't', long, value_name = "TYPE", value_enum, ignore_case = true)]
     pub(crate) pipeline_type: Option<Way>,
-    /// The bundle's name in the container.
+    /// The name of the bundle in the container.
     #[arg(short = 'b', long, value_name = "NAME", required_unless_present = "file")]
     pub(crate) storage_blob: Option<String>,
-    /// What to export: repo, repo:tag or repo@sha256:… in the pipeline's registry.
+    /// Artifacts to export: repo, repo:tag or repo@sha256:… in the pipeline's registry.
     #[arg(short, long, value_name = "ARTIFACT", num_args = 1..)]
     pub(crate) artifacts: Vec<String>,
-    /// Import only a bundle that has this SHA-256, as the export said it.
+    /// Import the bundle only if it has this SHA-256, which the export printed.
     #[arg(long, value_name = "DIGEST")]
     pub(crate) catalog_digest: Option<Digest>,
-    /// Run it though the same was done already.
+    /// Repeat a run that has already succeeded.
     #[arg(short, long)]
     pub(crate) force_redeploy: bool,
-    /// Run it though the same was done already, if that was with another tag.
+    /// Repeat a run that has already succeeded, if it ran with another tag.
     #[arg(long, value_name = "TAG", conflicts_with = "force_redeploy")]
     pub(crate) force_update_tag: Option<String>,
-    /// The whole run from a file, JSON or YAML, or the parameters of Azure's template; '-' is stdin.
+    /// Read the run from this JSON or YAML file, or from parameters of Azure's template; '-' reads stdin.
     #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["registry", "name", "pipeline", "pipeline_type", "storage_blob", "artifacts", "catalog_digest"])]
     pub(crate) file: Option<PathBuf>,
@@ -78,7 +78,7 @@ pub(crate) struct Create {
     pub(crate) common: Common,
 }
 
-/// List runs, the newest first.
+/// List runs, newest first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -87,12 +87,12 @@ Examples:
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) listed: Listed,
-    /// Also the runs that were done again under the same name.
+    /// Include earlier runs of the same name.
     #[arg(long)]
     pub(crate) history: bool,
 }
 
-/// Show a run: what was asked for, how far it is, and what became of each artifact.
+/// Show a run: its request, its progress, and the result of each artifact.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -101,23 +101,23 @@ Examples:
 pub(crate) struct Show {
     #[command(flatten)]
     pub(crate) named: Named,
-    /// Look until it has ended, and tell on stderr how far it is.
+    /// Wait until the run ends, and print its progress to stderr.
     #[arg(short, long)]
     pub(crate) watch: bool,
 }
 
-/// Delete the runs that failed.
+/// Delete failed runs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  airlift pipeline-run clean -r registry.example.com --dry-run")]
 pub(crate) struct Clean {
     #[command(flatten)]
     pub(crate) listed: Listed,
-    /// Only say what would be deleted.
+    /// Print what would be deleted, and delete nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// Delete runs that have ended from the history.
+/// Delete finished runs from the history.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -126,13 +126,13 @@ Examples:
 pub(crate) struct Prune {
     #[command(flatten)]
     pub(crate) listed: Listed,
-    /// Keep so many of the last runs of each pipeline.
+    /// Keep the last N runs of each pipeline.
     #[arg(long, value_name = "N", required_unless_present = "older_than")]
     pub(crate) keep: Option<u64>,
-    /// Delete only runs that ended more than so many days ago.
+    /// Delete only runs that ended more than DAYS days ago.
     #[arg(long, value_name = "DAYS")]
     pub(crate) older_than: Option<u32>,
-    /// Only say what would be deleted.
+    /// Print what would be deleted, and delete nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

@@ -1,9 +1,9 @@
 use std::path::PathBuf;
 
-/// Be a registry: bundles in place, a read-write store, or both.
+/// Serve bundles as a registry, without unpacking them, or serve a store that accepts pushes.
 ///
-/// A bundle's artifacts are served as library/nginx and as docker.io/library/nginx, straight out of the file: nothing is
-/// unpacked, and every blob is verified when it is first read. With --store, pushes are taken too.
+/// Clients can pull an artifact as library/nginx and as docker.io/library/nginx. airlift reads it directly from the bundle
+/// and verifies each blob when it is first read. With --store, clients can push too.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "a switch is a bool")]
 #[command(after_help = "\
@@ -12,39 +12,39 @@ Examples:
   airlift serve base.tar update.tar --listen 0.0.0.0:5000 --tls-cert cert.pem --tls-key key.pem
   airlift serve --store /var/lib/airlift")]
 pub(crate) struct Args {
-    /// Bundles; of two with the same tag the later one wins.
+    /// Bundles to serve. If two bundles have the same tag, the later one wins.
     #[arg(value_name = "BUNDLE", required_unless_present = "store")]
     pub(crate) bundles: Vec<PathBuf>,
-    /// Take pushes into this folder, and serve what it has, above the bundles.
+    /// Accept pushes into this folder and serve its content too. It takes precedence over the bundles.
     #[arg(long, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
-    /// The address to listen on; port 0 takes a free one.
+    /// The address to listen on. Port 0 picks a free port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5000", value_parser = address)]
     pub(crate) listen: String,
-    /// Refuse every change, also to the store.
+    /// Refuse all changes, to the store too.
     #[arg(long)]
     pub(crate) read_only: bool,
     /// Refuse to delete tags, manifests and blobs.
     #[arg(long)]
     pub(crate) no_delete: bool,
-    /// Take manifests that name content which was not pushed, such as indexes of which some platforms are left out.
+    /// Accept manifests that name missing content, such as an index without some of its platforms.
     #[arg(long)]
     pub(crate) allow_sparse: bool,
-    /// Read all bundles and compare every digest before the first answer.
+    /// Verify all bundles before the first request is answered.
     #[arg(long)]
     pub(crate) verify_on_start: bool,
-    /// Speak TLS with this certificate chain (PEM); SIGHUP reads it again.
+    /// Use TLS with this certificate chain (PEM). SIGHUP reloads it.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,
     /// The private key (PEM) of --tls-cert.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Let in only the users of this file, made by `htpasswd -B`; SIGHUP reads it again.
+    /// Accept only the users of this file, made by `htpasswd -B`. SIGHUP reloads it.
     #[arg(long, value_name = "FILE")]
     pub(crate) htpasswd: Option<PathBuf>,
 }
 
-/// Whether it has the form of an address; whether this machine has it is seen when it is listened on.
+/// Checks the form of an address. Whether this machine has the address shows when the server listens.
 fn address(text: &str) -> Result<String, &'static str> {
     let (host, port) = text.rsplit_once(':').unwrap_or_default();
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// Look after the folder of `serve --store`.
+/// Maintain the folder of `serve --store`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -12,20 +12,20 @@ pub(crate) enum What {
     Gc(Gc),
 }
 
-/// Delete blobs that no manifest names, and abandoned uploads. The store must not be served meanwhile.
+/// Delete blobs that no manifest names, and abandoned uploads. Stop serving the store first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   airlift store gc /var/lib/airlift --dry-run
   airlift store gc /var/lib/airlift")]
 pub(crate) struct Gc {
-    /// The store.
+    /// The folder of the store.
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
-    /// Keep unfinished uploads that are younger than so many hours.
+    /// Keep unfinished uploads that are younger than HOURS hours.
     #[arg(long, value_name = "HOURS", default_value_t = 24)]
     pub(crate) keep_uploads: u32,
-    /// Only say what would be deleted.
+    /// Print what would be deleted, and delete nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

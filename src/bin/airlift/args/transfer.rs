@@ -1,22 +1,22 @@
-//! What export and import have in common.
+//! Options that export and import share.
 
 use std::path::PathBuf;
 
 use clap::value_parser;
 
-/// Transfers at once, at the most: more only queue at the registry.
+/// The most parallel transfers: more of them only queue at the registry.
 const MAX_JOBS: i64 = 64;
 
-/// Transfers at once where nothing else is said.
+/// Parallel transfers by default.
 const JOBS: u16 = 6;
 
-/// Uploads at once where nothing else is said. The registry hashes each of them, and on a machine of few cores more of them
-/// only wait for each other: docs/performance.md.
+/// Parallel uploads by default. The registry hashes each of them, and on a machine of few cores more of them only wait for
+/// each other: docs/performance.md.
 const UPLOADS: u16 = 4;
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Jobs {
-    /// Transfers, or hashing threads, at once [default: 6; of `import` 4]
+    /// Run this many transfers, or hashing threads, in parallel [default: 6; `import`: 4]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=MAX_JOBS))]
     jobs: Option<u16>,
 }
@@ -33,15 +33,15 @@ impl Jobs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Transfer {
-    /// Do what can be done; exit code 3 if an artifact failed, and the report names it.
+    /// Continue with the other artifacts if one fails, then exit with code 3. The report names the failed ones.
     #[arg(long)]
     pub(crate) continue_on_errors: bool,
-    /// Show what would be done, and do nothing.
+    /// Print what would be transferred, and transfer nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Write what became of each artifact to this file, as JSON.
+    /// Write the result of each artifact to this file, as JSON.
     ///
-    /// Beside it, FILE.retry.txt lists the artifacts to try again; `export -f` takes it.
+    /// If artifacts failed, airlift also writes FILE.retry.txt, which lists them for `export -f`.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     #[command(flatten)]

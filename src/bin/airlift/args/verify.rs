@@ -7,7 +7,7 @@ Examples:
   airlift verify bundle.tar
   airlift verify /mnt/usb/*.tar --json")]
 pub(crate) struct Args {
-    /// Bundles, OCI layouts or oci-archives; a path, an Azure blob URL, az://, s3:// or gs://.
+    /// Bundles, OCI layouts or oci-archives: a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "BUNDLE", required = true)]
     pub(crate) bundles: Vec<PathBuf>,
     #[command(flatten)]

@@ -4,14 +4,14 @@ use jiff::SignedDuration;
 
 use super::Jobs;
 
-/// Import bundles as they land: run the enabled import pipelines until stopped.
+/// Import new bundles automatically: run the enabled import pipelines until stopped.
 ///
-/// A bundle that appears in the source of a pipeline, or changes there, is imported once; in a local folder at once, in a
-/// storage at the next look. What fails is tried again, at longer and longer intervals. Pipelines that are made, changed or
-/// deleted meanwhile count within two seconds.
+/// airlift imports each bundle that appears or changes in the storage of a pipeline once. It notices a file in a local
+/// folder immediately, and an object in a storage within --interval. It retries a failed import at growing intervals, and
+/// picks up new, changed and deleted pipelines within two seconds.
 ///
-/// The first SIGTERM or Ctrl-C ends the watch: no run begins any more, those under way get --grace to end, and what is left is
-/// parked, to be gone on with by the next watch. The second signal ends it at once.
+/// On the first SIGTERM or Ctrl-C, airlift starts no new run, waits up to --grace for the current runs, and interrupts the
+/// rest; the next `airlift watch` resumes them. A second signal stops it immediately.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -19,17 +19,17 @@ Examples:
   airlift watch --interval 1m --state /var/lib/airlift
   airlift watch --json | jq 'select(.event == \"ended\")'")]
 pub(crate) struct Args {
-    /// How often a storage is looked at, such as 15s or 1m.
+    /// How often to list a storage, such as 15s or 1m.
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = time)]
     pub(crate) interval: Duration,
-    /// Runs at once, of all pipelines together; two of each at the most.
+    /// Run this many imports in parallel, at most two of each pipeline.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) runs: u16,
-    /// How long runs under way may go on after the first signal.
+    /// How long to wait for current runs after the first signal.
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = time)]
     pub(crate) grace: Duration,
     #[arg(long, value_name = "DIR")]
-    #[arg(help = "The folder in which pipelines and runs are kept [default: $XDG_STATE_HOME/airlift]")]
+    #[arg(help = "The folder that holds pipelines and runs [default: $XDG_STATE_HOME/airlift]")]
     pub(crate) state: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) jobs: Jobs,
