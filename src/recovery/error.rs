@@ -53,9 +53,9 @@ pub enum Error {
     },
     /// More is damaged than can be rebuilt. Nothing was changed.
     #[error(
-        "{lost} of {blocks} blocks are damaged or missing, and {sound} of {recovery} recovery blocks are sound; \
-         {groups} of {of_groups} groups lack more than they have recovery blocks for, the worst {worst_lost} with \
-         {worst_sound}"
+        "the damage exceeds the recovery data in {groups} of {of_groups} groups of blocks; the worst group lost \
+         {worst_lost} blocks and has {worst_sound} recovery blocks left ({lost} of {blocks} blocks are damaged or missing in \
+         all, and {sound} of {recovery} recovery blocks are sound)"
     )]
     Beyond {
         /// Protected blocks that are damaged or missing.

@@ -206,7 +206,7 @@ fn an_address_to_listen_on_that_is_none_is_a_usage_error_with_the_form_of_one() 
 fn what_an_interrupted_run_has_left_is_told_as_that() {
     let airlift = Airlift::new();
     fs::write(airlift.home().join("b.tar.partial"), vec![0; 2048]).unwrap();
-    let note = "warning: b.tar.partial is what an export or a copy has left that did not end";
+    let note = "warning: b.tar.partial is an unfinished export or copy";
     // Under either name: the one that is there, and the one that is not there yet.
     for name in ["b.tar.partial", "b.tar"] {
         for args in [
@@ -275,7 +275,7 @@ fn a_signal_ends_a_run_with_the_sentence_how_to_go_on() {
         kill_process(pid, signal).unwrap();
         let ran = Ran::from_output("airlift export", &child.wait_with_output().unwrap()).exits(130);
         let token = format!("error[interrupted]: stopped by {name}");
-        ran.says(&[&token, "Run the same command again: it continues where this one stopped"]);
+        ran.says(&[&token, "Run the same command again to resume."]);
     }
 }
 

@@ -166,7 +166,7 @@ fn a_dry_run_shows_the_volumes_that_there_would_be() {
     let one = airlift.json(export(&references, &["-o", "new/release", "--only-volume", "2", "--dry-run", "--json"]));
     assert_eq!((one["volumes"].as_array().unwrap().len(), one["volumes"][0]["number"].as_u64()), (1, Some(2)), "{one}");
     let in_order = airlift.run(export(&references, &["-o", "-"])).exits(2);
-    in_order.says(&["usage.argument", "standard output is one", "Give a folder with `-o`"]);
+    in_order.says(&["usage.argument", "standard output is one", "Name a file with `-o`"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the words on the command line name: artifacts, typed or listed in files, and the places of bundles.
+//! The artifacts and locations that the command line names, directly or in files.
 
 use std::{
     collections::HashSet,
@@ -16,7 +16,7 @@ use airlift::{
 
 use crate::{args::export::Args, context::Context, failure::Failure, mistake::Mistake};
 
-/// Every artifact once, in the order of asking; at least one, and not more than the run takes.
+/// Returns every artifact once, in the order of the arguments: at least one, and at most `--max-artifacts`.
 pub(crate) fn asked_for(args: &Args) -> Result<Vec<Reference>, Failure> {
     let registry = args.registry.as_deref();
     let mut artifacts = Vec::new();
@@ -38,7 +38,7 @@ pub(crate) fn asked_for(args: &Args) -> Result<Vec<Reference>, Failure> {
     }
 }
 
-/// `path`, if it is one, for what works on files of this machine only.
+/// Returns `path` if it is a path on this machine, for commands that need one.
 pub(crate) fn local(path: &Path) -> Result<&Path, Failure> {
     match location(path)? {
         Location::Path(_) => Ok(path),
@@ -46,25 +46,25 @@ pub(crate) fn local(path: &Path) -> Result<&Path, Failure> {
     }
 }
 
-/// Where a bundle lies or goes. clap must not read it: in its messages the signature of an address would be shown.
+/// Parses the location of a bundle. clap must not parse it, since its messages would show the signature of an address.
 pub(crate) fn location(text: &Path) -> Result<Location, Failure> {
     Ok(text.to_str().map_or_else(|| Ok(Location::Path(text.to_owned())), Location::parse)?)
 }
 
-/// The bundle at `text`, opened.
+/// Opens the bundle at `text`.
 pub(crate) async fn open(text: &Path, context: &Context) -> Result<Opened, Failure> {
     Ok(Opened::open(&location(text)?, &context.storage()).await?)
 }
 
-/// As [`open`], also where volumes of a set are missing.
+/// As [`open`], but accepts a set with missing volumes.
 pub(crate) async fn survey(text: &Path, context: &Context) -> Result<Opened, Failure> {
     Ok(Opened::survey(&location(text)?, &context.storage()).await?.0)
 }
 
-/// What the person should know of `path` before it is read: an unfinished file looks whole, since its head is written first
-/// and its room is reserved.
+/// Describes an unfinished file at `path`. Such a file looks complete, since its head is written first and its space is
+/// reserved.
 fn unfinished(path: &Path) -> Option<String> {
-    const FINISHED_BY: &str = "what an export or a copy has left that did not end; the same command finishes it";
+    const FINISHED_BY: &str = "an unfinished export or copy; run that command again to finish it";
     if path.extension().is_some_and(|extension| extension == "partial") {
         return Some(format!("{} is {FINISHED_BY}", path.display()));
     }
@@ -74,7 +74,7 @@ fn unfinished(path: &Path) -> Option<String> {
     (!path.exists() && partial.exists()).then(|| format!("{} is {FINISHED_BY}", partial.display()))
 }
 
-/// Tells of those of `paths` that are unfinished.
+/// Warns about unfinished files among `paths`.
 pub(crate) fn warn_of_unfinished<'a>(paths: impl IntoIterator<Item = &'a PathBuf>, context: &Context) {
     for text in paths.into_iter().filter_map(|path| unfinished(path)) {
         context.progress().tell(Event::Warned(text));

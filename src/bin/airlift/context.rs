@@ -1,4 +1,4 @@
-//! What the options mean: how the library is set up, who watches it, where answers go.
+//! The meaning of the options: settings of the library, the observer of its progress, and the output.
 
 use std::{path::Path, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     output::{self, Status},
 };
 
-/// Everything that a command needs beside its own arguments. Nothing costly is made before it is asked for.
+/// Everything that a command needs beside its own arguments. Costly parts are created when they are first used.
 pub(crate) struct Context {
     global: Global,
     status: Arc<dyn Status>,
@@ -29,7 +29,7 @@ impl Context {
         Self { global, status }
     }
 
-    /// Starts `--log`, if it was asked for.
+    /// Starts the log if `--log` is given.
     pub(crate) fn begin_log(&self) -> Result<(), Failure> {
         match &self.global.log {
             Some(filter) => log::begin(filter, Arc::clone(&self.status)),
@@ -37,7 +37,7 @@ impl Context {
         }
     }
 
-    /// Starts a log at `filter` where none was asked for: for a server, whose warnings have no other way out.
+    /// Starts a log with `filter` if `--log` is not given: a server has no other way to print its warnings.
     pub(crate) fn log_anyway(&self, filter: &str) -> Result<(), Failure> {
         match &self.global.log {
             Some(_) => Ok(()),
@@ -51,17 +51,17 @@ impl Context {
         progress::Progress::to(observer)
     }
 
-    /// What is shown on stderr while a command works.
+    /// The status on stderr.
     pub(crate) fn status(&self) -> &dyn Status {
         &*self.status
     }
 
-    /// Whether answers are for scripts.
+    /// Whether results are printed as JSON.
     pub(crate) const fn json(&self) -> bool {
         self.global.json
     }
 
-    /// How registries are talked to.
+    /// The settings for registries.
     pub(crate) fn settings(&self) -> Result<Settings, Mistake> {
         let options = &self.global.registry;
         let mut settings = Settings::default();
@@ -84,17 +84,17 @@ impl Context {
         Ok(Client::new(self.settings()?)?)
     }
 
-    /// How storages and vaults are talked to: by the environment, and by the authorities that were named.
+    /// The settings for storages and vaults, from the environment and `--ca-cert`.
     pub(crate) fn storage(&self) -> storage::Settings {
         storage::Settings { ca_certs: self.global.registry.ca_cert.clone(), ..storage::Settings::from_env() }
     }
 
-    /// What is shown on stderr, for whoever tells of things from elsewhere.
+    /// The status on stderr, for another thread.
     pub(crate) fn shared_status(&self) -> Arc<dyn Status> {
         Arc::clone(&self.status)
     }
 
-    /// The file of credentials that was named.
+    /// The file of `--authfile`.
     pub(crate) fn authfile(&self) -> Option<&Path> {
         self.global.registry.authfile.as_deref()
     }

@@ -13,7 +13,7 @@ const CLI_HEAD: &str = "\
 # The command line
 
 Generated from the program's own help texts: `UPDATE_DOCS=1 cargo test --bin airlift docs` writes this file anew. Results go to stdout,
-status to stderr; docs/errors.md lists what can fail, and how scripts can tell.
+status to stderr. docs/errors.md lists all errors and how scripts can match them.
 ";
 
 const ERRORS_HEAD: &str = "\
@@ -23,17 +23,17 @@ Generated from `src/content/code.rs` and `src/bin/airlift/hint.rs`: `UPDATE_DOCS
 
 An error is printed on stderr as `error[token]: what happened`, then the causes, then `help: the next step`. With `--json`
 it is one line: `{\"v\":1,\"event\":\"error\",\"error\":{\"token\":…,\"message\":…,\"causes\":[…],\"hint\":…}}`. Scripts match the
-token or the exit code; both stay as they are, the sentences may change.
+token or the exit code. Both are stable; the sentences may change.
 
 | exit code | meaning |
 |---|---|
 | 0 | done |
 | 1 | failed |
-| 2 | usage: asked for wrongly, nothing was tried |
+| 2 | usage error, nothing was tried |
 | 3 | some artifacts failed, the others are done (`--continue-on-errors`) |
 | 4 | content did not verify |
 | 5 | not authorised |
-| 130 | interrupted; the same command continues |
+| 130 | interrupted; run the same command again to resume |
 
 | token | exit code | what happened | what to do next |
 |---|---|---|---|
@@ -58,7 +58,7 @@ fn describe(command: &mut Command, path: &str, text: &mut String) {
     write!(text, "\n## `{path}`\n\n```text\n{}\n```\n", help.join("\n").trim_end()).unwrap();
     for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help" && !inner.is_hide_set()) {
         let path = format!("{path} {}", inner.get_name());
-        // What every command takes is told once, at the top.
+        // Global options are listed once, at the top.
         let mut own = inner.clone().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg });
         describe(&mut own, &path, text);
     }

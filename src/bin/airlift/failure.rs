@@ -1,4 +1,4 @@
-//! The one place where errors meet people: exit code, stable token, what happened, why, and what to do next.
+//! Prints errors, and only this file does: exit code, stable token, message, causes and the next step.
 
 use std::{any::Any, error::Error, fmt::Write as _, process::ExitCode};
 
@@ -16,7 +16,7 @@ use crate::{
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HELP: Style = AnsiColor::Cyan.on_default().bold();
 
-/// A command's bad end. Anything with a token becomes one by `?`.
+/// The failure of a command. `?` converts any error with a token to it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: Code,
@@ -27,28 +27,28 @@ pub(crate) struct Failure {
 
 impl<E: Fault> From<E> for Failure {
     fn from(error: E) -> Self {
-        // Our own mistakes know what was typed; what the library says has its token's next step.
+        // A mistake in the arguments has a hint of its own; the library's errors use that of their token.
         let hint = (&error as &dyn Any).downcast_ref().and_then(Mistake::hint);
         Self { code: error.code(), error: Box::new(error), details: Vec::new(), hint }
     }
 }
 
-/// How an error is told.
+/// The format of an error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Voice {
-    /// To a person.
+    /// For a person.
     Text,
-    /// To a script.
+    /// For a script.
     Json,
 }
 
 impl Voice {
-    /// As the options say.
+    /// Chooses by the options.
     pub(crate) const fn of(global: &Global) -> Self {
         if global.json || matches!(global.progress, Progress::Json) { Self::Json } else { Self::Text }
     }
 
-    /// For arguments that cannot be parsed, so that only their look can tell.
+    /// Guesses from arguments that cannot be parsed.
     pub(crate) fn guess() -> Self {
         if std::env::args_os().any(|arg| arg == "--json") { Self::Json } else { Self::Text }
     }
@@ -56,14 +56,14 @@ impl Voice {
 
 /// The error object of `--json`.
 #[derive(Serialize)]
-struct Object<'a> {
+struct ErrorEvent<'a> {
     v: u32,
     event: &'a str,
-    error: Body<'a>,
+    error: ErrorBody<'a>,
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct ErrorBody<'a> {
     token: &'a str,
     message: String,
     causes: Vec<String>,
@@ -71,19 +71,19 @@ struct Body<'a> {
 }
 
 impl Failure {
-    /// With a line for each thing that failed; they stand above the causes.
+    /// Adds a line for each artifact that failed, above the causes.
     pub(crate) fn details(mut self, details: Vec<String>) -> Self {
         self.details = details;
         self
     }
 
-    /// With a next step that is more exact than the token's own, if there is one.
+    /// Replaces the hint of the token with a more precise one, if given.
     pub(crate) fn or_hint(mut self, hint: Option<&str>) -> Self {
         self.hint = hint.map(str::to_owned).or(self.hint);
         self
     }
 
-    /// With another next step where the failure is one of `codes`, whose own is not true of this command.
+    /// Replaces the hint if the failure is one of `codes`, whose own hint does not fit this command.
     pub(crate) fn hint_for(mut self, codes: &[Code], hint: &str) -> Self {
         if codes.contains(&self.code) {
             self.hint = Some(hint.to_owned());
@@ -91,7 +91,7 @@ impl Failure {
         self
     }
 
-    /// Prints it on stderr; the exit code is that of its class.
+    /// Prints it to stderr and returns the exit code of its class.
     pub(crate) fn report(&self, voice: Voice) -> ExitCode {
         output::print_aside(&match voice {
             Voice::Text => self.text(),
@@ -115,8 +115,8 @@ impl Failure {
     fn json(&self) -> String {
         let message = self.error.to_string();
         let causes = self.details.iter().cloned().chain(causes(&*self.error)).collect();
-        let error = Body { token: self.code.token(), message, causes, hint: self.next_step().to_owned() };
-        output::json::line(&Object { v: output::json::VERSION, event: "error", error })
+        let error = ErrorBody { token: self.code.token(), message, causes, hint: self.next_step().to_owned() };
+        output::json::line(&ErrorEvent { v: output::json::VERSION, event: "error", error })
     }
 
     fn next_step(&self) -> &str {
@@ -124,7 +124,7 @@ impl Failure {
     }
 }
 
-/// The chain below `error`, without levels that only repeat what the level above says.
+/// The causes below `error`, without those that only repeat the message above.
 pub(crate) fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
     let mut said = error.to_string();
     let mut causes = Vec::new();
@@ -152,7 +152,7 @@ pub(crate) const fn exit_code(class: Class) -> u8 {
     }
 }
 
-/// Prints what clap has to say: help and version on stdout, a usage error with its token on stderr.
+/// Prints clap's messages: help and version to stdout, a usage error with its token to stderr.
 pub(crate) fn report_usage(error: &clap::Error, voice: Voice) -> ExitCode {
     if !error.use_stderr() {
         return output::print(error.render().ansi().to_string().as_bytes())
@@ -167,8 +167,8 @@ pub(crate) fn report_usage(error: &clap::Error, voice: Voice) -> ExitCode {
         Voice::Json => {
             let rendered = error.render().to_string();
             let message = rendered.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            let error = Body { token: code.token(), message, causes: Vec::new(), hint: hint::of(code).to_owned() };
-            output::print_aside(&output::json::line(&Object { v: output::json::VERSION, event: "error", error }));
+            let error = ErrorBody { token: code.token(), message, causes: Vec::new(), hint: hint::of(code).to_owned() };
+            output::print_aside(&output::json::line(&ErrorEvent { v: output::json::VERSION, event: "error", error }));
         }
     }
     ExitCode::from(exit_code(code.class()))

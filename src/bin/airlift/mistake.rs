@@ -1,4 +1,4 @@
-//! What goes wrong in the command line itself, before or beside the library.
+//! Errors of the command line itself, before or beside the library.
 
 use std::{io, path::PathBuf};
 
@@ -7,74 +7,77 @@ use airlift::{
     oci::reference::ParseReferenceError,
 };
 
-/// A failure of the command line's own.
+/// An error of the command line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum Mistake {
-    /// An artifact on the command line cannot be read.
-    #[error("an artifact that was asked for has no valid name")]
+    /// The name of an artifact on the command line is invalid.
+    #[error("the name of an artifact is invalid")]
     Reference { source: ParseReferenceError },
     /// The lists that were given are empty.
-    #[error("no artifact was asked for")]
+    #[error("no artifact is named")]
     NoArtifacts,
     /// More artifacts than one run takes.
-    #[error("{count} artifacts were asked for, and one run takes {limit}")]
+    #[error("expected at most {limit} artifacts, got {count}")]
     TooManyArtifacts { count: usize, limit: usize },
     /// `--client-cert` and `--client-key` belong together.
-    #[error("--client-cert and --client-key belong together, and only one was given")]
+    #[error("--client-cert and --client-key need each other, and only one is given")]
     HalfIdentity,
-    /// Volumes, and what recovery data is made of, are files here.
-    #[error("{place} is no local path, and this needs one")]
+    /// Recovery data and its files must be on this machine.
+    #[error("expected a path on this machine, got {place}")]
     NotLocal { place: airlift::storage::Location },
-    /// Volumes are files side by side.
-    #[error("--volume-size makes several files, and standard output is one")]
+    /// Several volumes do not fit into one stream.
+    #[error("--volume-size writes several files, but standard output is one stream")]
     VolumesInOrder,
-    /// A layout is many files, and a copy is of one.
-    #[error("{} is the folder of an image layout, and no bundle", path.display())]
+    /// Binary data would garble the terminal.
+    #[error("refusing to write a bundle to a terminal")]
+    StreamToTerminal,
+    /// A layout is many files, and `copy` copies one.
+    #[error("expected a bundle file, got the folder of an image layout: {}", path.display())]
     Layout { path: PathBuf },
-    /// What was begun here lies beside its final name.
-    #[error("{place} is no storage, and parts are left in storages only")]
+    /// `abandon` removes the parts of uploads, and local files have none.
+    #[error("expected a location in a storage, got {place}")]
     NoStorage { place: airlift::storage::Location },
-    /// Recovery data is made of files here.
-    #[error("--recovery makes recovery data of a file on this machine, and the output is none")]
+    /// Recovery data is computed from local files.
+    #[error("--recovery needs an output file on this machine")]
     RecoveryElsewhere,
-    /// Volumes come through one place.
-    #[error("--volume-prompt takes one place that volumes are at, such as the folder of a drive")]
+    /// The volumes are read one after another from one folder.
+    #[error("--volume-prompt needs exactly one folder, such as that of a drive")]
     OneDrive,
-    /// There is nobody to ask.
-    #[error("there is no terminal to ask for a name and a password on")]
+    /// There is no terminal for a question.
+    #[error("cannot ask for a user name and a password, since there is no terminal")]
     NoTerminal,
-    /// A name or a password of no characters.
-    #[error("a name and a password are needed, and one of them is empty")]
+    /// The answer is an empty name or password.
+    #[error("the user name or the password is empty")]
     NoAnswer,
-    /// Bundles were verified, and not all are sound; their findings are told.
+    /// Some of the verified bundles have findings, which are printed already.
     #[error("{bad} of {all} bundles did not verify")]
     Unsound { bad: usize, all: usize, code: Code },
-    /// Artifacts failed, and the run went on without them.
+    /// Some artifacts failed, and the run continued with the others.
     #[error("{failed} of {all} artifacts failed; the others are done")]
     Partial { failed: usize, all: usize },
-    /// A file of the person's cannot be read.
-    #[error("{} cannot be read", path.display())]
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     /// A file or folder cannot be written.
-    #[error("{} cannot be written", path.display())]
+    #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
     /// Standard output cannot be written.
-    #[error("standard output cannot be written")]
+    #[error("cannot write to standard output")]
     Stdout { source: io::Error },
     /// An answer cannot be written as JSON.
-    #[error("the answer cannot be written as JSON")]
+    #[error("cannot format the answer as JSON")]
     Json { source: serde_json::Error },
     /// An answer cannot be written as YAML.
-    #[error("the answer cannot be written as YAML: {reason}")]
+    #[error("cannot format the answer as YAML: {reason}")]
     Yaml { reason: String },
     /// The `--log` filter cannot be read.
-    #[error("--log {text:?} is no level and no list of filters")]
+    #[error("--log: expected a level or a list of filters, got {text:?}")]
     Log { text: String, source: tracing_subscriber::filter::ParseError },
-    /// The machine gives no threads or no event loop.
-    #[error("the runtime cannot be started")]
+    /// The system provides no threads or no event loop.
+    #[error("cannot start the runtime")]
     Runtime { source: io::Error },
-    /// A station of the demo did not come out as it must.
+    /// A step of the demo gave an unexpected result.
     #[error("the demo failed: {what}")]
     Demo { what: String },
     /// A signal stopped the run.
@@ -82,35 +85,66 @@ pub(crate) enum Mistake {
     Interrupted { signal: &'static str },
 }
 
+/// The command as typed, for a hint that repeats it: quoted for a shell, without an earlier `--max-artifacts`.
+fn typed() -> String {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let mut text = "airlift".to_owned();
+    let mut skip = false;
+    for word in words {
+        if std::mem::take(&mut skip) || word.starts_with("--max-artifacts=") {
+            continue;
+        }
+        if word == "--max-artifacts" {
+            skip = true;
+            continue;
+        }
+        text.push(' ');
+        text.push_str(&quoted(&word));
+    }
+    text
+}
+
+/// `word` as a shell reads it. A signature in an address is not repeated.
+fn quoted(word: &str) -> String {
+    let word = word.split_once("sig=").map_or_else(|| word.to_owned(), |(before, _)| format!("{before}sig=…"));
+    let plain = |c: char| c.is_alphanumeric() || "-_./:@=+,%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
 impl Mistake {
-    /// The next step, where it is more exact than the token's own.
+    /// The next step, if it is more precise than that of the token.
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::NoArtifacts => "Name artifacts, or lists of them with `-f FILE`.",
+            Self::StreamToTerminal => "Redirect it, `-o - > bundle.tar`, or name a file, `-o bundle.tar`.",
+            Self::NoArtifacts => "Name artifacts, or a file that lists them with `-f FILE`.",
             Self::TooManyArtifacts { count, .. } => {
                 return Some(format!(
-                    "Raise the limit with `--max-artifacts {count}`, or split the list over several runs."
+                    "To export all of them, run `{} --max-artifacts {count}`. Or split the list over several runs.",
+                    typed()
                 ));
             }
             Self::HalfIdentity => "Give both: `--client-cert FILE --client-key FILE`.",
-            Self::NotLocal { .. } => "Give a path on this machine; `airlift copy` brings what lies elsewhere.",
-            Self::VolumesInOrder => "Give a folder with `-o`, here or in a storage.",
+            Self::NotLocal { .. } => "Give a path on this machine. `airlift copy` downloads a bundle from a storage.",
+            Self::VolumesInOrder => {
+                "Name a file with `-o`, on this machine or in a storage. The volumes are named after it."
+            }
             Self::Layout { path } => {
                 let folder = path.display();
                 return Some(format!(
-                    "Make a bundle of it: `airlift serve {folder}`, and meanwhile `airlift export \
-                     127.0.0.1:5000/REPOSITORY:TAG -o BUNDLE`; or pack it as it is: `tar -C {folder} -cf ARCHIVE.tar .`, \
-                     which all commands read."
+                    "Pack it with `tar -C {folder} -cf ARCHIVE.tar .`, which all commands read. Or make a bundle of it: run \
+                     `airlift serve {folder}` and, at the same time, `airlift export 127.0.0.1:5000/REPOSITORY:TAG -o BUNDLE`."
                 ));
             }
             Self::NoStorage { .. } => {
-                "On this machine, remove NAME.partial and its journal, and `.NAME.airlift-…`, which copies make."
+                "For a file on this machine, delete the unfinished files yourself: NAME.partial and its journal, and `.NAME.airlift-…`."
             }
             Self::RecoveryElsewhere => {
-                "Export to a file or a folder here with --recovery, then `airlift copy` the bundle with its recovery files."
+                "Export to a file on this machine with --recovery, then run `airlift copy`, which copies the recovery files too."
             }
             Self::Log { .. } => "Give a level, such as `--log debug`, or filters: `--log airlift=debug,hyper=info`.",
-            Self::NoTerminal | Self::NoAnswer => "Give `-u USER --password-stdin`, and the password on standard input.",
+            Self::NoTerminal | Self::NoAnswer => {
+                "Add `-u USER --password-stdin` and send the password to standard input."
+            }
             _ => return None,
         };
         Some(hint.to_owned())
@@ -129,6 +163,7 @@ impl Fault for Mistake {
             | Self::HalfIdentity
             | Self::NotLocal { .. }
             | Self::VolumesInOrder
+            | Self::StreamToTerminal
             | Self::NoStorage { .. }
             | Self::Layout { .. }
             | Self::RecoveryElsewhere

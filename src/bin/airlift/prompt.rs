@@ -1,4 +1,4 @@
-//! Asking the person: on the terminal, never in the process's arguments.
+//! Asks questions on the terminal, so that no password is in the arguments of a process.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
@@ -6,7 +6,7 @@ use console::Term;
 
 use crate::mistake::Mistake;
 
-/// A name, as typed.
+/// Asks for a name.
 pub(crate) fn name(question: &str) -> Result<String, Mistake> {
     ask(question, || {
         let mut line = String::new();
@@ -15,7 +15,7 @@ pub(crate) fn name(question: &str) -> Result<String, Mistake> {
     })
 }
 
-/// A password, typed without being shown.
+/// Asks for a password without echoing it.
 pub(crate) fn password(question: &str) -> Result<String, Mistake> {
     ask(question, || Term::stderr().read_secure_line())
 }
@@ -29,7 +29,7 @@ fn ask(question: &str, read: impl FnOnce() -> io::Result<String>) -> Result<Stri
     trimmed(answer)
 }
 
-/// The password on standard input, without the line's end that `echo` and editors add.
+/// Reads the password from standard input, without the newline that `echo` and editors add.
 pub(crate) fn password_from_stdin() -> Result<String, Mistake> {
     let mut text = String::new();
     trimmed(io::stdin().lock().read_to_string(&mut text).map(|_| text))

@@ -21,8 +21,8 @@ use crate::{
 
 /// What can go wrong with standard output, where nothing of it is kept.
 const OF_STREAMS: &[Code] = &[Code::OutputSpace, Code::IoWrite, Code::Interrupted];
-const STREAM: &str = "What came out of standard output so far is no bundle, and is not gone on with: run the command again, \
-    or write a file with `-o FILE`, which is.";
+const STREAM: &str = "The output so far is not a complete bundle, and a stream cannot be resumed. Run the command again, or write to a \
+    file with `-o FILE`, which can be resumed.";
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     report::check(&args.transfer)?;

@@ -5,7 +5,7 @@ use crate::{
     artifacts,
     context::Context,
     failure::Failure,
-    output::recovery::{self, Answer},
+    output::recovery::{self, RepairResult},
     runtime,
 };
 
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let survey = protect::survey(&paths, &progress).await?;
         let outlook = survey.outlook.clone();
         match survey.repair(args.output.clone(), &progress).await {
-            Ok(repaired) => Ok(Answer::of(outlook, repaired)),
+            Ok(repaired) => Ok(RepairResult::of(outlook, repaired)),
             Err(error) => Err(Failure::from(error).details(recovery::damages(&outlook))),
         }
     })?;

@@ -89,7 +89,7 @@ impl State {
     fn plan(&self, bytes: u64, present: u64) {
         self.whole.set_style(style(WHOLE));
         self.whole.set_length(bytes);
-        // What is there already says nothing of the rate.
+        // Bytes that were present before must not count for the rate.
         self.whole.set_position(present);
         self.whole.reset_eta();
     }
@@ -125,7 +125,7 @@ impl State {
         self.echo = None;
     }
 
-    /// Takes a blob off the screen; gives the bytes told of it.
+    /// Takes a blob off the screen and returns its bytes so far.
     fn end(&mut self, screen: &MultiProgress, blob: &Digest) -> u64 {
         let (moved, bar) = self.moving.remove(blob).unwrap_or_default();
         if let Some(bar) = bar {

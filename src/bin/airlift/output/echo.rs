@@ -1,7 +1,7 @@
 //! Keeps `^C` off the screen while bars are on it.
 //!
-//! The terminal shows it behind the last bar, which fills its line, so it comes onto a line of its own, and whoever clears the
-//! bars afterwards begins a line too low.
+//! The terminal prints it after the last bar, which fills its line. So it wraps to a line of its own, and the code that
+//! clears the bars afterwards starts one line too low.
 
 use std::io;
 

@@ -189,7 +189,7 @@ pub(crate) fn text(verdict: &Verdict) -> String {
         text.push_str(&finding.message);
         if !finding.artifacts.is_empty() {
             let names: Vec<_> = finding.artifacts.iter().map(ToString::to_string).collect();
-            let _ = write!(text, ", of {}", names.join(", "));
+            let _ = write!(text, "; needed by {}", names.join(", "));
         }
         if let Some(offset) = finding.offset
             && !finding.message.contains("at byte")

@@ -1,4 +1,4 @@
-//! Progress for logs: a line for each step, and one now and then for how far it is.
+//! Progress for logs: a line for each step, and one from time to time for the bytes moved.
 
 use std::{
     sync::Mutex,
@@ -13,7 +13,7 @@ use super::{
     words::{clock, size, step},
 };
 
-/// Between two lines of how far it is. A log of an hour's run then has some hundred.
+/// Between two lines about the bytes moved. The log of an hour then has some hundred of them.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Prints lines.

@@ -1,6 +1,6 @@
-//! What people and scripts see: results on stdout, status on stderr.
+//! Output for people and scripts: results on stdout, status on stderr.
 //!
-//! Status is one of four: bars on a terminal, lines elsewhere, JSON lines for scripts, or quiet.
+//! There are four kinds of status: bars on a terminal, lines elsewhere, JSON lines for scripts, and quiet.
 
 mod bars;
 mod echo;
@@ -28,19 +28,19 @@ pub(crate) use words::{count, size};
 
 use crate::{args::global::Progress, failure::Failure, mistake::Mistake};
 
-/// What stands on stderr while a command works.
+/// The status that a command prints to stderr while it works.
 pub(crate) trait Status: Observe {
     /// Prints a line, above the bars where there are any.
     fn say(&self, line: &str);
 
-    /// Clears the screen for a question; what is told after the answer is shown again.
+    /// Clears the screen for a question. Later events are shown again.
     fn pause(&self) {}
 
-    /// Clears the screen for what comes after; more events change nothing.
+    /// Clears the screen for the result. Later events are not shown.
     fn finish(&self) {}
 }
 
-/// The status that the options ask for, and the terminal allows.
+/// Chooses the status by the options and the terminal.
 pub(crate) fn status(progress: Progress, quiet: bool) -> Arc<dyn Status> {
     match progress {
         _ if quiet => Arc::new(quiet::Quiet { warns: false }),
@@ -57,7 +57,7 @@ fn is_dumb() -> bool {
     env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// Prints a result on stdout. A reader that has seen enough (`| head`) is no failure.
+/// Prints a result to stdout. A reader that closes the pipe early (`| head`) is not an error.
 pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text).and_then(|()| stdout.flush()) {
@@ -66,7 +66,7 @@ pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Prints on stderr. If nobody listens there, nobody can be told.
+/// Prints to stderr. A failure to do so is ignored: there is no other place to report it.
 pub(crate) fn print_aside(text: &str) {
     let mut stderr = anstream::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());

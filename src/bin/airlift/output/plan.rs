@@ -1,4 +1,4 @@
-//! `--dry-run`: what a run would do.
+//! `--dry-run`: the plan of a run.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -22,9 +22,9 @@ use super::{
 };
 use crate::{args::Transfer, context::Context, failure::Failure};
 
-/// An export that was only planned.
+/// The plan of an export.
 #[derive(Serialize)]
-struct Export<'a> {
+struct PlannedExport<'a> {
     artifacts: &'a [Outcome],
     /// Manifests included, in the order they have in the bundle.
     blobs: Vec<&'a Descriptor>,
@@ -34,35 +34,35 @@ struct Export<'a> {
     /// Bytes of the whole file.
     bundle_bytes: u64,
     bundle: Digest,
-    /// The volumes, where there are to be some.
+    /// The volumes of a set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    volumes: Vec<Volume>,
+    volumes: Vec<PlannedVolume>,
 }
 
-/// A volume that is to be.
+/// A planned volume.
 #[derive(Serialize)]
-struct Volume {
+struct PlannedVolume {
     name: String,
     #[serde(flatten)]
     outline: Outline,
 }
 
-/// A set that is to be: its name, the size of its volumes, and the one that is to be made alone.
-pub(crate) type Set<'a> = (&'a str, Size, Option<u32>);
+/// A planned set: its name, the size of its volumes, and the one volume to write if not all.
+pub(crate) type PlannedSet<'a> = (&'a str, Size, Option<u32>);
 
-/// An import that was only planned.
+/// The plan of an import.
 #[derive(Serialize)]
-struct Import<'a> {
+struct PlannedImport<'a> {
     artifacts: &'a [Outcome],
     bytes: u64,
     bytes_present: u64,
     warnings: &'a [String],
 }
 
-/// Shows what an export would do.
+/// Prints the plan of an export.
 pub(crate) fn export(
     planned: Result<Plan, transfer::Error>,
-    set: Option<Set<'_>>,
+    set: Option<PlannedSet<'_>>,
     options: &Transfer,
     context: &Context,
 ) -> Result<(), Failure> {
@@ -76,7 +76,7 @@ pub(crate) fn export(
         None => Vec::new(),
     };
     let blobs: Vec<_> = layout.manifests().iter().chain(layout.blobs()).map(|place| &place.blob).collect();
-    let answer = Export {
+    let answer = PlannedExport {
         artifacts: &plan.report().artifacts,
         bytes: blobs.iter().map(|blob| blob.size).sum(),
         blobs,
@@ -90,17 +90,17 @@ pub(crate) fn export(
     })
 }
 
-fn volumes(plan: &Plan, (name, size, only): Set<'_>) -> Result<Vec<Volume>, Failure> {
+fn volumes(plan: &Plan, (name, size, only): PlannedSet<'_>) -> Result<Vec<PlannedVolume>, Failure> {
     let outlines = outline(plan.contents(), size, only)?;
-    let named = |outline: Outline| Volume { name: volume_name(name, outline.number), outline };
+    let named = |outline: Outline| PlannedVolume { name: volume_name(name, outline.number), outline };
     Ok(outlines.into_iter().map(named).collect())
 }
 
 /// The volumes, as a table; which artifacts are in each, on lines of their own.
-fn volumes_text(volumes: &[Volume]) -> String {
+fn volumes_text(volumes: &[PlannedVolume]) -> String {
     let mut text = table(
         &[Column::Left("VOLUME"), Column::Right("SIZE"), Column::Left("CONTENT OF")],
-        volumes.iter().flat_map(|Volume { name, outline }| {
+        volumes.iter().flat_map(|PlannedVolume { name, outline }| {
             let mut artifacts = outline.artifacts.iter().map(ToString::to_string);
             let first = vec![name.clone(), size(outline.bytes), artifacts.next().unwrap_or_default()];
             std::iter::once(first).chain(artifacts.map(|artifact| vec![String::new(), String::new(), artifact]))
@@ -111,18 +111,18 @@ fn volumes_text(volumes: &[Volume]) -> String {
     text
 }
 
-fn export_text(artifacts: &str, answer: &Export) -> String {
+fn export_text(artifacts: &str, answer: &PlannedExport) -> String {
     let mut text = artifacts.to_owned();
     let blobs = count(answer.blobs.len(), "blob");
     let _ = writeln!(text, "\n{blobs}, {}; a bundle of {}", size(answer.bytes), size(answer.bundle_bytes));
     let mut absent: BTreeMap<String, usize> = BTreeMap::new();
     for one in answer.absent {
-        // The words of airlift.json: what people find in the bundle later.
+        // The word that airlift.json uses, so that a reader finds it in the bundle again.
         let reason = serde_json::to_value(one.reason).unwrap_or_default();
         *absent.entry(reason.as_str().unwrap_or_default().to_owned()).or_default() += 1;
     }
     for (reason, number) in absent {
-        let _ = writeln!(text, "left out on purpose ({reason}): {}", count(number, "blob"));
+        let _ = writeln!(text, "left out ({reason}): {}", count(number, "blob"));
     }
     let _ = writeln!(text, "bundle id {}", answer.bundle);
     if !answer.volumes.is_empty() {
@@ -131,7 +131,7 @@ fn export_text(artifacts: &str, answer: &Export) -> String {
     text
 }
 
-/// Shows what an import would do.
+/// Prints the plan of an import.
 pub(crate) fn import(
     planned: Result<import::Plan, transfer::Error>,
     options: &Transfer,
@@ -143,12 +143,12 @@ pub(crate) fn import(
     };
     let (bytes, bytes_present) = plan.totals();
     let found = plan.report();
-    let answer = Import { artifacts: &found.artifacts, bytes, bytes_present, warnings: &found.warnings };
+    let answer = PlannedImport { artifacts: &found.artifacts, bytes, bytes_present, warnings: &found.warnings };
     report::conclude(Ok(found.clone()), options, context, |report| {
         context.answer(&answer, |answer| {
             let artifacts = report::artifacts(report, planned_state);
             let (bytes, present) = (size(answer.bytes), size(answer.bytes_present));
-            format!("{artifacts}\n{bytes} to have in the target, {present} of it in place already\n")
+            format!("{artifacts}\nThe target needs {bytes} and already has {present} of it.\n")
         })
     })
 }

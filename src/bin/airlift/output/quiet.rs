@@ -4,7 +4,7 @@ use airlift::progress::{Event, Observe};
 
 use super::{Status, print_aside};
 
-/// Tells nothing of progress, and of warnings only where `warns`.
+/// Prints no progress, and warnings only if `warns`.
 pub(super) struct Quiet {
     pub(super) warns: bool,
 }

@@ -11,30 +11,30 @@ use serde_json::{Value, json};
 
 use super::{count, size};
 
-/// Stretches of damage that are told of one file; a script gets all of them.
+/// The most damaged ranges that are printed of one file; JSON has all of them.
 const MOST_RANGES: usize = 5;
 
-/// Artifacts that are told of one file.
+/// The most artifacts that are printed of one file.
 const MOST_ARTIFACTS: usize = 5;
 
-/// What a repair has to say.
+/// The result of a repair.
 #[derive(Serialize)]
-pub(crate) struct Answer {
+pub(crate) struct RepairResult {
     #[serde(flatten)]
     outlook: Outlook,
-    /// What was rebuilt.
+    /// The rebuilt files.
     repaired: Vec<Value>,
 }
 
-impl Answer {
+impl RepairResult {
     pub(crate) fn of(outlook: Outlook, repaired: Repaired) -> Self {
         let file = |file: airlift::recovery::Rebuilt| json!({"name": file.name, "path": file.path, "bytes": file.length, "digest": file.digest, "recovery": file.recovery});
         Self { outlook, repaired: repaired.files.into_iter().map(file).collect() }
     }
 }
 
-/// What was damaged, and what became of it.
-pub(crate) fn text(answer: &Answer) -> String {
+/// Lists the damaged files and the rebuilt ones.
+pub(crate) fn text(answer: &RepairResult) -> String {
     if answer.outlook.sound {
         return "sound; nothing to repair\n".to_owned();
     }
@@ -80,7 +80,7 @@ fn damage(hurt: &Hurt) -> String {
     text
 }
 
-/// What a verification says of recovery data, in a line.
+/// The result of verification for recovery data, in one line.
 pub(crate) fn outlook(outlook: &Outlook) -> String {
     if outlook.sound {
         return format!("recovery data: sound, {} of {}", count(outlook.available, "block"), size(outlook.block));
@@ -88,7 +88,7 @@ pub(crate) fn outlook(outlook: &Outlook) -> String {
     match &outlook.reason {
         Some(reason) => format!("repair is not possible: {reason}"),
         None => format!(
-            "repair is possible ({} of {} recovery blocks needed): airlift repair",
+            "repair is possible ({} of {} recovery blocks needed): run `airlift repair`",
             outlook.needed, outlook.available
         ),
     }

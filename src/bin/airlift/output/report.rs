@@ -1,4 +1,4 @@
-//! What became of a run's artifacts: on stdout, in the report file, and as the failure that ends the run.
+//! The result of each artifact of a run: on stdout, in the report file, and in the failure that ends the run.
 
 use std::{
     ffi::OsString,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{args::Transfer, context::Context, failure::Failure, mistake::Mistake};
 
-/// Ends a run: shows and saves its report, and makes a failure of what failed.
+/// Ends a run: prints and saves its report, and returns a failure if an artifact failed.
 pub(crate) fn conclude(
     outcome: Result<Report, transfer::Error>,
     options: &Transfer,
@@ -28,14 +28,14 @@ pub(crate) fn conclude(
     };
     let mut details = Vec::new();
     if let Some(report) = report {
-        // To people, the failure tells all of a run that did nothing; scripts read the report.
+        // The failure lists the artifacts of a failed run for people; scripts read the report.
         if outcome.is_ok() || context.json() {
             show(report)?;
         }
         if let Some(path) = &options.report {
             save(report, path)?;
         }
-        details = report.artifacts.iter().filter_map(detail).collect();
+        details = details_of(report);
     }
     let report = outcome.map_err(|error| Failure::from(error).details(details.clone()))?;
     if report.failed() {
@@ -48,9 +48,24 @@ pub(crate) fn conclude(
 
 /// The failure of a run, with every artifact that failed in it.
 pub(crate) fn failure(error: transfer::Error) -> Failure {
-    let artifacts = error.report().map(|report| report.artifacts.as_slice()).unwrap_or_default();
-    let details = artifacts.iter().filter_map(detail).collect();
+    let details = error.report().map(details_of).unwrap_or_default();
     Failure::from(error).details(details)
+}
+
+/// A line for each artifact that failed, and then how many are done, failed and not tried.
+fn details_of(report: &Report) -> Vec<String> {
+    let mut details: Vec<_> = report.artifacts.iter().filter_map(detail).collect();
+    if !report.artifacts.is_empty() {
+        details.push(totals(report));
+    }
+    details
+}
+
+/// `3 done, 1 failed, 2 not tried`
+fn totals(report: &Report) -> String {
+    let of = |states: &[State]| report.artifacts.iter().filter(|outcome| states.contains(&outcome.state)).count();
+    let (done, failed) = (of(&[State::Done, State::AlreadyThere]), of(&[State::Failed]));
+    format!("{done} done, {failed} failed, {} not tried", of(&[State::NotReached]))
 }
 
 /// Which artifact failed, where, and why, on one line.
@@ -59,8 +74,7 @@ fn detail(outcome: &Outcome) -> Option<String> {
     Some(format!("{} ({}): {} [{}]", outcome.reference, reason.side, reason.message, reason.token))
 }
 
-/// The report as a JSON file, and beside it the artifacts to try again as a list that `export -f` takes.
-/// Whether a report could be written where it was asked for. A run of hours must not fail by a slip in its last word.
+/// Checks before a run that its report can be written, so that a run of hours does not fail at its very end.
 pub(crate) fn check(options: &Transfer) -> Result<(), Failure> {
     let Some(path) = &options.report else { return Ok(()) };
     let refuse = |source: io::Error| Err(Mistake::Write { path: path.clone(), source }.into());
@@ -73,6 +87,7 @@ pub(crate) fn check(options: &Transfer) -> Result<(), Failure> {
     }
 }
 
+/// Writes the report as JSON, and beside it the failed artifacts as a list for `export -f`.
 fn save(report: &Report, path: &Path) -> Result<(), Failure> {
     let write = |path: &Path, text: &str| {
         fs::write(path, text).map_err(|source| Mistake::Write { path: path.to_owned(), source })
@@ -118,16 +133,17 @@ pub(crate) const fn state(state: State) -> &'static str {
         State::Done => "done",
         State::AlreadyThere => "already there",
         State::Failed => "failed",
-        State::NotReached => "not reached",
+        State::NotReached => "not tried",
     }
 }
 
-/// The table, and what was moved.
+/// The table of artifacts, and the totals.
 pub(crate) fn text(report: &Report) -> String {
     let mut text = artifacts(report, state);
     let (moved, reused) = (size(report.bytes_moved), size(report.bytes_reused));
     let artifacts = count(report.artifacts.len(), "artifact");
     let _ = writeln!(text, "\n{artifacts}: {moved} moved, {reused} in place already");
+    let _ = writeln!(text, "{}", totals(report));
     if let (Some(path), Some(bytes)) = (&report.output, report.output_bytes) {
         let _ = writeln!(text, "{}: {}", path.display(), size(bytes));
         for path in &report.recovery {

@@ -1,10 +1,10 @@
-//! How far a run is, counted from its events.
+//! Counts the bytes and blobs of a run from its events.
 
 use std::{collections::HashMap, time::Duration, time::Instant};
 
 use airlift::{oci::Digest, progress::Event};
 
-/// Bytes and blobs: to have, had, on the way.
+/// Bytes and blobs: planned, done, moving.
 #[derive(Debug)]
 pub(super) struct Tally {
     pub(super) bytes: u64,

@@ -23,7 +23,7 @@ pub(super) fn clock(time: Duration) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
-/// What a run is busy with.
+/// The current phase of a run.
 pub(super) const fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Resolving => "resolving",
@@ -37,7 +37,7 @@ pub(super) const fn phase(phase: Phase) -> &'static str {
     }
 }
 
-/// What went otherwise than it should: worth a line even above bars.
+/// Retries, failures and warnings, which are printed even above bars.
 pub(super) fn notice(event: &Event) -> Option<String> {
     Some(match event {
         Event::Retried { what, cause, attempt, wait } => {
@@ -51,16 +51,16 @@ pub(super) fn notice(event: &Event) -> Option<String> {
     })
 }
 
-/// What is worth a line in a log, beside the notices and how far it is.
+/// Steps of a run that are worth a line in a log.
 pub(super) fn step(event: &Event) -> Option<String> {
     Some(match event {
         Event::Phase(now) => phase(*now).to_owned(),
         Event::Resolved { artifact, pieces, bytes } => {
-            format!("{artifact}: {}, {}", count(*pieces, "piece"), size(*bytes))
+            format!("{artifact}: {}, {}", count(*pieces, "blob"), size(*bytes))
         }
         Event::Planned { blobs, bytes, present: 0 } => format!("{}, {}", count(*blobs, "blob"), size(*bytes)),
         Event::Planned { blobs, bytes, present } => {
-            format!("{}, {}; {} done already", count(*blobs, "blob"), size(*bytes), size(*present))
+            format!("{}, {}; {} already present", count(*blobs, "blob"), size(*bytes), size(*present))
         }
         Event::Completed { artifact } => format!("done: {artifact}"),
         other => return notice(other),

@@ -1,6 +1,9 @@
 //! Where an export goes: a file, a set of volumes, a storage, standard output.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
+};
 
 use airlift::{
     bundle::Goal,
@@ -14,6 +17,9 @@ use crate::{args::export::Args, artifacts, context::Context, failure::Failure, m
 pub(super) fn of(args: &Args, context: &Context) -> Result<Destination, Failure> {
     let overwrite = args.overwrite;
     let place = artifacts::location(&args.output)?;
+    if matches!(place, Location::Standard) && !args.transfer.dry_run && io::stdout().is_terminal() {
+        return Err(Mistake::StreamToTerminal.into());
+    }
     if let Some(size) = args.volume_size {
         let only = args.only_volume;
         return Ok(match place {
