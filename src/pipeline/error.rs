@@ -126,6 +126,15 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// There is no home folder, and so no default folder for the state.
+    #[error("there is no folder for the state of the pipelines: neither XDG_STATE_HOME nor HOME is set")]
+    NoHome,
+    /// Another user can change the folder of the state.
+    #[error("{} is owned by another user or writable by others, so its pipelines cannot be trusted", path.display())]
+    Exposed {
+        /// Which.
+        path: PathBuf,
+    },
     /// The secret could not be fetched.
     #[error(transparent)]
     Secret(#[from] secret::Error),
@@ -151,7 +160,9 @@ impl Fault for Error {
             Self::CatalogDigest { .. } => Code::PipelineCatalogDigest,
             Self::Database(error) if is_full(error) => Code::OutputSpace,
             Self::Folder { source, .. } if source.kind() == io::ErrorKind::StorageFull => Code::OutputSpace,
-            Self::Database(_) | Self::Damaged { .. } | Self::Folder { .. } => Code::PipelineState,
+            Self::Database(_) | Self::Damaged { .. } | Self::Folder { .. } | Self::NoHome | Self::Exposed { .. } => {
+                Code::PipelineState
+            }
             Self::Version { .. } => Code::PipelineStateVersion,
             Self::Secret(error) => error.code(),
             Self::Transfer(error) => error.code(),

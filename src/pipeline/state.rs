@@ -8,6 +8,7 @@ mod runs;
 use std::{
     env,
     fs::{self, File},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -15,7 +16,10 @@ use std::{
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use rustix::fs::FlockOperation;
+use rustix::{
+    fs::{FlockOperation, OFlags},
+    process::geteuid,
+};
 
 pub use runs::{Begun, Pruned, Record, Retention};
 
@@ -54,6 +58,26 @@ struct Inner {
     database: Mutex<Connection>,
 }
 
+/// Opens or creates a file of the state, readable by its owner only, and never through a link.
+fn private_file(path: &Path) -> Result<File> {
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    let opened =
+        File::options().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path);
+    opened.map_err(|source| Error::Folder { path: path.to_owned(), source })
+}
+
+/// Refuses a folder in which another user can put files.
+fn check_private(dir: &Path) -> Result<()> {
+    let found = fs::metadata(dir).map_err(|source| Error::Folder { path: dir.to_owned(), source })?;
+    let (is_own, is_roots) = (found.uid() == geteuid().as_raw(), found.uid() == 0);
+    // An administrator may share a folder with a group, as the volumes of Kubernetes are.
+    let shared = if is_own { 0o022 } else { 0o002 };
+    if !(is_own || is_roots) || found.mode() & shared != 0 {
+        return Err(Error::Exposed { path: dir.to_owned() });
+    }
+    Ok(())
+}
+
 /// What [`State::put`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
@@ -66,11 +90,15 @@ pub enum Put {
 }
 
 impl State {
-    /// The folder that is used where none is named: `$XDG_STATE_HOME/airlift`, or `~/.local/state/airlift`.
-    pub fn default_dir() -> PathBuf {
+    /// The default folder: `$XDG_STATE_HOME/airlift`, or `~/.local/state/airlift`.
+    ///
+    /// # Errors
+    /// [`Error::NoHome`]. There is no fallback to a shared folder: a stranger could put pipelines there, and with them
+    /// commands that print secrets.
+    pub fn default_dir() -> Result<PathBuf> {
         let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
-        state.unwrap_or_else(env::temp_dir).join("airlift")
+        Ok(state.ok_or(Error::NoHome)?.join("airlift"))
     }
 
     /// Opens the state in `dir`, or makes an empty one there.
@@ -82,10 +110,12 @@ impl State {
             let path = path.to_owned();
             move |source| Error::Folder { path, source }
         };
-        fs::create_dir_all(dir).map_err(error(dir))?;
-        // What is made here is nobody else's business, though it holds no secret.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(error(dir))?;
+        check_private(dir)?;
         let (lock, path) = (dir.join("pipelines.lock"), dir.join("pipelines.db"));
-        let file = File::create(&lock).map_err(error(&lock))?;
+        let file = private_file(&lock)?;
+        // SQLite creates its files with the permissions of the database.
+        drop(private_file(&path)?);
         // Two processes that make the database at once would get into each other's way.
         rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|errno| error(&lock)(errno.into()))?;
         let mut database = Connection::open(&path)?;
@@ -232,4 +262,38 @@ fn parsed(document: &str, id: &ResourceId) -> Result<Resource> {
     let value = serde_json::from_str(document).map_err(|error| damaged(error.to_string()))?;
     resource::read(&value, Some(id.kind))
         .map_err(|problems| damaged(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_state_that_other_users_can_change_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("state");
+        State::open(&dir).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!((mode(&dir), mode(&dir.join("pipelines.db"))), (0o700, 0o600));
+        for shared in [0o777, 0o770] {
+            fs::set_permissions(&dir, fs::Permissions::from_mode(shared)).unwrap();
+            assert!(matches!(State::open(&dir), Err(Error::Exposed { .. })), "{shared:o}");
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_state_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "kept").unwrap();
+        for name in ["pipelines.lock", "pipelines.db"] {
+            let dir = folder.path().join(name);
+            fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+            std::os::unix::fs::symlink(&victim, dir.join(name)).unwrap();
+            assert!(matches!(State::open(&dir), Err(Error::Folder { .. })), "{name}");
+        }
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "kept");
+    }
 }

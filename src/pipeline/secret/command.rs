@@ -11,12 +11,16 @@ use super::{
     local,
 };
 
+/// Variables with secrets for airlift itself, which the command does not need.
+const OUR_SECRETS: [&str; 5] =
+    ["AIRLIFT_USERNAME", "AIRLIFT_PASSWORD", "AZURE_STORAGE_SAS_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
 /// What `command` prints, run by the shell with nothing to read; what it says on stderr is thrown away.
 pub(super) async fn output(command: &str, reference: &Reference, patience: Duration) -> Result<String> {
     let what = reference.to_string();
     let failed = |source| Error::Io { what: reference.to_string(), source };
-    let mut shell = Command::new("/bin/sh");
-    shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut shell = shell(command);
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = shell.process_group(0).kill_on_drop(true).spawn().map_err(failed)?;
     // Not the shell alone: what it started must not go on when we have given up.
     let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
@@ -36,6 +40,16 @@ pub(super) async fn output(command: &str, reference: &Reference, patience: Durat
     // It has ended by itself, and its number may soon be another's.
     group.0 = None;
     if status.success() { Ok(value) } else { Err(Error::Command { what, status: status.to_string() }) }
+}
+
+/// The shell that runs `command`, without the secrets of our own environment.
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(command);
+    OUR_SECRETS.iter().for_each(|name| {
+        shell.env_remove(name);
+    });
+    shell
 }
 
 /// A process group that ends with its owner.
@@ -67,6 +81,15 @@ mod tests {
         let error = run("echo CANARY; echo CANARY >&2; exit 3", LONG).await.unwrap_err();
         assert_eq!(error.code(), Code::SecretCommand);
         assert!(error.to_string().contains('3') && !format!("{error} {error:?}").contains("CANARY"), "{error:?}");
+    }
+
+    #[test]
+    fn a_command_does_not_see_our_own_secrets() {
+        let command = shell("env");
+        let removed: Vec<_> = command.as_std().get_envs().filter(|(_, value)| value.is_none()).collect();
+        for name in ["AIRLIFT_PASSWORD", "AZURE_STORAGE_SAS_TOKEN", "AWS_SECRET_ACCESS_KEY"] {
+            assert!(removed.iter().any(|(removed, _)| *removed == name), "{name}");
+        }
     }
 
     #[tokio::test]

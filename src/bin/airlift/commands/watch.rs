@@ -14,7 +14,7 @@ use crate::{args::watch::Args, context::Context, failure::Failure, mistake::Mist
 const SHORTEST: std::time::Duration = std::time::Duration::from_millis(200);
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let state = State::open(&args.state.clone().unwrap_or_else(State::default_dir))?;
+    let state = State::open(&args.state.clone().map_or_else(State::default_dir, Ok)?)?;
     let mut storage = context.storage();
     storage.state = state.dir().join("uploads");
     let options = Options { interval: args.interval.max(SHORTEST), runs: args.runs.into(), grace: args.grace };

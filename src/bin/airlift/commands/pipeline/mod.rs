@@ -22,7 +22,7 @@ use crate::{
 
 /// The state that the options name.
 fn state(common: &Common) -> Result<State, Failure> {
-    let dir = common.state.clone().unwrap_or_else(State::default_dir);
+    let dir = common.state.clone().map_or_else(State::default_dir, Ok)?;
     State::open(&dir).map_err(told::failure)
 }
 
