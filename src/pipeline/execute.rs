@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use futures::TryStreamExt;
 
 use super::{
+    context::{RunContext, blocking},
     error::{Error, Result},
     recorder::Recorder,
     resource::{
@@ -13,7 +14,6 @@ use super::{
     },
     response::Response,
     row::Row,
-    run::{Surroundings, blocking},
     secret,
     state::Record,
 };
@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// A run that came to its end; artifacts of it may have failed.
-pub(super) struct Ended {
+pub(super) struct RunEnd {
     /// What the engine says; `None` where the row has it already, from before the process was killed.
     pub(super) report: Option<Report>,
     /// SHA-256 of the whole bundle, where it is known.
@@ -48,13 +48,13 @@ pub(super) async fn execute(
     pipeline: &Resource,
     row: &Row,
     recorder: &Arc<Recorder>,
-    with: &Surroundings,
-) -> Result<Ended> {
+    with: &RunContext,
+) -> Result<RunEnd> {
     let progress = Progress::to(Arc::clone(recorder) as Arc<dyn Observe>);
     let mut registry = with.registry.clone();
     registry.progress = progress.clone();
     let (client, record) = (Client::new(registry)?, row.record());
-    let job = Job { client, progress, jobs: with.jobs, record, row, recorder };
+    let job = PipelineJob { client, progress, jobs: with.jobs, record, row, recorder };
     match pipeline {
         Resource::Export(pipeline) => {
             let settings = access(&pipeline.target, &pipeline.identity, &with.storage).await?;
@@ -88,7 +88,7 @@ pub async fn access(container: &Container, identity: &Identity, settings: &Setti
     }
 }
 
-struct Job<'a> {
+struct PipelineJob<'a> {
     client: Client,
     progress: Progress,
     jobs: usize,
@@ -98,8 +98,8 @@ struct Job<'a> {
     recorder: &'a Arc<Recorder>,
 }
 
-impl Job<'_> {
-    async fn export(&self, pipeline: &ExportPipeline, settings: &Settings) -> Result<Ended> {
+impl PipelineJob<'_> {
+    async fn export(&self, pipeline: &ExportPipeline, settings: &Settings) -> Result<RunEnd> {
         let request = &self.record.run.request;
         let location = pipeline.place(&request.blob)?;
         let overwrite = pipeline.options.contains(&ExportOption::OverwriteBlobs);
@@ -163,7 +163,7 @@ impl Job<'_> {
         Ok(Some(report))
     }
 
-    async fn import(&self, pipeline: &ImportPipeline, settings: &Settings) -> Result<Ended> {
+    async fn import(&self, pipeline: &ImportPipeline, settings: &Settings) -> Result<RunEnd> {
         let request = &self.record.run.request;
         let location = pipeline.source.location(&request.blob)?;
         let has = |option| pipeline.options.contains(&option);
@@ -181,7 +181,7 @@ impl Job<'_> {
         };
         if self.record.response.confirmed {
             if removed(&location, settings).await? {
-                return Ok(Ended { report: None, catalog_digest: request.catalog_digest });
+                return Ok(RunEnd { report: None, catalog_digest: request.catalog_digest });
             }
             // What lies there now may be another one.
             self.row.note(|response| response.confirmed = false).await?;
@@ -197,7 +197,7 @@ impl Job<'_> {
         if has(ImportOption::DeleteSourceBlobOnSuccess) && !report.failed() {
             self.remove(&bundle, (&location, settings), &report).await?;
         }
-        Ok(Ended { report: Some(report), catalog_digest: request.catalog_digest })
+        Ok(RunEnd { report: Some(report), catalog_digest: request.catalog_digest })
     }
 
     /// Removes the bundle once the target has confirmed everything. What it has confirmed is written down before: of a run
@@ -252,9 +252,9 @@ async fn removed(location: &Location, settings: &Settings) -> Result<bool> {
 }
 
 /// The bundle is read once more from where it lies now: what is said of it is true of what is there.
-async fn ended(report: Report, object: &Arc<dyn Object>) -> Result<Ended> {
+async fn ended(report: Report, object: &Arc<dyn Object>) -> Result<RunEnd> {
     let pinned = Pinned::open(Arc::clone(object)).await?;
-    Ok(Ended { report: Some(report), catalog_digest: Some(digest(&pinned).await?) })
+    Ok(RunEnd { report: Some(report), catalog_digest: Some(digest(&pinned).await?) })
 }
 
 /// Opens the set if its manifest has the digest, and all of its volumes those that the manifest says.

@@ -5,9 +5,10 @@
 //! [`crate::transfer`]; nothing here moves a byte by itself, and nothing here keeps a secret: [`secret`] fetches them at each
 //! run.
 
+mod context;
 pub mod error;
 mod execute;
-mod holder;
+mod lock;
 mod recorder;
 pub mod resource;
 pub mod response;
@@ -17,8 +18,9 @@ pub mod secret;
 pub mod state;
 pub mod trigger;
 
+pub use context::RunContext;
 pub use error::Error;
 pub use execute::access;
 pub use response::{Response, Status};
-pub use run::{Ran, Surroundings, check, run};
+pub use run::{Ran, check, run};
 pub use state::{Record, State};

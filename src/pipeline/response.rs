@@ -93,7 +93,7 @@ pub struct Response {
     /// Calls that were made again.
     #[serde(default)]
     pub retries: u64,
-    /// How often it was gone on with after its process had been killed.
+    /// How often it was resumed after its process was killed.
     #[serde(default)]
     pub resumed: u64,
 }
@@ -192,7 +192,7 @@ impl Response {
         (self.bytes_moved, self.bytes_reused) = (report.bytes_moved, report.bytes_reused);
     }
 
-    /// The response of a run that is gone on with: its beginning stays, and so does what was confirmed already.
+    /// The response of a resumed run: its start stays, and so do the confirmed artifacts.
     pub(super) fn gone_on_with(self, fresh: Self) -> Self {
         let Self { start_time, confirmed, .. } = self;
         let (resumed, trigger) = (self.resumed + 1, self.trigger.or(fresh.trigger));

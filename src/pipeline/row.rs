@@ -1,12 +1,12 @@
-//! The row of a run that is under way. All notes of it go through here, one after another, so that none writes an older
-//! state of it over a newer one.
+//! The database row of a running run. All its writes go through here, one after another, so that an older state never
+//! replaces a newer one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
+    context::blocking,
     error::Result,
     response::Response,
-    run::blocking,
     state::{Record, State},
 };
 

@@ -6,35 +6,19 @@ use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
+    context::{RunContext, blocking},
     error::{Error, Result},
-    execute::{self, Ended},
+    execute::{self, RunEnd},
     recorder::Recorder,
     resource::{Container, Kind, MAX_ARTIFACTS, PipelineRun, Resource},
     response::{End, Percentage, Response, SourceTrigger, Status, Trigger},
     row::Row,
     state::{Begun, Record, State},
 };
-use crate::{
-    progress::Progress,
-    registry,
-    storage::{self, Location},
-};
+use crate::storage::Location;
 
 /// How often the progress of a run is written down, where it changes.
 const EVERY: Duration = Duration::from_millis(500);
-
-/// What a run needs beside what is kept.
-#[derive(Clone, Debug)]
-pub struct Surroundings {
-    /// How registries are talked to.
-    pub registry: registry::Settings,
-    /// How storages are talked to; a pipeline's own SAS or identity takes the place of those in it.
-    pub storage: storage::Settings,
-    /// Who else watches.
-    pub progress: Progress,
-    /// Transfers at once; at least one.
-    pub jobs: usize,
-}
 
 /// A run that has ended.
 #[derive(Clone, Debug)]
@@ -52,7 +36,7 @@ pub struct Ran {
 /// # Errors
 /// What keeps it from beginning: its pipeline is not there, another run works on the same bundle, it asks for too many
 /// artifacts, the state cannot be written.
-pub async fn run(state: &State, run: &PipelineRun, trigger: Option<Timestamp>, with: &Surroundings) -> Result<Ran> {
+pub async fn run(state: &State, run: &PipelineRun, trigger: Option<Timestamp>, with: &RunContext) -> Result<Ran> {
     let (kept, mut run) = (state.clone(), run.clone());
     let (pipeline, begun) = blocking(move || {
         let pipeline = kept.get(&run.request.pipeline)?;
@@ -165,12 +149,12 @@ async fn keep_notes(row: Row, recorder: Arc<Recorder>) {
     }
 }
 
-fn conclude(response: &mut Response, kind: Kind, recorder: &Recorder, ended: Result<Ended>) {
+fn conclude(response: &mut Response, kind: Kind, recorder: &Recorder, ended: Result<RunEnd>) {
     response.finish_time = Some(Timestamp::now());
     response.retries = recorder.retries();
     response.progress = Percentage { percentage: recorder.percentage() };
     let report = match &ended {
-        Ok(Ended { report, .. }) => report.as_ref(),
+        Ok(RunEnd { report, .. }) => report.as_ref(),
         Err(Error::Transfer(error)) => error.report(),
         Err(_) => None,
     };
@@ -178,7 +162,7 @@ fn conclude(response: &mut Response, kind: Kind, recorder: &Recorder, ended: Res
         response.take(kind, report, |repository| recorder.retries_of(repository));
     }
     match ended {
-        Ok(Ended { report, catalog_digest }) => {
+        Ok(RunEnd { report, catalog_digest }) => {
             response.catalog_digest = catalog_digest.map(|digest| digest.to_string());
             response.progress = Percentage { percentage: 100 };
             response.status = Status::Succeeded;
@@ -187,14 +171,5 @@ fn conclude(response: &mut Response, kind: Kind, recorder: &Recorder, ended: Res
             }
         }
         Err(error) => response.fail(&error),
-    }
-}
-
-/// Runs what waits for the disk where waiting hurts nobody.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        // Blocking work is never cancelled here, so it can only have panicked.
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
 }

@@ -1,7 +1,7 @@
 //! Where pipelines and runs are kept: one SQLite database in a folder, that any number of processes may have open.
 //!
 //! A row of a run is written before the run does anything, and again as it goes on. That a run is under way is not believed
-//! because a row says so, but because its lock is held (`holder.rs`): a run whose process is gone shows as interrupted.
+//! because a row says so, but because its lock is held (`lock.rs`): a run whose process is gone shows as interrupted.
 
 mod runs;
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{State, parsed};
 use crate::pipeline::{
     error::{Error, Holder, Result},
-    holder::{self, Lock},
+    lock::{self, Lock},
     resource::{Kind, PipelineRun, Resource, ResourceId},
     response::{Response, Status},
 };
@@ -89,12 +89,8 @@ impl State {
         if let Some(record) = self.stored(run)? {
             return Ok(Begun::Stored(Box::new(record)));
         }
-        let holder = Holder {
-            run: run.name.clone(),
-            process: std::process::id(),
-            host: holder::host(),
-            since: Timestamp::now(),
-        };
+        let holder =
+            Holder { run: run.name.clone(), process: std::process::id(), host: lock::host(), since: Timestamp::now() };
         let record = self.write(|db| {
             let mut last = latest(db, &run.registry, &run.name)?.filter(|last| last.run == *run);
             interrupt_all(db, pipeline, blob)?;

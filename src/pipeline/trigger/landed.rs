@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use crate::pipeline::{
+    context::blocking,
     error::{Error, Result},
     resource::ResourceId,
-    run::blocking,
     state::State,
 };
 
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS landed (
 
 /// What became of a bundle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Landing {
+pub(super) struct SeenBundle {
     /// The etag of what was looked at, or what a file system has instead.
     pub(super) version: String,
     /// What fixes every byte of it, if it is sound (`source.rs`); unknown where it could not be opened, or is damaged.
@@ -54,7 +54,7 @@ impl Landed {
         .await
     }
 
-    pub(super) async fn all(&self) -> Result<HashMap<String, Landing>> {
+    pub(super) async fn all(&self) -> Result<HashMap<String, SeenBundle>> {
         let this = self.clone();
         blocking(move || {
             this.state.read(|db| {
@@ -62,7 +62,7 @@ impl Landed {
                     "SELECT blob, version, content, done, attempts, next FROM landed WHERE pipeline = ?1",
                 )?;
                 let rows = query.query_map([&this.pipeline], |row| {
-                    let landing = Landing {
+                    let landing = SeenBundle {
                         version: row.get(1)?,
                         content: row.get(2)?,
                         done: row.get(3)?,
@@ -79,7 +79,7 @@ impl Landed {
         .await
     }
 
-    pub(super) async fn put(&self, blob: &str, landing: &Landing) -> Result<()> {
+    pub(super) async fn put(&self, blob: &str, landing: &SeenBundle) -> Result<()> {
         let (this, blob, landing) = (self.clone(), blob.to_owned(), landing.clone());
         blocking(move || {
             this.state.write(|db| {
@@ -127,7 +127,7 @@ mod tests {
     async fn what_landed_is_known_after_a_restart_and_forgotten_when_it_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let id = |name: &str| ResourceId { kind: Kind::ImportPipeline, registry: "r.site".into(), name: name.into() };
-        let failed = Landing {
+        let failed = SeenBundle {
             version: "1".into(),
             content: Some("sha256:00".into()),
             done: false,
@@ -135,7 +135,7 @@ mod tests {
             next: Some(Timestamp::from_second(1_800_000_000).unwrap()),
             mark: None,
         };
-        let done = Landing { version: "2".into(), done: true, ..Landing::default() };
+        let done = SeenBundle { version: "2".into(), done: true, ..SeenBundle::default() };
         {
             let landed = Landed::open(State::open(folder.path()).unwrap(), &id("down")).await.unwrap();
             landed.put("a.tar", &done).await.unwrap();

@@ -32,7 +32,7 @@ const HASHERS: usize = 1;
 
 /// A source that can be looked at.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct WatchedSource {
     folder: Arc<dyn Folder>,
     location: Location,
     settings: Settings,
@@ -40,7 +40,7 @@ pub(super) struct Source {
 
 /// Something in the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
+pub(super) struct SourceEntry {
     /// Its name in the source.
     pub(super) name: String,
     /// Which one it is.
@@ -78,7 +78,7 @@ pub(super) enum Readiness {
     Gone,
 }
 
-impl Source {
+impl WatchedSource {
     /// Opens the source; its secret is fetched, and fetched again when it ends.
     pub(super) async fn open(pipeline: &ImportPipeline, settings: &Settings) -> Result<Self> {
         let settings = access(&pipeline.source, &pipeline.identity, settings).await?;
@@ -93,7 +93,7 @@ impl Source {
     }
 
     /// What lies there that may be a bundle.
-    pub(super) async fn list(&self) -> Result<Vec<Candidate>> {
+    pub(super) async fn list(&self) -> Result<Vec<SourceEntry>> {
         let mut found = Vec::new();
         for listed in self.folder.list().await? {
             if !may_be_bundle(&listed.name) || listed.size == 0 {
@@ -106,7 +106,7 @@ impl Source {
                     None => continue,
                 },
             };
-            found.push(Candidate { name: listed.name, version });
+            found.push(SourceEntry { name: listed.name, version });
         }
         Ok(found)
     }

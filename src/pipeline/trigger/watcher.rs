@@ -1,5 +1,5 @@
-//! One pipeline's watch: hears what the system tells of a local folder, looks at any source now and then, and lets each
-//! bundle that is new fly once.
+//! The watch of one pipeline: receives file system notices of a local folder, lists any source at each interval, and starts
+//! one import job for each new bundle.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,17 +15,20 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Shared, Told,
-    flight::{Flight, Outcome, tell_end},
-    landed::{Landed, Landing},
+    context::WatchContext,
+    event::WatchEvent,
+    import_job::{ImportJob, JobOutcome, tell_end},
+    landed::{Landed, SeenBundle},
     notice::{Notice, Notices},
-    source::{Source, may_be_bundle},
+    source::{WatchedSource, may_be_bundle},
     writers::Writers,
 };
+use crate::content::Code;
 use crate::pipeline::{
+    context::blocking,
     error::{Error, Result},
     resource::{ImportPipeline, Resource, ResourceId},
-    run::{self, blocking},
+    run,
     state::Record,
 };
 
@@ -34,12 +37,12 @@ const RUNS: usize = 2;
 
 /// The watch of one pipeline.
 pub(super) struct Watcher {
-    shared: Arc<Shared>,
+    shared: Arc<WatchContext>,
     pipeline: ImportPipeline,
     id: ResourceId,
     landed: Landed,
     /// What is known of each name.
-    known: HashMap<String, Landing>,
+    known: HashMap<String, SeenBundle>,
     /// Names that are being looked at or imported.
     flying: HashSet<String>,
     /// Names that must be looked at again when they have landed.
@@ -48,18 +51,18 @@ pub(super) struct Watcher {
     led: HashMap<String, String>,
     writers: Arc<Writers>,
     slots: Arc<Semaphore>,
-    source: Option<Arc<Source>>,
+    source: Option<Arc<WatchedSource>>,
     notices: Option<Notices>,
     /// Whether anybody was told that we watch.
     told: bool,
     /// Whether the runs that were killed after they had removed their bundle are concluded.
     concluded: bool,
-    tell_end: mpsc::UnboundedSender<(String, Outcome)>,
-    ended: mpsc::UnboundedReceiver<(String, Outcome)>,
+    tell_end: mpsc::UnboundedSender<(String, JobOutcome)>,
+    ended: mpsc::UnboundedReceiver<(String, JobOutcome)>,
 }
 
 impl Watcher {
-    pub(super) async fn open(shared: Arc<Shared>, pipeline: ImportPipeline) -> Result<Self> {
+    pub(super) async fn open(shared: Arc<WatchContext>, pipeline: ImportPipeline) -> Result<Self> {
         let id = Resource::Import(pipeline.clone()).id();
         let landed = Landed::open(shared.state.clone(), &id).await?;
         let known = landed.all().await?;
@@ -108,7 +111,7 @@ impl Watcher {
         } else {
             self.shared.well(&self.id);
             if !std::mem::replace(&mut self.told, true) {
-                self.shared.tell(&Told::Watching { pipeline: &self.id });
+                self.shared.tell(&WatchEvent::Watching { pipeline: &self.id });
             }
         }
     }
@@ -152,11 +155,11 @@ impl Watcher {
     }
 
     /// The open source; a local folder is listened to before it is looked at, so that nothing falls between the two.
-    async fn source(&mut self) -> Result<Arc<Source>> {
+    async fn source(&mut self) -> Result<Arc<WatchedSource>> {
         if let Some(source) = &self.source {
             return Ok(Arc::clone(source));
         }
-        let source = Arc::new(Source::open(&self.pipeline, &self.shared.with.storage).await?);
+        let source = Arc::new(WatchedSource::open(&self.pipeline, &self.shared.with.storage).await?);
         if let Some(path) = source.path() {
             self.writers.forget_all();
             match Notices::of(path) {
@@ -197,7 +200,7 @@ impl Watcher {
     }
 
     /// Lets a bundle fly, unless it has, or does, or is being written.
-    fn consider(&mut self, name: String, version: &str, source: &Arc<Source>) {
+    fn consider(&mut self, name: String, version: &str, source: &Arc<WatchedSource>) {
         if self.flying.contains(&name) {
             self.stirred.insert(name);
             return;
@@ -207,12 +210,12 @@ impl Watcher {
         }
         let before = self.known.get(&name);
         let settled = before.filter(|before| before.version == version);
-        let rests = |known: &Landing| known.done || known.next.is_some_and(|next| next > Timestamp::now());
+        let rests = |known: &SeenBundle| known.done || known.next.is_some_and(|next| next > Timestamp::now());
         let anew = self.led.remove(&name).is_some();
         if !anew && settled.is_some_and(rests) {
             return;
         }
-        let flight = Flight {
+        let job = ImportJob {
             shared: Arc::clone(&self.shared),
             pipeline: self.id.clone(),
             source: Arc::clone(source),
@@ -224,8 +227,11 @@ impl Watcher {
             name: name.clone(),
         };
         self.flying.insert(name.clone());
+        let quarantined = SeenBundle { version: version.to_owned(), done: true, ..SeenBundle::default() };
+        let of = self.id.clone();
         let (slots, shared, ended) = (Arc::clone(&self.slots), Arc::clone(&self.shared), self.tell_end.clone());
-        self.shared.flights.spawn(async move {
+        let parking = shared.park.clone();
+        self.shared.jobs.spawn(async move {
             let wait = async {
                 let own = slots.acquire_owned().await.ok()?;
                 Some((own, Arc::clone(&shared.slots).acquire_owned().await.ok()?))
@@ -238,36 +244,46 @@ impl Watcher {
             };
             let Some(_slot) = slot else { return };
             // On a thread of its own: there are few, and what hashes and waits in a run then disturbs nobody.
-            let flown = tokio::task::spawn_blocking(move || {
+            let done_job = tokio::task::spawn_blocking(move || {
                 Handle::current().block_on(async {
                     tokio::select! {
                         biased;
-                        () = shared.park.cancelled() => None,
-                        outcome = flight.fly() => Some(outcome),
+                        () = parking.cancelled() => None,
+                        outcome = job.execute() => Some(outcome),
                     }
                 })
             });
-            // Of a run that panicked no more is known than of one that was killed.
-            if let Some(outcome) = flown.await.unwrap_or(Some(Outcome::Again)) {
+            let outcome = done_job.await.unwrap_or_else(|_| {
+                // A file that made the job panic would do so again: it is left alone until it changes.
+                let reason = "its import failed by a defect of airlift; it is not tried again until the file changes";
+                shared.tell(&WatchEvent::Trouble {
+                    pipeline: &of,
+                    blob: Some(&name),
+                    token: Code::Internal.token(),
+                    reason,
+                });
+                Some(JobOutcome::Settled(quarantined))
+            });
+            if let Some(outcome) = outcome {
                 // Nobody listens any more once the pipeline has changed.
                 let _ = ended.send((name, outcome));
             }
         });
     }
 
-    async fn landed(&mut self, name: String, outcome: Outcome) {
+    async fn landed(&mut self, name: String, outcome: JobOutcome) {
         self.flying.remove(&name);
         match outcome {
-            Outcome::Settled(landing) => {
+            JobOutcome::Settled(landing) => {
                 self.known.insert(name.clone(), landing);
             }
-            Outcome::PartOf(landing, first) => {
+            JobOutcome::PartOf(landing, first) => {
                 let mark = landing.mark.clone();
                 self.known.insert(name.clone(), landing);
                 self.lead_to(first, mark.unwrap_or_default()).await;
             }
-            Outcome::Again => {}
-            Outcome::Gone => {
+            JobOutcome::Again => {}
+            JobOutcome::Gone => {
                 self.known.remove(&name);
                 self.writers.forget(&name);
                 if let Err(error) = self.landed.forget(vec![name.clone()]).await {

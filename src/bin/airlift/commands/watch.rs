@@ -1,7 +1,7 @@
 use airlift::{
     pipeline::{
-        State, Surroundings,
-        trigger::{self, Options, Told},
+        RunContext, State,
+        trigger::{self, Options, WatchEvent},
     },
     progress::Progress,
 };
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{args::watch::Args, context::Context, failure::Failure, mistake::Mistake, output, runtime, signal};
 
-/// The shortest time between two looks, whatever was asked for.
+/// The shortest time between two listings.
 const SHORTEST: std::time::Duration = std::time::Duration::from_millis(200);
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
@@ -18,17 +18,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut storage = context.storage();
     storage.state = state.dir().join("uploads");
     let options = Options { interval: args.interval.max(SHORTEST), runs: args.runs.into(), grace: args.grace };
-    // Runs tell of themselves in the state; what many of them at once would draw here nobody could read.
+    // Runs record their progress in the state. Bars of many parallel runs would be unreadable.
     let progress = Progress::default();
-    let with = Surroundings { registry: context.settings()?, storage, progress, jobs: args.jobs.count() };
+    let with = RunContext { registry: context.settings()?, storage, progress, jobs: args.jobs.count() };
     let json = context.json();
     let status = context.shared_status();
-    let tell = move |told: &Told<'_>| {
+    let tell = move |told: &WatchEvent<'_>| {
         if json {
-            // A reader that has gone is told by the next write; there is nobody else to tell.
+            // If the reader has gone, there is no other place to report it.
             let _ = output::print(output::json::line(told).as_bytes());
         } else {
-            status.say(&line(told));
+            status.say(&format!("{} {}", whole_seconds(Timestamp::now()), line(told)));
         }
     };
     runtime::run_to_end(async {
@@ -54,22 +54,22 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     })
 }
 
-/// What happened, for a person or a journal.
-fn line(told: &Told<'_>) -> String {
+/// An event as a line for people and logs.
+fn line(told: &WatchEvent<'_>) -> String {
     match told {
-        Told::Watching { pipeline } => format!("watching the source of {pipeline}"),
-        Told::Recovered { pipeline } => format!("the source of {pipeline} can be looked at again"),
-        Told::Began { blob, run, .. } => format!("{blob}: the run {run} begins"),
-        Told::Ended { blob, run, status, reason, next, .. } => {
+        WatchEvent::Watching { pipeline } => format!("watching {pipeline}"),
+        WatchEvent::Recovered { pipeline } => format!("{pipeline}: its storage can be read again"),
+        WatchEvent::Began { blob, run, .. } => format!("{blob}: run {run} started"),
+        WatchEvent::Ended { blob, run, status, reason, next, .. } => {
             let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            let next = next.map(|next| format!("; again at {}", whole_seconds(next))).unwrap_or_default();
-            format!("{blob}: the run {run} ended: {}{reason}{next}", status.word())
+            let next = next.map(|next| format!("; next try at {}", whole_seconds(next))).unwrap_or_default();
+            format!("{blob}: run {run} ended: {}{reason}{next}", status.word())
         }
-        Told::Waiting { blob, why, .. } => format!("{blob}: not whole yet: {why}"),
-        Told::Ignored { blob, .. } => format!("{blob}: no bundle, left alone"),
-        Told::Trouble { pipeline, blob, token, reason } => {
+        WatchEvent::Waiting { blob, why, .. } => format!("{blob}: not complete yet: {why}"),
+        WatchEvent::Ignored { blob, .. } => format!("{blob}: not a bundle, ignored"),
+        WatchEvent::Trouble { pipeline, blob, token, reason } => {
             let what = blob.map_or_else(|| pipeline.to_string(), str::to_owned);
-            format!("warning[{token}]: {what}: {reason}; it is tried again")
+            format!("warning[{token}]: {what}: {reason}")
         }
         told => format!("{told:?}"),
     }

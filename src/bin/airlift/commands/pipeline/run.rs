@@ -1,5 +1,5 @@
 use airlift::pipeline::{
-    self, Ran, State, Surroundings,
+    self, Ran, RunContext, State,
     resource::{Kind, PipelineRun, Resource},
 };
 use jiff::Timestamp;
@@ -43,8 +43,7 @@ fn create(args: &Create, context: &Context) -> Result<(), Failure> {
 pub(super) fn done(state: &State, run: &PipelineRun, jobs: Jobs, context: &Context) -> Result<Ran, Failure> {
     let mut storage = context.storage();
     storage.state = state.dir().join("uploads");
-    let with =
-        Surroundings { registry: context.settings()?, storage, progress: context.progress(), jobs: jobs.count() };
+    let with = RunContext { registry: context.settings()?, storage, progress: context.progress(), jobs: jobs.count() };
     let ran = runtime::run(async { pipeline::run(state, run, None, &with).await.map_err(told::failure) })?;
     context.status().finish();
     if ran.stored {

@@ -1,5 +1,5 @@
-//! Who works on a bundle of a pipeline: a lock of the operating system, which ends with its process whatever happens to it,
-//! so that no process id has to be trusted.
+//! The lock on a bundle of a pipeline. The operating system releases it when the process ends, however it ends, so no
+//! process id has to be trusted.
 
 use std::{
     fs::{self, File},
@@ -52,7 +52,7 @@ impl Lock {
         Ok(None)
     }
 
-    /// Whether somebody holds the lock.
+    /// Whether a process holds the lock.
     pub(super) fn is_held(folder: &Path, pipeline: &ResourceId, blob: &str) -> Result<bool> {
         let path = path(folder, pipeline, blob);
         let error = |source| Error::Folder { path: path.clone(), source };

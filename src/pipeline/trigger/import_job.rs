@@ -1,13 +1,14 @@
-//! One bundle from its landing to the end of its run.
+//! The import of one bundle of a watched source, from the check of the file to the end of its run.
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
 use super::{
-    Shared, Told,
-    landed::{Landed, Landing},
-    source::{Readiness, Source},
+    context::WatchContext,
+    event::WatchEvent,
+    landed::{Landed, SeenBundle},
+    source::{Readiness, WatchedSource},
     writers::Writers,
 };
 use crate::{
@@ -27,12 +28,12 @@ const LONGEST: Duration = Duration::from_hours(1);
 /// Letters of a bundle's name that its runs bear.
 const NAMED: usize = 60;
 
-/// What is needed to bring one bundle down.
+/// The import of one bundle.
 #[derive(Clone)]
-pub(super) struct Flight {
-    pub(super) shared: Arc<Shared>,
+pub(super) struct ImportJob {
+    pub(super) shared: Arc<WatchContext>,
     pub(super) pipeline: ResourceId,
-    pub(super) source: Arc<Source>,
+    pub(super) source: Arc<WatchedSource>,
     pub(super) landed: Landed,
     pub(super) name: String,
     /// When it was seen.
@@ -42,40 +43,40 @@ pub(super) struct Flight {
     /// Whether it is looked at again though it has not changed: it is the first volume of a set of which another one has.
     pub(super) anew: bool,
     /// What is known from earlier.
-    pub(super) before: Option<Landing>,
+    pub(super) before: Option<SeenBundle>,
 }
 
-/// What is to be done about a name from now on.
+/// What the watcher does about the file next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// Nothing until another version is there, or until its time has come.
-    Settled(Landing),
+pub(super) enum JobOutcome {
+    /// Nothing until the file changes, or until the time of the next try.
+    Settled(SeenBundle),
     /// The same, and the set that it is of is to be looked at under the name of its first volume.
-    PartOf(Landing, String),
-    /// Look again at the next opportunity.
+    PartOf(SeenBundle, String),
+    /// Try again at the next listing.
     Again,
-    /// Nothing: it is not there any more.
+    /// Nothing: the file was removed.
     Gone,
 }
 
-impl Flight {
-    /// Never fails: what goes wrong is told, and tried again.
-    pub(super) async fn fly(self) -> Outcome {
-        match self.try_fly().await {
+impl ImportJob {
+    /// Never fails: it reports a problem as an event, and the watcher tries again.
+    pub(super) async fn execute(self) -> JobOutcome {
+        match self.try_execute().await {
             Ok(outcome) => outcome,
             Err(error) => {
                 self.shared.trouble(&self.pipeline, Some(&self.name), &error);
-                Outcome::Again
+                JobOutcome::Again
             }
         }
     }
 
-    async fn try_fly(&self) -> Result<Outcome> {
-        let Some(version) = self.source.version(&self.name).await? else { return Ok(Outcome::Gone) };
+    async fn try_execute(&self) -> Result<JobOutcome> {
+        let Some(version) = self.source.version(&self.name).await? else { return Ok(JobOutcome::Gone) };
         let same = self.before.as_ref().filter(|before| before.version == version);
-        let mut landing = same.cloned().unwrap_or_else(|| Landing { version, ..Landing::default() });
+        let mut landing = same.cloned().unwrap_or_else(|| SeenBundle { version, ..SeenBundle::default() });
         if landing.done && !self.anew {
-            return Ok(Outcome::Settled(landing));
+            return Ok(JobOutcome::Settled(landing));
         }
         (landing.done, landing.next) = (false, None);
         let imported = self.before.as_ref().filter(|before| before.done).and_then(|before| before.content.as_deref());
@@ -86,41 +87,41 @@ impl Flight {
                 if same {
                     landing.done = true;
                     self.landed.put(&self.name, &landing).await?;
-                    return Ok(Outcome::Settled(landing));
+                    return Ok(JobOutcome::Settled(landing));
                 }
             }
             Readiness::PartOf { first, plan, mark } => {
                 (landing.content, landing.mark, landing.done) = (Some(plan), Some(mark), true);
                 self.landed.put(&self.name, &landing).await?;
-                return Ok(Outcome::PartOf(landing, first));
+                return Ok(JobOutcome::PartOf(landing, first));
             }
             Readiness::Wanting(why) => {
-                self.shared.tell(&Told::Waiting { pipeline: &self.pipeline, blob: &self.name, why: &why });
+                self.shared.tell(&WatchEvent::Waiting { pipeline: &self.pipeline, blob: &self.name, why: &why });
                 // Whatever comes of the set will be looked at, and leads to this one. After a restart it is looked at too.
-                return Ok(Outcome::Settled(Landing { done: true, content: None, ..landing }));
+                return Ok(JobOutcome::Settled(SeenBundle { done: true, content: None, ..landing }));
             }
             Readiness::Damaged => landing.content = None,
             Readiness::Unfinished(why) => {
-                self.shared.tell(&Told::Waiting { pipeline: &self.pipeline, blob: &self.name, why: &why });
-                return Ok(Outcome::Again);
+                self.shared.tell(&WatchEvent::Waiting { pipeline: &self.pipeline, blob: &self.name, why: &why });
+                return Ok(JobOutcome::Again);
             }
             Readiness::Foreign => {
-                self.shared.tell(&Told::Ignored { pipeline: &self.pipeline, blob: &self.name });
+                self.shared.tell(&WatchEvent::Ignored { pipeline: &self.pipeline, blob: &self.name });
                 // Not worth a row: it costs a look at the beginning of the file after a restart.
-                return Ok(Outcome::Settled(Landing { done: true, ..landing }));
+                return Ok(JobOutcome::Settled(SeenBundle { done: true, ..landing }));
             }
-            Readiness::Gone => return Ok(Outcome::Gone),
+            Readiness::Gone => return Ok(JobOutcome::Gone),
         }
         self.run(landing).await
     }
 
-    async fn run(&self, mut landing: Landing) -> Result<Outcome> {
+    async fn run(&self, mut landing: SeenBundle) -> Result<JobOutcome> {
         let asked = self.asked(&landing);
-        self.shared.tell(&Told::Began { pipeline: &self.pipeline, blob: &self.name, run: &asked.name });
+        self.shared.tell(&WatchEvent::Began { pipeline: &self.pipeline, blob: &self.name, run: &asked.name });
         let ran = match run::run(&self.shared.state, &asked, Some(self.seen), &self.shared.with).await {
             Ok(ran) => ran,
             // Somebody else is at it: their run is as good as ours, and what it does is seen at the next look.
-            Err(Error::Busy { .. }) => return Ok(Outcome::Again),
+            Err(Error::Busy { .. }) => return Ok(JobOutcome::Again),
             Err(error) => return Err(error),
         };
         let response = &ran.record.response;
@@ -131,12 +132,12 @@ impl Flight {
         }
         self.landed.put(&self.name, &landing).await?;
         tell_end(&self.shared, &ran.record, landing.next);
-        Ok(Outcome::Settled(landing))
+        Ok(JobOutcome::Settled(landing))
     }
 
-    /// The run of this version of the bundle: it has the same name whenever it is asked for, so that one which was killed is
-    /// gone on with, and one which was done is not done again.
-    fn asked(&self, landing: &Landing) -> PipelineRun {
+    /// The run of this version of the bundle: it has the same name whenever it is asked for, so that an interrupted
+    /// one is resumed, and a finished one is not repeated.
+    fn asked(&self, landing: &SeenBundle) -> PipelineRun {
         let inner = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
         let named: String = self.name.chars().map(inner).take(NAMED).collect();
         let what = format!("{}\n{}\n{}", self.pipeline, self.name, landing.version);
@@ -157,14 +158,14 @@ impl Flight {
     }
 }
 
-/// Tells how a run ended; `next` is when its bundle is tried again.
-pub(super) fn tell_end(shared: &Shared, record: &Record, next: Option<Timestamp>) {
+/// Reports the end of a run. `next` is the time of the next try.
+pub(super) fn tell_end(shared: &WatchContext, record: &Record, next: Option<Timestamp>) {
     let response = &record.response;
     let reason = response.pipeline_run_error_message.as_ref().map(|message| {
         let first = response.artifacts.iter().find_map(|artifact| artifact.reason.as_ref());
         first.map_or_else(|| message.clone(), |first| format!("{message}, the first: {first}"))
     });
-    shared.tell(&Told::Ended {
+    shared.tell(&WatchEvent::Ended {
         pipeline: &record.run.request.pipeline,
         blob: &record.run.request.blob,
         run: &record.run.name,
@@ -174,7 +175,7 @@ pub(super) fn tell_end(shared: &Shared, record: &Record, next: Option<Timestamp>
     });
 }
 
-/// How long a bundle is left alone after so many failed runs: an interval, then twice as long each time.
+/// The wait after a number of failed runs: one interval at first, then twice as long each time.
 fn wait(interval: Duration, attempts: u32) -> Duration {
     interval.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1))).min(LONGEST)
 }
