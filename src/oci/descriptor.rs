@@ -2,26 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{digest::Digest, media_type, platform::Platform};
+use super::{digest::Digest, media_type, null::null_is_empty, platform::Platform};
 
 /// What a manifest says of a piece of content: its type, its digest, and its size in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// The media type; empty where an old tool left it out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub media_type: String,
     /// What names the content.
     pub digest: Digest,
     /// Bytes.
     pub size: u64,
     /// Where else the content may be had; used by foreign layers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "without_null")]
     pub urls: Vec<String>,
     /// Free text by key.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
     /// The type of the artifact that the described manifest is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,9 +56,14 @@ impl Descriptor {
     }
 }
 
-/// Some tools write `"annotations": null`.
-fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+fn without_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let all: Vec<Option<String>> = null_is_empty(deserializer)?;
+    Ok(all.into_iter().flatten().collect())
+}
+
+fn annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let all: BTreeMap<String, Option<String>> = null_is_empty(deserializer)?;
+    Ok(all.into_iter().filter_map(|(key, text)| Some((key, text?))).collect())
 }
 
 #[cfg(test)]

@@ -114,6 +114,9 @@ impl Manifest {
             Err(_) if declared.as_deref().is_some_and(|t| !media_type::is_manifest(t)) => Document::empty(),
             Err(error) => return Err(ManifestError::Malformed { digest, reason: error.to_string() }),
         };
+        // Go's tools read and write an empty text where there is none.
+        document.media_type = document.media_type.filter(|own| !own.is_empty());
+        document.artifact_type = document.artifact_type.filter(|own| !own.is_empty());
         if document.fs_layers.is_some() || document.schema_version == Some(1) {
             return Err(ManifestError::Schema1 { digest });
         }
@@ -224,6 +227,7 @@ impl Document {
 
     /// What it names, which is then no longer in it.
     fn take_view(&mut self, media_type: &str, digest: Digest) -> Result<View, ManifestError> {
+        let says_what_it_is = self.schema_version.is_some() || self.media_type.is_some();
         let content = self.layers.is_some() || self.config.is_some() || self.blobs.is_some();
         if self.manifests.is_some() && content {
             return Err(ManifestError::Ambiguous {
@@ -233,12 +237,14 @@ impl Document {
         }
         let malformed = |reason: &str| ManifestError::Malformed { digest, reason: reason.to_owned() };
         if media_type::is_index(media_type) && self.manifests.is_none() {
-            return Err(malformed("an index without manifests"));
+            // Go's tools write `null` for an empty list, or leave it out.
+            if content || !says_what_it_is {
+                return Err(malformed("an index without manifests"));
+            }
+            self.manifests = Some(Vec::new());
         }
-        if matches!(media_type, media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST)
-            && (self.config.is_none() || self.layers.is_none())
-        {
-            return Err(malformed("a manifest without config or layers"));
+        if matches!(media_type, media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST) && self.config.is_none() {
+            return Err(malformed("a manifest without config"));
         }
         if let Some(manifests) = self.manifests.take() {
             let is_manifest =
@@ -326,6 +332,43 @@ mod tests {
         assert_eq!(parse(&layered, None).unwrap().layers().len(), 1);
         assert!(parse("not json", None).is_err());
         assert!(parse("{}", None).is_err());
+    }
+
+    #[test]
+    fn null_is_read_as_absence() {
+        let own = |media_type: &str, rest: &str| format!(r#"{{"schemaVersion":2,"mediaType":"{media_type}",{rest}}}"#);
+        for text in [
+            own(media_type::OCI_INDEX, r#""manifests":null"#),
+            own(
+                media_type::OCI_INDEX,
+                r#""manifests":[],"layers":null,"config":null,"subject":null,"annotations":null"#,
+            ),
+            own(media_type::DOCKER_MANIFEST_LIST, r#""annotations":null"#),
+        ] {
+            let index = parse(&text, None).unwrap();
+            assert!(matches!(index.view(), View::Index { manifests, .. } if manifests.is_empty()), "{text}");
+        }
+        let null = r#""urls":null,"annotations":{"a":null,"b":"c"},"artifactType":null"#;
+        let layer =
+            descriptor(b"1").replace('}', &format!(r#",{null},"platform":{{"os":null,"architecture":null}}}}"#));
+        let untyped = descriptor(b"2").replace(r#""a/b""#, "null");
+        for rest in [r#""layers":null"#, r#""manifests":null"#, &format!(r#""layers":[{layer},{untyped}]"#)] {
+            let text = format!(r#"{{"schemaVersion":2,"mediaType":null,"config":{},{rest}}}"#, descriptor(b"c"));
+            let image = parse(&text, Some(media_type::OCI_MANIFEST)).unwrap();
+            assert!(matches!(image.view(), View::Image { config: Some(_), .. }), "{text}");
+            if let [first, second] = image.layers() {
+                assert_eq!(first.annotations, [("b".to_owned(), "c".to_owned())].into());
+                assert_eq!((first.urls.len(), second.media_type.as_str()), (0, ""));
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_with_the_fields_of_a_manifest_is_refused_whatever_is_null() {
+        for rest in [r#""layers":[]"#, r#""manifests":null,"layers":[]"#] {
+            let text = format!(r#"{{"schemaVersion":2,"mediaType":"{}",{rest}}}"#, media_type::OCI_INDEX);
+            assert!(matches!(parse(&text, None), Err(ManifestError::Malformed { .. })), "{text}");
+        }
     }
 
     #[test]

@@ -33,6 +33,11 @@ pub fn is_manifest(media_type: &str) -> bool {
     MANIFESTS.contains(&media_type) || is_schema_1(media_type)
 }
 
+/// Whether a `Content-Type` is one that servers send of anything, so that the document itself says what it is.
+pub fn says_nothing(content_type: &str) -> bool {
+    ["", "application/json", "application/octet-stream", "binary/octet-stream", "text/plain"].contains(&content_type)
+}
+
 /// An index or manifest list.
 pub fn is_index(media_type: &str) -> bool {
     media_type == OCI_INDEX || media_type == DOCKER_MANIFEST_LIST

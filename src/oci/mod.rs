@@ -6,6 +6,7 @@ pub mod error_code;
 pub mod hasher;
 pub mod manifest;
 pub mod media_type;
+mod null;
 pub mod platform;
 pub mod reference;
 

@@ -4,14 +4,16 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use super::null::null_is_empty;
+
 /// An operating system, a CPU architecture and, where it matters, a variant of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
     /// Go's `GOARCH`: `amd64`, `arm64`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub architecture: String,
     /// Go's `GOOS`: `linux`, `windows`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub os: String,
     /// Windows' build, mostly.
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]

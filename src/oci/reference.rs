@@ -63,6 +63,13 @@ impl Tag {
         ["sig", "att", "sbom"].map(|suffix| Self(format!("{stem}.{suffix}")))
     }
 
+    /// Whether it is a tag of one of those forms, so that it names what is attached, if anything.
+    pub fn is_of_attached(&self) -> bool {
+        let stem = ["sig", "att", "sbom"].iter().find_map(|suffix| self.0.strip_suffix(suffix)?.strip_suffix('.'));
+        let parts = stem.unwrap_or(&self.0).split_once('-');
+        parts.is_some_and(|(_, hex)| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -405,6 +412,11 @@ mod tests {
             Tag::cosign(&digest).map(|t| t.to_string()),
             ["sig", "att", "sbom"].map(|s| format!("sha256-{hex}.{s}"))
         );
+        let attached = Tag::cosign(&digest).into_iter().chain([Tag::referrers_fallback(&digest)]);
+        assert!(attached.into_iter().all(|tag| tag.is_of_attached()));
+        for other in ["latest", "sha256-abc", "a-b.sig", "sig"] {
+            assert!(!other.parse::<Tag>().unwrap().is_of_attached(), "{other}");
+        }
         let long = Digest::of(crate::oci::Algorithm::Sha512, b"abc");
         assert_eq!(Tag::referrers_fallback(&long).as_str().len(), "sha512-".len() + 64);
     }

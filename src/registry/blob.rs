@@ -11,7 +11,8 @@ use crate::{
 };
 
 use super::{
-    download::{Download, Origin},
+    detail::Detail,
+    download::{BlobOrigin, Download},
     error::{At, Error},
     redact::Redacted,
     repository::Repository,
@@ -55,9 +56,9 @@ impl Repository {
             if self.has_blob(blob).await? {
                 return Ok(stream::empty().boxed());
             }
-            return Err(Error::NotFound { at: self.blob_at(blob) }.into());
+            return Err(Error::NotFound { at: self.blob_at(blob), detail: Detail::default() }.into());
         }
-        match Download::open(self, Origin::Registry, blob, from).await {
+        match Download::open(self, BlobOrigin::Registry, blob, from).await {
             Ok(download) => Ok(download.into_stream()),
             Err(absent @ Error::NotFound { .. }) => Ok(self.fetch_foreign(blob, from, absent).await?.into_stream()),
             Err(error) => Err(error.into()),
@@ -67,7 +68,7 @@ impl Repository {
     async fn fetch_foreign(&self, blob: &Descriptor, from: u64, absent: Error) -> Result<Download, Error> {
         let mut outcome = Err(absent);
         for url in foreign_urls(blob) {
-            match Download::open(self, Origin::Stranger(url), blob, from).await {
+            match Download::open(self, BlobOrigin::Stranger(url), blob, from).await {
                 Ok(download) => return Ok(download),
                 // The reason why one address could not be asked says more than that another has nothing.
                 Err(Error::NotFound { .. }) => {}
@@ -83,7 +84,7 @@ impl Repository {
         match self.persist(&[StatusCode::OK], call).await {
             // Storage that is asked with a signature for GET refuses HEAD; the beginning of the content tells too.
             Err(Error::Denied { .. } | Error::Refused { .. }) => {
-                Download::open(self, Origin::Stranger(url), blob, 0).await.map(drop)
+                Download::open(self, BlobOrigin::Stranger(url), blob, 0).await.map(drop)
             }
             asked => asked.map(drop),
         }

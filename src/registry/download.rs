@@ -18,15 +18,19 @@ use url::Url;
 use crate::{content::ByteStream, oci::Descriptor};
 
 use super::{
-    answer::Answer,
+    answer::{Answer, is_page_type},
+    content_range::ContentRange,
     error::{At, Error},
     repository::Repository,
     retry::Waits,
     transport::{Call, value},
 };
 
+/// So many failed requests for a range end the asking for ranges.
+const MAX_FAILED_RANGES: u32 = 3;
+
 /// Where a blob comes from.
-pub(super) enum Origin {
+pub(super) enum BlobOrigin {
     /// The registry.
     Registry,
     /// An address out of a foreign layer's `urls`.
@@ -36,13 +40,17 @@ pub(super) enum Origin {
 /// A blob under way.
 pub(super) struct Download {
     repository: Repository,
-    origin: Origin,
+    origin: BlobOrigin,
     blob: Descriptor,
     at: At,
     /// The next byte to give.
     offset: u64,
     /// Bytes that the answer repeats and that are dropped: its server ignores ranges.
     skip: u64,
+    /// Requests for a range that the server failed, one after the other; where it cannot do ranges, the whole is asked for.
+    failed_ranges: u32,
+    /// Whether the answer is a page for people by its type, which a blob can be too.
+    is_page: bool,
     /// The strong entity tag of the first answer.
     etag: Option<String>,
     answer: Option<Answer>,
@@ -58,13 +66,13 @@ impl Download {
     /// Opens the blob at byte `from`.
     pub(super) async fn open(
         repository: &Repository,
-        origin: Origin,
+        origin: BlobOrigin,
         blob: &Descriptor,
         from: u64,
     ) -> Result<Self, Error> {
         let at = match &origin {
-            Origin::Registry => repository.blob_at(blob),
-            Origin::Stranger(url) => repository.stranger_at(blob, url),
+            BlobOrigin::Registry => repository.blob_at(blob),
+            BlobOrigin::Stranger(url) => repository.stranger_at(blob, url),
         };
         let mut download = Self {
             repository: repository.clone(),
@@ -73,6 +81,8 @@ impl Download {
             at,
             offset: from,
             skip: 0,
+            failed_ranges: 0,
+            is_page: false,
             etag: None,
             answer: None,
             waits: repository.transport.settings.retry.waits(),
@@ -111,6 +121,7 @@ impl Download {
                         return Ok(Some(chunk));
                     }
                 }
+                Ok(None) if self.is_page && self.offset < self.blob.size => return Err(self.web_page().await),
                 Ok(None) if self.is_complete() => return Ok(None),
                 Ok(None) => self.wait(Error::Broken { at: self.at.clone(), bytes: self.offset, source: None }).await?,
                 Err(error) => self.wait(self.placed(error)).await?,
@@ -158,8 +169,39 @@ impl Download {
                     self.answer = Some(answer);
                     return Ok(());
                 }
+                Err(error) if self.can_ask_for_whole(&error) => {
+                    tracing::debug!(at = %self.at, %error, "the whole blob is asked for, the server does no ranges");
+                    self.failed_ranges = MAX_FAILED_RANGES;
+                }
                 Err(error) => self.wait(error).await?,
             }
+        }
+    }
+
+    fn asks_for_range(&self) -> bool {
+        self.offset > 0 && self.failed_ranges < MAX_FAILED_RANGES
+    }
+
+    /// Whether `error` may be due to the range that was asked for. A server that is failing may do so for other reasons, so
+    /// that it gets further tries first.
+    fn can_ask_for_whole(&mut self, error: &Error) -> bool {
+        if !self.asks_for_range() {
+            return false;
+        }
+        match error {
+            Error::Refused { .. } | Error::Denied { .. } | Error::Protocol { .. } => true,
+            Error::Server { .. } => {
+                self.failed_ranges += 1;
+                !self.asks_for_range()
+            }
+            _ => false,
+        }
+    }
+
+    async fn web_page(&mut self) -> Error {
+        match self.answer.take() {
+            Some(answer) => answer.web_page().await,
+            None => Error::Broken { at: self.at.clone(), bytes: self.offset, source: None },
         }
     }
 
@@ -167,7 +209,7 @@ impl Download {
         let mut call = self.call().await?;
         // Any coding would be one more layer between us and the bytes that the digest is of.
         call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if self.offset > 0 {
+        if self.asks_for_range() {
             call.headers.insert(RANGE, value(&format!("bytes={}-", self.offset)));
             if let Some(etag) = &self.etag {
                 call.headers.insert(IF_RANGE, value(etag));
@@ -177,13 +219,20 @@ impl Download {
         let answer = answer.expect(&[StatusCode::OK, StatusCode::PARTIAL_CONTENT]).await?;
         self.skip = 0;
         if answer.status() == StatusCode::PARTIAL_CONTENT {
-            let range = answer.header(CONTENT_RANGE).unwrap_or_default();
-            if !continues(range, self.offset, self.blob.size) {
-                let reason = format!("asked for bytes from {} of {}, got {range:?}", self.offset, self.blob.size);
+            let text = answer.header(CONTENT_RANGE).unwrap_or_default();
+            let is_rest = ContentRange::parse(text)
+                .is_some_and(|range| self.asks_for_range() && range.resumes(self.offset, self.blob.size));
+            if !is_rest {
+                let reason = format!("asked for bytes from {} of {}, got {text:?}", self.offset, self.blob.size);
                 return Err(Error::Protocol { at: self.at.clone(), reason });
             }
+            self.failed_ranges = 0;
         } else {
             self.skip = self.offset;
+        }
+        self.is_page = answer.status() == StatusCode::OK && is_page_type(&answer.content_type());
+        if self.is_page && answer.length().is_some_and(|length| length != self.blob.size) {
+            return Err(answer.web_page().await);
         }
         if self.etag.is_none() {
             // A weak tag does not promise the same bytes.
@@ -194,10 +243,10 @@ impl Download {
 
     async fn call(&self) -> Result<Call, Error> {
         match &self.origin {
-            Origin::Registry => {
+            BlobOrigin::Registry => {
                 self.repository.call(Method::GET, &format!("blobs/{}", self.blob.digest), &self.at).await
             }
-            Origin::Stranger(url) => self.repository.stranger_call(Method::GET, url.clone(), &self.at),
+            BlobOrigin::Stranger(url) => self.repository.stranger_call(Method::GET, url.clone(), &self.at),
         }
     }
 }
@@ -222,34 +271,4 @@ async fn watch(
         (*waited, *arrived) = (Duration::ZERO, 0);
     }
     step
-}
-
-/// Whether `Content-Range: bytes FIRST-LAST/TOTAL` is the rest of a blob of `size` bytes from `offset` on.
-fn continues(range: &str, offset: u64, size: u64) -> bool {
-    let parts = || {
-        let (span, total) = range.strip_prefix("bytes ")?.split_once('/')?;
-        let (first, last) = span.split_once('-')?;
-        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, total))
-    };
-    parts().is_some_and(|(first, last, total)| {
-        let total_fits = total == "*" || total.parse() == Ok(size);
-        first == offset && last >= first && last < size && total_fits
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_range_that_goes_on_where_we_stopped_is_taken() {
-        for good in ["bytes 10-99/100", "bytes 10-50/100", "bytes 10-99/*"] {
-            assert!(continues(good, 10, 100), "{good}");
-        }
-        for bad in
-            ["", "bytes 0-99/100", "bytes 11-99/100", "bytes 10-100/101", "bytes 10-9/100", "10-99/100", "bytes */100"]
-        {
-            assert!(!continues(bad, 10, 100), "{bad}");
-        }
-    }
 }

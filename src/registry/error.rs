@@ -4,16 +4,10 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use crate::{
     content::{self, Code, Fault, UnusableProxy, proxies},
-    oci::{
-        Digest, ManifestError,
-        error_code::{Envelope, ErrorCode},
-    },
+    oci::{Digest, ManifestError},
 };
 
-use super::redact::Redacted;
-
-/// Longest piece of a registry's own words that is repeated, in characters.
-const LONGEST_WORDS: usize = 300;
+use super::{detail::Detail, redact::Redacted};
 
 /// Where something happened and what was being done: `host/repository: what`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,61 +28,6 @@ impl fmt::Display for At {
         }
         write!(f, ": {}", self.what)
     }
-}
-
-/// What a registry said about a failure: the error envelope of distribution-spec 1.1, "Error Codes". May be empty.
-#[derive(Debug, Default)]
-pub struct Detail(Vec<(ErrorCode, String)>);
-
-impl Detail {
-    /// Reads the body of an error answer; whatever is no envelope says nothing.
-    pub(super) fn parse(body: &[u8]) -> Self {
-        let Ok(envelope) = serde_json::from_slice::<Envelope>(body) else { return Self::default() };
-        let words = |item: &crate::oci::error_code::ErrorItem| match &item.detail {
-            serde_json::Value::Null => item.message.clone(),
-            serde_json::Value::Object(fields) if fields.is_empty() => item.message.clone(),
-            detail => format!("{} {detail}", item.message),
-        };
-        Self(
-            envelope
-                .errors
-                .into_iter()
-                .map(|item| {
-                    let text = words(&item);
-                    (item.code, plain(&text))
-                })
-                .collect(),
-        )
-    }
-
-    /// Whether one of the codes is `code`.
-    pub fn has(&self, code: &ErrorCode) -> bool {
-        self.0.iter().any(|(own, _)| own == code)
-    }
-
-    /// Whether the registry gave no reason at all, or only the code that says as much.
-    pub(super) fn is_vague(&self) -> bool {
-        self.0.iter().all(|(code, _)| matches!(code, ErrorCode::Other(text) if text == "UNKNOWN"))
-    }
-}
-
-impl fmt::Display for Detail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Some registries say the same of every layer.
-        for (at, (code, words)) in self.0.iter().enumerate() {
-            if self.0[..at].iter().any(|said| (&said.0, &said.1) == (code, words)) {
-                continue;
-            }
-            let name = serde_json::to_value(code).ok().and_then(|name| name.as_str().map(plain)).unwrap_or_default();
-            write!(f, "; {name} {words}")?;
-        }
-        Ok(())
-    }
-}
-
-/// A peer's words, without control characters and of bounded length.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_WORDS).collect()
 }
 
 /// Why a registry could not do what it was asked for.
@@ -160,10 +99,12 @@ pub enum Error {
         detail: Detail,
     },
     /// A definite 404.
-    #[error("{at}: not found")]
+    #[error("{at}: not found{detail}")]
     NotFound {
         /// Where and what.
         at: At,
+        /// The registry's words.
+        detail: Detail,
     },
     /// 429.
     #[error("{at}: the registry limits the rate of requests{}{detail}", asked(*after))]
@@ -194,6 +135,14 @@ pub enum Error {
         at: At,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A page for people in the place of a registry's answer: a captive portal, a proxy, a wrong address.
+    #[error("{at}: a web page came instead of the registry's answer{detail}")]
+    WebPage {
+        /// Where and what.
+        at: At,
+        /// The page's title.
+        detail: Detail,
     },
     /// An address that the registry sent us to and that we do not go to.
     #[error("{at}: the registry leads to {url}, {reason}")]
@@ -304,7 +253,7 @@ impl Fault for Error {
             Self::NotFound { .. } => Code::RegistryNotFound,
             Self::RateLimited { .. } => Code::RegistryRateLimited,
             Self::Server { .. } => Code::RegistryServer,
-            Self::Protocol { .. } => Code::RegistryProtocol,
+            Self::Protocol { .. } | Self::WebPage { .. } => Code::RegistryProtocol,
             Self::Policy { .. } => Code::RegistryPolicy,
             Self::Refused { .. } => Code::RegistryRefused,
             Self::ForeignRefused { .. } => Code::RegistryForeignRefused,
@@ -400,19 +349,4 @@ pub(super) fn tls_cause(error: &reqwest::Error) -> Option<&rustls::Error> {
         };
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_registrys_words_are_repeated_without_control_characters() {
-        let body = br#"{"errors":[{"code":"DENIED","message":"no\u001b[31m way","detail":{"a":1}},{"code":"ODD"}]}"#;
-        let detail = Detail::parse(body);
-        assert_eq!(detail.to_string(), "; DENIED no [31m way {\"a\":1}; ODD ");
-        assert!(detail.has(&ErrorCode::Denied) && !detail.is_vague());
-        assert!(Detail::parse(b"<html>").is_vague());
-        assert!(Detail::parse(br#"{"errors":[{"code":"UNKNOWN","message":"unknown error"}]}"#).is_vague());
-    }
 }

@@ -1,5 +1,7 @@
 //! Manifests: raw bytes by digest and by tag (distribution-spec 1.1, "Pulling manifests", "Pushing Manifests").
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use reqwest::{
@@ -9,12 +11,14 @@ use reqwest::{
 
 use crate::{
     content::{self, ByteStream, Verified},
-    oci::{Algorithm, Descriptor, Digest, Manifest, Name, error_code::ErrorCode, media_type},
+    oci::{Algorithm, Descriptor, Digest, Manifest, Name, error_code::ErrorCode, manifest::View, media_type},
 };
 
 use super::{
-    answer::{Answer, CONTENT_DIGEST},
+    answer::{Answer, CONTENT_DIGEST, Document},
+    detail::Detail,
     error::{At, Error},
+    learnt::RepositoryFacts,
     repository::Repository,
     transport::{Payload, value},
 };
@@ -26,7 +30,36 @@ const OCI_SUBJECT: &str = "oci-subject";
 impl Repository {
     /// The manifest of that name, its bytes checked against the digest if the name is one, and against the header.
     pub(super) async fn get_manifest(&self, name: &Name) -> Result<Manifest, Error> {
+        if let Name::Tag(tag) = name
+            && tag.is_of_attached()
+            && self.lacks(name).await
+        {
+            return Err(Error::NotFound { at: self.at(format!("manifest {name}")), detail: Detail::default() });
+        }
         self.get_manifest_and_etag(name).await.map(|(manifest, _)| manifest)
+    }
+
+    /// What is known of this repository.
+    pub(super) fn facts(&self) -> Arc<RepositoryFacts> {
+        self.transport.learnt.of(format!("{}/{}", self.registry(), self.repository()))
+    }
+
+    /// Whether there is definitely no manifest of that name. It is asked by `HEAD`, which registries do not count against
+    /// their limits, and which is believed only where it finds a manifest that is there for certain.
+    async fn lacks(&self, name: &Name) -> bool {
+        let facts = self.facts();
+        let Some(present) = facts.present.get() else { return false };
+        if self.head_status(name).await != Some(StatusCode::NOT_FOUND) {
+            return false;
+        }
+        *facts.is_head_true.get_or_init(async || self.head_status(present).await == Some(StatusCode::OK)).await
+    }
+
+    /// What `HEAD` answers, asked once: where it fails, `GET` decides.
+    async fn head_status(&self, name: &Name) -> Option<StatusCode> {
+        let at = self.at(format!("manifest {name}"));
+        let call = self.manifest_call(Method::HEAD, name, &at).await.ok()?;
+        self.transport.send(call).await.ok().map(|answer| answer.status())
     }
 
     /// [`Self::get_manifest`], with the entity tag by which a later write can be made conditional.
@@ -36,20 +69,21 @@ impl Repository {
         let mut waits = settings.retry.waits();
         // The body belongs to the try: one that breaks is asked for again.
         let call = self.manifest_call(Method::GET, name, &at).await?;
-        let (body, content_type, claimed, etag) = loop {
+        let (document, claimed, etag) = loop {
             let read = async {
                 let answer = self.transport.send(call.clone()).await?.expect(&[StatusCode::OK]).await?;
-                let content_type = answer.header(CONTENT_TYPE).map(str::to_owned);
                 let claimed = answer.header(CONTENT_DIGEST).map(str::to_owned);
                 let etag = answer.header(ETAG).map(str::to_owned);
-                Ok((answer.read(settings.manifest_limit()).await?, content_type, claimed, etag))
+                Ok((answer.document(settings.manifest_limit()).await?.expect_no_page()?, claimed, etag))
             };
             match read.await {
                 Ok(read) => break read,
                 Err(error) => waits.after(error, &at, &settings.progress).await?,
             }
         };
-        let manifest = checked(&at, name, body.into(), content_type.as_deref(), claimed)?;
+        let manifest = checked(name, document, claimed)?;
+        // Only of the first is remembered that it is there.
+        let _ = self.facts().present.set(name.clone());
         Ok((manifest, etag))
     }
 
@@ -150,14 +184,10 @@ fn described(answer: &Answer, name: &Name) -> Result<Option<Descriptor>, Error> 
     Ok(Some(Descriptor::new(media_type, digest, size)))
 }
 
-/// Bytes become a manifest only if every digest spoken of is theirs.
-fn checked(
-    at: &At,
-    name: &Name,
-    raw: Bytes,
-    content_type: Option<&str>,
-    claimed: Option<String>,
-) -> Result<Manifest, Error> {
+/// A document becomes a manifest only if it is a JSON object that says what it is, and every digest spoken of is its own.
+fn checked(name: &Name, document: Document, claimed: Option<String>) -> Result<Manifest, Error> {
+    let Document { at, content_type, body, .. } = document;
+    let raw = Bytes::from(body);
     let asked = match name {
         Name::Digest(digest) => Some(*digest),
         Name::Tag(_) => None,
@@ -167,12 +197,28 @@ fn checked(
     let algorithm = asked.or(said).map_or(Algorithm::Sha256, |digest| digest.algorithm());
     let actual = Digest::of(algorithm, &raw);
     if let Some(expected) = asked.filter(|asked| *asked != actual) {
-        return Err(Error::DigestMismatch { at: at.clone(), expected, actual });
+        return Err(Error::DigestMismatch { at, expected, actual });
     }
     if let Some(claimed) = claimed {
-        agree(at, &claimed, &raw, actual)?;
+        agree(&at, &claimed, &raw, actual)?;
     }
-    Manifest::parse_as(raw, content_type, algorithm).map_err(|source| Error::Manifest { at: at.clone(), source })
+    let declared = Some(content_type.as_str()).filter(|declared| !media_type::says_nothing(declared));
+    let manifest = Manifest::parse_as(raw, declared, algorithm);
+    let manifest = manifest.map_err(|source| Error::Manifest { at: at.clone(), source })?;
+    if *manifest.view() == View::Opaque && !says_what_it_is(manifest.raw()) {
+        let reason = format!("no manifest came, but {content_type:?} of {} bytes", manifest.raw().len());
+        return Err(Error::Protocol { at, reason });
+    }
+    Ok(manifest)
+}
+
+/// Whether a document that names no content is a manifest by its own words.
+fn says_what_it_is(raw: &[u8]) -> bool {
+    let document: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(raw).ok();
+    document.is_some_and(|document| {
+        document.get("schemaVersion").is_some_and(serde_json::Value::is_number)
+            || document.get("mediaType").is_some_and(serde_json::Value::is_string)
+    })
 }
 
 /// A claimed digest must be that of the bytes, by whichever algorithm it goes.
@@ -205,7 +251,7 @@ fn explained(error: Error, manifest: &Manifest) -> Error {
     }
 }
 
-fn speaks_of_blobs(detail: &super::error::Detail) -> bool {
+fn speaks_of_blobs(detail: &Detail) -> bool {
     let codes = [ErrorCode::ManifestInvalid, ErrorCode::ManifestBlobUnknown, ErrorCode::BlobUnknown];
     detail.is_vague() || codes.iter().any(|code| detail.has(code))
 }

@@ -8,13 +8,18 @@ mod answer;
 mod auth;
 mod blob;
 mod client;
+mod content_range;
+mod detail;
 mod download;
 mod endpoint;
 mod error;
 mod feed;
+mod learnt;
+mod link;
 mod manifest;
 mod page;
 mod policy;
+mod quoted;
 mod redact;
 mod referrers;
 mod repository;
@@ -26,8 +31,18 @@ mod upload;
 
 pub use auth::credentials;
 pub use client::Client;
-pub use error::{At, Detail, Error};
+pub use detail::Detail;
+pub use error::{At, Error};
 pub use redact::Redacted;
 pub use repository::Repository;
 pub use retry::Retry;
 pub use settings::Settings;
+
+/// The readers of headers, which take anything that a stranger may write.
+pub mod headers {
+    pub use super::{
+        auth::challenge::{Bearer, Challenge},
+        content_range::ContentRange,
+        link::{UnreadableLink, next_link},
+    };
+}

@@ -3,10 +3,7 @@
 //! A registry that keeps no referrers has them in an index under a tag that clients maintain. That index is everybody's:
 //! it is read, added to and written back on the condition that nobody was faster, and read once more to make sure.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use reqwest::{
     Method,
@@ -14,60 +11,107 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-use crate::oci::{Descriptor, Digest, Manifest, Name, Tag, media_type};
+use crate::oci::{Descriptor, Digest, Manifest, ManifestError, Name, Tag, media_type};
 
 use super::{
+    answer::Document,
+    detail::Detail,
     error::{At, Error},
-    page::Page,
+    learnt::ReferrersApi,
     repository::Repository,
 };
 
 /// How often an index that others write at the same time is merged again.
 const MERGES: u32 = 8;
 
-/// The fallback tags that this client is writing, so that its own tasks do not race.
-#[derive(Default)]
-pub(super) struct Writing(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
+/// What to do where neither API nor tag can be asked.
+const WITHOUT: &str = "`--no-referrers` leaves out what is attached";
 
-impl Writing {
-    fn of(&self, key: String) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
-    }
+/// What the referrers API answered.
+enum ApiAnswer {
+    /// A list.
+    Listed(Vec<Descriptor>),
+    /// There is no such API, as this refusal says.
+    Refused(Error),
+    /// Something else than a list came with status 200, of this type.
+    Other(String),
 }
 
 impl Repository {
     /// What is attached to `subject`, sorted by digest: by the API, or where the registry has none by the fallback tag.
     pub(super) async fn list_referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
-        match self.referrers_by_api(subject).await {
-            Err(Error::NotFound { .. }) => self.referrers_by_tag(subject).await,
-            other => other,
+        let facts = self.facts();
+        let known = facts.referrers_api();
+        if known == ReferrersApi::Absent {
+            return self.referrers_by_tag(subject).await;
+        }
+        match self.referrers_by_api(subject).await? {
+            ApiAnswer::Listed(list) => {
+                facts.learn_referrers_api(true);
+                Ok(list)
+            }
+            ApiAnswer::Refused(Error::NotFound { .. }) if known == ReferrersApi::Present => Ok(Vec::new()),
+            ApiAnswer::Refused(error) => {
+                if is_lasting(&error) {
+                    facts.learn_referrers_api(false);
+                }
+                self.referrers_by_tag(subject).await
+            }
+            ApiAnswer::Other(what) => self.referrers_by_tag(subject).await.map_err(|error| {
+                let at = self.at(format!("referrers of {subject}"));
+                let reason =
+                    format!("{what} came instead of a list, and the tag cannot be asked either; {WITHOUT} ({error})");
+                Error::Protocol { at, reason }
+            }),
         }
     }
 
-    async fn referrers_by_api(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+    async fn referrers_by_api(&self, subject: &Digest) -> Result<ApiAnswer, Error> {
         let at = self.at(format!("referrers of {subject}"));
         let mut call = self.call(Method::GET, &format!("referrers/{subject}"), &at).await?;
         call.headers.insert(ACCEPT, HeaderValue::from_static(media_type::OCI_INDEX));
         let mut found = BTreeMap::new();
-        self.pages(call, |page| {
-            for descriptor in listed(&at, page)? {
-                found.insert(descriptor.digest, descriptor);
+        // Only the first page tells whether there is such an API; a later one that fails is missing.
+        let (mut pages, mut other) = (0, None);
+        let read = self.pages(call, |page| {
+            let what = if page.is_page() { "a web page".to_owned() } else { format!("{:?}", page.content_type) };
+            match listed(page)? {
+                Some(list) => found.extend(list.into_iter().map(|descriptor| (descriptor.digest, descriptor))),
+                None => {
+                    let reason = format!("{what} came instead of a page of the list");
+                    other = Some(what);
+                    return Err(Error::Protocol { at: at.clone(), reason });
+                }
             }
+            pages += 1;
             Ok(())
-        })
-        .await?;
-        Ok(found.into_values().collect())
+        });
+        match (read.await, other) {
+            (Ok(()), _) => Ok(ApiAnswer::Listed(found.into_values().collect())),
+            (Err(_), Some(what)) if pages == 0 => Ok(ApiAnswer::Other(what)),
+            (Err(error), _) if pages == 0 && says_no_api(&error) => Ok(ApiAnswer::Refused(error)),
+            (Err(Error::NotFound { at, detail }), _) => {
+                Err(Error::Protocol { at, reason: format!("a page of the list is not found{detail}") })
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 
     async fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
         let tag = Tag::referrers_fallback(subject);
         match self.get_manifest(&Name::Tag(tag)).await {
-            Ok(index) => {
+            Ok(index) if is_list(&index, subject) => {
                 let children = index.children().iter().cloned();
                 let found: BTreeMap<_, _> = children.map(|child| (child.digest, child)).collect();
                 Ok(found.into_values().collect())
             }
-            Err(Error::NotFound { .. }) => Ok(Vec::new()),
+            // Some registries answer with the subject itself, and some tools name other things so.
+            Ok(_) | Err(Error::NotFound { .. } | Error::Manifest { source: ManifestError::Schema1 { .. }, .. }) => {
+                Ok(Vec::new())
+            }
+            Err(Error::Refused { at, status, detail }) => {
+                Err(Error::Refused { at, status, detail: detail.and(WITHOUT) })
+            }
             Err(error) => Err(error),
         }
     }
@@ -76,7 +120,7 @@ impl Repository {
     pub(super) async fn attach(&self, manifest: &Manifest, subject: &Digest) -> Result<(), Error> {
         let tag = Tag::referrers_fallback(subject);
         let at = self.at(format!("referrers tag {tag}"));
-        let writing = self.transport.writing.of(format!("{}/{}:{tag}", self.registry(), self.repository()));
+        let writing = self.transport.learnt.writing(format!("{}/{}:{tag}", self.registry(), self.repository()));
         let _alone = writing.lock().await;
         let name = Name::Tag(tag);
         let settings = &self.transport.settings;
@@ -87,7 +131,7 @@ impl Repository {
                 Err(Error::NotFound { .. }) => (None, None),
                 Err(error) => return Err(error),
             };
-            let Some(merged) = merged(&at, present.as_ref(), manifest)? else { return Ok(()) };
+            let Some(merged) = merged(&at, present.as_ref(), manifest, subject)? else { return Ok(()) };
             if merged.raw().len() as u64 > settings.manifest_limit() {
                 return Err(Error::TooLarge { at, limit: settings.manifest_limit() });
             }
@@ -101,33 +145,72 @@ impl Repository {
             if now.children().iter().any(|child| child.digest == manifest.digest()) {
                 return Ok(());
             }
-            let lost = Error::Server { at: at.clone(), status: 412, after: None, detail: super::Detail::default() };
+            let lost = Error::Server { at: at.clone(), status: 412, after: None, detail: Detail::default() };
             waits.after(lost, &at, &settings.progress).await?;
         }
         Err(Error::Protocol { at, reason: format!("others changed it {MERGES} times while it was being written") })
     }
 }
 
-/// The descriptors of one page of the referrers API.
-fn listed(at: &At, page: Page) -> Result<Vec<Descriptor>, Error> {
-    let essence = page.content_type.as_deref().and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-    if essence != media_type::OCI_INDEX {
-        // A proxy's page for people, with status 200, must not read as "nothing attached".
-        let reason = format!("referrers came as {essence:?} instead of {:?}", media_type::OCI_INDEX);
-        return Err(Error::Protocol { at: at.clone(), reason });
+/// Whether this answer says that the registry does not know the path: the specification has 404 for it, and registries
+/// and proxies that look at the path's form or at the method have others.
+fn says_no_api(error: &Error) -> bool {
+    match error {
+        Error::NotFound { .. } => true,
+        Error::Refused { status, .. } => matches!(status, 400 | 405 | 406 | 410 | 415 | 422 | 501),
+        _ => false,
     }
-    let index = Manifest::parse(page.body.into(), Some(media_type::OCI_INDEX));
-    let index = index.map_err(|source| Error::Manifest { at: at.clone(), source })?;
-    Ok(index.children().to_vec())
+}
+
+/// Whether the answer is the same for any other subject in the repository. One that speaks of the subject is not.
+fn is_lasting(error: &Error) -> bool {
+    match error {
+        Error::NotFound { detail, .. } => !detail.is_of_a_registry(),
+        Error::Refused { status, .. } => matches!(status, 405 | 406 | 501),
+        _ => false,
+    }
+}
+
+/// The descriptors of one page of the referrers API; `None` if it is something else.
+fn listed(page: Document) -> Result<Option<Vec<Descriptor>>, Error> {
+    let is_typed = page.content_type == media_type::OCI_INDEX;
+    if page.is_page() || !(is_typed || media_type::says_nothing(&page.content_type)) {
+        // A proxy's page for people, with status 200, must not read as "nothing attached".
+        return Ok(None);
+    }
+    let at = page.at;
+    match Manifest::parse(page.body.into(), Some(page.content_type.as_str()).filter(|_| is_typed)) {
+        Ok(index) if index.media_type() == media_type::OCI_INDEX => Ok(Some(index.children().to_vec())),
+        Err(source) if is_typed => Err(Error::Manifest { at, source }),
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// Whether what the fallback tag of `subject` names is a list of what is attached to it: not the subject itself, no image,
+/// and no index that lists images by their platforms.
+fn is_list(index: &Manifest, subject: &Digest) -> bool {
+    let children = index.children();
+    let is_image = |child: &Descriptor| child.platform.is_some() && child.artifact_type.is_none();
+    index.media_type() == media_type::OCI_INDEX
+        && Digest::of(subject.algorithm(), index.raw()) != *subject
+        && (children.is_empty() || !children.iter().all(is_image))
 }
 
 /// `present` with `attached` added; `None` if it is in there already.
-fn merged(at: &At, present: Option<&Manifest>, attached: &Manifest) -> Result<Option<Manifest>, Error> {
+fn merged(
+    at: &At,
+    present: Option<&Manifest>,
+    attached: &Manifest,
+    subject: &Digest,
+) -> Result<Option<Manifest>, Error> {
     let malformed = |source| Error::Manifest { at: at.clone(), source };
     let mut document = match present {
         None => json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []}),
-        Some(index) if index.media_type() != media_type::OCI_INDEX => {
-            let reason = format!("{:?} stands there, which is no index of referrers", index.media_type());
+        Some(other) if !is_list(other, subject) => {
+            let reason = format!(
+                "{:?} has this tag, which is no list of attached artifacts and stays as it is; {WITHOUT}",
+                other.media_type()
+            );
             return Err(Error::Protocol { at: at.clone(), reason });
         }
         Some(index) if index.children().iter().any(|child| child.digest == attached.digest()) => return Ok(None),
@@ -144,8 +227,9 @@ fn merged(at: &At, present: Option<&Manifest>, attached: &Manifest) -> Result<Op
         let texts = annotations.iter().filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned())));
         descriptor.annotations = texts.collect();
     }
-    if let Some(list) = document.get_mut("manifests").and_then(Value::as_array_mut) {
-        list.push(json!(descriptor));
+    match document.get_mut("manifests").and_then(Value::as_array_mut) {
+        Some(list) => list.push(json!(descriptor)),
+        None => document["manifests"] = json!([descriptor]),
     }
     Manifest::parse(document.to_string().into(), Some(media_type::OCI_INDEX)).map(Some).map_err(malformed)
 }

@@ -137,7 +137,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::registry::error::Detail;
+    use crate::registry::detail::Detail;
 
     fn after(text: &str) -> Option<Duration> {
         retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]))

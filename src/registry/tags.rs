@@ -11,10 +11,10 @@ use super::{error::Error, repository::Repository};
 const PAGE: &str = "1000";
 
 #[derive(Deserialize)]
-struct List {
+struct TagList {
     // distribution writes null where there is none.
     #[serde(default)]
-    tags: Option<Vec<String>>,
+    tags: Option<Vec<Option<String>>>,
 }
 
 impl Repository {
@@ -24,11 +24,12 @@ impl Repository {
         call.url.query_pairs_mut().append_pair("n", PAGE);
         let mut tags = Vec::new();
         self.pages(call, |page| {
-            let list: List = serde_json::from_slice(&page.body).map_err(|error| Error::Protocol {
+            let page = page.expect_no_page()?;
+            let list: TagList = serde_json::from_slice(&page.body).map_err(|error| Error::Protocol {
                 at: at.clone(),
                 reason: format!("a list of tags that cannot be read: {error}"),
             })?;
-            for text in list.tags.unwrap_or_default() {
+            for text in list.tags.unwrap_or_default().into_iter().flatten() {
                 match text.parse() {
                     Ok(tag) => tags.push(tag),
                     // It could not be asked for by that name.

@@ -1,6 +1,11 @@
 //! One call: where it goes, by which connection, with which authorization, and along which redirects.
 
-use std::{fs, path::Path, sync::OnceLock, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use reqwest::{
@@ -15,9 +20,9 @@ use super::{
     auth::{Auth, Grant, credentials::Keychain},
     endpoint::Endpoints,
     error::{At, Error},
+    learnt::Learnt,
     policy::{self, Guard, Named},
-    redact::Redacted,
-    referrers::Writing,
+    redact::{Redacted, Secrets},
     settings::Settings,
 };
 use crate::content::proxies;
@@ -65,7 +70,8 @@ pub(super) struct Transport {
     pub(super) settings: Settings,
     pub(super) named: Named,
     pub(super) endpoints: Endpoints,
-    pub(super) writing: Writing,
+    pub(super) learnt: Learnt,
+    pub(super) secrets: Arc<Secrets>,
     clients: Clients,
     pub(super) auth: Auth,
     authorities: Vec<Certificate>,
@@ -90,7 +96,8 @@ impl Transport {
         Ok(Self {
             named,
             endpoints: Endpoints::default(),
-            writing: Writing::default(),
+            learnt: Learnt::default(),
+            secrets: Arc::default(),
             clients: Clients::default(),
             auth: Auth::new(Keychain::from_environment(settings.authfile.as_deref())),
             settings,
@@ -117,6 +124,9 @@ impl Transport {
                 Payload::None => request,
                 Payload::Document(bytes) => request.body(bytes.clone()),
             };
+            if let Some(authorization) = sent.as_ref().or_else(|| headers.get(AUTHORIZATION)) {
+                self.secrets.keep_authorization(authorization);
+            }
             if let Some(authorization) = &sent {
                 request = request.header(AUTHORIZATION, authorization.clone());
             }
@@ -127,12 +137,12 @@ impl Transport {
             if answer.status() == StatusCode::UNAUTHORIZED
                 && let Some(grant) = grant.as_ref().filter(|grant| grant.origin == origin(&url))
             {
-                let answer = Answer::new(answer, url.clone(), at.clone());
+                let answer = self.answer(answer, url.clone(), at.clone());
                 self.challenged(grant, sent.as_ref(), was_challenged, answer).await?;
                 (was_challenged, rejected) = (true, sent);
                 continue;
             }
-            let Some(next) = redirect_target(&answer) else { return Ok(Answer::new(answer, url, at)) };
+            let Some(next) = redirect_target(&answer) else { return Ok(self.answer(answer, url, at)) };
             let next = next.map_err(|reason| Error::Protocol { at: at.clone(), reason })?;
             self.check(&next, &url, &at)?;
             if origin(&next) != origin(&url) {
@@ -158,11 +168,16 @@ impl Transport {
         if let Some(grant) = grant.filter(|grant| grant.origin == origin(&url))
             && let Some(authorization) = self.authorization(&grant, None, &at).await?
         {
+            self.secrets.keep_authorization(&authorization);
             request = request.header(AUTHORIZATION, authorization);
         }
         let request = request.header(CONTENT_LENGTH, length).body(body);
         let answer = request.send().await.map_err(failed)?;
-        Ok(Answer::new(answer, url, at))
+        Ok(self.answer(answer, url, at))
+    }
+
+    fn answer(&self, response: reqwest::Response, url: Url, at: At) -> Answer {
+        Answer::new(response, url, at, Arc::clone(&self.secrets))
     }
 
     /// Where the `Location` of an answer leads, if we go there.

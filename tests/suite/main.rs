@@ -8,6 +8,7 @@ mod cli;
 mod copy;
 mod docs;
 mod errors;
+mod field_documents;
 mod foreign;
 mod golden;
 mod google;

@@ -1,9 +1,12 @@
 //! The registry client against peers that break, lie, stall and lead astray.
 
 mod answers;
+mod attached;
 mod authority;
 mod downloads;
+mod lists;
 mod uploads;
+mod words;
 
 use std::{
     sync::{
@@ -24,7 +27,7 @@ use futures::TryStreamExt;
 use serde_json::json;
 
 use super::support::{
-    artifacts::{Artifact, FOREIGN, noise},
+    artifacts::{Artifact, Blob, FOREIGN, noise},
     hostile::{Hostile, Reply, Request, Script},
 };
 

@@ -1,10 +1,10 @@
 //! `WWW-Authenticate`: what a registry wants (RFC 9110, 11.6.1; distribution's token authentication).
 
-use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use super::super::quoted;
 
 /// What a registry wants to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Challenge {
+pub enum Challenge {
     /// User and password with every call.
     Basic,
     /// A token of a token service.
@@ -13,21 +13,21 @@ pub(crate) enum Challenge {
 
 /// Where a token is to be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Bearer {
+pub struct Bearer {
     /// The token service's URL, as text.
-    pub(crate) realm: String,
+    pub realm: String,
     /// What the service calls the registry.
-    pub(crate) service: Option<String>,
+    pub service: Option<String>,
     /// What the refused call needs.
-    pub(crate) scope: Option<String>,
+    pub scope: Option<String>,
 }
 
 impl Challenge {
-    /// The best challenge among those of an answer: a token, else a password.
-    pub(crate) fn parse(headers: &HeaderMap) -> Option<Self> {
+    /// The best challenge among the `WWW-Authenticate` lines of an answer: a token, else a password.
+    pub fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
         let mut basic = None;
-        for text in headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|header| header.to_str().ok()) {
-            for (scheme, parameters) in challenges(text) {
+        for text in lines.into_iter().map(String::from_utf8_lossy) {
+            for (scheme, parameters) in challenges(&text) {
                 let get = |wanted: &str| {
                     parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.clone())
                 };
@@ -48,12 +48,14 @@ impl Challenge {
 /// Schemes and their parameters, of one header that may hold several challenges.
 fn challenges(text: &str) -> Vec<(String, Vec<(String, String)>)> {
     let mut found: Vec<(String, Vec<(String, String)>)> = Vec::new();
-    let mut rest = text.trim_start_matches([' ', ',']);
+    let between = [' ', '\t', ',', ';'];
+    let mut rest = text.trim_start_matches(between);
     while !rest.is_empty() {
-        let end = rest.find([' ', '=', ',']).unwrap_or(rest.len());
+        let end = rest.find([' ', '\t', '=', ',', ';']).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
         if let Some(after) = after.trim_start().strip_prefix('=') {
-            let (value, after) = value(after.trim_start());
+            // A string without its end is no value that the registry meant.
+            let Some((value, after)) = quoted::value(after.trim_start(), &between) else { break };
             if let Some((_, parameters)) = found.last_mut() {
                 parameters.push((word.to_owned(), value));
             }
@@ -62,27 +64,9 @@ fn challenges(text: &str) -> Vec<(String, Vec<(String, String)>)> {
             found.push((word.to_owned(), Vec::new()));
             rest = after;
         }
-        rest = rest.trim_start_matches([' ', ',']);
+        rest = rest.trim_start_matches(between);
     }
     found
-}
-
-/// A token or a quoted string at the beginning of `text`, and what follows it.
-fn value(text: &str) -> (String, &str) {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find([',', ' ']).unwrap_or(text.len());
-        return (text[..end].to_owned(), &text[end..]);
-    };
-    let mut value = String::new();
-    let mut chars = quoted.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return (value, &quoted[at + 1..]),
-            '\\' => value.extend(chars.next().map(|(_, c)| c)),
-            c => value.push(c),
-        }
-    }
-    (value, "")
 }
 
 #[cfg(test)]
@@ -92,7 +76,7 @@ mod tests {
     use super::*;
 
     fn parse(texts: &[&str]) -> Option<Challenge> {
-        Challenge::parse(&texts.iter().map(|text| (WWW_AUTHENTICATE, text.parse().unwrap())).collect())
+        Challenge::parse(texts.iter().map(|text| text.as_bytes()))
     }
 
     fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Challenge {
@@ -113,7 +97,8 @@ mod tests {
         assert_eq!(parse(&[r#"Basic realm="x, Bearer realm=y""#]), Some(Challenge::Basic));
         assert_eq!(parse(&[r#"Basic realm="x", Bearer realm="y""#]), Some(bearer("y", None, None)));
         assert_eq!(parse(&["Basic", r#"Bearer realm="y""#]), Some(bearer("y", None, None)));
-        for none in ["", "Bearer service=x", "Negotiate", "=,=", "Digest realm=x"] {
+        assert_eq!(parse(&["Negotiate YII=, Bearer\trealm=\"y\";service=ü"]), Some(bearer("y", Some("ü"), None)));
+        for none in ["", "Bearer realm=\"y", "Bearer service=x", "Negotiate", "=,=", "Digest realm=x"] {
             assert_eq!(parse(&[none]), None, "{none}");
         }
     }

@@ -17,7 +17,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{
     Method, StatusCode,
-    header::{HeaderMap, HeaderValue},
+    header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE},
 };
 
 use challenge::Challenge;
@@ -27,7 +27,8 @@ use token::Tokens;
 
 use super::{
     answer::Answer,
-    error::{At, Detail, Error},
+    detail::Detail,
+    error::{At, Error},
     transport::{Call, Origin, Payload, Transport, origin},
 };
 
@@ -121,7 +122,9 @@ impl Transport {
         answer: Answer,
     ) -> Result<(), Error> {
         let at = answer.at.clone();
-        let Some(challenge) = Challenge::parse(answer.headers()) else { return Err(answer.failure().await) };
+        let Some(challenge) = Challenge::parse(answer.lines(WWW_AUTHENTICATE)) else {
+            return Err(answer.failure().await);
+        };
         let is_basic = challenge == Challenge::Basic;
         self.auth.learn(grant, challenge);
         if !is_basic && !is_second {

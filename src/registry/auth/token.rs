@@ -12,7 +12,7 @@ use reqwest::{
     Method, StatusCode,
     header::{CONTENT_TYPE, HeaderMap, HeaderValue},
 };
-use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
@@ -32,8 +32,11 @@ use super::{
 /// Largest answer of a token service, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
 
-/// Life of a token whose service does not say, in seconds; the token specification's own default.
-const DEFAULT_LIFE: u64 = 60;
+/// Life of a token whose service does not say; the token specification's own default.
+const DEFAULT_LIFE: Duration = Duration::from_mins(1);
+
+/// No token is used for longer, whatever its service says.
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// A token counts as spent so long before its end, or after nine tenths of its life if that is later.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -65,15 +68,38 @@ struct Token {
     good_until: Instant,
 }
 
-#[derive(Deserialize)]
+/// What a token service gave.
+#[derive(Debug, PartialEq, Eq)]
 struct Given {
-    #[serde(default)]
     token: String,
-    #[serde(default)]
-    access_token: String,
-    #[serde(default)]
-    refresh_token: String,
-    expires_in: Option<u64>,
+    refresh_token: Option<String>,
+    life: Duration,
+}
+
+impl Given {
+    /// Reads an answer, in which services leave out, null and misspell what they like. `None` if there is no token in it.
+    fn read(answer: &Map<String, Value>) -> Option<Self> {
+        let text = |key: &str| {
+            let text = answer.get(key).and_then(Value::as_str).map(str::trim);
+            // It travels in a header.
+            text.filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())).map(str::to_owned)
+        };
+        Some(Self {
+            token: text("token").or_else(|| text("access_token"))?,
+            refresh_token: text("refresh_token"),
+            life: answer.get("expires_in").map_or(DEFAULT_LIFE, life),
+        })
+    }
+}
+
+/// For how long a token is good by its service's own words.
+fn life(expires_in: &Value) -> Duration {
+    let seconds = match expires_in {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    };
+    let seconds = seconds.filter(|seconds: &f64| *seconds > 0.0);
+    seconds.map_or(DEFAULT_LIFE, |seconds| Duration::from_secs_f64(seconds.min(LONGEST_LIFE.as_secs_f64())))
 }
 
 impl Tokens {
@@ -129,7 +155,7 @@ impl Transport {
             let asked = async {
                 // Boxed, for this is a call within a call; it has no grant, so there is no third.
                 let answer = Box::pin(self.send(call.clone())).await?.expect(&[StatusCode::OK]).await?;
-                answer.read(MAX_ANSWER).await
+                answer.document(MAX_ANSWER).await?.expect_no_page()
             };
             match asked.await {
                 Ok(given) => break given,
@@ -137,20 +163,22 @@ impl Transport {
             }
         };
         // The parser's complaint could quote the token.
-        let given: Given = serde_json::from_slice(&given).map_err(|_| Error::Protocol {
+        let given: Map<String, Value> = serde_json::from_slice(&given.body).map_err(|_| Error::Protocol {
             at: at.clone(),
             reason: "the token service's answer cannot be read".into(),
         })?;
-        let text = if given.token.is_empty() { given.access_token } else { given.token };
-        if text.is_empty() {
-            return Err(refused(&at, "the token service gave no token"));
+        let given = Given::read(&given).ok_or_else(|| refused(&at, "the token service gave no token"))?;
+        for secret in given.refresh_token.iter().chain([&given.token]) {
+            self.secrets.keep(secret, false);
         }
-        if !given.refresh_token.is_empty() && matches!(credential.as_deref(), Some(Credential::IdentityToken(_))) {
-            self.auth.tokens.renew(&grant.registry, given.refresh_token);
+        if let Some(refresh_token) = given.refresh_token
+            && matches!(credential.as_deref(), Some(Credential::IdentityToken(_)))
+        {
+            self.auth.tokens.renew(&grant.registry, refresh_token);
         }
-        let life = Duration::from_secs(given.expires_in.filter(|life| *life > 0).unwrap_or(DEFAULT_LIFE));
+        let life = given.life;
         let good_until = Instant::now() + life.saturating_sub(MARGIN).max(life * 9 / 10);
-        Ok(Token { header: super::secret(&format!("Bearer {text}")), good_until })
+        Ok(Token { header: super::secret(&format!("Bearer {}", given.token)), good_until })
     }
 
     fn token_call(
@@ -174,6 +202,7 @@ impl Transport {
         let (method, payload) = match credential {
             Some(Credential::IdentityToken(stored)) => {
                 let identity = self.auth.tokens.renewed(&grant.registry).unwrap_or_else(|| stored.clone());
+                self.secrets.keep(&identity, false);
                 query.push(("scope", scopes.to_string()));
                 query.push(("grant_type", "refresh_token".to_owned()));
                 query.push(("client_id", CLIENT.to_owned()));
@@ -207,5 +236,47 @@ fn refusal(error: Error, credential: Option<&Credential>) -> Error {
     match error {
         Error::Refused { at, status: 400, detail } => Error::Unauthorized { at, reason: reason.to_owned(), detail },
         error => unauthorized(error, reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn any_life_of_a_token_is_taken_for_what_it_can_mean() {
+        let day = 24 * 60 * 60;
+        for (expires_in, seconds) in [
+            (json!(null), 60),
+            (json!(0), 60),
+            (json!(-5), 60),
+            (json!("soon"), 60),
+            (json!("NaN"), 60),
+            (json!([300]), 60),
+            (json!(300), 300),
+            (json!("300"), 300),
+            (json!(300.0), 300),
+            (json!("300.0"), 300),
+            (json!(u64::MAX), day),
+            (json!(1e300), day),
+            (json!("inf"), day),
+            (json!("99999999999999999999999"), day),
+        ] {
+            assert_eq!(life(&expires_in), Duration::from_secs(seconds), "{expires_in}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_beside_members_that_are_null_or_something_else() {
+        let parse = |answer: Value| Given::read(answer.as_object().unwrap());
+        let given = |token: &str| Given { token: token.to_owned(), refresh_token: None, life: DEFAULT_LIFE };
+        assert_eq!(parse(json!({"token": null, "access_token": "a", "refresh_token": null})), Some(given("a")));
+        assert_eq!(parse(json!({"token": "", "access_token": " a\n", "refresh_token": 5})), Some(given("a")));
+        assert_eq!(parse(json!({"token": "t", "access_token": null, "expires_in": null})), Some(given("t")));
+        for none in [json!({}), json!({"token": null}), json!({"token": 5}), json!({"token": "a\r\nb"})] {
+            assert_eq!(parse(none.clone()), None, "{none}");
+        }
     }
 }

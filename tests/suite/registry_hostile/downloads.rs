@@ -51,20 +51,59 @@ async fn a_server_without_ranges_is_read_again_and_skipped() {
 }
 
 #[tokio::test]
-async fn a_wrong_content_range_is_an_error() {
-    let content = noise(3, 1000);
-    for header in ["bytes 0-999/1000", "bytes 501-999/1000", "bytes 500-999/2000", ""] {
-        let whole = content.clone();
+async fn where_a_server_does_no_ranges_the_whole_blob_is_asked_for_again() {
+    let content = noise(3, 200_000);
+    let wrong = ["bytes 0-99/1000", "bytes 501-199999/200000", "bytes 500-999/2000", "", "bytes */200000"];
+    let wrong = wrong.map(|header| Reply::new(206).header("content-range", header).body("part"));
+    let refusals = [400, 403, 405, 416, 500, 501, 503].map(|status| Reply::error(status, "UNSUPPORTED"));
+    for refusal in wrong.into_iter().chain(refusals) {
+        let (whole, calls, told) = (content.clone(), Calls::default(), format!("{refusal:?}"));
         let server = Hostile::start(|_| {
-            move |request: &Request| match range(request) {
-                Some(from) => Reply::new(206).header("content-range", header).body(&whole[from..]),
-                None => Reply::new(200),
+            move |request: &Request| match (request.path.contains("/blobs/"), range(request)) {
+                (false, _) => Reply::new(200),
+                (true, Some(_)) => refusal.clone(),
+                (true, None) if calls.next() == 0 => Reply::ok(whole.clone()).reset_after(70_000),
+                (true, None) => Reply::ok(whole.clone()),
             }
         })
         .await;
-        let error = read(repository(&server).fetch(&blob(&content), 500).await).await.unwrap_err();
-        assert_eq!(error.code(), Code::RegistryProtocol, "{header}: {error}");
+        let read = read_verified(&repository(&server), &blob(&content)).await;
+        assert_eq!(read.unwrap_or_else(|error| panic!("{told}: {error}")), content, "{told}");
+        let tail = read_tail(&server, &content).await;
+        assert_eq!(tail, content[150_000..], "{told}");
     }
+}
+
+async fn read_tail(server: &Hostile, content: &[u8]) -> Vec<u8> {
+    read(repository(server).fetch(&blob(content), 150_000).await).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_refuses_the_whole_too_is_an_error_after_one_more_request() {
+    let content = noise(3, 1000);
+    for (status, code) in [(403, Code::RegistryDenied), (416, Code::RegistryRefused), (404, Code::RegistryNotFound)] {
+        let server = Hostile::start(|_| move |_: &Request| Reply::error(status, "ODD")).await;
+        let error = read(repository(&server).fetch(&blob(&content), 500).await).await.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(server.requests().len() <= 2, "{:?}", server.lines());
+    }
+}
+
+#[tokio::test]
+async fn a_web_page_in_the_place_of_a_blob_is_called_so() {
+    let content = noise(3, 1000);
+    let page = "<html><title>Please pay</title>".to_owned();
+    for reply in [Reply::ok(page.clone()), Reply::ok(page).close_delimited()] {
+        let reply = reply.header("content-type", "text/html; charset=utf-8");
+        let server = Hostile::start(|_| move |_: &Request| reply.clone()).await;
+        let error = read_verified(&repository(&server), &blob(&content)).await.unwrap_err();
+        assert!(error.to_string().contains("a web page"), "{error}");
+    }
+    // A page can be content too.
+    let page = b"<html>content</html>".to_vec();
+    let server =
+        Hostile::start(|_| move |_: &Request| Reply::ok(page.clone()).header("content-type", "text/html")).await;
+    read_verified(&repository(&server), &blob(b"<html>content</html>")).await.unwrap();
 }
 
 #[tokio::test]
