@@ -4,6 +4,7 @@
 //! a network, or hang: each gets a time, and then it and what it started are ended.
 
 use std::{
+    env,
     io::{self, Read, Write},
     os::unix::process::CommandExt,
     process::{Child, Command, ExitStatus, Stdio},
@@ -63,9 +64,25 @@ fn failed(helper: &str, reason: &str) -> Error {
     Error::Helper { helper: helper.to_owned(), reason: reason.to_owned() }
 }
 
+/// Whether a helper may see a variable of our environment. It is a program of somebody else: what is meant for airlift is
+/// none of its business, and of the secrets of a cloud it gets those of its own.
+fn may_see(helper: &str, variable: &str) -> bool {
+    let name = helper.rsplit('/').next().unwrap_or(helper);
+    let of = |prefix: &str, kind: &str| !variable.starts_with(prefix) || name.contains(kind);
+    !variable.starts_with("AIRLIFT_")
+        && !variable.starts_with("AZURE_STORAGE_")
+        && of("AWS_", "ecr")
+        && of("AZURE_", "acr")
+}
+
 fn run(helper: &str, verb: &str, input: &str, patience: Duration) -> Result<(ExitStatus, Vec<u8>), Error> {
     let unusable = |error: io::Error| failed(helper, &format!("it cannot be run: {error}"));
-    let child = Command::new(helper)
+    let hidden = env::vars_os().map(|(name, _)| name).filter(|name| !may_see(helper, &name.to_string_lossy()));
+    let mut command = Command::new(helper);
+    for name in hidden {
+        command.env_remove(name);
+    }
+    let child = command
         .arg(verb)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -127,6 +144,18 @@ mod tests {
             assert!(error.to_string().contains("docker-credential-test"), "{error}");
             assert!(!format!("{error} {error:?}").contains("CANARY"), "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_helper_sees_the_secrets_of_its_own_cloud_and_none_of_ours() {
+        let sees = |helper: &str| {
+            let variables =
+                ["PATH", "AIRLIFT_PASSWORD", "AZURE_STORAGE_SAS_TOKEN", "AWS_SECRET_ACCESS_KEY", "AZURE_CLIENT_SECRET"];
+            variables.into_iter().filter(|variable| may_see(helper, variable)).collect::<Vec<_>>()
+        };
+        assert_eq!(sees("docker-credential-pass"), ["PATH"]);
+        assert_eq!(sees("docker-credential-ecr-login"), ["PATH", "AWS_SECRET_ACCESS_KEY"]);
+        assert_eq!(sees("/opt/ecr/docker-credential-acr-env"), ["PATH", "AZURE_CLIENT_SECRET"]);
     }
 
     #[test]
