@@ -4,7 +4,7 @@
 //! [`Digest`], so that a reference never carries a digest which could not name a blob. What is written out in full, as
 //! everything in a bundle is, is read without it (`in_full`).
 
-use std::{cmp::Ordering, fmt, str::FromStr};
+use std::{cmp::Ordering, fmt, net::Ipv6Addr, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -229,14 +229,40 @@ fn in_full(text: &str) -> Option<Reference> {
 
 /// Whether `text` is a host and perhaps a port, and can be nothing else at the start of a reference.
 fn is_host(text: &str) -> bool {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some((address, port)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    }
     let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
     let is_label = |label: &str| {
         let inner = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         inner && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
     };
-    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let is_known_by_its_form = name.contains('.') || port.is_some() || name == "localhost";
     is_known_by_its_form && name.split('.').all(is_label) && port.is_none_or(is_port)
+}
+
+/// What to write instead, where a text is written as other programs or documents write it.
+fn slip(text: &str) -> Option<String> {
+    if let Some((scheme, rest)) = text.split_once("://") {
+        return Some(format!("leave out \"{scheme}://\" and write {:?}", rest.trim_end_matches('/')));
+    }
+    let named = text.split_once('@').map_or(text, |(named, _)| named);
+    let (_, tag) = named.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'))?;
+    let written = text.replace(tag, &tag.replace('+', "_"));
+    tag.contains('+').then(|| format!("a tag has no \"+\"; Helm stores such a version with \"_\": {written:?}"))
+}
+
+/// A host as the first part of a repository's name, where neither a colon nor a bracket can stand: `registry.example-5000`
+/// for `registry.example:5000`, `0-0-0-0-0-0-0-1-5000` for `[::1]:5000`.
+pub fn host_as_part(host: &str) -> String {
+    let host = host.to_ascii_lowercase();
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let plain = match bracketed.and_then(|(address, port)| Some((address.parse::<Ipv6Addr>().ok()?, port))) {
+        Some((address, port)) => address.segments().map(|word| format!("{word:x}")).join(":") + port,
+        None => host,
+    };
+    plain.replace(':', "-")
 }
 
 /// Reads a reference by the grammar.
@@ -266,7 +292,13 @@ impl FromStr for Reference {
     type Err = ParseReferenceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        in_full(text).map_or_else(|| by_grammar(text), Ok)
+        if let Some(read) = in_full(text) {
+            return Ok(read);
+        }
+        match slip(text) {
+            Some(reason) => Err(ParseReferenceError::Malformed { text: text.to_owned(), reason }),
+            None => by_grammar(text),
+        }
     }
 }
 
@@ -319,6 +351,38 @@ mod tests {
     use proptest::{prop_assert_eq, proptest};
 
     use super::*;
+
+    #[test]
+    fn an_address_of_ipv6_is_a_host() {
+        for (text, registry, part) in [
+            ("[::1]:5000/a:v1", "[::1]:5000", "0-0-0-0-0-0-0-1-5000"),
+            ("[2001:DB8::a]/team/app:v1", "[2001:DB8::a]", "2001-db8-0-0-0-0-0-a"),
+        ] {
+            let reference: Reference = text.parse().unwrap();
+            assert_eq!((reference.registry(), reference.to_string().as_str()), (registry, text));
+            let part = super::host_as_part(registry) == part && is_repository(part);
+            assert!(part, "{text}");
+            let digest = format!("{}@{}", text, Digest::sha256(b"x"));
+            assert_eq!(digest.parse::<Reference>().unwrap().to_string(), digest);
+        }
+        for bad in ["[::1/a", "[::g]/a", "[::1]x/a", "[::1]:/a", "[]/a", "::1/a"] {
+            bad.parse::<Reference>().unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_other_programs_write_is_refused_with_what_to_write() {
+        for (text, instead) in [
+            ("docker://r.example/a:1", "r.example/a:1"),
+            ("oci://r.example/charts/a", "r.example/charts/a"),
+            ("https://r.example/a:1", "r.example/a:1"),
+            ("r.example/a:1.0+build.2", "r.example/a:1.0_build.2"),
+            ("a:1+2", "a:1_2"),
+        ] {
+            let error = Reference::parse(text, Some("other.example")).unwrap_err().to_string();
+            assert!(error.contains(&format!("{instead:?}")) || error.contains(instead), "{error}");
+        }
+    }
 
     proptest! {
         /// Whatever is read without the grammar reads the same with it, and what the grammar reads is not read otherwise.

@@ -301,7 +301,7 @@ impl Shelf for Bundles {
 
 /// A host as the first part of a repository name: a colon cannot stand in one. `import --keep-host` spells it so, too.
 pub(super) fn spelled(host: &str) -> String {
-    host.to_ascii_lowercase().replace(':', "-")
+    crate::oci::reference::host_as_part(host)
 }
 
 fn full(host: &str, path: &str) -> String {

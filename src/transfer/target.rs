@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::oci::{
     Digest, Name, Reference,
-    reference::{ParseReferenceError, is_repository},
+    reference::{ParseReferenceError, host_as_part, is_repository},
 };
 
 /// A registry, and the part of it that artifacts are put under.
@@ -18,7 +18,7 @@ pub struct Target {
 
 /// A text that is no target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not REGISTRY[/PREFIX], such as registry.site:5000/mirror")]
+#[error("{0:?} is not REGISTRY[/PREFIX], such as registry.site:5000/mirror, without https:// or docker://")]
 pub struct ParseTargetError(String);
 
 impl FromStr for Target {
@@ -101,7 +101,7 @@ impl Renaming {
     pub fn repository(&self, source: &Reference) -> String {
         let mapped = self.rules.iter().find_map(|rule| rule.apply(source)).unwrap_or_else(|| {
             if self.keep_host {
-                format!("{}/{}", host_part(source.registry()), source.repository())
+                format!("{}/{}", host_as_part(source.registry()), source.repository())
             } else {
                 source.repository().to_owned()
             }
@@ -116,11 +116,6 @@ impl Renaming {
         let name = source.tag().cloned().map_or(Name::Digest(digest), Name::Tag);
         Reference::new(&self.to.registry, &self.repository(source), &name)
     }
-}
-
-/// A host as a part of a repository name: a port's colon cannot stand there.
-fn host_part(host: &str) -> String {
-    host.to_ascii_lowercase().replace(':', "-")
 }
 
 #[cfg(test)]
@@ -138,6 +133,8 @@ mod tests {
         assert_eq!(renamed("r.site", false, &[], "alpine:3"), "r.site/library/alpine:3");
         assert_eq!(renamed("r.site:5000/m", true, &[], "alpine:3"), "r.site:5000/m/docker.io/library/alpine:3");
         assert_eq!(renamed("localhost", true, &[], "127.0.0.1:5000/a:1"), "localhost/127.0.0.1-5000/a:1");
+        assert_eq!(renamed("[::1]:5000/m", false, &[], "r.site/a:1"), "[::1]:5000/m/a:1");
+        assert_eq!(renamed("r.site", true, &[], "[::1]:5000/a:1"), "r.site/0-0-0-0-0-0-0-1-5000/a:1");
     }
 
     #[test]
