@@ -89,6 +89,16 @@ codes! {
     RegistryForeignRefused = "registry.foreign-refused", Failed;
     /// The registry refuses an index of which some manifests are absent.
     RegistrySparseRefused = "registry.sparse-refused", Failed;
+    /// The registry took a tag, and then does not have it or has another manifest under it.
+    RegistryNotStored = "registry.not-stored", Failed;
+    /// The repository does not exist, and the registry does not create it by a push.
+    RegistryNoRepository = "registry.no-repository", Failed;
+    /// The tag exists, and the registry does not let it be written again.
+    RegistryTagImmutable = "registry.tag-immutable", Failed;
+    /// The registry does not take manifests of artifacts that are not images.
+    RegistryAttachedRefused = "registry.attached-refused", Failed;
+    /// A proxy in front of the registry does not take bodies of the size that is needed.
+    RegistryBodyLimit = "registry.body-limit", Failed;
 
     /// Bytes do not have the digest they were asked for by.
     ContentDigestMismatch = "content.digest-mismatch", Unverified;

@@ -1,11 +1,12 @@
 //! What a registry answered: capped bodies, and statuses turned into errors.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{
     Response, StatusCode,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::{
@@ -56,11 +57,13 @@ pub(super) struct Answer {
     pub(super) at: At,
     /// What must not be repeated of it.
     secrets: Arc<Secrets>,
+    /// How long reading a document may take.
+    patience: Duration,
 }
 
 impl Answer {
-    pub(super) const fn new(response: Response, url: Url, at: At, secrets: Arc<Secrets>) -> Self {
-        Self { response, url, at, secrets }
+    pub(super) const fn new(response: Response, url: Url, at: At, secrets: Arc<Secrets>, patience: Duration) -> Self {
+        Self { response, url, at, secrets, patience }
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -122,7 +125,11 @@ impl Answer {
             return Err(too_large(&self.at));
         }
         let mut body = Vec::new();
-        while let Some(chunk) = self.chunk().await? {
+        let (end, patience) = (Instant::now() + self.patience, self.patience);
+        let stalled = |at: &At, bytes| Error::Stalled { at: at.clone(), waited: patience, bytes };
+        while let Some(chunk) =
+            timeout_at(end, self.chunk()).await.map_err(|_| stalled(&self.at, body.len() as u64))??
+        {
             if body.len() as u64 + chunk.len() as u64 > limit {
                 return Err(too_large(&self.at));
             }
@@ -140,8 +147,9 @@ impl Answer {
     /// The beginning of the body, or as much of it as can be had.
     async fn beginning(mut self, limit: usize) -> Vec<u8> {
         let mut body = Vec::new();
+        let end = Instant::now() + self.patience;
         while body.len() < limit
-            && let Ok(Some(chunk)) = self.chunk().await
+            && let Ok(Ok(Some(chunk))) = timeout_at(end, self.chunk()).await
         {
             body.extend_from_slice(&chunk);
         }

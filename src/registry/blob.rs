@@ -2,7 +2,10 @@
 //! blobs"), foreign layers included.
 
 use futures::{StreamExt, stream};
-use reqwest::{Method, StatusCode, header::HeaderMap};
+use reqwest::{
+    Method, StatusCode,
+    header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RANGE},
+};
 use url::Url;
 
 use crate::{
@@ -14,9 +17,10 @@ use super::{
     detail::Detail,
     download::{BlobOrigin, Download},
     error::{At, Error},
+    head::Subject,
     redact::Redacted,
     repository::Repository,
-    transport::{Call, Payload},
+    transport::{Call, Payload, authority},
 };
 
 impl Repository {
@@ -38,12 +42,28 @@ impl Repository {
 
     /// Whether the registry itself has the blob.
     pub(super) async fn head_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
-        let at = self.blob_at(blob);
-        let path = format!("blobs/{}", blob.digest);
-        let call = self.call(Method::HEAD, &path, &at).await?;
-        match self.persist(&[StatusCode::OK], call).await {
-            Ok(_) => Ok(true),
-            Err(Error::NotFound { .. }) => Ok(false),
+        let found = self.by_head_or_get(Subject::Blob, self.blob_by_head(blob), self.blob_by_get(blob)).await?;
+        Ok(found.is_some())
+    }
+
+    async fn blob_by_head(&self, blob: &Descriptor) -> Result<Option<()>, Error> {
+        let call = self.call(Method::HEAD, &format!("blobs/{}", blob.digest), &self.blob_at(blob)).await?;
+        self.persist(&[StatusCode::OK], call).await.map(|_| Some(()))
+    }
+
+    /// Asks for the first byte, and where ranges are refused for the blob, of which nothing is read.
+    async fn blob_by_get(&self, blob: &Descriptor) -> Result<Option<()>, Error> {
+        let mut call = self.call(Method::GET, &format!("blobs/{}", blob.digest), &self.blob_at(blob)).await?;
+        call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let mut first = call.clone();
+        first.headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
+        let asked = match self.persist(&[StatusCode::OK, StatusCode::PARTIAL_CONTENT], first).await {
+            Err(Error::Refused { .. }) => self.persist(&[StatusCode::OK], call).await,
+            asked => asked,
+        };
+        match asked {
+            Ok(_) => Ok(Some(())),
+            Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -83,7 +103,7 @@ impl Repository {
         let call = self.stranger_call(Method::HEAD, url.clone(), &at)?;
         match self.persist(&[StatusCode::OK], call).await {
             // Storage that is asked with a signature for GET refuses HEAD; the beginning of the content tells too.
-            Err(Error::Denied { .. } | Error::Refused { .. }) => {
+            Err(Error::Denied { .. } | Error::Refused { .. } | Error::Unauthorized { .. } | Error::NotFound { .. }) => {
                 Download::open(self, BlobOrigin::Stranger(url), blob, 0).await.map(drop)
             }
             asked => asked.map(drop),
@@ -109,7 +129,8 @@ impl Repository {
     }
 
     pub(super) fn stranger_at(&self, blob: &Descriptor, url: &Url) -> At {
-        self.at(format!("blob {} from {}", blob.digest, Redacted::new(url)))
+        let at = self.at(format!("blob {} from {}", blob.digest, Redacted::new(url)));
+        At { via: Some(authority(url)), ..at }
     }
 }
 

@@ -85,7 +85,7 @@ impl Download {
             is_page: false,
             etag: None,
             answer: None,
-            waits: repository.transport.settings.retry.waits(),
+            waits: repository.transport.waits(),
             renewed: from,
             waited: Duration::ZERO,
             arrived: 0,
@@ -136,7 +136,7 @@ impl Download {
         chunk.advance(usize::try_from(dropped).unwrap_or(usize::MAX));
         self.offset += chunk.len() as u64;
         if self.offset - self.renewed >= self.repository.transport.settings.retry.renewed_by {
-            self.waits = self.repository.transport.settings.retry.waits();
+            self.waits = self.repository.transport.waits();
             self.renewed = self.offset;
         }
         (!chunk.is_empty()).then_some(chunk)

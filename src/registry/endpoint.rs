@@ -2,10 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -21,42 +18,25 @@ use super::{
 
 /// The base URLs found so far, by the registry's name.
 #[derive(Default)]
-pub(super) struct Endpoints(Mutex<HashMap<String, Arc<Slot>>>);
-
-/// What is known of a registry.
-#[derive(Default)]
-struct Slot {
-    base: OnceCell<Url>,
-    /// Somebody has waited for it with all their patience, in vain.
-    given_up: AtomicBool,
-}
+pub(super) struct Endpoints(Mutex<HashMap<String, Arc<OnceCell<Url>>>>);
 
 impl Endpoints {
-    fn slot(&self, registry: &str) -> Arc<Slot> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry(registry.to_owned()).or_default())
+    fn of(&self, registry: &str) -> Arc<OnceCell<Url>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(registry.to_owned()).or_default())
     }
 }
 
 impl Transport {
     /// The base URL of `registry`, ending in `/`. The first call for a loopback host finds out whether TLS is spoken.
     ///
-    /// Where it is down, the first call waits for it as long as any call may take, and the others wait with it. After that
-    /// each looks once: a run with many artifacts must not wait for the same registry again and again.
+    /// Where it is down, the first call waits for it as long as any call may take, and the others wait with it.
     pub(super) async fn endpoint(&self, registry: &str, at: &At) -> Result<Url, Error> {
-        let slot = self.endpoints.slot(registry);
-        let find = async || {
-            let patient = !slot.given_up.load(Ordering::Relaxed);
-            let found = self.find(registry, at, patient).await;
-            if found.as_ref().is_err_and(Error::may_pass) {
-                slot.given_up.store(true, Ordering::Relaxed);
-            }
-            found
-        };
-        slot.base.get_or_try_init(find).await.cloned()
+        let base = self.endpoints.of(registry);
+        base.get_or_try_init(|| self.find(registry, at)).await.cloned()
     }
 
-    async fn find(&self, registry: &str, at: &At, patient: bool) -> Result<Url, Error> {
+    async fn find(&self, registry: &str, at: &At) -> Result<Url, Error> {
         // docker.io is the name in references; the API has lived elsewhere since its beginning.
         let host = if matches!(registry, "docker.io" | "index.docker.io") { "registry-1.docker.io" } else { registry };
         let base = |scheme: &str| {
@@ -76,13 +56,13 @@ impl Transport {
             return Ok(secure);
         }
         let retry = &self.settings.retry;
-        let mut waits = retry.waits();
+        let mut waits = self.waits();
         loop {
-            let patience = if patient { retry.answer } else { retry.answer.min(retry.connect) };
+            let given_up = self.given_up.has(registry);
+            let patience = if given_up { retry.answer.min(retry.connect) } else { retry.answer };
             match self.probe(&plain, &secure, patience, at).await {
                 Ok(true) => return Ok(plain),
                 Ok(false) => return Ok(secure),
-                Err(error) if !patient => return Err(error),
                 Err(error) => waits.after(error, at, &self.settings.progress).await?,
             }
         }

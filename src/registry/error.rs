@@ -18,6 +18,8 @@ pub struct At {
     pub repository: Option<String>,
     /// What was being done: "blob sha256:…", "manifest v1", "login".
     pub what: String,
+    /// The host that was asked, where it is not the registry itself: a token service, a storage, an upload location.
+    pub via: Option<String>,
 }
 
 impl fmt::Display for At {
@@ -26,7 +28,11 @@ impl fmt::Display for At {
         if let Some(repository) = &self.repository {
             write!(f, "/{repository}")?;
         }
-        write!(f, ": {}", self.what)
+        write!(f, ": {}", self.what)?;
+        match &self.via {
+            Some(via) if !self.what.contains(via.as_str()) => write!(f, " (at {via})"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -183,6 +189,65 @@ pub enum Error {
         /// The registry's words.
         detail: Detail,
     },
+    /// The registry took a tag and does not give back what it was given.
+    #[error("{at}: the registry took it, but {}", found.map_or_else(
+        || format!("does not have it: expected {expected}, got nothing"),
+        |found| format!("has something else: expected {expected}, got {found}"),
+    ))]
+    NotStored {
+        /// Where and what.
+        at: At,
+        /// The digest of what was put.
+        expected: Digest,
+        /// The digest of what is there.
+        found: Option<Digest>,
+    },
+    /// 404 for a push: the repository must be created first.
+    #[error("{at}: the repository does not exist, and the registry does not create it by a push{detail}")]
+    NoRepository {
+        /// Where and what.
+        at: At,
+        /// The registry's words.
+        detail: Detail,
+    },
+    /// The tag must not be written again.
+    #[error("{at}: the registry does not let this tag be written again{detail}")]
+    TagImmutable {
+        /// Where and what.
+        at: At,
+        /// The registry's words.
+        detail: Detail,
+    },
+    /// The registry does not take a manifest with a subject or an artifact type.
+    #[error(
+        "{at}: the registry does not take artifacts of this kind{detail}; `import --no-referrers` leaves out what is attached"
+    )]
+    AttachedRefused {
+        /// Where and what.
+        at: At,
+        /// The registry's words.
+        detail: Detail,
+    },
+    /// 413, however small the chunks of an upload are.
+    #[error("{at}: a proxy at {proxy} does not take a body of {bytes} bytes{detail}")]
+    BodyLimit {
+        /// Where and what.
+        at: At,
+        /// The address that answered.
+        proxy: String,
+        /// Size of the refused body.
+        bytes: u64,
+        /// The proxy's words.
+        detail: Detail,
+    },
+    /// No token could be had, with all patience.
+    #[error("{at}: no token from the token service")]
+    TokenService {
+        /// Where and what.
+        at: At,
+        /// What happened there, with its address.
+        source: Box<Error>,
+    },
     /// The header and the bytes disagree.
     #[error("{at}: the registry claims the digest {claimed}, but the bytes have {actual}")]
     DigestHeader {
@@ -258,6 +323,12 @@ impl Fault for Error {
             Self::Refused { .. } => Code::RegistryRefused,
             Self::ForeignRefused { .. } => Code::RegistryForeignRefused,
             Self::SparseRefused { .. } => Code::RegistrySparseRefused,
+            Self::NotStored { .. } => Code::RegistryNotStored,
+            Self::NoRepository { .. } => Code::RegistryNoRepository,
+            Self::TagImmutable { .. } => Code::RegistryTagImmutable,
+            Self::AttachedRefused { .. } => Code::RegistryAttachedRefused,
+            Self::BodyLimit { .. } => Code::RegistryBodyLimit,
+            Self::TokenService { source, .. } => source.code(),
             Self::DigestHeader { .. } | Self::DigestMismatch { .. } => Code::ContentDigestMismatch,
             Self::TooLarge { .. } => Code::ContentTooLarge,
             Self::Manifest { source, .. } => source.code(),
@@ -286,6 +357,14 @@ impl Error {
                 | Self::RateLimited { .. }
                 | Self::Server { .. }
         )
+    }
+
+    /// Where an address, and not perhaps one document or blob of it, does not do its work.
+    pub(super) const fn down(&self) -> Option<&At> {
+        match self {
+            Self::Unreachable { at, .. } | Self::Stalled { at, bytes: 0, .. } | Self::Server { at, .. } => Some(at),
+            _ => None,
+        }
     }
 
     /// Whether the registry is well and only wants to be asked less.

@@ -11,14 +11,16 @@ use reqwest::{
 
 use crate::{
     content::{self, ByteStream, Verified},
-    oci::{Algorithm, Descriptor, Digest, Manifest, Name, error_code::ErrorCode, manifest::View, media_type},
+    oci::{Algorithm, Descriptor, Digest, Manifest, Name, manifest::View, media_type},
 };
 
 use super::{
     answer::{Answer, CONTENT_DIGEST, Document},
     detail::Detail,
     error::{At, Error},
+    head::Subject,
     learnt::RepositoryFacts,
+    refusal,
     repository::Repository,
     transport::{Payload, value},
 };
@@ -26,6 +28,12 @@ use super::{
 /// The answer header by which a registry says that it keeps referrers (distribution-spec 1.1, "Pushing Manifests with
 /// Subject").
 const OCI_SUBJECT: &str = "oci-subject";
+
+/// How often a manifest is put again whose content the registry does not see yet.
+const LAGS: u32 = 3;
+
+/// How often a tag is looked at that is not yet what was put.
+const CONFIRMATIONS: u32 = 2;
 
 impl Repository {
     /// The manifest of that name, its bytes checked against the digest if the name is one, and against the header.
@@ -66,7 +74,7 @@ impl Repository {
     pub(super) async fn get_manifest_and_etag(&self, name: &Name) -> Result<(Manifest, Option<String>), Error> {
         let at = self.at(format!("manifest {name}"));
         let settings = &self.transport.settings;
-        let mut waits = settings.retry.waits();
+        let mut waits = self.transport.waits();
         // The body belongs to the try: one that breaks is asked for again.
         let call = self.manifest_call(Method::GET, name, &at).await?;
         let (document, claimed, etag) = loop {
@@ -97,12 +105,47 @@ impl Repository {
 
     pub(super) async fn head_manifest(&self, name: &Name) -> Result<Option<Descriptor>, Error> {
         let at = self.at(format!("manifest {name}"));
-        let call = self.manifest_call(Method::HEAD, name, &at).await?;
-        match self.persist(&[StatusCode::OK], call).await {
-            Ok(answer) => described(&answer, name),
+        self.by_head_or_get(Subject::Manifest, self.described_by_head(name, &at), self.described_by_get(name)).await
+    }
+
+    /// What `HEAD` says; `None` where that is too little.
+    async fn described_by_head(&self, name: &Name, at: &At) -> Result<Option<Descriptor>, Error> {
+        let call = self.manifest_call(Method::HEAD, name, at).await?;
+        Ok(described(&self.persist(&[StatusCode::OK], call).await?, name))
+    }
+
+    async fn described_by_get(&self, name: &Name) -> Result<Option<Descriptor>, Error> {
+        match self.get_manifest_and_etag(name).await {
+            Ok((manifest, _)) => Ok(Some(manifest.descriptor().clone())),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Asks for what was put under `name`: a registry, or a proxy that answers for it, may have taken it and kept nothing.
+    /// Registries on eventual storage are asked a few times.
+    pub(super) async fn confirm(&self, name: &Name, manifest: &Manifest) -> Result<(), Error> {
+        let at = self.at(format!("manifest {name}"));
+        let mut waits = self.transport.waits();
+        for _ in 0..CONFIRMATIONS {
+            let said = self.described_by_head(name, &at).await;
+            if said.is_ok_and(|said| said.is_some_and(|said| said.digest == manifest.digest())) {
+                return Ok(());
+            }
+            let found = match self.get_manifest_and_etag(name).await {
+                Ok((found, _)) if found.raw() == manifest.raw() => return Ok(()),
+                Ok((found, _)) => Some(found.digest()),
+                Err(Error::NotFound { .. }) => None,
+                Err(error) => return Err(error),
+            };
+            let error = Error::NotStored { at: at.clone(), expected: manifest.digest(), found };
+            waits.after_lag(error, &at, &self.transport.settings.progress).await?;
+        }
+        let found = self.described_by_get(name).await?.map(|found| found.digest);
+        if found == Some(manifest.digest()) {
+            return Ok(());
+        }
+        Err(Error::NotStored { at, expected: manifest.digest(), found })
     }
 
     pub(super) async fn fetch_manifest(&self, content: &Descriptor, from: u64) -> content::Result<ByteStream> {
@@ -144,7 +187,7 @@ impl Repository {
         unless_changed: Option<&str>,
     ) -> Result<Answer, Error> {
         let settings = &self.transport.settings;
-        let mut waits = settings.retry.waits();
+        let mut waits = self.transport.waits();
         let good = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED, StatusCode::NO_CONTENT];
         let mut call = self.call(Method::PUT, &format!("manifests/{name}"), at).await?;
         call.headers.insert(CONTENT_TYPE, value(manifest.media_type()));
@@ -152,14 +195,20 @@ impl Repository {
             call.headers.insert(IF_MATCH, value(etag));
         }
         call.payload = Payload::Document(manifest.raw().clone());
-        call.patience = settings.retry.commit;
+        call.patience = settings.retry.document;
+        let mut lags = 0;
         let answer = loop {
             let error = match self.transport.send(call.clone()).await {
                 Ok(answer) if good.contains(&answer.status()) => break answer,
                 Ok(answer) => answer.failure().await,
                 Err(error) => error,
             };
-            waits.after(explained(error, manifest), at, &settings.progress).await?;
+            if lags < LAGS && refusal::may_lag(&error) {
+                lags += 1;
+                waits.after_lag(error, at, &settings.progress).await?;
+                continue;
+            }
+            waits.after(refusal::of_manifest(error, name, manifest), at, &settings.progress).await?;
         };
         if let Some(claimed) = answer.header(CONTENT_DIGEST) {
             agree(at, claimed, manifest.raw(), manifest.digest())?;
@@ -168,20 +217,19 @@ impl Repository {
     }
 }
 
-/// What a `HEAD` says; a registry that says no digest is believed to have what was asked for by digest.
-fn described(answer: &Answer, name: &Name) -> Result<Option<Descriptor>, Error> {
-    let said = answer.header(CONTENT_DIGEST).and_then(|text| text.parse().ok());
-    let (Some(digest), media_type) = (
-        match name {
-            Name::Digest(digest) => Some(*digest),
-            Name::Tag(_) => said,
-        },
-        answer.header(CONTENT_TYPE).unwrap_or_default(),
-    ) else {
-        return Err(Error::Protocol { at: answer.at.clone(), reason: "HEAD says no digest".to_owned() });
-    };
+/// What a `HEAD` says, `None` where `GET` must be asked: it names a tag without its digest, or speaks of something else.
+/// By digest, a registry that says none is believed to have what was asked for.
+fn described(answer: &Answer, name: &Name) -> Option<Descriptor> {
+    let said: Option<Digest> = answer.header(CONTENT_DIGEST).and_then(|text| text.parse().ok());
+    let media_type = answer.header(CONTENT_TYPE).unwrap_or_default();
+    let digest = match name {
+        Name::Digest(asked) if said.is_some_and(|said| said.algorithm() == asked.algorithm() && said != *asked) => None,
+        Name::Digest(_) if said.is_none() && media_type.contains("html") => None,
+        Name::Digest(asked) => Some(*asked),
+        Name::Tag(_) => said,
+    }?;
     let size = answer.header(CONTENT_LENGTH).and_then(|text| text.parse().ok()).unwrap_or(0);
-    Ok(Some(Descriptor::new(media_type, digest, size)))
+    Some(Descriptor::new(media_type, digest, size))
 }
 
 /// A document becomes a manifest only if it is a JSON object that says what it is, and every digest spoken of is its own.
@@ -228,30 +276,4 @@ fn agree(at: &At, claimed: &str, raw: &[u8], actual: Digest) -> Result<(), Error
         Ok((claimed, own)) if claimed == own => Ok(()),
         _ => Err(Error::DigestHeader { at: at.clone(), claimed: claimed.chars().take(150).collect(), actual }),
     }
-}
-
-/// A refused manifest for one of the two reasons that people meet and that the registry's words do not tell.
-fn explained(error: Error, manifest: &Manifest) -> Error {
-    let has_urls = manifest.layers().iter().any(|layer| layer.is_foreign() || !layer.urls.is_empty());
-    let is_index = !manifest.children().is_empty();
-    match error {
-        // distribution answers with 500 UNKNOWN where an address is not on its list.
-        Error::Server { at, status: 500, detail, .. } if has_urls && speaks_of_blobs(&detail) => {
-            Error::ForeignRefused { at, detail }
-        }
-        Error::Refused { at, detail, .. } if has_urls && speaks_of_blobs(&detail) => {
-            Error::ForeignRefused { at, detail }
-        }
-        Error::Refused { at, detail, .. }
-            if is_index && (detail.has(&ErrorCode::ManifestBlobUnknown) || detail.has(&ErrorCode::ManifestUnknown)) =>
-        {
-            Error::SparseRefused { at, detail }
-        }
-        error => error,
-    }
-}
-
-fn speaks_of_blobs(detail: &Detail) -> bool {
-    let codes = [ErrorCode::ManifestInvalid, ErrorCode::ManifestBlobUnknown, ErrorCode::BlobUnknown];
-    detail.is_vague() || codes.iter().any(|code| detail.has(code))
 }

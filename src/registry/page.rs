@@ -31,7 +31,7 @@ impl Repository {
                 let reason = format!("a list that does not end within {} pages", settings.max_pages);
                 return Err(Error::Protocol { at: call.at, reason });
             }
-            let mut waits = settings.retry.waits();
+            let mut waits = self.transport.waits();
             let (page, next) = loop {
                 match self.page(call.clone()).await {
                     Ok(read) => break read,

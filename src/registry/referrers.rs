@@ -124,7 +124,7 @@ impl Repository {
         let _alone = writing.lock().await;
         let name = Name::Tag(tag);
         let settings = &self.transport.settings;
-        let mut waits = settings.retry.waits();
+        let mut waits = self.transport.waits();
         for _ in 0..MERGES {
             let (present, etag) = match self.get_manifest_and_etag(&name).await {
                 Ok((index, etag)) => (Some(index), etag),

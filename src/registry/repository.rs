@@ -58,7 +58,12 @@ impl Repository {
     }
 
     pub(super) fn at(&self, what: impl Into<String>) -> At {
-        At { registry: self.registry.to_string(), repository: Some(self.name.to_string()), what: what.into() }
+        At {
+            registry: self.registry.to_string(),
+            repository: Some(self.name.to_string()),
+            what: what.into(),
+            via: None,
+        }
     }
 
     /// A call to `/v2/<repository>/<path>`; `path` is made of digests, tags and words of ours only.
@@ -75,7 +80,7 @@ impl Repository {
             url,
             headers: HeaderMap::new(),
             payload: Payload::None,
-            grant: Some(Grant { registry: self.registry.to_string(), origin: origin(&base), scopes }),
+            grant: Some(Grant { registry: self.registry.to_string(), origin: origin(&base), scopes, is_guest: false }),
             at: at.clone(),
             patience: self.transport.settings.retry.answer,
         })
@@ -84,7 +89,7 @@ impl Repository {
     /// Makes a call until it is answered with one of `good`, within the limits of patience.
     pub(super) async fn persist(&self, good: &[StatusCode], call: Call) -> Result<Answer, Error> {
         let settings = &self.transport.settings;
-        let mut waits = settings.retry.waits();
+        let mut waits = self.transport.waits();
         loop {
             let error = match self.transport.send(call.clone()).await {
                 Ok(answer) if good.contains(&answer.status()) => return Ok(answer),
@@ -136,7 +141,9 @@ impl Resolve for Repository {
 #[async_trait]
 impl Assign for Repository {
     async fn tag(&self, tag: &Tag, manifest: &Manifest) -> content::Result<()> {
-        Ok(self.put_manifest(&Name::Tag(tag.clone()), manifest).await?)
+        let name = Name::Tag(tag.clone());
+        self.put_manifest(&name, manifest).await?;
+        Ok(self.confirm(&name, manifest).await?)
     }
 }
 

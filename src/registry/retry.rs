@@ -1,12 +1,15 @@
 //! Patience: how often, how long, and what counts as standing still.
 
 use std::{
+    collections::HashSet,
     iter,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+use tokio::time::Instant;
 
 use crate::progress::{Event, Progress};
 
@@ -33,6 +36,10 @@ pub struct Retry {
     pub answer: Duration,
     /// How long the answer to a completed upload may take: some registries move or hash the blob once more.
     pub commit: Duration,
+    /// How long a small document may take, from the request to its last byte: a manifest, a token, a page of a list.
+    pub document: Duration,
+    /// After so much time a call that fails is not tried again, but for the second try that each has.
+    pub whole: Duration,
     /// Over this time of waiting …
     pub stall_window: Duration,
     /// … at least so many bytes must pass, or the connection counts as broken.
@@ -52,6 +59,8 @@ impl Default for Retry {
             connect: Duration::from_secs(15),
             answer: Duration::from_mins(1),
             commit: Duration::from_mins(10),
+            document: Duration::from_mins(1),
+            whole: Duration::from_mins(2),
             stall_window: Duration::from_secs(30),
             stall_bytes: 30 << 10,
             renewed_by: 1 << 20,
@@ -59,9 +68,30 @@ impl Default for Retry {
     }
 }
 
+/// The addresses that a call has waited for with all its patience, in vain. All that come later look once: a run with many
+/// artifacts must not wait for the same address again and again. An answer takes an address off. Clones are one.
+#[derive(Clone, Default)]
+pub(super) struct GivenUp(Arc<Mutex<HashSet<String>>>);
+
+impl GivenUp {
+    /// Whether `address` was waited for in vain.
+    pub(super) fn has(&self, address: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(address)
+    }
+
+    fn add(&self, address: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(address.to_owned());
+    }
+
+    /// Notes that `address` answers.
+    pub(super) fn remove(&self, address: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
+    }
+}
+
 impl Retry {
     /// The waits between the tries of one call.
-    pub(super) fn waits(&self) -> Waits {
+    pub(super) fn waits(&self, given_up: &GivenUp) -> Waits {
         let own = ExponentialBuilder::default().with_min_delay(self.first).with_max_delay(self.longest).with_jitter();
         let tries = self.attempts.saturating_sub(1) as usize;
         Waits {
@@ -70,6 +100,9 @@ impl Retry {
             limited: self.limited,
             attempt: 1,
             longest_asked: self.longest_asked,
+            begun: Instant::now(),
+            whole: self.whole,
+            given_up: given_up.clone(),
         }
     }
 }
@@ -83,6 +116,9 @@ pub(super) struct Waits {
     limited: Duration,
     attempt: u32,
     longest_asked: Duration,
+    begun: Instant,
+    whole: Duration,
+    given_up: GivenUp,
 }
 
 impl Waits {
@@ -97,17 +133,37 @@ impl Waits {
             return Err(error);
         }
         let wait = if error.is_limit() { self.for_limit(&error) } else { self.for_failure(&error) };
-        let Some(wait) = wait else { return Err(error) };
+        let Some(wait) = wait else {
+            if let Some(at) = error.down() {
+                self.given_up.add(at.address());
+            }
+            return Err(error);
+        };
+        self.pause(wait, &error, at, progress).await;
+        Ok(error)
+    }
+
+    /// Waits once more after `error`, which passes where the registry only lags behind itself.
+    pub(super) async fn after_lag(&mut self, error: Error, at: &At, progress: &Progress) -> Result<(), Error> {
+        let Some(wait) = self.for_failure(&error) else { return Err(error) };
+        self.pause(wait, &error, at, progress).await;
+        Ok(())
+    }
+
+    async fn pause(&mut self, wait: Duration, error: &Error, at: &At, progress: &Progress) {
         self.attempt += 1;
-        let cause = iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        let cause = iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
         let cause = cause.map(ToString::to_string).collect::<Vec<_>>().join(": ");
         tracing::debug!(%at, %cause, attempt = self.attempt, ?wait, "trying again");
         progress.tell(Event::Retried { what: at.to_string(), cause, attempt: self.attempt, wait });
         tokio::time::sleep(wait).await;
-        Ok(error)
     }
 
     fn for_failure(&mut self, error: &Error) -> Option<Duration> {
+        let is_over = self.attempt > 1 && self.begun.elapsed() > self.whole;
+        if is_over || error.down().is_some_and(|at| self.given_up.has(at.address())) {
+            return None;
+        }
         // A name that nobody knows is most often a slip of the pen; once more is enough for a resolver that was busy.
         let own = self.own.next().filter(|_| self.attempt < 2 || !error.is_unknown_host())?;
         Some(error.asked_wait().map_or(own, |asked| asked.min(self.longest_asked).max(own)))
@@ -134,8 +190,6 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
-
     use super::*;
     use crate::registry::detail::Detail;
 
@@ -143,8 +197,12 @@ mod tests {
         retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]))
     }
 
+    fn waits() -> Waits {
+        Retry::default().waits(&GivenUp::default())
+    }
+
     fn at() -> At {
-        At { registry: "r.example".to_owned(), repository: None, what: "manifest v1".to_owned() }
+        At { registry: "r.example".to_owned(), repository: None, what: "manifest v1".to_owned(), via: None }
     }
 
     fn limit(after: Option<Duration>) -> Error {
@@ -153,7 +211,7 @@ mod tests {
 
     /// How long a call goes on, and how often it asks, where `error` comes back for the first `minute` and then no more.
     async fn outlives(minute: Duration, error: impl Fn() -> Error) -> Result<u32, Error> {
-        let (begun, mut waits, mut asked) = (Instant::now(), Retry::default().waits(), 1);
+        let (begun, mut waits, mut asked) = (Instant::now(), waits(), 1);
         while begun.elapsed() < minute {
             waits.after(error(), &at(), &Progress::silent()).await?;
             asked += 1;
@@ -182,7 +240,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_are_tried_as_often_as_they_may_be_whatever_was_limited_before() {
         let failure = || Error::Server { at: at(), status: 503, after: None, detail: Detail::default() };
-        let mut waits = Retry::default().waits();
+        let mut waits = waits();
         for _ in 0..8 {
             waits.after(limit(None), &at(), &Progress::silent()).await.unwrap();
         }
@@ -190,6 +248,42 @@ mod tests {
             waits.after(failure(), &at(), &Progress::silent()).await.unwrap();
         }
         waits.after(failure(), &at(), &Progress::silent()).await.unwrap_err();
+    }
+
+    fn down() -> Error {
+        Error::Server { at: at(), status: 503, after: None, detail: Detail::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_was_given_up_is_looked_at_once_until_it_answers() {
+        let given_up = GivenUp::default();
+        let tries = async || {
+            let mut waits = Retry::default().waits(&given_up);
+            let mut tries = 1;
+            while waits.after(down(), &at(), &Progress::silent()).await.is_ok() {
+                tries += 1;
+            }
+            tries
+        };
+        assert_eq!((tries().await, tries().await), (Retry::default().attempts, 1));
+        given_up.remove("r.example");
+        assert_eq!(tries().await, Retry::default().attempts);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tries_that_each_take_long_have_one_patience() {
+        let stalled = || Error::Stalled { at: at(), waited: Duration::from_mins(1), bytes: 0 };
+        let (begun, mut waits) = (Instant::now(), waits());
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        while waits.after(stalled(), &at(), &Progress::silent()).await.is_ok() {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        }
+        assert!(begun.elapsed() < Duration::from_mins(4), "{:?}", begun.elapsed());
+        // An upload whose answer alone takes longer than all that is still asked for once more.
+        let mut waits = self::waits();
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        waits.after(stalled(), &at(), &Progress::silent()).await.unwrap();
+        waits.after(stalled(), &at(), &Progress::silent()).await.unwrap_err();
     }
 
     #[test]

@@ -20,9 +20,11 @@ use super::{
     auth::{Auth, Grant, credentials::Keychain},
     endpoint::Endpoints,
     error::{At, Error},
+    head::Courtesies,
     learnt::Learnt,
     policy::{self, Guard, Named},
     redact::{Redacted, Secrets},
+    retry::{GivenUp, Waits},
     settings::Settings,
 };
 use crate::content::proxies;
@@ -72,6 +74,8 @@ pub(super) struct Transport {
     pub(super) endpoints: Endpoints,
     pub(super) learnt: Learnt,
     pub(super) secrets: Arc<Secrets>,
+    pub(super) courtesies: Courtesies,
+    pub(super) given_up: GivenUp,
     clients: Clients,
     pub(super) auth: Auth,
     authorities: Vec<Certificate>,
@@ -98,6 +102,8 @@ impl Transport {
             endpoints: Endpoints::default(),
             learnt: Learnt::default(),
             secrets: Arc::default(),
+            courtesies: Courtesies::default(),
+            given_up: GivenUp::default(),
             clients: Clients::default(),
             auth: Auth::new(Keychain::from_environment(settings.authfile.as_deref())),
             settings,
@@ -106,12 +112,26 @@ impl Transport {
         })
     }
 
+    /// The waits between the tries of one call.
+    pub(super) fn waits(&self) -> Waits {
+        self.settings.retry.waits(&self.given_up)
+    }
+
+    fn answer(&self, response: reqwest::Response, url: Url, at: At) -> Answer {
+        if !response.status().is_server_error() {
+            self.given_up.remove(at.address());
+        }
+        Answer::new(response, url, at, Arc::clone(&self.secrets), self.settings.retry.document)
+    }
+
     /// Makes the call once, with authorization where it belongs, following redirects. The answer may have any status.
     pub(super) async fn send(&self, call: Call) -> Result<Answer, Error> {
         let Call { method, mut url, mut headers, payload, mut grant, at, patience } = call;
+        let own = grant.as_ref().map_or_else(|| origin(&url), |grant| grant.origin.clone());
         let mut rejected = None;
         let mut was_challenged = false;
         for _ in 0..=MAX_HOPS {
+            let at = at.by_way_of(&url, &own);
             let sent = match &grant {
                 Some(grant) if grant.origin == origin(&url) => {
                     self.authorization(grant, rejected.as_ref(), &at).await?
@@ -144,14 +164,16 @@ impl Transport {
             }
             let Some(next) = redirect_target(&answer) else { return Ok(self.answer(answer, url, at)) };
             let next = next.map_err(|reason| Error::Protocol { at: at.clone(), reason })?;
+            let next = Some(restored(&next, &url, false)).filter(|restored| *restored != url).unwrap_or(next);
             self.check(&next, &url, &at)?;
             if origin(&next) != origin(&url) {
                 if is_write(&method) {
                     let reason = format!("a write is redirected to another host, {}", Redacted::new(&next));
                     return Err(Error::Protocol { at, reason });
                 }
-                // For good: who leads away could also lead back.
-                grant = None;
+                // For good: who leads away could also lead back. Another registry may want a token as everybody gets it.
+                grant = grant.map(|_| Grant::guest(&next));
+                (rejected, was_challenged) = (None, false);
                 headers.remove(AUTHORIZATION);
             }
             url = next;
@@ -163,6 +185,7 @@ impl Transport {
     /// answer 401 means that the token ran out; the call by which the caller asks how far it got brings a new one.
     pub(super) async fn send_content(&self, call: Call, body: Body, length: u64) -> Result<Answer, Error> {
         let Call { method, url, headers, grant, at, .. } = call;
+        let at = grant.as_ref().map_or_else(|| at.clone(), |grant| at.by_way_of(&url, &grant.origin));
         let mut request = self.client_for(&url)?.request(method, url.clone()).headers(headers);
         let failed = |error| Error::transport(at.clone(), error, Duration::ZERO).by_way_of(|| self.proxy(&url));
         if let Some(grant) = grant.filter(|grant| grant.origin == origin(&url))
@@ -176,23 +199,11 @@ impl Transport {
         Ok(self.answer(answer, url, at))
     }
 
-    fn answer(&self, response: reqwest::Response, url: Url, at: At) -> Answer {
-        Answer::new(response, url, at, Arc::clone(&self.secrets))
-    }
-
     /// Where the `Location` of an answer leads, if we go there.
-    ///
-    /// A registry behind a proxy that ends TLS often names itself without TLS; the host is the same, so TLS stays.
     pub(super) fn follow(&self, answer: &Answer, what: &str) -> Result<Url, Error> {
         let next = location(answer.headers(), &answer.url, what);
-        let mut next = next.map_err(|reason| Error::Protocol { at: answer.at.clone(), reason })?;
-        let is_same_host =
-            next.host_str() == answer.url.host_str() && (next.port().is_none() || next.port() == answer.url.port());
-        if is_same_host && answer.url.scheme() == "https" && next.scheme() == "http" {
-            // Both are special schemes, between which a URL can always change; the port then is that of the answer.
-            let changed = next.set_scheme("https").and_then(|()| next.set_port(answer.url.port()));
-            debug_assert!(changed.is_ok(), "http can become https");
-        }
+        let next = next.map_err(|reason| Error::Protocol { at: answer.at.clone(), reason })?;
+        let next = restored(&next, &answer.url, true);
         self.check(&next, &answer.url, &answer.at)?;
         Ok(next)
     }
@@ -279,6 +290,25 @@ fn is_write(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
+/// `next`, which an answer of `asked` names, at the address by which the registry was reached: one behind a proxy often
+/// does not know of TLS, or of the port, and names itself without. The host must be the same. `upgrades` says whether a
+/// change to TLS is such a slip, too, and not meant.
+fn restored(next: &Url, asked: &Url, upgrades: bool) -> Url {
+    let is_same_host = next.host_str() == asked.host_str();
+    let is_same_port = next.port() == asked.port();
+    let downgrades = asked.scheme() == "https" && next.scheme() == "http" && (is_same_port || next.port().is_none());
+    let lost_its_port = next.port().is_none() && asked.port().is_some() && next.path().starts_with("/v2/");
+    let is_own = downgrades || lost_its_port && (upgrades || next.scheme() == asked.scheme());
+    if !is_same_host || !is_own {
+        return next.clone();
+    }
+    let mut own = asked.clone();
+    own.set_path(next.path());
+    own.set_query(next.query());
+    own.set_fragment(None);
+    own
+}
+
 /// Where a redirect leads; `None` if the answer is none.
 fn redirect_target(answer: &reqwest::Response) -> Option<Result<Url, String>> {
     let redirects = matches!(
@@ -305,6 +335,20 @@ pub(super) type Origin = (String, Option<String>, Option<u16>);
 /// The origin of a URL.
 pub(super) fn origin(url: &Url) -> Origin {
     (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default())
+}
+
+/// `host[:port]` of a URL.
+pub(super) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+impl At {
+    /// Itself, with the host of `url` where that is not of the `own` origin.
+    fn by_way_of(&self, url: &Url, own: &Origin) -> Self {
+        let via = if origin(url) == *own { self.via.clone() } else { Some(authority(url)) };
+        Self { via, ..self.clone() }
+    }
 }
 
 /// A header's value from text of ours.

@@ -22,6 +22,7 @@ use super::{
     auth::scope::Scopes,
     error::{At, Error},
     feed::Feed,
+    refusal,
     repository::Repository,
     transport::{Call, Payload, value},
 };
@@ -32,6 +33,9 @@ const SMALL: u64 = 256 << 10;
 
 /// The smallest chunk that a registry takes, but for the last one.
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
+
+/// The limits of bodies that proxies commonly have, in bytes; nginx has the last one unless it is told otherwise.
+const COMMON_LIMITS: [u64; 2] = [8 << 20, 1 << 20];
 
 /// Blobs are opaque.
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -68,37 +72,55 @@ impl Repository {
             return Ok(self.push_small(blob, &at, content).await?);
         }
         let feed = Feed::new(body);
-        Upload { repository: self, blob, at, feed, session: None, chunk: 0, chunked: false, was_continued: false }
-            .run()
-            .await
+        let chunk = self.transport.settings.chunk;
+        let upload = Upload {
+            repository: self,
+            blob,
+            at,
+            feed,
+            session: None,
+            least: 1,
+            chunk,
+            chunked: false,
+            was_continued: false,
+        };
+        upload.run().await
     }
 
     async fn push_small(&self, blob: &Descriptor, at: &At, content: bytes::Bytes) -> Result<(), Error> {
         let settings = &self.transport.settings;
-        let mut waits = settings.retry.waits();
+        let mut waits = self.transport.waits();
         loop {
-            let session = self.begin(at).await?.0;
-            let mut call = self.session_call(Method::PUT, with_digest(&session, blob), at).await?;
-            call.headers.insert(CONTENT_TYPE, OCTETS);
-            call.payload = Payload::Document(content.clone());
-            call.patience = settings.retry.commit;
-            let error = match self.transport.send(call).await {
-                Ok(answer) if answer.status().is_success() => return Ok(()),
-                Ok(answer) => answer.failure().await,
-                Err(error) => error,
-            };
-            self.cancel(session, at).await;
-            waits.after(error, at, &settings.progress).await?;
+            let Err(error) = self.push_document(blob, at, content.clone()).await else { return Ok(()) };
+            waits.after(refusal::of_blob(error, blob.size), at, &settings.progress).await?;
             if self.head_blob(blob).await? {
                 return Ok(());
             }
         }
     }
 
-    /// Begins an upload; gives its session and the smallest chunk that the registry takes.
+    /// One try of [`Self::push_small`].
+    async fn push_document(&self, blob: &Descriptor, at: &At, content: bytes::Bytes) -> Result<(), Error> {
+        let session = self.begin(at).await?.0;
+        let mut call = self.session_call(Method::PUT, with_digest(&session, blob), at).await?;
+        call.headers.insert(CONTENT_TYPE, OCTETS);
+        call.payload = Payload::Document(content);
+        call.patience = self.transport.settings.retry.commit;
+        let error = match self.transport.send(call).await {
+            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) => answer.failure().await,
+            Err(error) => error,
+        };
+        self.cancel(session, at).await;
+        Err(error)
+    }
+
+    /// Begins an upload, in one try, for the caller has the patience; gives its session and the smallest chunk that the
+    /// registry takes.
     async fn begin(&self, at: &At) -> Result<(Url, u64), Error> {
         let call = self.call(Method::POST, "blobs/uploads/", at).await?;
-        let answer = self.persist(&[StatusCode::ACCEPTED], call).await?;
+        let answer =
+            self.transport.send(call).await?.expect(&[StatusCode::ACCEPTED]).await.map_err(refusal::of_push)?;
         let least = answer.header(CHUNK_MIN_LENGTH).and_then(|text| text.parse().ok()).unwrap_or(0);
         Ok((self.session(&answer)?, least))
     }
@@ -134,6 +156,8 @@ struct Upload<'a> {
     feed: Feed,
     session: Option<Url>,
     /// The smallest chunk that the registry takes, in bytes.
+    least: u64,
+    /// The chunks that we send, where that allows it.
     chunk: u64,
     chunked: bool,
     was_continued: bool,
@@ -142,7 +166,7 @@ struct Upload<'a> {
 impl Upload<'_> {
     async fn run(mut self) -> content::Result<()> {
         let settings = &self.repository.transport.settings;
-        let mut waits = settings.retry.waits();
+        let mut waits = self.repository.transport.waits();
         let mut renewed = 0;
         let mut authorised_again = false;
         loop {
@@ -152,11 +176,11 @@ impl Upload<'_> {
                 return Err(failure);
             }
             if self.feed.taken() >= renewed + settings.retry.renewed_by {
-                (waits, renewed) = (settings.retry.waits(), self.feed.taken());
+                (waits, renewed) = (self.repository.transport.waits(), self.feed.taken());
             }
             let outcome = match error {
                 // Something on the way does not take bodies of this size.
-                error @ Error::Refused { status: 413, .. } if !self.chunked => Ok(error),
+                error @ Error::Refused { status: 413, .. } if !self.chunked || self.shrink() => Ok(error),
                 // The token ran out under way. The call has already had it forgotten.
                 error @ Error::Unauthorized { .. } if !authorised_again => {
                     authorised_again = true;
@@ -168,7 +192,10 @@ impl Upload<'_> {
                     self.session = None;
                     Ok(error)
                 }
-                error => waits.after_keeping(error, &self.at, &settings.progress).await,
+                error => {
+                    let error = refusal::of_blob(error, self.chunk.min(self.blob.size));
+                    waits.after_keeping(error, &self.at, &settings.progress).await
+                }
             };
             let recovered = match outcome {
                 Ok(cause) => self.recover(cause).await,
@@ -185,6 +212,14 @@ impl Upload<'_> {
         }
     }
 
+    /// Makes the chunks smaller, if they are larger than proxies are known to take.
+    fn shrink(&mut self) -> bool {
+        let now = self.chunk.min(self.blob.size);
+        let smaller = COMMON_LIMITS.into_iter().find(|limit| *limit < now && *limit >= self.least);
+        self.chunk = smaller.unwrap_or(self.chunk);
+        smaller.is_some()
+    }
+
     async fn give_up(&mut self) {
         if let Some(session) = self.session.take() {
             self.repository.cancel(session, &self.at).await;
@@ -194,7 +229,7 @@ impl Upload<'_> {
     async fn attempt(&mut self) -> Result<(), Error> {
         if self.session.is_none() {
             let (session, least) = self.repository.begin(&self.at).await?;
-            self.chunk = self.repository.transport.settings.chunk.max(least).max(1);
+            self.least = least.max(1);
             self.session = Some(session);
         }
         let Some(session) = self.session.clone() else { return Ok(()) };
@@ -215,7 +250,7 @@ impl Upload<'_> {
     /// Sends the next chunk; gives the session as it goes on.
     async fn send_chunk(&mut self, session: Url) -> Result<Url, Error> {
         let first = self.feed.taken();
-        let length = self.chunk.min(self.blob.size - first);
+        let length = self.chunk.max(self.least).min(self.blob.size - first);
         let mut call = self.call(Method::PATCH, session).await?;
         call.headers.insert(CONTENT_RANGE, value(&format!("{first}-{}", first + length - 1)));
         let answer = accept(self.feed.send(&self.repository.transport, call, length).await?).await?;

@@ -9,6 +9,7 @@ mod copy;
 mod docs;
 mod errors;
 mod field_documents;
+mod field_registry;
 mod foreign;
 mod golden;
 mod google;

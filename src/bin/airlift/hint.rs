@@ -86,6 +86,26 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::RegistrySparseRefused => {
             "Export again without `--platform` so that the index is complete, or allow sparse indexes in the registry (distribution 3: `validation.manifests.indexes.platforms`)."
         }
+        C::RegistryNotStored => {
+            "Check that the address is the registry itself and not a proxy that answers for it, and that no rule of \
+             the registry removes or replaces the tag."
+        }
+        C::RegistryNoRepository => {
+            "Create the repository in the registry first (ECR: `aws ecr create-repository --repository-name NAME`, \
+             or a repository creation template), then run the same command again."
+        }
+        C::RegistryTagImmutable => {
+            "The registry keeps this tag as it is: put the artifacts elsewhere with `--map FROM=TO` or a prefix in \
+             `--to`, or allow the tag to move in the registry's settings."
+        }
+        C::RegistryAttachedRefused => {
+            "Run `airlift import` with `--no-referrers` to leave out what is attached to the images, or allow OCI \
+             artifacts in the registry."
+        }
+        C::RegistryBodyLimit => {
+            "Raise the limit of the proxy in front of the registry (nginx: `client_max_body_size 0;`), or import \
+             past the proxy."
+        }
         C::ContentDigestMismatch => {
             "Run the same command again. If the digest is wrong again, the copy in the source is damaged, or a proxy changes it."
         }

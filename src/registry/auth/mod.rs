@@ -20,6 +20,8 @@ use reqwest::{
     header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE},
 };
 
+use url::Url;
+
 use challenge::Challenge;
 use credentials::{Credential, Keychain};
 use scope::Scopes;
@@ -29,7 +31,7 @@ use super::{
     answer::Answer,
     detail::Detail,
     error::{At, Error},
-    transport::{Call, Origin, Payload, Transport, origin},
+    transport::{Call, Origin, Payload, Transport, authority, origin},
 };
 
 /// What a call may do, and where that counts.
@@ -38,6 +40,20 @@ pub(super) struct Grant {
     pub(super) registry: String,
     pub(super) origin: Origin,
     pub(super) scopes: Scopes,
+    /// For a registry that another one led to: it gets nothing of ours, and we take the token that it gives to everybody.
+    pub(super) is_guest: bool,
+}
+
+impl Grant {
+    /// For the registry that a redirect leads to at `url`.
+    pub(super) fn guest(url: &Url) -> Self {
+        Self { registry: authority(url), origin: origin(url), scopes: Scopes::default(), is_guest: true }
+    }
+
+    /// What is learnt of a registry as a guest does not hold for who is known there.
+    fn key(&self) -> String {
+        if self.is_guest { format!("guest of {}", self.registry) } else { self.registry.clone() }
+    }
 }
 
 /// What was learnt of registries.
@@ -67,7 +83,7 @@ impl Auth {
     /// What the registry is known to want of calls with these scopes.
     fn wants(&self, grant: &Grant) -> Option<(Challenge, Scopes)> {
         let known = self.known();
-        let registry = known.get(&grant.registry)?;
+        let registry = known.get(&grant.key())?;
         let scopes = registry.widened.get(&grant.scopes).unwrap_or(&grant.scopes);
         Some((registry.challenge.clone(), scopes.clone()))
     }
@@ -79,7 +95,7 @@ impl Auth {
         };
         let mut known = self.known();
         let registry = known
-            .entry(grant.registry.clone())
+            .entry(grant.key())
             .and_modify(|registry| registry.challenge = challenge.clone())
             .or_insert_with(|| Known { challenge, widened: HashMap::new() });
         if let Some(asked) = asked {
@@ -145,6 +161,9 @@ impl Transport {
 
     /// The credentials for a grant, looked up once.
     pub(super) async fn credential(&self, grant: &Grant, at: &At) -> Result<Option<Arc<Credential>>, Error> {
+        if grant.is_guest {
+            return Ok(None);
+        }
         let repository = at.repository.clone().unwrap_or_default();
         let key = format!("{}/{repository}", grant.registry);
         let mut found = self.auth.found.lock().await;
@@ -164,11 +183,12 @@ impl Transport {
 
     /// Whether the registry takes user and password.
     pub(super) async fn login(&self, registry: &str, user: &str, password: &str) -> Result<(), Error> {
-        let at = At { registry: registry.to_owned(), repository: None, what: "login".to_owned() };
+        let at = At { registry: registry.to_owned(), repository: None, what: "login".to_owned(), via: None };
         let base = self.endpoint(registry, &at).await?;
         let mut url = base.clone();
         url.set_path("/v2/");
-        let grant = Grant { registry: registry.to_owned(), origin: origin(&base), scopes: Scopes::default() };
+        let grant =
+            Grant { registry: registry.to_owned(), origin: origin(&base), scopes: Scopes::default(), is_guest: false };
         let credential = Credential::Password { user: user.to_owned(), password: password.to_owned() };
         self.auth.found.lock().await.insert(format!("{registry}/"), Some(Arc::new(credential)));
         let call = Call {
@@ -180,7 +200,7 @@ impl Transport {
             at,
             patience: self.settings.retry.answer,
         };
-        let mut waits = self.settings.retry.waits();
+        let mut waits = self.waits();
         loop {
             let error = match self.send(call.clone()).await {
                 Ok(answer) if answer.status() == StatusCode::OK => return Ok(()),

@@ -19,7 +19,7 @@ use url::{Url, form_urlencoded};
 use super::{
     super::{
         error::{At, Error},
-        transport::{Call, Payload, Transport},
+        transport::{Call, Payload, Transport, authority},
     },
     Grant, basic,
     challenge::Bearer,
@@ -127,7 +127,7 @@ impl Transport {
         at: &At,
     ) -> Result<HeaderValue, Error> {
         let key = Key {
-            registry: grant.registry.clone(),
+            registry: grant.key(),
             realm: bearer.realm.clone(),
             service: bearer.service.clone(),
             scopes: scopes.clone(),
@@ -148,9 +148,11 @@ impl Transport {
 
     async fn new_token(&self, grant: &Grant, bearer: &Bearer, scopes: &Scopes, at: &At) -> Result<Token, Error> {
         let credential = self.credential(grant, at).await?;
-        let at = At { what: format!("token for {}", at.what), ..at.clone() };
+        let caller = at;
+        let via = bearer.realm.parse().ok().map(|url| authority(&url));
+        let at = At { what: format!("token for {}", at.what), via, ..at.clone() };
         let call = self.token_call(grant, bearer, scopes, credential.as_deref(), &at)?;
-        let mut waits = self.settings.retry.waits();
+        let mut waits = self.waits();
         let given = loop {
             let asked = async {
                 // Boxed, for this is a call within a call; it has no grant, so there is no third.
@@ -159,7 +161,10 @@ impl Transport {
             };
             match asked.await {
                 Ok(given) => break given,
-                Err(error) => waits.after(refusal(error, credential.as_deref()), &at, &self.settings.progress).await?,
+                Err(error) => waits
+                    .after(refusal(error, credential.as_deref()), &at, &self.settings.progress)
+                    .await
+                    .map_err(|error| exhausted(error, caller))?,
             }
         };
         // The parser's complaint could quote the token.
@@ -224,6 +229,11 @@ impl Transport {
         };
         Ok(Call { method, url, headers, payload, grant: None, at: at.clone(), patience: self.settings.retry.answer })
     }
+}
+
+/// A failure that was waited for with all patience: the call that needs the token must not wait for it again.
+fn exhausted(error: Error, at: &At) -> Error {
+    if error.may_pass() { Error::TokenService { at: at.clone(), source: Box::new(error) } } else { error }
 }
 
 /// What a token service's refusal means.

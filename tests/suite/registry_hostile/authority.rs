@@ -85,7 +85,7 @@ async fn a_token_that_runs_out_is_replaced_and_the_call_made_again() {
     let server = guarded(300, 0, &content).await;
     let error = self::repository(&server).contains(&blob(&content)).await.unwrap_err();
     assert_eq!(error.code(), Code::RegistryUnauthorized);
-    assert_eq!(tokens(&server), 1);
+    assert_eq!(tokens(&server), 2, "HEAD by one, and GET, which decides, by one that is fresh");
 }
 
 #[tokio::test]

@@ -53,6 +53,8 @@ enum End {
     Close,
     /// Nothing more comes, and the connection stays.
     Hang,
+    /// Nothing comes at all, and the connection stays.
+    Silent,
     /// The body goes on for ever.
     Endless,
 }
@@ -115,6 +117,11 @@ impl Reply {
         self.body.truncate(bytes);
         self.end = End::Hang;
         self
+    }
+
+    /// No answer comes.
+    pub(crate) fn silent() -> Self {
+        Self { end: End::Silent, ..Self::new(200) }
     }
 
     /// No length is told, and the body ends with the connection.
@@ -218,6 +225,10 @@ async fn serve(stream: TcpStream, script: &dyn Script, log: &Mutex<Vec<Request>>
         if interrupted.is_some() {
             return reset(stream.into_inner());
         }
+        if reply.end == End::Silent {
+            stream.read_u8().await?;
+            return Ok(());
+        }
         let is_head = request.method == "HEAD";
         stream.write_all(&head(&reply)).await?;
         if !is_head {
@@ -228,7 +239,7 @@ async fn serve(stream: TcpStream, script: &dyn Script, log: &Mutex<Vec<Request>>
             End::Good => {}
             End::Close => return Ok(()),
             End::Reset => return reset(stream.into_inner()),
-            End::Hang => {
+            End::Hang | End::Silent => {
                 // Until the client gives up.
                 stream.read_u8().await?;
                 return Ok(());
