@@ -4,7 +4,7 @@
 //! CRI-O and OpenShift put what the mirror's location says in front of the path; Docker sends the bare path and mirrors
 //! Docker Hub only.
 
-use std::{collections::BTreeSet, fmt::Write as _, str::FromStr};
+use std::{fmt::Write as _, str::FromStr};
 
 use super::bundles::spelled;
 
@@ -39,7 +39,8 @@ impl FromStr for Mirror {
             (None, None) => (None, text),
         };
         let (authority, path) = rest.trim_end_matches('/').split_once('/').unwrap_or((rest.trim_end_matches('/'), ""));
-        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let port = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+        let host = port.map_or(authority, |(host, _)| host);
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
         let good = !host.is_empty() && authority.bytes().all(plain);
         if !good || !(path.is_empty() || crate::oci::reference::is_repository(path)) {
@@ -57,9 +58,13 @@ impl Mirror {
         format!("{scheme}://{}", self.authority)
     }
 
-    /// The location of a host's repositories for those who put it in front of the path.
-    fn location(&self, host: &str) -> String {
-        format!("{}{}/{}", self.authority, self.prefix, spelled(host))
+    /// The path of `place` at the mirror, with a slash in front where there is one.
+    fn below(&self, place: &str) -> String {
+        if place.is_empty() { self.prefix.clone() } else { format!("{}/{place}", self.prefix) }
+    }
+
+    fn location(&self, place: &str) -> String {
+        format!("{}{}", self.authority, self.below(place))
     }
 }
 
@@ -95,32 +100,71 @@ pub struct File {
     pub content: String,
 }
 
-/// The files by which `runtime` pulls what comes from `hosts` from `mirror`.
-pub fn files(runtime: Runtime, hosts: &BTreeSet<String>, mirror: &Mirror) -> Vec<File> {
+/// Which names are where at the mirror.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    /// The host that references name, or a host and the beginning of a repository.
+    pub source: String,
+    /// What stands in its place below the mirror's address, in the order in which they are tried; empty for nothing.
+    pub places: Vec<String>,
+}
+
+impl Route {
+    /// The host as `serve` spells it in front of the path, then the bare path, as an import without options leaves it.
+    pub fn served(host: &str) -> Self {
+        Self { source: host.to_owned(), places: vec![spelled(host), String::new()] }
+    }
+
+    fn is_host(&self) -> bool {
+        !self.source.contains('/')
+    }
+
+    /// The one place for runtimes that know the source's host, or that can have no more than one.
+    fn place(&self) -> &str {
+        self.places.last().map_or("", String::as_str)
+    }
+}
+
+/// What `runtime` cannot be told, with what to pull instead.
+pub fn limits(runtime: Runtime, routes: &[Route], mirror: &Mirror) -> Vec<String> {
+    let can = |route: &&Route| match runtime {
+        Runtime::Podman | Runtime::OpenShift => true,
+        Runtime::Containerd | Runtime::K3s => route.is_host(),
+        Runtime::Docker => route.source == DOCKER_HUB && mirror.below(route.place()).is_empty(),
+    };
+    let name = format!("{runtime:?}").to_lowercase();
+    let lacking = routes.iter().filter(|route| !can(route));
+    lacking
+        .map(|route| {
+            let place = format!("{}{}", mirror.authority, mirror.below(route.place()));
+            format!("{name} cannot find {} at the mirror; pull {place}/… there", route.source)
+        })
+        .collect()
+}
+
+/// The files by which `runtime` pulls by `routes` from `mirror`.
+pub fn files(runtime: Runtime, routes: &[Route], mirror: &Mirror) -> Vec<File> {
+    let hosts = || routes.iter().filter(|route| route.is_host());
     match runtime {
-        Runtime::Containerd => hosts.iter().map(|host| containerd(host, mirror)).collect(),
-        Runtime::K3s => vec![k3s(hosts, mirror)],
-        Runtime::Podman => vec![podman(hosts, mirror)],
-        Runtime::OpenShift => vec![openshift(hosts, mirror)],
-        Runtime::Docker => vec![docker(hosts, mirror)],
+        Runtime::Containerd => hosts().map(|route| containerd(route, mirror)).collect(),
+        Runtime::K3s => vec![k3s(hosts(), mirror)],
+        Runtime::Podman => vec![podman(routes, mirror)],
+        Runtime::OpenShift => vec![openshift(routes, mirror)],
+        Runtime::Docker => vec![docker(routes, mirror)],
     }
 }
 
 /// containerd asks only the mirror: `server` would be the source itself, which a disconnected site cannot reach, and
 /// waiting for that takes minutes.
-fn containerd(host: &str, mirror: &Mirror) -> File {
-    let url = mirror.url();
-    let mut content = String::new();
-    if mirror.prefix.is_empty() {
-        let _ = write!(content, "server = \"{url}\"\n\n[host.\"{url}\"]\n  capabilities = [\"pull\", \"resolve\"]\n");
-    } else {
-        // With a path of its own the mirror's name must be given whole, the API's part included.
-        let url = format!("{url}/v2{}", mirror.prefix);
-        let _ = write!(content, "server = \"{url}\"\n\n[host.\"{url}\"]\n  capabilities = [\"pull\", \"resolve\"]\n");
+fn containerd(route: &Route, mirror: &Mirror) -> File {
+    let (url, below) = (mirror.url(), mirror.below(route.place()));
+    // With a path of its own the mirror's name must be given whole, the API's part included.
+    let url = if below.is_empty() { url } else { format!("{url}/v2{below}") };
+    let mut content = format!("server = \"{url}\"\n\n[host.\"{url}\"]\n  capabilities = [\"pull\", \"resolve\"]\n");
+    if !below.is_empty() {
         content += "  override_path = true\n";
     }
-    // A colon is no good in a folder's name on every system; containerd looks for both forms.
-    let folder = if host.contains(':') { format!("{}_", host.replace(':', "_")) } else { host.to_owned() };
+    let folder = containerd_folder(&route.source);
     File {
         path: format!("containerd/certs.d/{folder}/hosts.toml"),
         target: format!("/etc/containerd/certs.d/{folder}/hosts.toml"),
@@ -128,15 +172,20 @@ fn containerd(host: &str, mirror: &Mirror) -> File {
     }
 }
 
-fn k3s(hosts: &BTreeSet<String>, mirror: &Mirror) -> File {
+/// A colon is no good in a folder's name on every system; containerd looks for this form, too.
+fn containerd_folder(host: &str) -> String {
+    match host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
+        Some((name, port)) => format!("{}_{port}_", name.replace(':', "")),
+        None => host.replace(':', ""),
+    }
+}
+
+fn k3s<'a>(hosts: impl Iterator<Item = &'a Route>, mirror: &Mirror) -> File {
     let mut content = "mirrors:\n".to_owned();
-    let url = format!(
-        "{}{}",
-        mirror.url(),
-        if mirror.prefix.is_empty() { String::new() } else { format!("/v2{}", mirror.prefix) }
-    );
-    for host in hosts {
-        let _ = write!(content, "  \"{host}\":\n    endpoint:\n      - \"{url}\"\n");
+    for route in hosts {
+        let below = mirror.below(route.place());
+        let path = if below.is_empty() { String::new() } else { format!("/v2{below}") };
+        let _ = write!(content, "  \"{}\":\n    endpoint:\n      - \"{}{path}\"\n", route.source, mirror.url());
     }
     File {
         path: "k3s/registries.yaml".to_owned(),
@@ -145,15 +194,15 @@ fn k3s(hosts: &BTreeSet<String>, mirror: &Mirror) -> File {
     }
 }
 
-fn podman(hosts: &BTreeSet<String>, mirror: &Mirror) -> File {
+fn podman(routes: &[Route], mirror: &Mirror) -> File {
     let mut content = String::new();
-    for host in hosts {
-        let _ = write!(
-            content,
-            "[[registry]]\nprefix = \"{host}\"\nlocation = \"{host}\"\n\n[[registry.mirror]]\nlocation = \"{}\"\ninsecure = {}\n\n",
-            mirror.location(host),
-            !mirror.secure
-        );
+    for Route { source, places } in routes {
+        let _ = write!(content, "[[registry]]\nprefix = \"{source}\"\nlocation = \"{source}\"\n\n");
+        for place in places {
+            let location = mirror.location(place);
+            let insecure = !mirror.secure;
+            let _ = write!(content, "[[registry.mirror]]\nlocation = \"{location}\"\ninsecure = {insecure}\n\n");
+        }
     }
     content.truncate(content.trim_end().len());
     content.push('\n');
@@ -165,27 +214,27 @@ fn podman(hosts: &BTreeSet<String>, mirror: &Mirror) -> File {
 }
 
 /// By digest and by tag are two kinds of resource, and a cluster needs both.
-fn openshift(hosts: &BTreeSet<String>, mirror: &Mirror) -> File {
+fn openshift(routes: &[Route], mirror: &Mirror) -> File {
     let mut content = String::new();
     for (kind, list) in [("ImageDigestMirrorSet", "imageDigestMirrors"), ("ImageTagMirrorSet", "imageTagMirrors")] {
         let _ = write!(
             content,
             "---\napiVersion: config.openshift.io/v1\nkind: {kind}\nmetadata:\n  name: airlift\nspec:\n  {list}:\n"
         );
-        for host in hosts {
-            let _ = write!(
-                content,
-                "    - source: \"{host}\"\n      mirrors:\n        - \"{}\"\n      mirrorSourcePolicy: NeverContactSource\n",
-                mirror.location(host)
-            );
+        for Route { source, places } in routes {
+            let _ = write!(content, "    - source: \"{source}\"\n      mirrors:\n");
+            for place in places {
+                let _ = writeln!(content, "        - \"{}\"", mirror.location(place));
+            }
+            content += "      mirrorSourcePolicy: NeverContactSource\n";
         }
     }
     File { path: "openshift/mirrors.yaml".to_owned(), target: "oc apply -f mirrors.yaml".to_owned(), content }
 }
 
-fn docker(hosts: &BTreeSet<String>, mirror: &Mirror) -> File {
+fn docker(routes: &[Route], mirror: &Mirror) -> File {
     let mut settings = serde_json::Map::new();
-    if hosts.contains(DOCKER_HUB) && mirror.prefix.is_empty() {
+    if routes.iter().any(|route| route.source == DOCKER_HUB && mirror.below(route.place()).is_empty()) {
         settings.insert("registry-mirrors".to_owned(), serde_json::json!([mirror.url()]));
     }
     if !mirror.secure {

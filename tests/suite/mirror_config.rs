@@ -43,6 +43,42 @@ fn the_files_of_every_runtime_are_as_they_were() {
     assert_eq!(settings["registry-mirrors"][0], "https://m:1");
 }
 
+/// What an import made by its options is where the files point.
+#[test]
+fn the_files_follow_the_options_of_the_import() {
+    let airlift = Airlift::new();
+    bundle(&airlift.home().join("b.tar"));
+    let written = |options: &[&str], runtime: &str| {
+        let mirror = ["mirror-config", "b.tar", "--mirror", "m:1", "--for", runtime];
+        airlift.run(mirror.iter().chain(options)).success()
+    };
+    let podman = |options: &[&str]| written(options, "podman").stdout;
+    // Without options: what is served, and what an import without options makes.
+    assert!(podman(&[]).contains("location = \"m:1/docker.io\"") && podman(&[]).contains("location = \"m:1\""));
+    let kept = podman(&["--keep-host", "--prefix", "site/mirror"]);
+    assert!(kept.contains("location = \"m:1/site/mirror/docker.io\""), "{kept}");
+    assert!(kept.contains("location = \"m:1/site/mirror/registry.example-8443\""), "{kept}");
+    let mapped = podman(&["--map", "docker.io/library=base", "--map", "team=t"]);
+    for part in [
+        "prefix = \"docker.io/library\"",
+        "location = \"m:1/base\"",
+        "prefix = \"registry.example:8443/team\"",
+        "location = \"m:1/t\"",
+    ] {
+        assert!(mapped.contains(part), "{part}: {mapped}");
+    }
+    let containerd = written(&["--keep-host"], "containerd").stdout;
+    assert!(containerd.contains("[host.\"https://m:1/v2/docker.io\"]") && containerd.contains("override_path = true"));
+    let docker = written(&["--keep-host"], "docker");
+    assert!(!docker.stdout.contains("registry-mirrors"), "{}", docker.stdout);
+    assert!(
+        docker.stderr.contains("docker cannot find docker.io at the mirror; pull m:1/docker.io/"),
+        "{}",
+        docker.stderr
+    );
+    assert!(written(&["--map", "docker.io/library=base"], "k3s").stderr.contains("pull m:1/base/"));
+}
+
 #[test]
 fn yaml_and_json_are_read_back() {
     let airlift = Airlift::new();
@@ -108,8 +144,8 @@ fn k3s_pulls_by_its_own_code_and_openshift_decodes_by_its_own_types_what_was_wri
 
     let sets: Value = serde_json::from_str(&parsers(&["openshift", &out("openshift/mirrors.yaml")])).unwrap();
     let set = |kind: &str, source: &str, path: &str| {
-        serde_json::json!({"kind": kind, "source": source, "mirrors": [format!("{}/{path}", serving.address())],
-            "policy": "NeverContactSource"})
+        let mirrors = [format!("{}/{path}", serving.address()), serving.address().to_owned()];
+        serde_json::json!({"kind": kind, "source": source, "mirrors": mirrors, "policy": "NeverContactSource"})
     };
     let expected: Vec<Value> = ["ImageDigestMirrorSet", "ImageTagMirrorSet"]
         .into_iter()

@@ -1,13 +1,17 @@
 use std::path::PathBuf;
 
-use airlift::server::mirror::{Mirror, Runtime};
+use airlift::{
+    server::mirror::{Mirror, Runtime},
+    transfer::target::Rule,
+};
 use clap::ValueEnum;
 
 /// Print the configuration that makes container runtimes pull a bundle's artifacts from a mirror.
 ///
 /// The runtimes go on using the original names, such as docker.io/library/nginx.
 ///
-/// airlift reads the source registries from the bundle. Without --for, it prints the files of every runtime.
+/// airlift reads the source registries from the bundle. Give --prefix, --keep-host and --map as for the import. Without them
+/// the files fit `airlift serve` and an import without options. Without --for, it prints the files of every runtime.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -20,6 +24,15 @@ pub(crate) struct Args {
     /// The address of the mirror: HOST:PORT (https, on loopback http), http://HOST:PORT, https://HOST:PORT/PREFIX
     #[arg(long, value_name = "ADDR")]
     pub(crate) mirror: Mirror,
+    /// The prefix of the repositories, as in `import --to REGISTRY/PREFIX`.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) prefix: Option<String>,
+    /// The import used --keep-host.
+    #[arg(long)]
+    pub(crate) keep_host: bool,
+    /// A --map of the import; may be given several times, in the order of the import.
+    #[arg(long, value_name = "FROM=TO")]
+    pub(crate) map: Vec<Rule>,
     /// Print the files of this runtime only.
     #[arg(long = "for", value_name = "RUNTIME", value_enum)]
     pub(crate) runtime: Option<Target>,

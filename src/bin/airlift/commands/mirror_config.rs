@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use airlift::server::mirror::{self, File, Runtime};
+use airlift::{
+    oci::reference::host_as_part,
+    server::mirror::{self, File, Route, Runtime},
+};
 
 use crate::{args::mirror_config::Args, artifacts, context::Context, failure::Failure, mistake::Mistake, runtime};
 
@@ -14,7 +17,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let hosts: BTreeSet<_> =
         opened.reader().index().roots().iter().map(|root| root.reference.registry().to_owned()).collect();
     let runtimes = args.runtime.map_or(Runtime::ALL.to_vec(), |target| vec![target.into()]);
-    let files: Vec<_> = runtimes.into_iter().flat_map(|runtime| mirror::files(runtime, &hosts, &args.mirror)).collect();
+    let routes = routes(&hosts, args);
+    let files: Vec<_> = runtimes.iter().flat_map(|runtime| mirror::files(*runtime, &routes, &args.mirror)).collect();
+    for limit in runtimes.iter().flat_map(|runtime| mirror::limits(*runtime, &routes, &args.mirror)) {
+        context.status().say(&format!("note: {limit}"));
+    }
     match &args.output {
         Some(folder) => {
             for file in &files {
@@ -25,6 +32,39 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
         None => context.answer(&files, |files| printed(files)),
     }
+}
+
+/// Where the names of each host are: as `serve` has them, or as an import with these options made them. The longest name
+/// comes first, as the rules of the import do before the rest.
+fn routes(hosts: &BTreeSet<String>, args: &Args) -> Vec<Route> {
+    if args.prefix.is_none() && !args.keep_host && args.map.is_empty() {
+        return hosts.iter().map(|host| Route::served(host)).collect();
+    }
+    let below = |place: &str| {
+        let parts = [args.prefix.as_deref().unwrap_or_default().trim_matches('/'), place];
+        vec![parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")]
+    };
+    let mut routes = Vec::new();
+    for host in hosts {
+        for rule in &args.map {
+            let names_host = rule.from == *host || rule.from.starts_with(&format!("{host}/"));
+            let names_other =
+                hosts.iter().any(|other| rule.from == *other || rule.from.starts_with(&format!("{other}/")));
+            let source = match (names_host, names_other) {
+                (true, _) => rule.from.clone(),
+                (false, true) => continue,
+                (false, false) => format!("{host}/{}", rule.from),
+            };
+            if !routes.iter().any(|route: &Route| route.source == source) {
+                routes.push(Route { source, places: below(&rule.to) });
+            }
+        }
+        if !routes.iter().any(|route| route.source == *host) {
+            let place = if args.keep_host { host_as_part(host) } else { String::new() };
+            routes.push(Route { source: host.clone(), places: below(&place) });
+        }
+    }
+    routes
 }
 
 fn write(path: &Path, content: &str) -> io::Result<()> {
