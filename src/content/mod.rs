@@ -9,6 +9,7 @@ mod lanes;
 pub mod memory;
 pub(crate) mod proxies;
 pub mod read_at;
+pub mod trust;
 pub mod verified;
 
 #[cfg(any(test, feature = "testing"))]

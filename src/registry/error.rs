@@ -301,6 +301,9 @@ pub enum Error {
     /// A proxy that the environment names cannot be used.
     #[error(transparent)]
     Proxy(#[from] UnusableProxy),
+    /// The certificates to trust, or our own, cannot be used.
+    #[error("the certificates cannot be used")]
+    Trust(#[source] rustls::Error),
     /// The HTTP client cannot be set up.
     #[error("the HTTP client cannot be set up")]
     Setup(#[source] reqwest::Error),
@@ -335,6 +338,7 @@ impl Fault for Error {
             Self::Name { .. } => Code::UsageReference,
             Self::File { .. } => Code::UsageFile,
             Self::Proxy(error) => error.code(),
+            Self::Trust(_) => Code::RegistryTls,
             Self::Setup(_) => Code::Internal,
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use reqwest::{
-    Body, Certificate, ClientBuilder, Identity, Method, StatusCode,
+    Body, ClientBuilder, Identity, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION},
     redirect,
 };
@@ -27,7 +27,7 @@ use super::{
     retry::{GivenUp, Waits},
     settings::Settings,
 };
-use crate::content::proxies;
+use crate::content::{proxies, trust::Trust};
 
 /// Redirects followed for one call; storage behind a registry needs one, a mirror in front of it another.
 const MAX_HOPS: usize = 5;
@@ -78,8 +78,9 @@ pub(super) struct Transport {
     pub(super) given_up: GivenUp,
     clients: Clients,
     pub(super) auth: Auth,
-    authorities: Vec<Certificate>,
-    identity: Option<Identity>,
+    trust: Trust,
+    /// Our certificate chain and key, as PEM.
+    identity: Option<Vec<u8>>,
 }
 
 impl Transport {
@@ -88,13 +89,11 @@ impl Transport {
         for host in settings.named_hosts.iter().chain(&settings.plain_http) {
             named.add(host);
         }
-        let mut authorities = Vec::new();
+        let mut trust = Trust::default();
         for path in &settings.ca_certs {
-            let found = Certificate::from_pem_bundle(&read(path)?).map_err(|error| file(path, &error))?;
-            if found.is_empty() {
+            if !trust.add(&read(path)?) {
                 return Err(Error::File { path: path.clone(), reason: "holds no PEM certificate".to_owned() });
             }
-            authorities.extend(found);
         }
         let identity = settings.client_identity.as_ref().map(|(chain, key)| identity(chain, key)).transpose()?;
         Ok(Self {
@@ -107,7 +106,7 @@ impl Transport {
             clients: Clients::default(),
             auth: Auth::new(Keychain::from_environment(settings.authfile.as_deref())),
             settings,
-            authorities,
+            trust,
             identity,
         })
     }
@@ -250,27 +249,24 @@ impl Transport {
         }
         let build = |system| {
             let builder = match (is_named, is_loopback) {
-                (true, true) => self.own_builder(system).no_proxy(),
-                (true, false) => self.own_builder(system),
-                (false, _) => self.builder(system).dns_resolver(Guard::new(&self.named)),
+                (true, true) => self.own_builder(system)?.no_proxy(),
+                (true, false) => self.own_builder(system)?,
+                (false, _) => self.builder(system, None, true)?.dns_resolver(Guard::new(&self.named)),
             };
-            builder.build()
+            builder.build().map_err(Error::Setup)
         };
         // A machine without any authority (a bare container) can still speak plain HTTP, and TLS by `--ca-cert`.
-        let client = build(true).or_else(|_| build(false)).map_err(Error::Setup)?;
+        let client = build(true).or_else(|_| build(false))?;
         Ok(slot.get_or_init(|| client))
     }
 
-    fn own_builder(&self, system: bool) -> ClientBuilder {
-        let mut builder = self.builder(system);
-        if let Some(identity) = &self.identity {
-            builder = builder.identity(identity.clone());
-        }
-        builder.tls_danger_accept_invalid_certs(self.settings.insecure)
+    fn own_builder(&self, system: bool) -> Result<ClientBuilder, Error> {
+        let builder = self.builder(system, self.identity.as_deref(), !self.settings.insecure)?;
+        Ok(builder.tls_danger_accept_invalid_certs(self.settings.insecure))
     }
 
     /// `system` says whether the authorities of the machine are trusted beside those that were given.
-    fn builder(&self, system: bool) -> ClientBuilder {
+    fn builder(&self, system: bool, identity: Option<&[u8]>, verified: bool) -> Result<ClientBuilder, Error> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("airlift/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -281,8 +277,14 @@ impl Transport {
             .tcp_nodelay(true)
             .pool_max_idle_per_host(self.settings.idle_connections)
             .connect_timeout(self.settings.retry.connect);
-        let authorities = self.authorities.iter().cloned();
-        if system { builder.tls_certs_merge(authorities) } else { builder.tls_certs_only(authorities) }
+        if verified && !self.trust.is_empty() {
+            return self.trust.client(builder, system, identity).map_err(Error::Trust);
+        }
+        let builder = match identity {
+            Some(pem) => builder.identity(Identity::from_pem(pem).map_err(Error::Setup)?),
+            None => builder,
+        };
+        Ok(if system { builder } else { builder.tls_certs_only([]) })
     }
 }
 
@@ -365,9 +367,10 @@ fn file(path: &Path, error: &reqwest::Error) -> Error {
     Error::File { path: path.to_owned(), reason }
 }
 
-fn identity(chain: &Path, key: &Path) -> Result<Identity, Error> {
+fn identity(chain: &Path, key: &Path) -> Result<Vec<u8>, Error> {
     let mut pem = read(chain)?;
     pem.push(b'\n');
     pem.extend(read(key)?);
-    Identity::from_pem(&pem).map_err(|error| file(key, &error))
+    Identity::from_pem(&pem).map_err(|error| file(key, &error))?;
+    Ok(pem)
 }

@@ -1,5 +1,6 @@
 //! The registry client against registries that deviate from the specification as registries in the field do.
 
+mod certificates;
 mod head;
 mod names;
 mod patience;

@@ -12,7 +12,7 @@ use azure_core::{
 };
 use futures::{StreamExt, stream};
 
-use crate::content::proxies;
+use crate::content::{proxies, trust::Trust};
 
 use super::super::{
     error::{Error as StorageError, cause},
@@ -152,23 +152,26 @@ fn builder(settings: &Settings) -> Result<reqwest::ClientBuilder, StorageError> 
         .connect_timeout(CONNECT)
         // A signature must not follow a redirect, and the protocol has none.
         .redirect(reqwest::redirect::Policy::none());
-    if settings.ca_certs.is_empty() { Ok(http) } else { Ok(http.tls_certs_merge(authorities(settings)?)) }
+    let trust = trust(settings)?;
+    if trust.is_empty() {
+        return Ok(http);
+    }
+    let what = "the certificates to trust".to_owned();
+    trust.client(http, true, None).map_err(|error| StorageError::Protocol { what, reason: error.to_string() })
 }
 
 fn build(http: reqwest::ClientBuilder, what: &str) -> Result<reqwest::Client, StorageError> {
     http.build().map_err(|error| StorageError::Protocol { what: what.to_owned(), reason: cause(&error).to_string() })
 }
 
-fn authorities(settings: &Settings) -> Result<Vec<reqwest::Certificate>, StorageError> {
-    let mut all = Vec::new();
+fn trust(settings: &Settings) -> Result<Trust, StorageError> {
+    let mut trust = Trust::default();
     for path in &settings.ca_certs {
         let pem = fs::read(path).map_err(|error| StorageError::read(path, error))?;
-        let found = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
-        if found.is_empty() {
+        if !trust.add(&pem) {
             let error = std::io::Error::new(std::io::ErrorKind::InvalidData, "it holds no PEM certificate");
             return Err(StorageError::read(path, error));
         }
-        all.extend(found);
     }
-    Ok(all)
+    Ok(trust)
 }

@@ -2,6 +2,7 @@ use std::{path::PathBuf, pin::pin};
 
 use airlift::{
     bundle::Reader,
+    content::trust,
     server::{Certificate, Changes, Config, Credentials, Server},
     store::Store,
 };
@@ -37,6 +38,10 @@ async fn serve(args: &Args, context: &Context) -> Result<(), Failure> {
         htpasswd: args.htpasswd.clone(),
         ..Config::default()
     };
+    let chain = args.tls_cert.as_ref().and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+    for objection in trust::objections(&chain) {
+        context.status().say(&format!("warning: clients will refuse the certificate: {objection}"));
+    }
     let server = Server::bind(config, args.listen.as_str()).await?;
     for note in server.notes() {
         context.status().say(&format!("warning: {note}"));
