@@ -5,7 +5,7 @@
 #
 #   ROUNDS=1 benches/compare-recovery.sh       a quick look (docs/performance.md is left alone)
 #   SIZE=512 …                                 MiB of each of ten volumes (default 200)
-#   AIRLIFT=path/to/airlift …                  another binary than target/release/airlift
+#   AIRLIFT=path/to/airlift …                  another binary than target/dist/airlift
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
@@ -16,8 +16,8 @@ need openssl awk
 rounds=${ROUNDS:-3}
 size=${SIZE:-200}
 
-airlift=${AIRLIFT:-$root/target/release/airlift}
-[ -n "${AIRLIFT:-}" ] || cargo build --quiet --release --manifest-path "$root/Cargo.toml"
+airlift=${AIRLIFT:-$root/target/dist/airlift}
+[ -n "${AIRLIFT:-}" ] || cargo build --quiet --profile dist --manifest-path "$root/Cargo.toml"
 work=$bench/recovery
 samples=$bench/recovery-samples.txt
 rm -rf "$work" "$samples"

@@ -3,7 +3,7 @@
 # medians, ratios. Writes its table into docs/performance.md between its marks; nobody edits it by hand. About six minutes.
 #
 #   ROUNDS=1 benches/compare-serve.sh    a quick look (docs/performance.md is left alone)
-#   AIRLIFT=path/to/airlift …            another binary than target/release/airlift
+#   AIRLIFT=path/to/airlift …            another binary than target/dist/airlift
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
@@ -14,8 +14,8 @@ need docker-registry nginx wrk curl openssl awk xargs python3
 rounds=${ROUNDS:-5}
 # Seconds of each measurement by wrk.
 span=${SPAN:-4}
-airlift=${AIRLIFT:-$root/target/release/airlift}
-[ -n "${AIRLIFT:-}" ] || cargo build --quiet --release --manifest-path "$root/Cargo.toml"
+airlift=${AIRLIFT:-$root/target/dist/airlift}
+[ -n "${AIRLIFT:-}" ] || cargo build --quiet --profile dist --manifest-path "$root/Cargo.toml"
 work=$bench/serve
 rm -rf "$work"
 mkdir -p "$work/files" "$work/push"

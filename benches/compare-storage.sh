@@ -3,7 +3,7 @@
 # Writes the table into docs/performance.md between its marks; nobody edits it by hand. About ten minutes.
 #
 #   ROUNDS=1 benches/compare-storage.sh          a quick look (docs/performance.md is left alone)
-#   AIRLIFT=path/to/airlift …                    another binary than target/release/airlift
+#   AIRLIFT=path/to/airlift …                    another binary than target/dist/airlift
 #   ONLY="copy hand" …                           only these contestants (docs/performance.md is left alone)
 #   REFERENCES=4 …                               how many references of the corpus go into Azurite, which is slow
 set -euo pipefail
@@ -19,8 +19,8 @@ azurite=$root/.peers/npm/node_modules/.bin/azurite-blob
 rounds=${ROUNDS:-5}
 only=${ONLY:-}
 references=${REFERENCES:-4}
-airlift=${AIRLIFT:-$root/target/release/airlift}
-[ -n "${AIRLIFT:-}" ] || cargo build --quiet --release --manifest-path "$root/Cargo.toml"
+airlift=${AIRLIFT:-$root/target/dist/airlift}
+[ -n "${AIRLIFT:-}" ] || cargo build --quiet --profile dist --manifest-path "$root/Cargo.toml"
 work=$bench/work-storage
 samples=$bench/samples-storage.txt
 rm -rf "$work" "$samples"

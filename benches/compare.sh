@@ -3,7 +3,7 @@
 # Writes the table into docs/performance.md between its marks; nobody edits it by hand. About eight minutes.
 #
 #   ROUNDS=1 benches/compare.sh          a quick look (docs/performance.md is left alone)
-#   AIRLIFT=path/to/airlift …            another binary than target/release/airlift
+#   AIRLIFT=path/to/airlift …            another binary than target/dist/airlift
 #   ONLY="curl hash" …                   only these contestants (docs/performance.md is left alone)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,8 +15,8 @@ need docker-registry skopeo curl openssl tar awk xargs
 
 rounds=${ROUNDS:-5}
 only=${ONLY:-}
-airlift=${AIRLIFT:-$root/target/release/airlift}
-[ -n "${AIRLIFT:-}" ] || cargo build --quiet --release --manifest-path "$root/Cargo.toml"
+airlift=${AIRLIFT:-$root/target/dist/airlift}
+[ -n "${AIRLIFT:-}" ] || cargo build --quiet --profile dist --manifest-path "$root/Cargo.toml"
 work=$bench/work
 samples=$bench/samples.txt
 rm -rf "$work" "$samples"

@@ -1,16 +1,14 @@
 #!/usr/bin/env bash
-# Runs the conformance suite of the distribution-spec (its main branch, pinned) against `airlift serve --store`, at each
-# version of the specification, and compares the counts with those pinned here. The suite exits 0 on mistakes in its
-# configuration too, so its verdict and its counts are what is looked at.
+# Runs the conformance suite of the distribution-spec against `airlift serve --store`, at each version of the specification,
+# and compares the counts with those pinned here. The suite exits 0 on mistakes in its configuration too, so its verdict and
+# its counts are what is looked at.
 #
 #   tests/conformance.sh [AIRLIFT]        the binary to test; default: target/debug/airlift, built first
 #
-# CONFORMANCE names a suite that is built already; otherwise Go installs it. Without Go or the module this is skipped, and in
-# CI it fails.
+# tests/setup installs the suite (Go builds it once); CONFORMANCE names another. Without it this is skipped, and in CI it fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-suite=github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
 # Passed and disabled tests by version; failed, skipped and erroneous ones are none at any. What is disabled is not of that
 # version. "sparse" is the development version with what only a registry that takes incomplete manifests can pass, "secured" the
 # same as "dev" over TLS and for one who logs in.
@@ -30,16 +28,11 @@ skip() {
   exit 0
 }
 
-if [ -z "${CONFORMANCE:-}" ]; then
-  command -v go >/dev/null || skip "Go is not installed"
-  if ! GOBIN=$work GOFLAGS=-mod=mod go install "$suite" 2>"$work/go.log"; then
-    skip "the suite cannot be installed: $(tail -n 1 "$work/go.log")"
-  fi
-  CONFORMANCE=$work/conformance
-fi
+CONFORMANCE=${CONFORMANCE:-.peers/bin/conformance}
+[ -x "$CONFORMANCE" ] || skip "the suite is not installed: tests/setup installs it where Go is"
 if [ $# -gt 0 ]; then airlift=$1; else
-  cargo build -q
-  airlift=target/debug/airlift
+  cargo build --quiet
+  airlift=${CARGO_TARGET_DIR:-target}/debug/airlift
 fi
 
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 \
