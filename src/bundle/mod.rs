@@ -20,6 +20,7 @@ pub mod writer;
 
 mod blueprint;
 mod canvas;
+mod complete;
 pub(crate) mod disk;
 mod expand;
 mod find;

@@ -61,7 +61,16 @@ impl Output {
         }
     }
 
-    fn volume(&self, number: u32) -> PathBuf {
+    /// What appears last: the file, or what vouches for the set.
+    pub(crate) fn named(&self) -> PathBuf {
+        match self {
+            Self::Set(goal @ Goal { only: None, .. }) => goal.manifest(),
+            Self::Set(Goal { only: Some(number), .. }) => self.volume(*number),
+            Self::File { path, .. } => path.clone(),
+        }
+    }
+
+    pub(crate) fn volume(&self, number: u32) -> PathBuf {
         match self {
             Self::File { path, .. } => path.clone(),
             Self::Set(goal) => goal.folder.join(volume_name(&goal.name, number)),
@@ -157,7 +166,7 @@ impl Goal {
         with_suffix(&self.manifest(), ".partial")
     }
 
-    fn sums(&self) -> PathBuf {
+    pub(super) fn sums(&self) -> PathBuf {
         self.folder.join(SUMS)
     }
 
@@ -337,7 +346,7 @@ impl Goal {
 }
 
 /// The manifest at `path`, if one is there that can be read.
-fn read_manifest(path: &Path) -> Result<Option<Manifest>> {
+pub(super) fn read_manifest(path: &Path) -> Result<Option<Manifest>> {
     match fs::read(path) {
         Ok(text) => Ok(Manifest::parse(&text).ok()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -4,7 +4,6 @@ use std::{fs, ops::Range, path::PathBuf};
 
 use super::{
     Error, Result, Set,
-    create::store_space,
     find::open,
     scan::{Scanned, scan},
     space::{Handle, Piece, Shelf, Space, read_or_zeros},
@@ -157,7 +156,7 @@ impl Look<'_> {
 
     fn stores(&mut self, stores: Vec<Vec<Handle>>, framed: &[Vec<bool>]) -> Shelf {
         let head = &self.set.head;
-        let space = store_space(head);
+        let space = head.store_space();
         let mut found = Shelf { from: vec![0; index(space.blocks())], space, files: Vec::new() };
         for ((candidates, store), (piece, framed)) in
             stores.into_iter().zip(&head.stores).zip(found.space.pieces.clone().iter().zip(framed))

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Error, Result, SUFFIX,
+    Error, Result, SUFFIX, Set,
     code::{self, stretches},
     head::{Head, Member, Store, VERSION},
     scan::scan,
@@ -72,6 +72,11 @@ pub fn create(request: &Request, progress: &Progress) -> Result<Created> {
     head.stores = stores(&head, request)?;
     head.check().map_err(|reason| Error::Unfit { reason })?;
 
+    if !request.overwrite
+        && let Some(there) = already(&head, request, progress)?
+    {
+        return Ok(Created { protected: head.files, shape, ..there });
+    }
     let outputs = Outputs::open(&head, request)?;
     let data = Shelf::whole(space, sources.iter().map(|source| source.handle.clone()).collect());
     let bench = outputs.bench(&head);
@@ -174,6 +179,25 @@ fn stores(head: &Head, request: &Request) -> Result<Vec<Store>> {
     }
 }
 
+/// The recovery files that are there, if they are those that would be made: of the same content, as much, and sound.
+fn already(head: &Head, request: &Request, progress: &Progress) -> Result<Option<Created>> {
+    let path = |store: &Store| request.folder.join(&store.name);
+    let Some(first) = head.stores.first().map(path).filter(|path| path.exists()) else { return Ok(None) };
+    // What cannot be taken for recovery data is something else that is in the way.
+    let Ok(set) = Set::find(&[first]) else { return Ok(None) };
+    let (id, found) = (*set.id(), set.head().clone());
+    if (Head { table: found.table, ..head.clone() }) != found || !set.assess(progress)?.is_sound() {
+        return Ok(None);
+    }
+    let member = |store: &Store| {
+        let (path, length) = (path(store), head.store_length(store.blocks));
+        let file = File::open(&path).map_err(Error::read(&path))?;
+        Ok(Member { digest: digest_of(&file, &path, length)?, length, name: store.name.clone() })
+    };
+    let files = found.stores.iter().map(member).collect::<Result<_>>()?;
+    Ok(Some(Created { id, protected: found.files, files, shape: head.shape() }))
+}
+
 /// The recovery files while they are written.
 struct Outputs(Vec<Partial>);
 
@@ -190,7 +214,7 @@ impl Outputs {
     }
 
     fn bench(&self, head: &Head) -> Bench {
-        let space = store_space(head);
+        let space = head.store_space();
         let handle = |output: &Partial| -> Option<Handle> {
             let file = output.file().try_clone().ok()?;
             Some(Handle { path: output.path().to_owned(), file: Arc::new(file) })
@@ -205,7 +229,7 @@ impl Outputs {
         let mut files = Vec::new();
         for (output, store) in self.0.into_iter().zip(&head.stores) {
             let length = head.store_length(store.blocks);
-            let digest = digest_of(&output, length)?;
+            let digest = digest_of(output.file(), output.path(), length)?;
             output.publish(length)?;
             files.push(Member { digest, length, name: store.name.clone() });
         }
@@ -213,17 +237,12 @@ impl Outputs {
     }
 }
 
-/// SHA-256 of what stands in a partial file.
-pub(super) fn digest_of(output: &Partial, length: u64) -> Result<Digest> {
+/// SHA-256 of the first `length` bytes of a file.
+pub(super) fn digest_of(file: &File, path: &Path, length: u64) -> Result<Digest> {
     let sha256 = crate::oci::Algorithm::Sha256;
-    let read = disk::hash_at(output.file(), sha256, 0, length, &mut Vec::new(), |_| {});
-    let whole = read.map_err(Error::read(output.path()))?;
-    Ok(whole.ok_or_else(|| Error::Changed { path: output.path().to_owned() })?.finish())
-}
-
-/// Where recovery blocks lie in the recovery files.
-pub(super) fn store_space(head: &Head) -> Space {
-    Space::new(head.block, head.stores.iter().map(|store| (head.body(), store.blocks * head.block)))
+    let read = disk::hash_at(file, sha256, 0, length, &mut Vec::new(), |_| {});
+    let whole = read.map_err(Error::read(path))?;
+    Ok(whole.ok_or_else(|| Error::Changed { path: path.to_owned() })?.finish())
 }
 
 /// Writes what stands around the blocks of recovery file `number`: head and table before, table and head behind.

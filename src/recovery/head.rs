@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     shape::{MOST_BLOCKS, MOST_POINTS, Shape, UNIT},
+    space::Space,
     table,
 };
 use crate::oci::{Algorithm, Digest};
@@ -105,6 +106,11 @@ impl Head {
     /// Protected blocks.
     pub fn blocks(&self) -> u64 {
         self.files.iter().map(|file| file.length.div_ceil(self.block)).sum()
+    }
+
+    /// Where recovery blocks lie in the recovery files.
+    pub(super) fn store_space(&self) -> Space {
+        Space::new(self.block, self.stores.iter().map(|store| (self.body(), store.blocks * self.block)))
     }
 
     /// The id of the set: SHA-256 of what every head of it says.

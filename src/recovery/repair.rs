@@ -158,7 +158,7 @@ impl Run<'_> {
         let mut whole = self.of.data.clone();
         for (number, (draft, _)) in &drafts {
             let member = &members[*number];
-            let actual = digest_of(draft.partial(), member.length)?;
+            let actual = digest_of(draft.partial().file(), draft.partial().path(), member.length)?;
             if actual != member.digest {
                 return Err(Error::Unproven { name: member.name.clone(), expected: member.digest, actual });
             }
@@ -199,7 +199,7 @@ impl Run<'_> {
         let table = self.prove_stores(data, &bench)?;
         for (number, length, (draft, path)) in drafts {
             frame(self.head, u32::try_from(number).expect("a head names few files"), &table, draft.partial())?;
-            let digest = digest_of(draft.partial(), length)?;
+            let digest = digest_of(draft.partial().file(), draft.partial().path(), length)?;
             draft.publish(length)?;
             files.push(Rebuilt { name: stores[number].name.clone(), path, length, digest, recovery: true });
         }

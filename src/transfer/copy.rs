@@ -50,6 +50,8 @@ pub struct Report {
     pub digest: Digest,
     /// Bytes that an earlier run had copied.
     pub reused: u64,
+    /// Whether all of it was there under its name already.
+    pub already_there: bool,
 }
 
 /// Why a bundle was not copied.
@@ -135,6 +137,21 @@ impl Fault for Error {
 /// See [`Error`]; the source is untouched then, and nothing stands under the final name.
 pub async fn copy(request: Request, progress: &Progress) -> Result<Report, Error> {
     let told = progress.clone();
+    let (request, there) = off_reactor({
+        let told = told.clone();
+        move || {
+            let there = already(&request, &told)?;
+            Ok::<_, Error>((request, there))
+        }
+    })
+    .await?;
+    if let Some(report) = there {
+        if Reader::is_bundle(&report.path)? {
+            check_bundle(&report.path, &request.source, progress).await?;
+        }
+        remove_source(&request)?;
+        return Ok(report);
+    }
     let (job, digest, reused, sealed) = off_reactor(move || {
         let job = Job::open(request, told)?;
         let (digest, reused) = job.carry()?;
@@ -148,7 +165,7 @@ pub async fn copy(request: Request, progress: &Progress) -> Result<Report, Error
     })
     .await?;
     if sealed {
-        job.check_bundle().await?;
+        check_bundle(job.partial.path(), &job.request.source, progress).await?;
     }
     off_reactor(move || job.publish(digest, reused)).await
 }
@@ -288,29 +305,57 @@ impl Job {
         Ok(())
     }
 
-    /// Reads back a bundle of ours, all of which must verify: a faithful copy of a damaged bundle helps nobody.
-    async fn check_bundle(&self) -> Result<(), Error> {
-        let path = self.partial.path();
-        let damaged =
-            |count, first: String, code| Error::Damaged { path: self.request.source.clone(), count, first, code };
-        let reader = Reader::open(path).await.map_err(|error| damaged(1, error.to_string(), error.code()))?;
-        let jobs = thread::available_parallelism().map_or(1, usize::from);
-        let verification = verify::verify(&reader, jobs, &self.progress).await?;
-        match verification.findings.first() {
-            None => Ok(()),
-            Some(first) => Err(damaged(verification.findings.len(), first.message.clone(), first.code)),
-        }
-    }
-
     fn publish(self, digest: Digest, reused: u64) -> Result<Report, Error> {
         self.progress.tell(Event::Phase(Phase::Publishing));
         let bytes = self.meta.len();
         let path = self.partial.publish(bytes)?;
-        if self.request.delete_source {
-            let source = &self.request.source;
-            fs::remove_file(source).map_err(bundle::Error::write(source))?;
+        remove_source(&self.request)?;
+        Ok(Report { path, bytes, digest, reused, already_there: false })
+    }
+}
+
+fn remove_source(Request { source, delete_source, .. }: &Request) -> Result<(), Error> {
+    if *delete_source {
+        fs::remove_file(source).map_err(bundle::Error::write(source))?;
+    }
+    Ok(())
+}
+
+/// Reads back a bundle of ours, all of which must verify: a faithful copy of a damaged bundle helps nobody.
+async fn check_bundle(path: &Path, source: &Path, progress: &Progress) -> Result<(), Error> {
+    let damaged = |count, first: String, code| Error::Damaged { path: source.to_owned(), count, first, code };
+    let reader = Reader::open(path).await.map_err(|error| damaged(1, error.to_string(), error.code()))?;
+    let jobs = thread::available_parallelism().map_or(1, usize::from);
+    let verification = verify::verify(&reader, jobs, progress).await?;
+    match verification.findings.first() {
+        None => Ok(()),
+        Some(first) => Err(damaged(verification.findings.len(), first.message.clone(), first.code)),
+    }
+}
+
+/// The report of a copy whose goal has the content of the source already, all of which is compared.
+fn already(request: &Request, progress: &Progress) -> Result<Option<Report>, Error> {
+    if request.overwrite {
+        return Ok(None);
+    }
+    // What is wrong with the names is told when the copy begins.
+    let (source, Ok(path)) = (&request.source, goal(request)) else { return Ok(None) };
+    let same_kind = |a: &Metadata, b: &Metadata| a.is_file() && b.is_file() && a.len() == b.len();
+    let (Ok(from), Ok(to)) = (fs::metadata(source), fs::symlink_metadata(&path)) else { return Ok(None) };
+    if !same_kind(&from, &to) || (from.dev(), from.ino()) == (to.dev(), to.ino()) {
+        return Ok(None);
+    }
+    progress.tell(Event::Phase(Phase::Verifying));
+    let hash = |path: &Path| {
+        let file = File::open(path).map_err(bundle::Error::read(path))?;
+        let hasher = disk::hash_at(&file, Algorithm::Sha256, 0, from.len(), &mut Vec::new(), |_| {});
+        Ok::<_, Error>(hasher.map_err(bundle::Error::read(path))?.map(Hasher::finish))
+    };
+    match hash(&path)? {
+        Some(digest) if hash(source)? == Some(digest) => {
+            Ok(Some(Report { path, bytes: from.len(), digest, reused: from.len(), already_there: true }))
         }
-        Ok(Report { path, bytes, digest, reused })
+        _ => Ok(None),
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Report {
     pub bytes: u64,
     /// Bytes that an earlier run had copied.
     pub reused: u64,
+    /// Whether all of it was there already, with its manifest.
+    pub already_there: bool,
 }
 
 /// A file on its way.
@@ -87,7 +89,7 @@ pub async fn copy(
     let (name, volumes) = copying.volumes();
     let recovery = copying.recovery(&volumes).await?;
     let mut publication = Publication::of(&copying.set, &name, request, settings);
-    publication.check().await?;
+    let was_there = publication.check().await?;
     if let Location::Path(folder) = &request.to {
         check_room(folder, volumes.iter().chain(&recovery))?;
     }
@@ -104,7 +106,8 @@ pub async fn copy(
         copying.remove(&recovery).await?;
     }
     let (folder, volumes, recovery) = (request.to.clone(), volumes.len(), recovery.len());
-    Ok(Report { folder, manifest, volumes, recovery, bytes, reused })
+    let already_there = was_there && reused == bytes;
+    Ok(Report { folder, manifest, volumes, recovery, bytes, reused, already_there })
 }
 
 struct Copying<'a> {

@@ -5,7 +5,6 @@ mod segments;
 
 use std::{
     collections::HashMap,
-    fs,
     ops::ControlFlow,
     path::PathBuf,
     sync::{
@@ -16,6 +15,7 @@ use std::{
 
 pub use self::prefix::Prefix;
 use super::{
+    complete,
     crowd::{self, Crowd},
     error::Error,
     execute::{self, Move},
@@ -25,11 +25,11 @@ use super::{
     send::{self, Piece, Planned, Sending, Stop, Way},
 };
 use crate::{
-    bundle::{self, Finished, Goal, Layout, StreamWriter, Writer, disk, partial::check_goal},
+    bundle::{Finished, Goal, Layout, StreamWriter, Writer},
     content::{self, Verified},
     oci::{Descriptor, Digest, Platform, Reference},
     progress::{Event, Phase, Progress},
-    storage::{self, Draft, Finish, Object, Parts, Stat, Upload, parts},
+    storage::{Draft, Finish, Object, Parts, Upload, parts},
 };
 
 /// What to do with non-distributable layers.
@@ -113,29 +113,11 @@ pub async fn run(
     to: Destination,
     progress: &Progress,
 ) -> Result<Report, Error> {
-    if let Destination::File { path, overwrite } = &to {
-        // Before the first request, for asking about fifty artifacts takes its time.
-        check_goal(path, *overwrite)?;
-        let folder = disk::folder_of(path);
-        fs::metadata(folder).map_err(|source| bundle::Error::Write { path: folder.to_owned(), source })?;
-    }
-    if let Destination::Volumes(goal @ Goal { only: None, overwrite: false, .. }) = &to
-        && goal.manifest().exists()
-    {
-        return Err(bundle::Error::Exists { path: goal.manifest() }.into());
-    }
-    if let Destination::Object { object, overwrite: false } = &to
-        && let Some(stat) = there(&**object).await?
-        && !send::is_bundle(&stat)
-    {
-        return Err(storage::Error::Exists { what: object.location().to_string() }.into());
-    }
-    if let Destination::Set(prefix) = &to
-        && prefix.only.is_none()
-    {
-        prefix.check().await?;
-    }
+    complete::check(&to, request).await?;
     let plan = plan(origins, request, progress).await?;
+    if let Some(finished) = complete::complete(&to, plan.contents(), request.jobs, progress).await? {
+        return Ok(complete::report(plan, finished));
+    }
     match to {
         Destination::File { path, overwrite } => {
             let writer = Writer::open(&path, plan.contents().clone(), overwrite).await?;
@@ -244,12 +226,8 @@ impl Run<'_> {
         loop {
             let layout = Layout::of(run.plan.contents())?;
             let finished = Finished { id: layout.id(), bytes: layout.total(), path: output.clone() };
-            if !overwrite && let Some(stat) = there(object).await? {
-                if !send::is_same(&stat, &layout) {
-                    return Err(storage::Error::Exists { what: object.location().to_string() }.into());
-                }
-                let (_, bytes) = run.plan.totals();
-                return Ok(run.report(&finished, bytes, Some(output)));
+            if !overwrite && complete::object(object, &layout).await? {
+                return Ok(complete::report(run.plan, finished));
             }
             let stop = match run.send(&layout, object, overwrite).await {
                 Ok(reused) => return Ok(run.report(&finished, reused, Some(output))),
@@ -342,15 +320,6 @@ impl Run<'_> {
         report.output_bytes = Some(finished.bytes);
         report.bundle = Some(finished.id);
         report
-    }
-}
-
-/// What is in the place of an object, if anything is.
-async fn there(object: &dyn Object) -> Result<Option<Stat>, storage::Error> {
-    match object.stat().await {
-        Ok(stat) => Ok(Some(stat)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -3,6 +3,7 @@
 //! What each run does is data before it is done ([`export::plan`], [`import::plan`]). Everything that moves bytes goes
 //! through `execute`, whatever the two places are.
 
+mod complete;
 pub mod copy;
 pub mod copy_set;
 mod crowd;

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{
-    Error, Report, State,
+    Error, Report,
     export::{self, Destination, Request},
     plan::Origins,
     verify::{Finding, verify},
 };
 use crate::{
     bundle::{
-        self, Goal, Layout, Reader,
+        self, Goal, Reader,
         disk::off_reactor,
         volume::{Manifest, SUMS},
     },
@@ -35,15 +35,11 @@ pub async fn export(
     progress: &Progress,
 ) -> Result<Report, Error> {
     let beside = recovery_of(path);
-    if !overwrite && beside.exists() {
+    if !overwrite && beside.exists() && !path.exists() {
         return Err(bundle::Error::Exists { path: beside }.into());
     }
-    let mut report = if !overwrite && path.exists() {
-        already(origins, request, path, progress).await?
-    } else {
-        let to = Destination::File { path: path.to_owned(), overwrite };
-        export::run(origins, request, to, progress).await?
-    };
+    let to = Destination::File { path: path.to_owned(), overwrite };
+    let mut report = export::run(origins, request, to, progress).await?;
     let created = protect(&[path], percent, overwrite, progress).await?;
     report.recovery = created.files.iter().map(|file| path.with_file_name(&file.name)).collect();
     Ok(report)
@@ -85,28 +81,6 @@ fn recovery_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(recovery::SUFFIX);
     name.into()
-}
-
-/// The report of a bundle that is there already, if it is the one that `request` would make.
-async fn already(origins: &impl Origins, request: &Request, path: &Path, progress: &Progress) -> Result<Report, Error> {
-    let exists = || Error::from(bundle::Error::Exists { path: path.to_owned() });
-    let plan = export::plan(origins, request, progress).await?;
-    let layout = Layout::of(plan.contents())?;
-    let reader = Reader::open(path).await.map_err(|_| exists())?;
-    let is_same = reader.id() == layout.id() && reader.contents().absent == plan.contents().absent;
-    if !is_same || !verify(&reader, request.jobs, progress).await?.is_sound() {
-        return Err(exists());
-    }
-    let (_, bytes) = plan.totals();
-    let mut report = plan.into_report();
-    for outcome in report.artifacts.iter_mut().filter(|outcome| outcome.state == State::NotReached) {
-        outcome.state = State::AlreadyThere;
-    }
-    report.bytes_reused = bytes;
-    report.output = Some(path.to_owned());
-    report.output_bytes = Some(layout.total());
-    report.bundle = Some(layout.id());
-    Ok(report)
 }
 
 /// Makes recovery data of `files`, all in one folder, beside them. What is made of one file has that file's name, what is

@@ -19,11 +19,13 @@ use super::{
     send::{self, Piece, Sending, Sent, Stop, Way},
 };
 use crate::{
-    bundle::{self, Format, Reader, disk},
+    bundle::{self, Format, Layout, Reader, disk},
     content::{self, Code, Fault},
     oci::Digest,
     progress::{Event, Phase, Progress},
-    storage::{self, Draft, Error as StorageError, Finish, Location, Object, Parts, Pinned, Settings, Upload, parts},
+    storage::{
+        self, Draft, Error as StorageError, Finish, Location, Object, Parts, Pinned, Settings, Stat, Upload, parts,
+    },
 };
 
 /// Bytes of a part that one storage takes from another: nothing of it is kept here.
@@ -62,6 +64,8 @@ pub struct Report {
     pub bundle: Option<Digest>,
     /// SHA-256 of what is no bundle of ours.
     pub digest: Option<Digest>,
+    /// Whether all of it was there under its name already.
+    pub already_there: bool,
     /// Whether the far end was proven by the provider's own SHA-256 and not read back.
     pub attested: bool,
 }
@@ -102,10 +106,10 @@ pub(super) async fn relay_version(
         }
         carried => carried?,
     };
-    let Carried { reused, learnt, proof, ours } = carried;
+    let Carried { reused, learnt, proof, by } = carried;
     let proof = match proof {
         Some(proof) => proof,
-        None => copy.read_back(learnt, ours).await?,
+        None => copy.read_back(learnt, by).await?,
     };
     if request.delete_source {
         copy.source.delete().await?;
@@ -114,7 +118,13 @@ pub(super) async fn relay_version(
     let attested = matches!(proof, Proof::Attested);
     let digest = if let Proof::Digest(digest) = proof { Some(digest) } else { learnt.filter(|_| bundle.is_none()) };
     let bytes = copy.source.stat().size;
-    Ok(Report { location: to, bytes, reused, bundle, digest, attested })
+    let already_there = by != WrittenBy::ThisRun;
+    Ok(Report { location: to, bytes, reused, bundle, digest, already_there, attested })
+}
+
+/// Whether an object says that it is the volume of `layout`.
+fn is_said(stat: &Stat, layout: &Layout) -> bool {
+    send::is_volume(layout) && send::is_same(stat, layout)
 }
 
 /// Checks that a file of `size` bytes can be at `path`, before the first of them is written.
@@ -168,8 +178,16 @@ struct Carried {
     learnt: Option<Digest>,
     /// How it was proven, if it is.
     proof: Option<Proof>,
-    /// Whether this copy wrote it, in this run or one before.
-    ours: bool,
+    by: WrittenBy,
+}
+
+/// Who wrote what is in the place of the copy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WrittenBy {
+    ThisRun,
+    EarlierRun,
+    /// It may be something else.
+    Unknown,
 }
 
 impl Copy<'_> {
@@ -189,11 +207,11 @@ impl Copy<'_> {
         match target.stat().await {
             // A run that was killed after its commit.
             Ok(stat) if stat.size == size && stat.metadata.get(MARK) == metadata.get(MARK) => {
-                return Ok(Carried { reused: size, learnt: None, proof: None, ours: true });
+                return Ok(Carried { reused: size, learnt: None, proof: None, by: WrittenBy::EarlierRun });
             }
-            // A volume says of which set it is: the very same is no conflict, whoever brought it.
-            Ok(stat) if layout.is_some_and(|layout| send::is_volume(layout) && send::is_same(&stat, layout)) => {
-                return Ok(Carried { reused: size, learnt: None, proof: None, ours: false });
+            // The very same is no conflict, whoever brought it; all of it is read to see that.
+            Ok(stat) if stat.size == size && (!request.overwrite || layout.is_some_and(|one| is_said(&stat, one))) => {
+                return Ok(Carried { reused: size, learnt: None, proof: None, by: WrittenBy::Unknown });
             }
             Ok(_) if !request.overwrite => {
                 return Err(StorageError::Exists { what: target.location().to_string() }.into());
@@ -211,7 +229,12 @@ impl Copy<'_> {
         progress.tell(Event::Phase(Phase::Transferring));
         progress.tell(Event::Planned { blobs, bytes, present: reused.min(bytes) });
         let sent = sending.run().await.map_err(|stop| self.stopped(stop))?;
-        self.finish(&*upload, &sent).await.map(|proof| Carried { reused, learnt: sent.learnt, proof, ours: true })
+        self.finish(&*upload, &sent).await.map(|proof| Carried {
+            reused,
+            learnt: sent.learnt,
+            proof,
+            by: WrittenBy::ThisRun,
+        })
     }
 
     /// Proves what can be proven before the commit, and commits.
@@ -240,15 +263,21 @@ impl Copy<'_> {
         Ok(proof)
     }
 
-    /// Proves what was committed. What turns out to be something else is removed, if it is `ours`.
-    async fn read_back(&self, learnt: Option<Digest>, ours: bool) -> Result<Proof, Error> {
+    /// Proves what is there. What this copy wrote and turns out to be something else is removed.
+    async fn read_back(&self, learnt: Option<Digest>, by: WrittenBy) -> Result<Proof, Error> {
         let copied = Pinned::open(Arc::clone(&self.target)).await?;
-        match self.prove(&copied, learnt).await {
-            Err(error @ (Error::Mismatch { .. } | Error::Damaged { .. })) if ours => {
+        match (self.prove(&copied, learnt).await, by) {
+            (Err(Error::Mismatch { .. } | Error::Damaged { .. }), WrittenBy::Unknown) if !self.request.overwrite => {
+                Err(StorageError::Exists { what: self.target.location().to_string() }.into())
+            }
+            (
+                Err(error @ (Error::Mismatch { .. } | Error::Damaged { .. })),
+                WrittenBy::ThisRun | WrittenBy::EarlierRun,
+            ) => {
                 copied.delete().await?;
                 Err(error)
             }
-            proof => proof,
+            (proof, _) => proof,
         }
     }
 

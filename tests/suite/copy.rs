@@ -58,8 +58,12 @@ async fn the_copy_is_the_source_and_the_source_goes_only_if_asked() {
     assert!(fs::read(&report.path).unwrap() == content);
     assert_eq!(names(&target), ["b.tar"]);
 
-    let again = run(request(&source, &target)).await.unwrap_err();
-    assert_eq!(again.code(), Code::OutputExists);
+    let again = run(request(&source, &target)).await.unwrap();
+    assert_eq!((again.already_there, again.reused), (true, report.bytes));
+    let copied = fs::OpenOptions::new().write(true).open(&report.path).unwrap();
+    copied.write_all_at(b"!", SIZE as u64).unwrap();
+    let other = run(request(&source, &target)).await.unwrap_err();
+    assert_eq!(other.code(), Code::OutputExists);
     let other = target.join("c.tar");
     run(Request { delete_source: true, ..request(&source, &other) }).await.unwrap();
     assert!(!source.exists() && fs::read(&other).unwrap() == content);

@@ -1,5 +1,6 @@
 //! Everything that is tested from outside, one file a subject.
 
+mod again;
 mod archives;
 mod bad;
 mod bundle;

@@ -103,7 +103,7 @@ fn a_set_is_the_same_at_any_number_of_jobs_and_is_checked_by_sha256sum() {
     assert_eq!(check().success().stdout.lines().filter(|line| line.ends_with(": OK")).count(), 5);
     let shown = airlift.run(["inspect", "set"]).success().stdout;
     assert!(volumes.iter().all(|name| shown.contains(name)) && shown.contains("set of 4 volumes"), "{shown}");
-    let refused = airlift.run(export(&references, &["-o", "set/release"])).exits(1);
+    let refused = airlift.run(export(&references[..2], &["-o", "set/release"])).exits(1);
     refused.says(&["output.exists", "release.set.json"]);
     fs::remove_dir_all(airlift.home().join("again")).unwrap();
     let mut larger = export(&references, &["-o", "set/release", "--overwrite"]);
@@ -312,7 +312,8 @@ fn a_set_is_copied_whole_and_a_copy_that_broke_off_is_gone_on_with() {
         let report = airlift.json(["copy", from, "usb/", "--json"]);
         assert!(report["bytes_reused"].as_u64().unwrap() >= set["release.vol001.tar"].len() as u64, "{report}");
         assert!(contents(&usb) == set);
-        airlift.run(["copy", from, "usb"]).exits(1).says(&["output.exists"]);
+        assert_eq!(airlift.json(["copy", from, "usb", "--json"])["already_there"], true);
+        assert!(contents(&usb) == set);
         fs::remove_dir_all(&usb).unwrap();
     }
     fs::create_dir(&usb).unwrap();

@@ -35,26 +35,30 @@ impl<'a> Publication<'a> {
         self.volumes.push(file);
     }
 
-    /// Checks that no other set is in the way, before anything is copied.
-    pub(super) async fn check(&self) -> Result<(), Error> {
+    /// Checks that no other set is in the way, before anything is copied; whether the manifest of this one is there.
+    pub(super) async fn check(&self) -> Result<bool, Error> {
         if self.request.overwrite {
-            return Ok(());
+            return Ok(false);
         }
+        let place = self.request.to.join(&self.own);
+        let found = documents::there(&place, self.settings).await?;
+        let is_ours = |text: &[u8]| match (&self.set.manifest, Manifest::parse(text)) {
+            (Some((_, ours)), _) => ours.to_json() == text,
+            (None, Ok(found)) => found.bundle == self.set.reader.id() && Some(found.set) == self.set.reader.set_id(),
+            (None, Err(_)) => false,
+        };
+        if found.as_ref().is_some_and(|text| !is_ours(text)) {
+            return Err(exists(&place));
+        }
+        // A run that was killed may have written the sums, and all of the set, which is proven once more.
         let ours = self.set.manifest.as_ref().map(|(_, manifest)| manifest);
+        let ours = ours.cloned().or_else(|| Manifest::parse(found.as_ref()?).ok());
         let sums = ours.map(|manifest| manifest.sums(&self.own).into_bytes());
-        // A run that was killed may have written the sums, and in a storage all of it, where it is proven once more.
-        let is_far = self.request.to.path().is_none();
-        let manifest = ours.filter(|_| is_far).map(Manifest::to_json);
-        for (name, ours) in [(SUMS, sums), (&*self.own, manifest)] {
-            let place = self.request.to.join(name);
-            match documents::there(&place, self.settings).await? {
-                Some(found) if Some(&found[..]) != ours.as_deref() => {
-                    return Err(bundle::Error::Exists { path: PathBuf::from(place.to_string()) }.into());
-                }
-                _ => {}
-            }
+        let place = self.request.to.join(SUMS);
+        match documents::there(&place, self.settings).await? {
+            Some(found) if Some(&found[..]) != sums.as_deref() => Err(exists(&place)),
+            _ => Ok(found.is_some()),
         }
-        Ok(())
     }
 
     /// Writes both. From then on the set is one.
@@ -71,4 +75,8 @@ impl<'a> Publication<'a> {
         documents::put(&place, text.into(), true, self.settings).await?;
         Ok(place)
     }
+}
+
+fn exists(place: &Location) -> Error {
+    bundle::Error::Exists { path: PathBuf::from(place.to_string()) }.into()
 }

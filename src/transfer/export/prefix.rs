@@ -7,6 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{
     super::{
+        complete::{self, there},
         documents,
         error::Error,
         report::Report,
@@ -14,7 +15,6 @@ use super::{
     },
     Run,
     segments::{self, Segments},
-    there,
 };
 use crate::{
     bundle::{
@@ -58,7 +58,7 @@ impl Prefix {
     }
 
     /// Checks, before the first request for an artifact, that nothing is in the place of the manifest that is none.
-    pub(super) async fn check(&self) -> Result<(), storage::Error> {
+    pub(crate) async fn check(&self) -> Result<(), storage::Error> {
         let text = if self.overwrite { None } else { documents::there(&self.manifest(), &self.settings).await? };
         if text.is_some_and(|text| Manifest::parse(&text).is_err()) {
             return Err(exists(&self.manifest()));
@@ -208,8 +208,7 @@ impl Run<'_> {
             let path = PathBuf::from(output.map_err(Error::Storage)?.to_string());
             if to.is_there(&set, contents).await? {
                 let bytes = set.bytes(contents)?;
-                let (_, reused) = run.plan.totals();
-                return Ok(run.report(&Finished { path: path.clone(), bytes, id }, reused, Some(path)));
+                return Ok(complete::report(run.plan, Finished { path, bytes, id }));
             }
             let stop = match run.send_set(&set, to).await {
                 Ok((bytes, reused)) => {

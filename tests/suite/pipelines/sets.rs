@@ -69,8 +69,8 @@ fn a_set_goes_through_a_folder_and_is_held_to_what_its_export_said() {
 fn sets_are_written_to_folders_and_replaced_with_overwrite_blobs() {
     needs!("docker-registry");
     let (site, _, first) = exported();
-    fails(&site, &site.from, &site.export("again", "x.tar", &["app:v1"]), 1, "output.exists", &["x.set.json"]);
     Artifact::small(2, 250_000).push(&site.from, "app", Some("v1"));
+    fails(&site, &site.from, &site.export("again", "x.tar", &["app:v1"]), 1, "output.exists", &["x.set.json"]);
     site.up(&["--volume-size", "100KiB", "-z", "OverwriteBlobs"]);
     let second = site.airlift.json(site.export("second", "x.tar", &["app:v1"]));
     assert_ne!(response(&second)["catalogDigest"], first);

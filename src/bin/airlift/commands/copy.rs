@@ -68,9 +68,11 @@ fn may_be_set(from: &Location, into_folder: bool) -> bool {
 fn files(request: Request, context: &Context) -> Result<(Value, String), Failure> {
     let progress = context.progress();
     let report = runtime::run(async { Ok(copy::copy(request, &progress).await?) })?;
-    let copy::Report { path, bytes, digest, reused } = report;
-    let answer = json!({"path": path, "bytes": bytes, "digest": digest, "bytes_reused": reused});
-    let again = again(reused);
+    let copy::Report { path, bytes, digest, reused, already_there } = report;
+    let answer = json!({
+        "path": path, "bytes": bytes, "digest": digest, "bytes_reused": reused, "already_there": already_there,
+    });
+    let again = again(reused, already_there);
     let text = format!("{}: {}{again}, read back and equal to the source\n{digest}\n", path.display(), size(bytes));
     Ok((answer, text))
 }
@@ -78,10 +80,12 @@ fn files(request: Request, context: &Context) -> Result<(Value, String), Failure
 fn objects(request: &relay::Request, context: &Context) -> Result<(Value, String), Failure> {
     let progress = context.progress();
     let report = runtime::run(async { Ok(relay::relay(request, &context.storage(), &progress).await?) })?;
-    let relay::Report { location, bytes, reused, bundle, digest, attested } = report;
+    let relay::Report { location, bytes, reused, bundle, digest, already_there, attested } = report;
     let place = location.to_string();
     let proof = if attested { "checksum" } else { "read-back" };
-    let mut answer = json!({"path": place, "bytes": bytes, "bytes_reused": reused, "proof": proof});
+    let mut answer = json!({
+        "path": place, "bytes": bytes, "bytes_reused": reused, "already_there": already_there, "proof": proof,
+    });
     let how = match (attested, bundle) {
         (true, _) => "which the storage's own SHA-256 proves",
         (false, Some(_)) => "read back, and every blob has its digest",
@@ -92,9 +96,15 @@ fn objects(request: &relay::Request, context: &Context) -> Result<(Value, String
         None => answer["digest"] = json!(digest),
     }
     let name = bundle.or(digest).map(|digest| digest.to_string()).unwrap_or_default();
-    Ok((answer, format!("{place}: {}{}, {how}\n{name}\n", size(bytes), again(reused))))
+    Ok((answer, format!("{place}: {}{}, {how}\n{name}\n", size(bytes), again(reused, already_there))))
 }
 
-fn again(reused: u64) -> String {
-    if reused > 0 { format!(", {} of it by an earlier run", size(reused)) } else { String::new() }
+fn again(reused: u64, already_there: bool) -> String {
+    if already_there {
+        ", already there".to_owned()
+    } else if reused > 0 {
+        format!(", {} of it by an earlier run", size(reused))
+    } else {
+        String::new()
+    }
 }
