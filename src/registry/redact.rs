@@ -113,15 +113,12 @@ impl Secrets {
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
             let before = shown.chars().next_back();
-            match forms.iter().filter_map(|form| form.repeated(before, rest)).max() {
-                Some(length) => {
-                    shown.push('…');
-                    rest = &rest[length..];
-                }
-                None => {
-                    shown.push(c);
-                    rest = &rest[c.len_utf8()..];
-                }
+            if let Some(length) = forms.iter().filter_map(|form| form.repeated(before, rest)).max() {
+                shown.push('…');
+                rest = &rest[length..];
+            } else {
+                shown.push(c);
+                rest = &rest[c.len_utf8()..];
             }
         }
         shown

@@ -75,14 +75,12 @@ impl Repository {
         let (mut pages, mut other) = (0, None);
         let read = self.pages(call, |page| {
             let what = if page.is_page() { "a web page".to_owned() } else { format!("{:?}", page.content_type) };
-            match listed(page)? {
-                Some(list) => found.extend(list.into_iter().map(|descriptor| (descriptor.digest, descriptor))),
-                None => {
-                    let reason = format!("{what} came instead of a page of the list");
-                    other = Some(what);
-                    return Err(Error::Protocol { at: at.clone(), reason });
-                }
-            }
+            let Some(list) = listed(page)? else {
+                let reason = format!("{what} came instead of a page of the list");
+                other = Some(what);
+                return Err(Error::Protocol { at: at.clone(), reason });
+            };
+            found.extend(list.into_iter().map(|descriptor| (descriptor.digest, descriptor)));
             pages += 1;
             Ok(())
         });

@@ -8,9 +8,11 @@ fn first(links: &[&str]) -> Reply {
 
 async fn tags(links: Vec<String>) -> content::Result<usize> {
     let server = Hostile::start(|_| {
-        move |request: &Request| match request.query.contains("last=") {
-            false => first(&links.iter().map(String::as_str).collect::<Vec<_>>()),
-            true => Reply::ok(r#"{"tags":["b",null]}"#),
+        move |request: &Request| {
+            if request.query.contains("last=") {
+                return Reply::ok(r#"{"tags":["b",null]}"#);
+            }
+            first(&links.iter().map(String::as_str).collect::<Vec<_>>())
         }
     })
     .await;

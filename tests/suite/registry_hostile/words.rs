@@ -70,9 +70,11 @@ async fn a_web_page_is_never_taken_for_an_answer() {
         let reply = Reply::ok(page).header("content-type", content_type);
         let server = Hostile::start(|address| {
             let realm = format!("http://{address}/token");
-            move |request: &Request| match request.path.contains("/team/guarded/") {
-                true => Reply::bearer(&realm, "repository:team/guarded:pull"),
-                false => reply.clone(),
+            move |request: &Request| {
+                if request.path.contains("/team/guarded/") {
+                    return Reply::bearer(&realm, "repository:team/guarded:pull");
+                }
+                reply.clone()
             }
         })
         .await;
