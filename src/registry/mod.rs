@@ -24,6 +24,7 @@ mod redact;
 mod referrers;
 mod repository;
 mod retry;
+mod seam;
 mod settings;
 mod tags;
 mod transport;

@@ -5,7 +5,8 @@
 
 pub mod copy;
 pub mod copy_set;
-mod crowd;
+pub mod destination;
+pub mod discs;
 mod documents;
 pub mod error;
 mod execute;
@@ -15,7 +16,9 @@ pub mod import;
 pub mod inspect;
 mod items;
 pub mod list;
+pub mod mirror;
 pub mod opened;
+mod origin;
 pub mod outline;
 pub mod plan;
 pub mod protect;
@@ -23,11 +26,13 @@ pub mod relay;
 pub mod report;
 pub mod resolve;
 mod rewrite;
+mod scheduler;
 mod send;
 pub mod sets;
-pub mod target;
+mod supply;
 pub mod verify;
 
 pub use error::{Cause, Error, Failure, Side};
 pub use opened::Opened;
+pub use origin::Places;
 pub use report::{Outcome, Report, State};

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::{
     Error, Report, State,
     export::{self, Destination, Request},
-    plan::Origins,
     verify::{Finding, verify},
 };
 use crate::{
@@ -16,7 +15,7 @@ use crate::{
         disk::off_reactor,
         volume::{Manifest, SUMS},
     },
-    content::Code,
+    content::{Code, Origins},
     oci::{Digest, Reference},
     progress::Progress,
     recovery::{self, Assessment, Created, Damage, Percent, Repaired, Set},
@@ -28,7 +27,7 @@ use crate::{
 /// # Errors
 /// Those of the export; recovery data is there already; it cannot be made.
 pub async fn export(
-    origins: &impl Origins,
+    origins: &dyn Origins,
     request: &Request,
     (path, overwrite): (&Path, bool),
     percent: Percent,
@@ -56,7 +55,7 @@ pub async fn export(
 /// Those of the export; recovery data is there already; it cannot be made. The set is complete then, and [`protect`] makes
 /// recovery data of its files.
 pub async fn export_set(
-    origins: &impl Origins,
+    origins: &dyn Origins,
     request: &Request,
     goal: Goal,
     percent: Percent,
@@ -88,7 +87,7 @@ fn recovery_of(path: &Path) -> PathBuf {
 }
 
 /// The report of a bundle that is there already, if it is the one that `request` would make.
-async fn already(origins: &impl Origins, request: &Request, path: &Path, progress: &Progress) -> Result<Report, Error> {
+async fn already(origins: &dyn Origins, request: &Request, path: &Path, progress: &Progress) -> Result<Report, Error> {
     let exists = || Error::from(bundle::Error::Exists { path: path.to_owned() });
     let plan = export::plan(origins, request, progress).await?;
     let layout = Layout::of(plan.contents())?;
