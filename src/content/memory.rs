@@ -40,6 +40,12 @@ impl Memory {
         self.lock().tags.iter().map(|(tag, digest)| (tag.clone(), *digest)).collect()
     }
 
+    /// Loses a blob.
+    #[cfg(test)]
+    pub(crate) fn forget(&self, blob: &Digest) {
+        self.lock().blobs.remove(blob);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Contents> {
         // A panic in another test thread cannot leave the maps half-changed: every change is one call.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -97,3 +97,6 @@ pub async fn confirm(targets: &dyn Targets, report: &Report) -> Result<(), Error
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
