@@ -205,7 +205,7 @@ fn check_context(text: &str) -> Result<(), String> {
 }
 
 fn context_of(host: &str, repository: &str) -> Option<String> {
-    Reference::new(host, repository, &Name::Tag(Tag::latest())).ok().map(|reference| reference.context())
+    Reference::new(host, repository, &Name::Tag(Tag::latest())).ok().map(|reference| reference.context().to_string())
 }
 
 /// The best name that another tool left on a descriptor.

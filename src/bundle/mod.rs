@@ -30,6 +30,7 @@ mod held;
 mod journal;
 mod medium;
 mod moves;
+mod origin;
 pub(crate) mod output;
 pub(crate) mod partial;
 mod remains;

@@ -9,6 +9,7 @@ pub mod media_type;
 mod null;
 pub mod platform;
 pub mod reference;
+pub mod repository;
 
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest};
@@ -16,3 +17,4 @@ pub use hasher::Hasher;
 pub use manifest::{Manifest, ManifestError};
 pub use platform::Platform;
 pub use reference::{Name, Reference, Tag};
+pub use repository::Repository;

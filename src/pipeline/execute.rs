@@ -174,6 +174,7 @@ impl PipelineJob<'_> {
             overwrite_tags: has(ImportOption::OverwriteTags),
             continue_on_errors: has(ImportOption::ContinueOnErrors),
             rewrite_foreign: false,
+            check_blobs: false,
             verify_first: false,
             // It is removed here, between two notes of the state.
             delete_source: false,
@@ -339,7 +340,7 @@ fn references(registry: &str, artifacts: &[String]) -> Result<Vec<Reference>> {
     artifacts.iter().map(full).collect()
 }
 
-fn target(registry: &str) -> Result<transfer::target::Target> {
+fn target(registry: &str) -> Result<transfer::destination::Destination> {
     let damaged = |error| Error::Damaged { what: format!("the registry {registry}"), reason: format!("{error}") };
     registry.parse().map_err(damaged)
 }

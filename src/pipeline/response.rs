@@ -179,7 +179,8 @@ impl Response {
                 retries: {
                     let source = outcome.reference.context();
                     let target = outcome.target.as_ref().map(crate::oci::Reference::context);
-                    retries(&source) + target.filter(|target| *target != source).map_or(0, |target| retries(&target))
+                    retries(&source.to_string())
+                        + target.filter(|target| *target != source).map_or(0, |target| retries(&target.to_string()))
                 },
                 reason: outcome.reason.as_ref().map(|reason| format!("{} ({})", reason.message, reason.side)),
                 token: outcome.reason.as_ref().map(|reason| reason.token.to_owned()),

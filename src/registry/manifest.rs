@@ -169,13 +169,29 @@ impl Repository {
 
     /// Puts `manifest` under `name`, and where the registry does not keep referrers itself, keeps them for it.
     pub(super) async fn put_manifest(&self, name: &Name, manifest: &Manifest) -> Result<(), Error> {
-        let at = self.at(format!("manifest {name}"));
-        let answer = self.put_manifest_bytes(&at, name, manifest, None).await?;
-        let subject_is_kept = answer.header(OCI_SUBJECT).is_some();
+        let subject_is_kept = self.put_one(name, manifest).await?;
         match manifest.subject() {
-            Some(subject) if !subject_is_kept => self.attach(manifest, &subject.digest).await,
+            Some(subject) if !subject_is_kept => self.attach(&[manifest], &subject.digest).await,
             _ => Ok(()),
         }
+    }
+
+    /// Puts `manifests`, all of them attached to `subject`. The fallback index is written once, with all of them.
+    pub(super) async fn put_attached(&self, subject: &Digest, manifests: &[Manifest]) -> Result<(), Error> {
+        let mut unkept = Vec::new();
+        for manifest in manifests {
+            if !self.put_one(&Name::Digest(manifest.digest()), manifest).await? {
+                unkept.push(manifest);
+            }
+        }
+        if unkept.is_empty() { Ok(()) } else { self.attach(&unkept, subject).await }
+    }
+
+    /// Puts `manifest` under `name`. Whether the registry keeps the referrers of its subject.
+    async fn put_one(&self, name: &Name, manifest: &Manifest) -> Result<bool, Error> {
+        let at = self.at(format!("manifest {name}"));
+        let answer = self.put_manifest_bytes(&at, name, manifest, None).await?;
+        Ok(answer.header(OCI_SUBJECT).is_some())
     }
 
     /// The plain `PUT`, on the condition that what is there still has the entity tag `unless_changed`.

@@ -26,6 +26,7 @@ mod referrers;
 mod refusal;
 mod repository;
 mod retry;
+mod seam;
 mod settings;
 mod tags;
 mod transport;

@@ -136,6 +136,10 @@ impl Resolve for Repository {
     async fn resolve(&self, name: &Name) -> content::Result<Manifest> {
         Ok(self.get_manifest(name).await?)
     }
+
+    async fn head(&self, name: &Name) -> content::Result<Option<Digest>> {
+        Ok(self.head_manifest(name).await?.map(|found| found.digest))
+    }
 }
 
 #[async_trait]

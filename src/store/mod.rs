@@ -19,6 +19,7 @@ mod gc;
 mod metadata;
 pub mod paths;
 mod repository;
+mod seam;
 mod upload;
 
 use std::{
@@ -64,6 +65,11 @@ impl Store {
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| StoreError::Busy { dir: dir.to_owned() })?;
         let metadata = Metadata::open(&paths.database())?;
         Ok(Self(Arc::new(Inner { paths, metadata, sessions: Sessions::default(), _lock: lock })))
+    }
+
+    /// Whether `dir` is the folder of a store.
+    pub fn is_store(dir: &Path) -> bool {
+        Paths::new(dir).database().is_file()
     }
 
     /// The repository of that name, which need not exist yet: the first push makes it.

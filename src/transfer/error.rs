@@ -159,6 +159,24 @@ pub enum Error {
         /// The name.
         target: Box<Reference>,
     },
+    /// Two places have different artifacts of one name.
+    #[error("{artifact} is {first} in one place and {second} in another")]
+    TwoOfOneName {
+        /// The name.
+        artifact: Box<Reference>,
+        /// What it names in one place.
+        first: Digest,
+        /// What it names in another.
+        second: Digest,
+    },
+    /// A repository of a store has no name that a reference can have.
+    #[error("the store's repository {repository} has no full name")]
+    UnnamedRepository {
+        /// The repository.
+        repository: String,
+        /// What is wrong with it.
+        source: crate::oci::reference::ParseReferenceError,
+    },
     /// A reference in the bundle cannot be turned into one for the target.
     #[error("{artifact} cannot be renamed for the target")]
     Rename {
@@ -217,8 +235,8 @@ impl Fault for Error {
             Self::Recovery(error) => error.code(),
             Self::StaleRecovery { .. } => Code::RecoveryStale,
             Self::Content(error) => error.code(),
-            Self::Collision { .. } => Code::TransferTagCollision,
-            Self::Rename { .. } => Code::UsageReference,
+            Self::Collision { .. } | Self::TwoOfOneName { .. } => Code::TransferTagCollision,
+            Self::Rename { .. } | Self::UnnamedRepository { .. } => Code::UsageReference,
             Self::Damaged { code, .. } => *code,
             Self::Io { what: "read", .. } => Code::IoRead,
             Self::Io { .. } => Code::IoWrite,

@@ -16,17 +16,17 @@ use std::{
 pub use self::prefix::Prefix;
 use super::{
     complete,
-    crowd::{self, Crowd},
-    error::Error,
-    execute::{self, Move},
-    plan::{Origins, Plan},
+    error::{Error, Side},
+    execute::{self, BrokenMove, Meter, Move},
+    plan::Plan,
     report::{Report, State},
     resolve::{Limits, Selection},
+    scheduler::{self, Scheduler},
     send::{self, Piece, Planned, Sending, Stop, Way},
 };
 use crate::{
     bundle::{Finished, Goal, Layout, StreamWriter, Writer},
-    content::{self, Verified},
+    content::{self, Code, Fault, Origins, Verified},
     oci::{Descriptor, Digest, Platform, Reference},
     progress::{Event, Phase, Progress},
     storage::{Draft, Finish, Object, Parts, Upload, parts},
@@ -95,8 +95,12 @@ pub enum Destination {
 /// Finds out what `request` means: resolves every artifact and asks the source for every blob. Nothing is written.
 ///
 /// Artifacts that fail are in the plan's report; without `continue_on_errors` they are an error that names them all.
-pub async fn plan(origins: &impl Origins, request: &Request, progress: &Progress) -> Result<Plan, Error> {
-    let plan = Plan::make(origins, request, progress).await?;
+pub async fn plan(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Plan, Error> {
+    possible(Plan::make(origins, request, progress).await?, request)
+}
+
+/// The plan, if `request` goes on with what failed.
+pub(super) fn possible(plan: Plan, request: &Request) -> Result<Plan, Error> {
     let hopeless = plan.contents().index.roots().is_empty();
     if !plan.failures().is_empty() && (hopeless || !request.continue_on_errors) {
         return Err(plan.into_error());
@@ -108,7 +112,7 @@ pub async fn plan(origins: &impl Origins, request: &Request, progress: &Progress
 ///
 /// A run that was stopped leaves a partial file; the same call goes on with it.
 pub async fn run(
-    origins: &impl Origins,
+    origins: &dyn Origins,
     request: &Request,
     to: Destination,
     progress: &Progress,
@@ -185,36 +189,37 @@ impl Run<'_> {
                 });
             }
         }
-        crowd::order(&mut missing, |one| one.blob.size);
+        scheduler::order(&mut missing, |one| one.blob.size);
         let mut failed = HashMap::new();
-        let mut broken = None;
+        let mut stopped = None;
         let go_on = self.request.continue_on_errors;
-        let crowd = Crowd::new(self.request.jobs, missing.iter().map(|one| &one.blob), self.progress);
+        let scheduler = Scheduler::new(self.request.jobs, missing.iter().map(|one| &one.blob));
+        let meter = Meter::new(self.progress, &self.moved).scheduled(&scheduler);
         let work = |one: Move| {
-            let (writer, progress, moved) = (Arc::clone(writer), crowd.progress(), Arc::clone(&self.moved));
+            let (writer, meter) = (Arc::clone(writer), meter.clone());
             async move {
                 let digest = one.blob.digest;
-                (digest, one.run(&*writer, &progress, &moved).await)
+                (digest, one.run(&*writer, &meter).await)
             }
         };
-        let begins = |one: &Move, running| crowd.admits(&one.blob, running);
+        let begins = |one: &Move, _| scheduler.admits(&one.blob);
         execute::each(missing, begins, work, |(digest, result)| {
-            crowd.leaves(&digest);
+            scheduler.leaves(&digest);
             match result {
                 Ok(()) => ControlFlow::Continue(Vec::new()),
                 // A full disk is not an artifact's fault, and the next blob would meet it too.
-                Err(error) if is_local(&error) => {
-                    broken = Some(error);
+                Err(broken) if is_local(&broken) => {
+                    stopped = Some(broken.error);
                     ControlFlow::Break(())
                 }
-                Err(error) => {
-                    failed.insert(digest, error);
+                Err(broken) => {
+                    failed.insert(digest, broken.error);
                     if go_on { ControlFlow::Continue(Vec::new()) } else { ControlFlow::Break(()) }
                 }
             }
         })
         .await?;
-        match broken {
+        match stopped {
             Some(error) => Err(error.into()),
             None => Ok(failed),
         }
@@ -274,12 +279,12 @@ impl Run<'_> {
         let blobs: Vec<_> = writer.layout().blobs().iter().map(|place| self.plan.described(&place.blob)).collect();
         for blob in blobs {
             self.progress.tell(Event::Started { blob: blob.digest, size: blob.size });
-            if let Err(error) = self.stream_blob(&mut writer, &blob).await {
-                if is_local(&error) {
-                    return Err(error.into());
+            if let Err(broken) = self.stream_blob(&mut writer, &blob).await {
+                if is_local(&broken) {
+                    return Err(broken.error.into());
                 }
                 let mut plan = self.plan;
-                plan.drop_blobs(HashMap::from([(blob.digest, error)]));
+                plan.drop_blobs(HashMap::from([(blob.digest, broken.error)]));
                 return Err(plan.into_error());
             }
             self.progress.tell(Event::Finished { blob: blob.digest });
@@ -292,11 +297,14 @@ impl Run<'_> {
         &self,
         writer: &mut StreamWriter<W>,
         blob: &Descriptor,
-    ) -> content::Result<()> {
-        let origin = self.plan.origins(&blob.digest).into_iter().next();
-        let origin = origin.ok_or_else(|| content::Error::NotFound { what: blob.digest.to_string() })?;
-        let source = execute::metered(&origin, self.progress, &self.moved);
-        Ok(writer.push(blob, Verified::open(source, blob).await?).await?)
+    ) -> Result<(), BrokenMove> {
+        let not_found = || content::Error::NotFound { what: blob.digest.to_string() };
+        let origin = self.plan.origins(&blob.digest).into_iter().next().ok_or_else(not_found);
+        let origin = origin.map_err(BrokenMove::at_source)?;
+        let source = Meter::new(self.progress, &self.moved).over(&origin);
+        let body = Verified::open(source, blob).await.map_err(BrokenMove::at_source)?;
+        let verdict = body.verdict();
+        writer.push(blob, body).await.map_err(|error| BrokenMove::of(&verdict, error.into()))
     }
 
     fn tell_planned(&self, present: u64) {
@@ -323,8 +331,8 @@ impl Run<'_> {
     }
 }
 
-/// Whether a failed move is the fault of this machine's disk.
-fn is_local(error: &content::Error) -> bool {
-    use content::{Code, Fault};
-    matches!(error.code(), Code::IoWrite | Code::IoRead | Code::OutputSpace | Code::Internal)
+/// Whether a failed move is the fault of this machine's disk, and not of what came.
+fn is_local(broken: &BrokenMove) -> bool {
+    let local = [Code::IoWrite, Code::IoRead, Code::OutputSpace, Code::Internal];
+    broken.side == Side::Target && local.contains(&broken.error.code())
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     bundle::{Absent, Contents, Format, Reader, facts::Reason, volume::Piece},
     content::Verified,
-    oci::{Descriptor, Digest, Manifest, Platform, Reference, Tag},
+    oci::{Descriptor, Digest, Manifest, Platform, Reference, Repository, Tag},
 };
 
 /// Nested indexes deeper than this are not shown; none that is meant well comes near.
@@ -204,7 +204,7 @@ pub(super) fn artifacts(contents: &Contents) -> Vec<Artifact> {
     let by_tag = attached_by_tag(&found);
     let tagged: Vec<_> = found.iter().map(|(artifact, _)| artifact.clone()).collect();
     for (at, (artifact, manifests)) in found.iter_mut().enumerate() {
-        let context = artifact.reference.context();
+        let context = artifact.reference.context().to_string();
         let mut known = manifests.clone();
         // Attached to attached: each round finds what is attached to what the round before found.
         let mut rest: Vec<_> = index.attached().iter().filter(|one| one.repository == context).collect();
@@ -235,16 +235,16 @@ fn subject(contents: &Contents, digest: &Digest) -> Option<Digest> {
 
 /// Pairs of artifacts of which the first has a name that attaches it to the second.
 fn attached_by_tag(found: &[(Artifact, HashSet<Digest>)]) -> Vec<(usize, usize)> {
-    let mut parents: BTreeMap<(String, Tag), usize> = BTreeMap::new();
+    let mut parents: BTreeMap<(Repository, Tag), usize> = BTreeMap::new();
     for (at, (artifact, manifests)) in found.iter().enumerate() {
         for digest in manifests {
             let tags = Tag::cosign(digest).into_iter().chain([Tag::referrers_fallback(digest)]);
-            parents.extend(tags.map(|tag| ((artifact.reference.context(), tag), at)));
+            parents.extend(tags.map(|tag| ((artifact.reference.context().clone(), tag), at)));
         }
     }
     let parent = |artifact: &Artifact| {
         let tag = artifact.reference.tag()?.clone();
-        parents.get(&(artifact.reference.context(), tag)).copied()
+        parents.get(&(artifact.reference.context().clone(), tag)).copied()
     };
     let pairs = found.iter().enumerate().filter_map(|(at, (artifact, _))| Some((at, parent(artifact)?)));
     pairs.filter(|(child, parent)| child != parent).collect()

@@ -1,12 +1,15 @@
 //! The plan of an import: each artifact of the bundles with everything that goes with it and its name in the target.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
-use super::{error::Error, import::Request, rewrite, target::Renaming};
+use super::{destination::Renaming, error::Error, rewrite, supply::Supply};
 use crate::{
-    bundle::{Contents, Reader},
+    bundle::{Contents, Root},
     content,
-    oci::{Descriptor, Digest, Manifest, Reference, Tag},
+    oci::{Descriptor, Digest, Manifest, Reference, Repository, Tag},
 };
 
 /// One artifact to import.
@@ -26,8 +29,8 @@ pub(super) struct Item {
     pub(super) blobs: Vec<Descriptor>,
     /// Blobs that the bundle leaves out because the target has them.
     pub(super) assumed: Vec<Descriptor>,
-    /// Which of the bundles it is in.
-    pub(super) bundle: usize,
+    /// Which of the supplies it is in.
+    pub(super) supply: usize,
     /// Artifacts of the run of which any has what this one is attached to by cosign's tag; none for most.
     pub(super) after: Vec<usize>,
 }
@@ -44,14 +47,18 @@ impl Item {
     }
 }
 
-/// Every artifact of `bundles`, by target name. The same artifact in two bundles counts once.
-pub(super) fn items(bundles: &[Reader], request: &Request) -> Result<(Vec<Item>, Vec<String>), Error> {
-    let renaming = Renaming { to: request.to.clone(), keep_host: request.keep_host, rules: request.map.clone() };
+/// Every artifact of `supplies`, by target name. The same artifact in two of them counts once.
+pub(super) fn items(
+    supplies: &[Arc<dyn Supply>],
+    renaming: &Renaming,
+    rewrite_foreign: bool,
+) -> Result<(Vec<Item>, Vec<String>), Error> {
     let mut by_target: BTreeMap<Reference, Item> = BTreeMap::new();
     let mut warnings = Vec::new();
-    for (bundle, reader) in bundles.iter().enumerate() {
-        for root in reader.index().roots() {
-            let item = item(reader, bundle, &root.reference, root.descriptor.digest, request, &renaming)?;
+    for (at, supply) in supplies.iter().enumerate() {
+        let contents = supply.contents();
+        for root in contents.index.roots() {
+            let item = Item { supply: at, ..item(contents, root, renaming, rewrite_foreign)? };
             if item.root().digest() != item.digest {
                 warnings.push(rewrite_warning(&item));
             }
@@ -78,17 +85,17 @@ pub(super) fn items(bundles: &[Reader], request: &Request) -> Result<(Vec<Item>,
 /// By item, the items of its repository that hold what its tag says it is attached to. cosign ties a signature to an image
 /// by nothing else, so a signature is an artifact of its own, and would otherwise arrive without its image.
 fn attached_by_tag(items: &[Item]) -> Vec<Vec<usize>> {
-    let mut holders: HashMap<(String, Tag), Vec<usize>> = HashMap::new();
+    let mut holders: HashMap<(Repository, Tag), Vec<usize>> = HashMap::new();
     for (at, item) in items.iter().enumerate() {
         let manifests = item.manifests.iter().chain(&item.attached).map(Manifest::digest);
         let digests: HashSet<Digest> = manifests.chain([item.digest]).collect();
         for tag in digests.iter().flat_map(Tag::cosign) {
-            holders.entry((item.target.context(), tag)).or_default().push(at);
+            holders.entry((item.target.context().clone(), tag)).or_default().push(at);
         }
     }
     let tagged = |item: &Item| {
         let tag = item.target.tag()?.clone();
-        holders.get(&(item.target.context(), tag)).cloned()
+        holders.get(&(item.target.context().clone(), tag)).cloned()
     };
     let mut after: Vec<Vec<usize>> = items.iter().map(|item| tagged(item).unwrap_or_default()).collect();
     untangle(&mut after);
@@ -132,20 +139,18 @@ fn rewrite_warning(item: &Item) -> String {
 }
 
 fn item(
-    reader: &Reader,
-    bundle: usize,
-    reference: &Reference,
-    digest: Digest,
-    request: &Request,
+    contents: &Contents,
+    Root { reference, descriptor }: &Root,
     renaming: &Renaming,
+    rewrite_foreign: bool,
 ) -> Result<Item, Error> {
-    let contents = reader.contents();
+    let digest = descriptor.digest;
     let missing = || content::Error::NotFound { what: format!("manifest {digest} of {reference}") };
     let root = contents.manifests.get(&digest).ok_or_else(missing)?;
     let mut manifests = Vec::new();
     children_first(root, contents, &mut HashSet::new(), &mut manifests);
     let attached = attached(reference, &manifests, contents);
-    if request.rewrite_foreign {
+    if rewrite_foreign {
         let rewritten = rewrite::foreign(root, &contents.manifests).map_err(content::Error::from)?;
         for manifest in &mut manifests {
             if let Some(new) = rewritten.get(&manifest.digest()) {
@@ -166,7 +171,7 @@ fn item(
         attached,
         blobs,
         assumed,
-        bundle,
+        supply: 0,
         after: Vec::new(),
     })
 }
@@ -184,7 +189,7 @@ fn children_first(manifest: &Manifest, contents: &Contents, seen: &mut HashSet<D
 
 /// What the bundle has attached, in the repository of `reference`, to any of `manifests` or to what is attached there.
 fn attached(reference: &Reference, manifests: &[Manifest], contents: &Contents) -> Vec<Manifest> {
-    let repository = reference.context();
+    let repository = reference.context().to_string();
     let mut by_subject: HashMap<Digest, Vec<&Manifest>> = HashMap::new();
     for one in contents.index.attached().iter().filter(|one| one.repository == repository) {
         if let Some(manifest) = contents.manifests.get(&one.descriptor.digest)

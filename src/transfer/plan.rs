@@ -13,31 +13,18 @@ use super::{
     error::{Cause, Error, Failure, Side},
     export::{Foreign, Request},
     report::{Outcome, Report},
-    resolve::{Origin, Resolved, resolve},
+    resolve::{Resolved, resolve},
 };
 use crate::{
     bundle::{Absent, Attached, Contents, Index, Reason, Root},
-    content::{self, Source},
+    content::{self, Origin, Origins, Source},
     oci::{Descriptor, Digest, Name, Reference},
     progress::{Event, Phase, Progress},
-    registry,
 };
 
 /// Requests under way at once while planning, at the least. They are small and wait for answers, so there may be more
 /// of them than transfers.
 const MIN_REQUESTS: usize = 16;
-
-/// Repositories, by the references of the artifacts in them.
-pub trait Origins: Sync {
-    /// The repository that holds `reference`.
-    fn origin(&self, reference: &Reference) -> Arc<dyn Origin>;
-}
-
-impl Origins for registry::Client {
-    fn origin(&self, reference: &Reference) -> Arc<dyn Origin> {
-        Arc::new(self.repository(reference.registry(), reference.repository()))
-    }
-}
 
 /// One artifact and where it is from.
 struct Artifact {
@@ -57,7 +44,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub(super) async fn make(origins: &impl Origins, request: &Request, progress: &Progress) -> Result<Self, Error> {
+    /// Resolves every artifact, and asks the source for every blob.
+    pub(super) async fn make(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Self, Error> {
+        let mut plan = Self::resolved(origins, request, progress).await?;
+        progress.tell(Event::Phase(Phase::Planning));
+        let missing = plan.missing_blobs(&Semaphore::new(request.jobs.max(MIN_REQUESTS))).await;
+        plan.drop_blobs(missing);
+        Ok(plan)
+    }
+
+    /// Resolves every artifact. Nobody was asked for a blob yet.
+    pub(super) async fn resolved(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Self, Error> {
         progress.tell(Event::Phase(Phase::Resolving));
         let requests = Semaphore::new(request.jobs.max(MIN_REQUESTS));
         let references: BTreeSet<&Reference> = request.artifacts.iter().collect();
@@ -72,10 +69,7 @@ impl Plan {
             contents: contents_of(&[]),
         };
         plan.resolve(references, origins, request, &requests, progress).await;
-        plan.holders = holders_of(&plan.artifacts);
-        progress.tell(Event::Phase(Phase::Planning));
-        let missing = plan.missing_blobs(&requests).await;
-        plan.drop_blobs(missing);
+        plan.drop_blobs(HashMap::new());
         Ok(plan)
     }
 
@@ -83,14 +77,14 @@ impl Plan {
     async fn resolve(
         &mut self,
         references: BTreeSet<&Reference>,
-        origins: &impl Origins,
+        origins: &dyn Origins,
         request: &Request,
         requests: &Semaphore,
         progress: &Progress,
     ) {
         let selection = request.selection();
         let resolving = references.into_iter().map(|reference| {
-            let origin = origins.origin(reference);
+            let origin = origins.origin(reference.context());
             let selection = &selection;
             async move {
                 let resolved = resolve(Arc::clone(&origin), reference.clone(), selection, requests).await;
@@ -178,7 +172,7 @@ impl Plan {
         let holders = self.holders.get(blob).into_iter().flatten();
         holders
             .map(|&at| &self.artifacts[at])
-            .filter(|artifact| seen.insert(artifact.resolved.reference.context()))
+            .filter(|artifact| seen.insert(artifact.resolved.reference.context().clone()))
             .map(|artifact| Arc::clone(&artifact.origin) as Arc<dyn Source>)
             .collect()
     }
@@ -250,11 +244,10 @@ fn contents_of(artifacts: &[Artifact]) -> Contents {
         roots.push(Root { reference: resolved.reference.clone(), descriptor: resolved.root.clone() });
         for (tag, descriptor) in &resolved.tagged {
             let name = Name::Tag(tag.clone());
-            let reference = Reference::new(resolved.reference.registry(), resolved.reference.repository(), &name)
-                .expect("the repository of a reference and a tag make a reference");
+            let reference = resolved.reference.context().named(&name);
             roots.push(Root { reference, descriptor: descriptor.clone() });
         }
-        let repository = resolved.reference.context();
+        let repository = resolved.reference.context().to_string();
         attached.extend(
             resolved.attached.iter().map(|one| Attached { repository: repository.clone(), descriptor: one.clone() }),
         );

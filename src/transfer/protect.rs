@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::{
     Error, Report,
     export::{self, Destination, Request},
-    plan::Origins,
     verify::{Finding, verify},
 };
 use crate::{
@@ -16,7 +15,7 @@ use crate::{
         disk::off_reactor,
         volume::{Manifest, SUMS},
     },
-    content::Code,
+    content::{Code, Origins},
     oci::{Digest, Reference},
     progress::Progress,
     recovery::{self, Assessment, Created, Damage, Percent, Repaired, Set},
@@ -28,7 +27,7 @@ use crate::{
 /// # Errors
 /// Those of the export; recovery data is there already; it cannot be made.
 pub async fn export(
-    origins: &impl Origins,
+    origins: &dyn Origins,
     request: &Request,
     (path, overwrite): (&Path, bool),
     percent: Percent,
@@ -52,7 +51,7 @@ pub async fn export(
 /// Those of the export; recovery data is there already; it cannot be made. The set is complete then, and [`protect`] makes
 /// recovery data of its files.
 pub async fn export_set(
-    origins: &impl Origins,
+    origins: &dyn Origins,
     request: &Request,
     goal: Goal,
     percent: Percent,

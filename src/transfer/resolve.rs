@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::error::Cause;
 use crate::{
     bundle::{Absent, Reason},
-    content::{self, Referrers, Resolve, Source},
+    content::{self, Origin},
     oci::{Descriptor, Digest, Manifest, Name, Platform, Reference, Tag},
 };
 
@@ -45,11 +45,6 @@ pub struct Selection {
     /// How far they are followed.
     pub limits: Limits,
 }
-
-/// A repository that artifacts are resolved in.
-pub trait Origin: Source + Resolve + Referrers {}
-
-impl<P: Source + Resolve + Referrers> Origin for P {}
 
 /// An artifact's graph.
 #[derive(Clone, Debug)]
@@ -158,6 +153,11 @@ impl Walk<'_> {
                 Found::Nothing => {}
             }
         }
+        for blob in self.found.blobs() {
+            if let Some(reason) = self.origin.absence(&blob.digest) {
+                self.leave_out(&blob, reason);
+            }
+        }
         self.found.attached.sort_by_key(|descriptor| descriptor.digest);
         self.found.tagged.sort_by(|(a, _), (b, _)| a.cmp(b));
         // What one index leaves out, another may hold.
@@ -251,12 +251,24 @@ impl Walk<'_> {
         }
         let kept: HashSet<Digest> = keep.iter().map(|child| child.digest).collect();
         let left = leave.into_iter().filter(|child| !kept.contains(&child.digest));
-        for Descriptor { digest, size, .. } in left {
-            if !self.found.absent.iter().any(|absent| absent.digest == digest) {
-                self.found.absent.push(Absent { digest, size, reason: Reason::Platform });
-            }
+        for child in left {
+            self.leave_out(&child, Reason::Platform);
+        }
+        // What the origin has left out before is left out again.
+        let (absent, keep): (Vec<_>, Vec<_>) =
+            keep.into_iter().partition(|child| self.origin.absence(&child.digest).is_some());
+        for child in absent {
+            let reason = self.origin.absence(&child.digest).unwrap_or(Reason::Platform);
+            self.leave_out(&child, reason);
         }
         Ok(keep)
+    }
+
+    fn leave_out(&mut self, content: &Descriptor, reason: Reason) {
+        let (digest, size) = (content.digest, content.size);
+        if !self.found.absent.iter().any(|absent| absent.digest == digest) {
+            self.found.absent.push(Absent { digest, size, reason });
+        }
     }
 
     /// Whether the filter lets a child through by its own platform; a child without one is no image to be filtered.

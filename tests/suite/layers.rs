@@ -93,6 +93,24 @@ fn a_room_imports_lower_rows_and_itself_only() {
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
+/// Engines that know places by the traits of `content` only.
+const OF_THE_SEAM: [&str; 5] =
+    ["transfer/import", "transfer/import.rs", "transfer/items.rs", "transfer/plan.rs", "transfer/resolve.rs"];
+
+#[test]
+fn an_engine_of_the_seam_names_no_registry_and_no_store() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for engine in OF_THE_SEAM.map(|engine| src.join(engine)) {
+        let files = if engine.is_dir() { rust_files(&engine) } else { vec![engine] };
+        for file in files {
+            for import in imports(&fs::read_to_string(&file).unwrap()) {
+                let is_place = ["registry", "store", "storage"].contains(&import.as_str());
+                assert!(!is_place, "{} imports {import}", file.strip_prefix(&src).unwrap().display());
+            }
+        }
+    }
+}
+
 #[test]
 fn the_command_line_sees_only_the_library() {
     let bin = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/airlift");

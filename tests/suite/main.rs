@@ -20,6 +20,7 @@ mod journey;
 mod kill;
 mod layers;
 mod mirror_config;
+mod pairs;
 mod partial;
 mod peers;
 mod pipelines;

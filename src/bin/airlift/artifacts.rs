@@ -11,13 +11,23 @@ use airlift::{
     oci::Reference,
     progress::Event,
     storage::Location,
-    transfer::{Opened, list},
+    transfer::{
+        Opened,
+        export::{self, Request},
+        list,
+        resolve::Limits,
+    },
 };
 
-use crate::{args::export::Args, context::Context, failure::Failure, mistake::Mistake};
+use crate::{
+    args::{Chosen, Transfer, chosen::Foreign},
+    context::Context,
+    failure::Failure,
+    mistake::Mistake,
+};
 
 /// Returns every artifact once, in the order of the arguments: at least one, and at most `--max-artifacts`.
-pub(crate) fn asked_for(args: &Args) -> Result<Vec<Reference>, Failure> {
+pub(crate) fn asked_for(args: &Chosen) -> Result<Vec<Reference>, Failure> {
     let registry = args.registry.as_deref();
     let mut artifacts = Vec::new();
     for text in &args.artifacts {
@@ -35,6 +45,22 @@ pub(crate) fn asked_for(args: &Args) -> Result<Vec<Reference>, Failure> {
             Err(Mistake::TooManyArtifacts { count, limit: args.max_artifacts }.into())
         }
         _ => Ok(artifacts),
+    }
+}
+
+/// What a run takes of `artifacts`.
+pub(crate) fn chosen(args: &Chosen, artifacts: Vec<Reference>, transfer: &Transfer) -> Request {
+    Request {
+        artifacts,
+        platforms: args.platform.clone(),
+        foreign: match args.foreign {
+            Foreign::Include => export::Foreign::Include,
+            Foreign::Skip => export::Foreign::Skip,
+        },
+        referrers: !args.no_referrers,
+        continue_on_errors: transfer.continue_on_errors,
+        jobs: transfer.jobs.count(),
+        limits: Limits::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    super::{execute::metered, plan::Plan},
+    super::{execute::Meter, plan::Plan},
     Stop,
     flow::{Content, Feed, Supply},
 };
@@ -72,7 +72,7 @@ impl Ahead<'_> {
         let range = place.from() + behind..place.from() + place.size();
         let origins = plan.origins(&blob.digest);
         let tried = usize::try_from(self.tries.get(&blob.digest).copied().unwrap_or(0)).unwrap_or(0);
-        let origin = origins.get(tried % origins.len().max(1)).map(|origin| metered(origin, progress, moved));
+        let origin = origins.get(tried % origins.len().max(1)).map(|origin| Meter::new(progress, moved).over(origin));
         let (send, chunks) = mpsc::channel(WAITING);
         let task = tokio::spawn(async move {
             if let Err(error) = forward(origin, &blob, range, &send).await {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use airlift::{
     server::mirror::{Mirror, Runtime},
-    transfer::target::Rule,
+    transfer::destination::Rule,
 };
 use clap::ValueEnum;
 

@@ -10,6 +10,7 @@ mod inspect;
 mod login;
 mod logout;
 mod man;
+mod mirror;
 mod mirror_config;
 mod pipeline;
 mod protect;
@@ -39,6 +40,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::PipelineRun(args) => pipeline::run::run(&args, context),
         Command::Apply(args) => pipeline::apply::run(&args, context),
         Command::Serve(args) => serve::run(&args, context),
+        Command::Mirror(args) => mirror::run(&args, context),
         Command::MirrorConfig(args) => mirror_config::run(&args, context),
         Command::Store(args) => store::run(&args, context),
         Command::Demo(args) => demo::run(&args, context),

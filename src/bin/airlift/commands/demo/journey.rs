@@ -16,10 +16,11 @@ use airlift::{
     registry::Client,
     storage::{Location, Settings},
     transfer::{
-        Opened, copy, export, import,
+        Opened, copy,
+        destination::Destination,
+        export, import,
         report::Report,
         resolve::Limits,
-        target::Target,
         verify::{Finding, Verification, verify},
     },
 };
@@ -192,12 +193,13 @@ impl<S: Fn(String)> Journey<'_, S> {
     async fn import(&self, bundle: &Path) -> Result<Report, Failure> {
         let opened = Opened::open(&Location::Path(bundle.to_owned()), &Settings::default()).await?;
         let request = import::Request {
-            to: Target { registry: self.target.address().to_owned(), prefix: None },
+            to: Destination { registry: self.target.address().to_owned(), prefix: None },
             keep_host: false,
             map: Vec::new(),
             overwrite_tags: false,
             continue_on_errors: false,
             rewrite_foreign: false,
+            check_blobs: false,
             verify_first: false,
             delete_source: false,
             jobs: JOBS,
