@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     content::{self, Code, Fault},
-    oci::{Digest, ManifestError},
+    oci::{Digest, ManifestError, graph::OverBudget},
 };
 
 /// `Result` of this room.
@@ -227,6 +227,9 @@ pub enum Error {
         /// Bytes allowed.
         limit: u64,
     },
+    /// The manifests together are more than is read.
+    #[error(transparent)]
+    Budget(#[from] OverBudget),
     /// A manifest cannot be carried.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -340,7 +343,7 @@ impl Fault for Error {
             Self::SizeMismatch { .. } => Code::BundleSizeMismatch,
             Self::Missing { .. } => Code::BundleMissing,
             Self::Foreign { .. } => Code::BundleForeignEntry,
-            Self::TooLarge { .. } => Code::ContentTooLarge,
+            Self::TooLarge { .. } | Self::Budget(_) => Code::ContentTooLarge,
             Self::Manifest(error) => error.code(),
             Self::Content(error) => error.code(),
             Self::Unplanned { .. } | Self::Order { .. } | Self::Incomplete { .. } => Code::Internal,

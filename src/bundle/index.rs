@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
-use crate::oci::{Descriptor, Digest, Name, Reference, Tag, media_type, reference::is_repository};
+use crate::oci::{Descriptor, Digest, Name, Reference, Tag, graph::weigh, media_type, reference::is_repository};
 
 /// The annotation by which image layouts name an artifact (image-spec 1.1, *annotations.md*).
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -43,6 +43,7 @@ pub struct Index {
     roots: Vec<Root>,
     attached: Vec<Attached>,
     id: Digest,
+    weight: u64,
 }
 
 /// `index.json`, its fields in the order of canonical JSON.
@@ -86,7 +87,7 @@ impl Index {
         attached.sort_by(|a, b| (&a.repository, a.descriptor.digest).cmp(&(&b.repository, b.descriptor.digest)));
         attached.dedup_by(|b, a| a.repository == b.repository && a.descriptor.digest == b.descriptor.digest);
         let json = encode(&roots, &attached);
-        Self { roots, attached, id: Digest::sha256(&json) }
+        Self { roots, attached, id: Digest::sha256(&json), weight: weigh(&json) }
     }
 
     /// The exported artifacts, sorted by reference.
@@ -113,6 +114,11 @@ impl Index {
     /// The bundle id: the SHA-256 of `index.json`.
     pub const fn id(&self) -> Digest {
         self.id
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(crate) const fn weight(&self) -> u64 {
+        self.weight
     }
 
     /// Canonical JSON.
@@ -168,7 +174,7 @@ impl Index {
             taken.insert(reference.clone(), descriptor.digest);
             roots.push(Root { reference, descriptor });
         }
-        Ok(Self { id: Digest::sha256(text), ..Self::new(roots, attached) })
+        Ok(Self { id: Digest::sha256(text), weight: weigh(text), ..Self::new(roots, attached) })
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod descriptor;
 pub mod digest;
 pub mod error_code;
+pub mod graph;
 pub mod hasher;
 pub mod manifest;
 pub mod media_type;

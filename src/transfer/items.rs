@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{error::Error, import::Request, rewrite, target::Renaming};
 use crate::{
-    bundle::{Contents, Reader},
+    bundle::{Contents, Graph, Member, Reader},
     content,
     oci::{Descriptor, Digest, Manifest, Reference, Tag},
 };
@@ -50,8 +50,9 @@ pub(super) fn items(bundles: &[Reader], request: &Request) -> Result<(Vec<Item>,
     let mut by_target: BTreeMap<Reference, Item> = BTreeMap::new();
     let mut warnings = Vec::new();
     for (bundle, reader) in bundles.iter().enumerate() {
-        for root in reader.index().roots() {
-            let item = item(reader, bundle, &root.reference, root.descriptor.digest, request, &renaming)?;
+        let graph = Graph::of(reader.contents());
+        for member in graph.members()? {
+            let item = item(reader, bundle, &graph, &member, request, &renaming)?;
             if item.root().digest() != item.digest {
                 warnings.push(rewrite_warning(&item));
             }
@@ -134,19 +135,24 @@ fn rewrite_warning(item: &Item) -> String {
 fn item(
     reader: &Reader,
     bundle: usize,
-    reference: &Reference,
-    digest: Digest,
+    graph: &Graph<'_>,
+    member: &Member<'_>,
     request: &Request,
     renaming: &Renaming,
 ) -> Result<Item, Error> {
+    let (reference, digest) = (&member.root.reference, member.root.descriptor.digest);
     let contents = reader.contents();
     let missing = || content::Error::NotFound { what: format!("manifest {digest} of {reference}") };
-    let root = contents.manifests.get(&digest).ok_or_else(missing)?;
-    let mut manifests = Vec::new();
-    children_first(root, contents, &mut HashSet::new(), &mut manifests);
-    let attached = attached(reference, &manifests, contents);
+    if !contents.manifests.contains_key(&digest) {
+        return Err(missing().into());
+    }
+    let mut manifests: Vec<Manifest> = member.manifests.children_first().copied().cloned().collect();
+    let own: HashSet<Digest> = manifests.iter().map(Manifest::digest).collect();
+    let attached = graph.attached(member)?;
+    let attached = attached.children_first().filter(|manifest| !own.contains(&manifest.digest()));
+    let attached: Vec<Manifest> = attached.copied().cloned().collect();
     if request.rewrite_foreign {
-        let rewritten = rewrite::foreign(root, &contents.manifests).map_err(content::Error::from)?;
+        let rewritten = rewrite::foreign(&manifests).map_err(content::Error::from)?;
         for manifest in &mut manifests {
             if let Some(new) = rewritten.get(&manifest.digest()) {
                 *manifest = new.clone();
@@ -169,42 +175,6 @@ fn item(
         bundle,
         after: Vec::new(),
     })
-}
-
-/// The graph under `manifest`, children before parents, each once.
-fn children_first(manifest: &Manifest, contents: &Contents, seen: &mut HashSet<Digest>, order: &mut Vec<Manifest>) {
-    if !seen.insert(manifest.digest()) {
-        return;
-    }
-    for child in manifest.children().iter().filter_map(|child| contents.manifests.get(&child.digest)) {
-        children_first(child, contents, seen, order);
-    }
-    order.push(manifest.clone());
-}
-
-/// What the bundle has attached, in the repository of `reference`, to any of `manifests` or to what is attached there.
-fn attached(reference: &Reference, manifests: &[Manifest], contents: &Contents) -> Vec<Manifest> {
-    let repository = reference.context();
-    let mut by_subject: HashMap<Digest, Vec<&Manifest>> = HashMap::new();
-    for one in contents.index.attached().iter().filter(|one| one.repository == repository) {
-        if let Some(manifest) = contents.manifests.get(&one.descriptor.digest)
-            && let Some(subject) = manifest.subject()
-        {
-            by_subject.entry(subject.digest).or_default().push(manifest);
-        }
-    }
-    let mut order: Vec<Manifest> = Vec::new();
-    let mut seen: HashSet<Digest> = manifests.iter().map(Manifest::digest).collect();
-    let mut subjects: Vec<Digest> = seen.iter().copied().collect();
-    subjects.sort();
-    while let Some(subject) = subjects.pop() {
-        for manifest in by_subject.get(&subject).into_iter().flatten() {
-            let before = order.len();
-            children_first(manifest, contents, &mut seen, &mut order);
-            subjects.extend(order[before..].iter().map(Manifest::digest));
-        }
-    }
-    order
 }
 
 /// The blobs that `manifests` name: those in the bundle, and those that it leaves to the target.

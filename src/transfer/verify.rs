@@ -119,7 +119,7 @@ fn check(
     // The largest first, so that no thread is left with one at the end while the others rest.
     queue.sort_by_key(|check| std::cmp::Reverse(check.size));
     errors.extend(hash_all(reader, &queue, jobs, progress, given_up));
-    let mut findings = described(reader, errors);
+    let mut findings = described(reader, errors)?;
     findings.sort_by(|a, b| {
         let key = |one: &Finding| (one.file.clone(), one.offset.is_none(), one.offset, one.digest);
         key(a).cmp(&key(b))
@@ -166,12 +166,12 @@ fn hash_all(
 }
 
 /// The errors as findings.
-fn described(reader: &Reader, errors: Vec<(Option<PathBuf>, bundle::Error)>) -> Vec<Finding> {
+fn described(reader: &Reader, errors: Vec<(Option<PathBuf>, bundle::Error)>) -> bundle::Result<Vec<Finding>> {
     if errors.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let owners = Owners::of(reader.contents());
-    errors.into_iter().map(|(file, error)| finding(&owners, file, &error)).collect()
+    let owners = Owners::of(reader.contents())?;
+    Ok(errors.into_iter().map(|(file, error)| finding(&owners, file, &error)).collect())
 }
 
 fn finding(owners: &Owners<'_>, file: Option<PathBuf>, error: &bundle::Error) -> Finding {
