@@ -1,6 +1,6 @@
 //! What a bundle is a pure function of, and the order in which its content lies in the file.
 
-use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry};
 
 use super::{Absent, Error, Facts, Index, Result, graph::DOCUMENTS};
 use crate::oci::{Descriptor, Digest, Manifest, graph::walk};
@@ -32,6 +32,17 @@ pub struct Order<'a> {
 }
 
 impl Contents {
+    /// What the manifests say that is made to deceive whoever reads it on a terminal.
+    pub(crate) fn deceptions(&self) -> Vec<Error> {
+        let tops = self.index.descriptors();
+        let manifests = self.manifests.values();
+        let named = manifests.flat_map(|one| one.children().iter().chain(one.blobs()).chain([one.descriptor()]));
+        let deceptive =
+            tops.chain(named).flat_map(|one| one.deceptive().map(|(field, text)| (one.digest, field, text)));
+        let found: BTreeSet<_> = deceptive.map(|(digest, field, text)| (digest, field, text.to_owned())).collect();
+        found.into_iter().map(|(digest, field, text)| Error::Text { digest, field, text }).collect()
+    }
+
     /// `airlift.json` of the bundle.
     pub fn facts(&self) -> Result<Facts> {
         Ok(Facts::new(self.index.id(), self.order()?.absent))

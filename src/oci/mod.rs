@@ -10,6 +10,7 @@ pub mod media_type;
 mod null;
 pub mod platform;
 pub mod reference;
+pub mod text;
 
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest};
@@ -17,3 +18,4 @@ pub use hasher::Hasher;
 pub use manifest::{Manifest, ManifestError};
 pub use platform::Platform;
 pub use reference::{Name, Reference, Tag};
+pub use text::PeerText;

@@ -6,7 +6,7 @@ use super::{error::Error, import::Request, rewrite, target::Renaming};
 use crate::{
     bundle::{Contents, Graph, Member, Reader},
     content,
-    oci::{Descriptor, Digest, Manifest, Reference, Tag},
+    oci::{Descriptor, Digest, Manifest, Reference, Tag, media_type},
 };
 
 /// One artifact to import.
@@ -148,6 +148,15 @@ fn item(
     }
     let mut manifests: Vec<Manifest> = member.manifests.children_first().copied().cloned().collect();
     let own: HashSet<Digest> = manifests.iter().map(Manifest::digest).collect();
+    // A child that is left out on purpose is named as such; of any other nobody knows what was lost.
+    let mut children = manifests.iter().flat_map(Manifest::children);
+    let lacks = |child: &&Descriptor| {
+        let known = contents.manifests.contains_key(&child.digest) || contents.absent.contains_key(&child.digest);
+        !known && media_type::is_manifest(&child.media_type)
+    };
+    if let Some(child) = children.find(lacks) {
+        return Err(crate::bundle::Error::Missing { digest: child.digest }.into());
+    }
     let attached = graph.attached(member)?;
     let attached = attached.children_first().filter(|manifest| !own.contains(&manifest.digest()));
     let attached: Vec<Manifest> = attached.copied().cloned().collect();

@@ -114,6 +114,15 @@ fn check(
     let mut errors = reader.check_frames()?;
     errors.extend(wrong.into_iter().map(|error| (None, error)));
     // One that is there and damaged is told as that.
+    let doubt = |reason: &String| bundle::Error::Structure {
+        offset: 0,
+        entry: "index.json".to_owned(),
+        reason: reason.clone(),
+    };
+    // A seal leaves no doubt.
+    let doubts = if reader.facts().is_none() { reader.index().doubts() } else { &[] };
+    errors.extend(doubts.iter().map(|reason| (None, doubt(reason))));
+    errors.extend(reader.contents().deceptions().into_iter().map(|error| (None, error)));
     let missing = order.missing.iter().filter(|manifest| reader.offset(&manifest.digest).is_none());
     errors.extend(missing.map(|manifest| (None, bundle::Error::Missing { digest: manifest.digest })));
     // The largest first, so that no thread is left with one at the end while the others rest.

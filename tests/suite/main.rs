@@ -2,10 +2,12 @@
 
 mod archives;
 mod bad;
+mod budgets;
 mod bundle;
 mod canary;
 mod cli;
 mod copy;
+mod deception;
 mod docs;
 mod errors;
 mod field_documents;
