@@ -139,6 +139,7 @@ impl Layout {
         facts: Facts,
         pieces: Vec<(Descriptor, Option<Segment>)>,
     ) -> Result<Self> {
+        contents.check_size()?;
         if let Some(missing) = order.missing.first() {
             return Err(Error::Missing { digest: missing.digest });
         }

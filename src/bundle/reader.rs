@@ -15,17 +15,21 @@ use super::{
     disk::{self, off_reactor},
     expand::{self, Compression},
     folder::Folder,
+    graph::DOCUMENTS,
     header::{self, blob_name},
     layout::{FACTS_NAME, INDEX_NAME, MARKER_NAME},
     medium::Medium,
     scan::{self, Spot},
     set::{Aside, VolumeFile},
-    strict::{self, MANIFEST_LIMIT, MANIFESTS_LIMIT, read_manifest, read_up_to},
+    strict::{self, MANIFEST_LIMIT, by_digest, read_manifest, read_up_to},
     structure::Header,
 };
 use crate::{
     content::ReadAt,
-    oci::{Descriptor, Digest, Manifest},
+    oci::{
+        Descriptor, Digest, Manifest,
+        graph::{Account, walk},
+    },
 };
 
 /// Largest `index.json` of another tool.
@@ -353,8 +357,11 @@ impl Inner {
         let marker = inner.document(MARKER_NAME)?.ok_or_else(|| missing(MARKER_NAME))?;
         let index = inner.document(INDEX_NAME)?.ok_or_else(|| missing(INDEX_NAME))?;
         check_marker(&marker)?;
+        let account = DOCUMENTS.open();
+        account.allows_document(&index)?;
         inner.contents.index = Index::parse_foreign(&index, &name)?;
         if let Some(text) = inner.document(FACTS_NAME)? {
+            account.allows_document(&text)?;
             // An unpacked bundle: its seal still holds, and it still says what is absent on purpose.
             let facts = Facts::parse(&text)?;
             if facts.index != Digest::sha256(&index) {
@@ -369,29 +376,35 @@ impl Inner {
     }
 
     fn read_manifests(&mut self) -> Result<()> {
-        let mut room = MANIFESTS_LIMIT;
-        let mut stack: Vec<Descriptor> = self.contents.index.descriptors().rev().cloned().collect();
-        while let Some(descriptor) = stack.pop() {
-            let digest = descriptor.digest;
-            if self.contents.absent.contains_key(&digest) || self.contents.manifests.contains_key(&digest) {
-                continue;
-            }
+        let mut account = DOCUMENTS.open();
+        account.spend(self.contents.index.weight())?;
+        let walked = walk(self.contents.index.descriptors(), &mut account, |descriptor, account| {
             // What is not there is for whoever wants it to tell of: verify lists it, fetch fails on it.
-            let Some(found) = self.find(&digest)? else { continue };
-            let limit = MANIFEST_LIMIT.min(room);
-            if found.spot.size > limit {
-                return Err(Error::TooLarge { what: blob_name(&digest), limit });
-            }
-            if found.spot.size != descriptor.size {
-                return Err(Error::SizeMismatch { digest, expected: descriptor.size, actual: found.spot.size });
-            }
-            let raw = read_up_to(&found.file, found.spot.offset, found.spot.size).map_err(Error::read(&self.path))?;
-            room -= raw.len() as u64;
-            let manifest = read_manifest(raw.into(), &descriptor, found.spot.offset)?;
-            stack.extend(manifest.children().iter().rev().cloned());
-            self.contents.manifests.insert(digest, manifest);
+            self.stored_manifest(descriptor, account).transpose()
+        })?;
+        self.contents.manifests = by_digest(walked);
+        self.contents.check_size()
+    }
+
+    /// A manifest of another tool's layout, or of what is left of a bundle; `None` if it is not there, by intent or not.
+    pub(super) fn stored_manifest(&self, descriptor: &Descriptor, account: &Account) -> Option<Result<Manifest>> {
+        let digest = descriptor.digest;
+        if self.contents.absent.contains_key(&digest) {
+            return None;
         }
-        Ok(())
+        let read = |Found { file, spot }: Found| {
+            if spot.size > MANIFEST_LIMIT {
+                return Err(Error::TooLarge { what: blob_name(&digest), limit: MANIFEST_LIMIT });
+            }
+            if spot.size != descriptor.size {
+                return Err(Error::SizeMismatch { digest, expected: descriptor.size, actual: spot.size });
+            }
+            account.allows(spot.size)?;
+            let raw = read_up_to(&file, spot.offset, spot.size).map_err(Error::read(&self.path))?;
+            read_manifest(raw.into(), descriptor, spot.offset, account)
+        };
+        let found = self.find_file(&blob_name(&digest)).transpose()?;
+        Some(found.and_then(read))
     }
 
     /// A small document of another tool's layout.

@@ -4,6 +4,7 @@ use super::{
     Error,
     header::{BLOCK, BLOCK_LEN},
 };
+use crate::oci::text::is_unsafe;
 
 /// A header block, its numbers read strictly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ fn number(field: &[u8]) -> Option<u64> {
 
 /// A name as it is shown: what is no text is replaced, and it is cut.
 pub(crate) fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).chars().filter(|c| !c.is_control()).take(160).collect()
+    String::from_utf8_lossy(name).chars().filter(|c| !is_unsafe(*c)).take(160).collect()
 }
 
 /// What a type flag stands for, where it is not a regular file.

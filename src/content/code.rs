@@ -137,6 +137,8 @@ codes! {
     BundleMissing = "bundle.missing", Unverified;
     /// The bundle has a blob that nothing names.
     BundleForeignEntry = "bundle.foreign-entry", Unverified;
+    /// A manifest has characters, in a name of its own, that are there to deceive whoever reads them.
+    BundleText = "bundle.text", Unverified;
     /// Volumes of the set are not where they were looked for.
     BundleVolumeMissing = "bundle.volume-missing", Unverified;
     /// A file is named as a volume of the set and is another one's, or another volume.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::{
     descriptor::Descriptor,
     digest::{Algorithm, Digest},
+    graph::weigh,
     media_type,
 };
 
@@ -77,6 +78,7 @@ pub struct Manifest {
     descriptor: Descriptor,
     view: View,
     subject: Option<Descriptor>,
+    weight: u64,
 }
 
 #[derive(Deserialize)]
@@ -127,7 +129,8 @@ impl Manifest {
         let view = document.take_view(&media_type, digest)?;
         let mut descriptor = Descriptor::new(media_type, digest, raw.len() as u64);
         descriptor.artifact_type = artifact_type;
-        Ok(Self { raw, descriptor, view, subject: document.subject })
+        let weight = weigh(&raw);
+        Ok(Self { raw, descriptor, view, subject: document.subject, weight })
     }
 
     /// The bytes, exactly as received.
@@ -138,6 +141,11 @@ impl Manifest {
     /// Media type, digest, size and artifact type of the bytes.
     pub const fn descriptor(&self) -> &Descriptor {
         &self.descriptor
+    }
+
+    /// About how many bytes of memory it takes, see [`weigh`].
+    pub const fn weight(&self) -> u64 {
+        self.weight
     }
 
     /// The digest of the bytes.
@@ -186,7 +194,7 @@ impl Manifest {
     }
 
     /// Config and layers, in that order.
-    pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
+    pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> + Clone {
         self.config().into_iter().chain(self.layers())
     }
 }
@@ -249,6 +257,10 @@ impl Document {
         if let Some(manifests) = self.manifests.take() {
             let is_manifest =
                 |child: &Descriptor| child.media_type.is_empty() || media_type::is_manifest(&child.media_type);
+            // Most list manifests only, and these may be many: they are not copied.
+            if manifests.iter().all(is_manifest) {
+                return Ok(View::Index { manifests, blobs: Vec::new() });
+            }
             let (manifests, blobs) = manifests.into_iter().partition(is_manifest);
             return Ok(View::Index { manifests, blobs });
         }

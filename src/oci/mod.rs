@@ -3,6 +3,7 @@
 pub mod descriptor;
 pub mod digest;
 pub mod error_code;
+pub mod graph;
 pub mod hasher;
 pub mod manifest;
 pub mod media_type;
@@ -10,6 +11,7 @@ mod null;
 pub mod platform;
 pub mod reference;
 pub mod repository;
+pub mod text;
 
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest};
@@ -18,3 +20,4 @@ pub use manifest::{Manifest, ManifestError};
 pub use platform::Platform;
 pub use reference::{Name, Reference, Tag};
 pub use repository::Repository;
+pub use text::PeerText;

@@ -7,33 +7,62 @@ use super::{
     bundles::Bundles,
     shelf::{At, Shelf, Shelves},
 };
-use crate::oci::{Digest, Manifest, Name, Tag};
+use crate::oci::{
+    Descriptor, Digest, Manifest, Name, Tag,
+    graph::{Account, Budget, OverBudget, walk},
+};
 
-/// Manifests below one artifact that are looked at.
-const MAX_MANIFESTS: usize = 200;
+/// What is looked at to answer one request, be it for a page of artifacts or for a blob.
+pub(super) const CLOSURES: Budget = Budget { manifests: 20_000, descriptors: 100_000, bytes: 48 << 20, depth: 64 };
 
 /// Tags of a repository that are looked at for a blob's sake.
 const MAX_TAGS: usize = 1000;
 
 impl Shelves {
-    /// The manifest of that name and all below it, itself first.
-    pub(super) fn closure(&self, at: At<'_>, name: &Name) -> Result<Option<Vec<Manifest>>, Failure> {
-        let mut manifests: Vec<Manifest> = Vec::new();
-        let mut stack = vec![name.clone()];
-        while let Some(name) = stack.pop() {
-            let Some(document) = self.document(at, &name)? else { continue };
-            let algorithm = document.digest.algorithm();
-            let Ok(manifest) = Manifest::parse_as(document.bytes, Some(&document.media_type), algorithm) else {
-                continue;
-            };
-            let known = manifests.iter().any(|known| known.digest() == manifest.digest());
-            if known || manifests.len() == MAX_MANIFESTS {
-                continue;
-            }
-            stack.extend(manifest.children().iter().rev().map(|child| Name::Digest(child.digest)));
-            manifests.push(manifest);
+    /// The manifest of that name and all below it, itself first, as far as `account` allows; `None` where it is not there or
+    /// the account is spent.
+    pub(super) fn closure(
+        &self,
+        at: At<'_>,
+        name: &Name,
+        account: &mut Account,
+    ) -> Result<Option<Vec<Manifest>>, Failure> {
+        let Some(top) = self.parsed(at, name, account)? else { return Ok(None) };
+        let load = |descriptor: &Descriptor, account: &Account| {
+            Ok::<_, Ended>(self.parsed(at, &Name::Digest(descriptor.digest), account)?)
+        };
+        match walk([top.descriptor()], account, load) {
+            Ok(walked) => Ok(Some(walked.into_manifests().collect())),
+            Err(Ended::Spent) => Ok(None),
+            Err(Ended::Failed(failure)) => Err(failure),
         }
-        Ok((!manifests.is_empty()).then_some(manifests))
+    }
+
+    fn parsed(&self, at: At<'_>, name: &Name, account: &Account) -> Result<Option<Manifest>, Failure> {
+        let Some(document) = self.document(at, name)? else { return Ok(None) };
+        if account.allows_document(&document.bytes).is_err() {
+            return Ok(None);
+        }
+        let algorithm = document.digest.algorithm();
+        Ok(Manifest::parse_as(document.bytes, Some(&document.media_type), algorithm).ok())
+    }
+}
+
+/// Why a walk did not come to its end.
+enum Ended {
+    Spent,
+    Failed(Failure),
+}
+
+impl From<OverBudget> for Ended {
+    fn from(_: OverBudget) -> Self {
+        Self::Spent
+    }
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }
 
@@ -67,9 +96,10 @@ impl Asked {
         };
         let at = At { repository, namespace };
         let tags = shelves.tags(at, "", MAX_TAGS).unwrap_or_default();
-        let has_it = |tag: &String| {
+        let mut account = CLOSURES.open();
+        let mut has_it = |tag: &String| {
             let name = tag.parse::<Tag>().map(Name::Tag).ok();
-            let manifests = name.and_then(|name| shelves.closure(at, &name).ok().flatten());
+            let manifests = name.and_then(|name| shelves.closure(at, &name, &mut account).ok().flatten());
             manifests.is_some_and(|found| found.iter().flat_map(Manifest::blobs).any(|found| found.digest == *blob))
         };
         let names: Vec<_> =

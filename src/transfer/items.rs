@@ -7,9 +7,9 @@ use std::{
 
 use super::{destination::Renaming, error::Error, rewrite, supply::Supply};
 use crate::{
-    bundle::{Contents, Root},
+    bundle::{Contents, Graph, Member},
     content,
-    oci::{Descriptor, Digest, Manifest, Reference, Repository, Tag},
+    oci::{Descriptor, Digest, Manifest, Reference, Repository, Tag, media_type},
 };
 
 /// One artifact to import.
@@ -57,8 +57,9 @@ pub(super) fn items(
     let mut warnings = Vec::new();
     for (at, supply) in supplies.iter().enumerate() {
         let contents = supply.contents();
-        for root in contents.index.roots() {
-            let item = Item { supply: at, ..item(contents, root, renaming, rewrite_foreign)? };
+        let graph = Graph::of(contents);
+        for member in graph.members()? {
+            let item = Item { supply: at, ..item(contents, &graph, &member, renaming, rewrite_foreign)? };
             if item.root().digest() != item.digest {
                 warnings.push(rewrite_warning(&item));
             }
@@ -140,18 +141,32 @@ fn rewrite_warning(item: &Item) -> String {
 
 fn item(
     contents: &Contents,
-    Root { reference, descriptor }: &Root,
+    graph: &Graph<'_>,
+    member: &Member<'_>,
     renaming: &Renaming,
     rewrite_foreign: bool,
 ) -> Result<Item, Error> {
-    let digest = descriptor.digest;
+    let (reference, digest) = (&member.root.reference, member.root.descriptor.digest);
     let missing = || content::Error::NotFound { what: format!("manifest {digest} of {reference}") };
-    let root = contents.manifests.get(&digest).ok_or_else(missing)?;
-    let mut manifests = Vec::new();
-    children_first(root, contents, &mut HashSet::new(), &mut manifests);
-    let attached = attached(reference, &manifests, contents);
+    if !contents.manifests.contains_key(&digest) {
+        return Err(missing().into());
+    }
+    let mut manifests: Vec<Manifest> = member.manifests.children_first().copied().cloned().collect();
+    let own: HashSet<Digest> = manifests.iter().map(Manifest::digest).collect();
+    // A child that is left out on purpose is named as such; of any other nobody knows what was lost.
+    let mut children = manifests.iter().flat_map(Manifest::children);
+    let lacks = |child: &&Descriptor| {
+        let known = contents.manifests.contains_key(&child.digest) || contents.absent.contains_key(&child.digest);
+        !known && media_type::is_manifest(&child.media_type)
+    };
+    if let Some(child) = children.find(lacks) {
+        return Err(crate::bundle::Error::Missing { digest: child.digest }.into());
+    }
+    let attached = graph.attached(member)?;
+    let attached = attached.children_first().filter(|manifest| !own.contains(&manifest.digest()));
+    let attached: Vec<Manifest> = attached.copied().cloned().collect();
     if rewrite_foreign {
-        let rewritten = rewrite::foreign(root, &contents.manifests).map_err(content::Error::from)?;
+        let rewritten = rewrite::foreign(&manifests).map_err(content::Error::from)?;
         for manifest in &mut manifests {
             if let Some(new) = rewritten.get(&manifest.digest()) {
                 *manifest = new.clone();
@@ -174,42 +189,6 @@ fn item(
         supply: 0,
         after: Vec::new(),
     })
-}
-
-/// The graph under `manifest`, children before parents, each once.
-fn children_first(manifest: &Manifest, contents: &Contents, seen: &mut HashSet<Digest>, order: &mut Vec<Manifest>) {
-    if !seen.insert(manifest.digest()) {
-        return;
-    }
-    for child in manifest.children().iter().filter_map(|child| contents.manifests.get(&child.digest)) {
-        children_first(child, contents, seen, order);
-    }
-    order.push(manifest.clone());
-}
-
-/// What the bundle has attached, in the repository of `reference`, to any of `manifests` or to what is attached there.
-fn attached(reference: &Reference, manifests: &[Manifest], contents: &Contents) -> Vec<Manifest> {
-    let repository = reference.context().to_string();
-    let mut by_subject: HashMap<Digest, Vec<&Manifest>> = HashMap::new();
-    for one in contents.index.attached().iter().filter(|one| one.repository == repository) {
-        if let Some(manifest) = contents.manifests.get(&one.descriptor.digest)
-            && let Some(subject) = manifest.subject()
-        {
-            by_subject.entry(subject.digest).or_default().push(manifest);
-        }
-    }
-    let mut order: Vec<Manifest> = Vec::new();
-    let mut seen: HashSet<Digest> = manifests.iter().map(Manifest::digest).collect();
-    let mut subjects: Vec<Digest> = seen.iter().copied().collect();
-    subjects.sort();
-    while let Some(subject) = subjects.pop() {
-        for manifest in by_subject.get(&subject).into_iter().flatten() {
-            let before = order.len();
-            children_first(manifest, contents, &mut seen, &mut order);
-            subjects.extend(order[before..].iter().map(Manifest::digest));
-        }
-    }
-    order
 }
 
 /// The blobs that `manifests` name: those in the bundle, and those that it leaves to the target.

@@ -224,6 +224,12 @@ async fn hurt(damage: Damage) -> Result<Hurt, Error> {
 }
 
 impl Survey {
+    /// Whether the file at `path` is of the set, by its name.
+    pub fn covers(&self, path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str());
+        self.assessment.set().head().names().any(|known| Some(known) == name)
+    }
+
     /// Rebuilds what is damaged or missing, where it lies or into `output`.
     ///
     /// # Errors

@@ -98,7 +98,7 @@ pub async fn sets(locations: &[Location], settings: &Settings) -> Result<Vec<Nam
     let mut by_set: Vec<(Digest, usize)> = Vec::new();
     for location in locations {
         let set = match location {
-            Location::Path(path) if path.is_file() && Reader::is_bundle(path)? => {
+            Location::Path(path) if path.is_file() && Reader::is_bundle(path).unwrap_or(false) => {
                 // What is wrong with it is told when it is opened in earnest.
                 Reader::open(path).await.ok().and_then(|reader| reader.set_id())
             }

@@ -114,12 +114,21 @@ fn check(
     let mut errors = reader.check_frames()?;
     errors.extend(wrong.into_iter().map(|error| (None, error)));
     // One that is there and damaged is told as that.
+    let doubt = |reason: &String| bundle::Error::Structure {
+        offset: 0,
+        entry: "index.json".to_owned(),
+        reason: reason.clone(),
+    };
+    // A seal leaves no doubt.
+    let doubts = if reader.facts().is_none() { reader.index().doubts() } else { &[] };
+    errors.extend(doubts.iter().map(|reason| (None, doubt(reason))));
+    errors.extend(reader.contents().deceptions().into_iter().map(|error| (None, error)));
     let missing = order.missing.iter().filter(|manifest| reader.offset(&manifest.digest).is_none());
     errors.extend(missing.map(|manifest| (None, bundle::Error::Missing { digest: manifest.digest })));
     // The largest first, so that no thread is left with one at the end while the others rest.
     queue.sort_by_key(|check| std::cmp::Reverse(check.size));
     errors.extend(hash_all(reader, &queue, jobs, progress, given_up));
-    let mut findings = described(reader, errors);
+    let mut findings = described(reader, errors)?;
     findings.sort_by(|a, b| {
         let key = |one: &Finding| (one.file.clone(), one.offset.is_none(), one.offset, one.digest);
         key(a).cmp(&key(b))
@@ -166,12 +175,12 @@ fn hash_all(
 }
 
 /// The errors as findings.
-fn described(reader: &Reader, errors: Vec<(Option<PathBuf>, bundle::Error)>) -> Vec<Finding> {
+fn described(reader: &Reader, errors: Vec<(Option<PathBuf>, bundle::Error)>) -> bundle::Result<Vec<Finding>> {
     if errors.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let owners = Owners::of(reader.contents());
-    errors.into_iter().map(|(file, error)| finding(&owners, file, &error)).collect()
+    let owners = Owners::of(reader.contents())?;
+    Ok(errors.into_iter().map(|(file, error)| finding(&owners, file, &error)).collect())
 }
 
 fn finding(owners: &Owners<'_>, file: Option<PathBuf>, error: &bundle::Error) -> Finding {

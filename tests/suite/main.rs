@@ -3,10 +3,12 @@
 mod again;
 mod archives;
 mod bad;
+mod budgets;
 mod bundle;
 mod canary;
 mod cli;
 mod copy;
+mod deception;
 mod docs;
 mod errors;
 mod field_documents;

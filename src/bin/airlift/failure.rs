@@ -2,7 +2,10 @@
 
 use std::{any::Any, error::Error, fmt::Write as _, process::ExitCode};
 
-use airlift::content::{Class, Code, Fault};
+use airlift::{
+    content::{Class, Code, Fault},
+    oci::PeerText,
+};
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
@@ -71,6 +74,17 @@ struct ErrorBody<'a> {
 }
 
 impl Failure {
+    /// Which kind of failure it is.
+    pub(crate) const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What happened and why, in one text.
+    pub(crate) fn told(&self) -> String {
+        let details = self.details.iter().cloned().chain(causes(&*self.error));
+        std::iter::once(self.error.to_string()).chain(details).collect::<Vec<_>>().join(": ")
+    }
+
     /// Adds a line for each artifact that failed, above the causes.
     pub(crate) fn details(mut self, details: Vec<String>) -> Self {
         self.details = details;
@@ -101,12 +115,13 @@ impl Failure {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("{ERROR}error[{}]{ERROR:#}: {}\n", self.code, self.error);
+        let mut text =
+            format!("{ERROR}error[{}]{ERROR:#}: {}\n", self.code, PeerText::indented(&self.error.to_string()));
         for detail in &self.details {
-            let _ = writeln!(text, "  {detail}");
+            let _ = writeln!(text, "  {}", PeerText::indented(detail));
         }
         for cause in causes(&*self.error) {
-            let _ = writeln!(text, "  cause: {cause}");
+            let _ = writeln!(text, "  cause: {}", PeerText::indented(&cause));
         }
         let _ = writeln!(text, "{HELP}help{HELP:#}: {}", self.next_step());
         text

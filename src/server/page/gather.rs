@@ -6,10 +6,11 @@ use std::{
 };
 
 use crate::{
-    oci::{Descriptor, Digest, Manifest, Name, Platform, Tag},
+    oci::{Descriptor, Digest, Manifest, Name, Platform, Tag, graph::Account},
     server::{
         Registry,
         answer::Failure,
+        closure::CLOSURES,
         file::{Identity, State},
         shelf::{At, Shelf},
     },
@@ -63,6 +64,8 @@ pub(super) struct Check {
 pub(super) fn gather(registry: &Registry) -> Result<Gathered, Failure> {
     let shelves = &registry.shelves;
     let mut gathered = Gathered::default();
+    // Of one account for the whole page: many names of one large artifact cost as much as many such artifacts.
+    let mut account = CLOSURES.open();
     'all: for repository in shelves.repositories("", MAX_ARTIFACTS + 1)? {
         let at = At::plain(&repository);
         for tag in shelves.tags(at, "", MAX_ARTIFACTS + 1)? {
@@ -74,7 +77,9 @@ pub(super) fn gather(registry: &Registry) -> Result<Gathered, Failure> {
                 gathered.more = true;
                 break 'all;
             }
-            gathered.artifacts.extend(artifact(registry, at, &tag)?);
+            let found = artifact(registry, at, &tag, &mut account)?;
+            gathered.more |= found.is_none();
+            gathered.artifacts.extend(found);
         }
     }
     let mut owners: HashMap<Digest, (u64, usize)> = HashMap::new();
@@ -91,9 +96,9 @@ pub(super) fn gather(registry: &Registry) -> Result<Gathered, Failure> {
     Ok(gathered)
 }
 
-fn artifact(registry: &Registry, at: At<'_>, tag: &str) -> Result<Option<Artifact>, Failure> {
+fn artifact(registry: &Registry, at: At<'_>, tag: &str, account: &mut Account) -> Result<Option<Artifact>, Failure> {
     let Ok(name) = tag.parse::<Tag>().map(Name::Tag) else { return Ok(None) };
-    let Some(manifests) = registry.shelves.closure(at, &name)? else { return Ok(None) };
+    let Some(manifests) = registry.shelves.closure(at, &name, account)? else { return Ok(None) };
     let root = &manifests[0];
     let mut platforms: BTreeSet<String> = BTreeSet::new();
     let mut blobs = HashMap::new();

@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     artifacts::warn_of_unfinished([&args.bundle], context);
     let found = runtime::run(async {
         let bundle = artifacts::survey(&args.bundle, context).await?;
-        Ok::<_, Failure>(inspect_with_configs(bundle.reader()).await)
+        Ok::<_, Failure>(inspect_with_configs(bundle.reader()).await?)
     })?;
     context.answer(&found, |found| match args {
         Args { tree: true, .. } => tree::tree(found),

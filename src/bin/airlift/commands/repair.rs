@@ -22,6 +22,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let progress = context.progress();
     let answer = runtime::run(async {
         let survey = protect::survey(&paths, &progress).await?;
+        // Recovery data of other files lies beside many a file.
+        if let Some(path) = args.set.iter().find(|path| !path.is_dir() && !survey.covers(path)) {
+            return Err(airlift::recovery::Error::NotFound { path: path.clone() }.into());
+        }
         let outlook = survey.outlook.clone();
         match survey.repair(args.output.clone(), &progress).await {
             Ok(repaired) => Ok(RepairResult::of(outlook, repaired)),

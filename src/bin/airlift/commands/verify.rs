@@ -28,15 +28,27 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     artifacts::warn_of_unfinished(&args.bundles, context);
     let places = args.bundles.iter().map(|path| artifacts::location(path)).collect::<Result<Vec<_>, _>>()?;
     for named in runtime::run(async { Ok(sets::sets(&places, &context.storage()).await?) })? {
-        let verdict = verdict(&named, args.jobs.count(), context);
-        verdicts.push(verdict.map_err(|failure| failure.hint_for(&[Code::Interrupted], AGAIN))?);
+        match verdict(&named, args.jobs.count(), context) {
+            Ok(verdict) => verdicts.push(verdict),
+            // What cannot be read is a finding among several; the others are read all the same.
+            Err(failure) if args.bundles.len() > 1 && failure.code() != Code::Interrupted => {
+                verdicts.push(Verdict::unread(&path(&named), &failure));
+            }
+            Err(failure) => return Err(failure.hint_for(&[Code::Interrupted], AGAIN)),
+        }
     }
     context.answer(&verdicts, |verdicts| verdicts.iter().map(findings::text).collect())?;
     let bad = verdicts.iter().filter_map(|verdict| verdict.findings.first());
-    match bad.clone().next() {
+    let unverified = bad.clone().find(|finding| finding.code.class() == Class::Unverified);
+    match unverified.or(bad.clone().next()) {
         None => Ok(()),
         Some(first) => Err(Mistake::Unsound { bad: bad.count(), all: verdicts.len(), code: first.code }.into()),
     }
+}
+
+/// What is shown for where a bundle or set is.
+fn path(named: &Named) -> PathBuf {
+    named.places().first().map(|place| PathBuf::from(place.to_string())).unwrap_or_default()
 }
 
 /// Verifies one bundle or set. That it cannot be read as one is a finding, if its content is to blame.
@@ -44,7 +56,7 @@ fn verdict(named: &Named, jobs: usize, context: &Context) -> Result<Verdict, Fai
     let progress = context.progress();
     runtime::run(async {
         let places = named.places();
-        let path = places.first().map(|place| PathBuf::from(place.to_string())).unwrap_or_default();
+        let path = path(named);
         let opened = Opened::survey_all(places, &context.storage()).await;
         let surveyed = match places {
             [Location::Path(path), ..] => protect::survey_of(path, &progress).await,

@@ -8,7 +8,7 @@ use std::{
 use airlift::{
     bundle::{self, Gathered, Reader},
     content::{Class, Code, Fault},
-    oci::{Digest, Reference},
+    oci::{Digest, PeerText, Reference},
     transfer::{
         protect::{Outlook, Survey},
         verify::Verification,
@@ -17,7 +17,7 @@ use airlift::{
 use serde::{Serialize, Serializer};
 
 use super::{count, recovery, size};
-use crate::failure::causes;
+use crate::failure::{Failure, causes};
 
 /// What is to be said of one bundle.
 #[derive(Serialize)]
@@ -126,6 +126,14 @@ impl Verdict {
         Ok(Self { path, sound: false, bundle: None, artifacts: 0, blobs: 0, bytes: 0, notes, findings, recovery: None })
     }
 
+    /// One among several that cannot be read at all.
+    pub(crate) fn unread(path: &Path, failure: &Failure) -> Self {
+        let (code, message) = (failure.code(), failure.told());
+        let finding = Finding { code, artifacts: Vec::new(), digest: None, offset: None, file: None, message };
+        let (path, notes, findings) = (path.to_owned(), Vec::new(), vec![finding]);
+        Self { path, sound: false, bundle: None, artifacts: 0, blobs: 0, bytes: 0, notes, findings, recovery: None }
+    }
+
     /// With what else was found in what is left of it.
     pub(crate) fn with_remains(mut self, remains: Option<Verification>) -> Self {
         let Some(remains) = remains else { return self };
@@ -186,7 +194,7 @@ pub(crate) fn text(verdict: &Verdict) -> String {
         if let Some(file) = finding.file.as_ref().filter(|file| !finding.message.contains(&*file.to_string_lossy())) {
             let _ = write!(text, "{}: ", file.display());
         }
-        text.push_str(&finding.message);
+        text.push_str(&PeerText::indented(&finding.message));
         if !finding.artifacts.is_empty() {
             let names: Vec<_> = finding.artifacts.iter().map(ToString::to_string).collect();
             let _ = write!(text, "; needed by {}", names.join(", "));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use airlift::{
-    oci::media_type,
+    oci::{PeerText, media_type},
     transfer::inspect::{Inspection, Node},
 };
 
@@ -34,12 +34,15 @@ fn branches(nodes: &[(&Node, &str)], indent: &str, text: &mut String) {
 }
 
 fn line(node: &Node) -> String {
-    let mut line = format!("{} {:.SHORT$} {}", kind(node), node.digest.hex(), size(node.size));
+    let mut line = format!("{} {:.SHORT$} {}", PeerText(kind(node)), node.digest.hex(), size(node.size));
     if let Some(platform) = &node.platform {
         let _ = write!(line, " {platform}");
     }
     if let Some(tag) = &node.tag {
         let _ = write!(line, " by tag {tag}");
+    }
+    if node.cut {
+        line.push_str(" (and more)");
     }
     if let Some(reason) = node.absent {
         let reason = serde_json::to_value(reason).unwrap_or_default();
