@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// Serve bundles as a registry, without unpacking them, or serve a store that accepts pushes.
+/// Serve bundles in place as a registry, or a store that accepts pushes.
 ///
 /// Clients can pull an artifact as library/nginx and as docker.io/library/nginx. airlift reads it directly from the bundle
 /// and verifies each blob when it is first read. With --store, clients can push too.
