@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
 };
 use serde::Serialize;
 
@@ -19,6 +19,9 @@ use crate::{
 
 /// The digest of what was sent or received (distribution-spec, "Pulling manifests").
 pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// What a browser may do with an answer that is not the page: nothing (Content Security Policy, level 3).
+const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
 
 /// A good answer.
 pub(super) type Answer = Response<Body>;
@@ -161,6 +164,23 @@ pub(super) fn json(status: StatusCode, content_type: &str, content: &impl Serial
     }
 }
 
+/// Makes an answer harmless in a browser: no content is guessed to be a web page, and none runs. The page for people
+/// brings a policy of its own.
+pub(super) fn disarm(answer: &mut Answer) {
+    let headers = answer.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(NOTHING);
+}
+
+/// Whether no browser shows content of this type as a document: `application/…`, but nothing that is XML, a script or PDF.
+pub(super) fn is_inert(media_type: &str) -> bool {
+    let media_type = media_type.to_ascii_lowercase();
+    let Some(name) = media_type.strip_prefix("application/") else { return false };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+    let active = ["xml", "html", "script", "pdf"];
+    (1..=127).contains(&name.len()) && name.bytes().all(plain) && !active.iter().any(|kind| name.ends_with(kind))
+}
+
 /// Sets a header whose value may hold what a client sent; what no header can hold is left out.
 pub(super) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
@@ -171,4 +191,29 @@ pub(super) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
 /// [`set`] for a digest.
 pub(super) fn set_digest(answer: &mut Answer, digest: &Digest) {
     set(answer, CONTENT_DIGEST, &digest.to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_types_that_no_browser_shows_are_inert() {
+        let vendor = ["application/vnd.oci.image.manifest.v1+json", "application/json", "Application/x"];
+        assert!(vendor.into_iter().all(is_inert));
+        for active in [
+            "text/html",
+            "image/svg+xml",
+            "application/xhtml+xml",
+            "application/XML",
+            "application/javascript",
+            "application/pdf",
+            "application/",
+            "application/x y",
+            "application/json, text/html",
+            "",
+        ] {
+            assert!(!is_inert(active), "{active}");
+        }
+    }
 }

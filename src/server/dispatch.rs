@@ -35,6 +35,7 @@ impl Registry {
             Ok(answer) => answer,
             Err(failure) => without_body_for(&method, failure.into_answer()),
         };
+        answer::disarm(&mut answer);
         answer.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
         let (status, bytes) = (answer.status().as_u16(), http_body::Body::size_hint(answer.body()).exact());
         self.metrics.answered(method.as_str(), status);

@@ -57,6 +57,11 @@ impl Registry {
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let manifest = Manifest::parse_as(bytes, content_type, algorithm)
             .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, error.to_string()))?;
+        if !answer::is_inert(manifest.media_type()) {
+            let message = "a manifest has a media type that begins with application/ and is none that browsers show";
+            return Err(Failure::new(StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, message)
+                .with_detail(serde_json::json!({ "mediaType": manifest.media_type() })));
+        }
         if matches!(name, Name::Digest(digest) if *digest != manifest.digest()) {
             let failure =
                 Failure::new(StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid, "the manifest has another digest");

@@ -31,6 +31,7 @@ mod registry_hostile;
 mod schemas;
 mod serve;
 mod serve_bad;
+mod serve_browser;
 mod serve_bundles;
 mod serve_kill;
 mod serve_limits;

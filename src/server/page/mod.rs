@@ -6,8 +6,8 @@ mod html;
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, HOST},
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST},
 };
 
 use super::{
@@ -36,11 +36,7 @@ impl Registry {
             gathered: &gathered,
         };
         let mut answer = answer::bytes(StatusCode::OK, "text/html; charset=utf-8", html::page(&view).into());
-        for (name, value) in [
-            (CACHE_CONTROL, "no-cache"),
-            (HeaderName::from_static("content-security-policy"), POLICY),
-            (HeaderName::from_static("x-content-type-options"), "nosniff"),
-        ] {
+        for (name, value) in [(CACHE_CONTROL, "no-cache"), (CONTENT_SECURITY_POLICY, POLICY)] {
             answer.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         Ok(answer)
