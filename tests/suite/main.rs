@@ -30,6 +30,7 @@ mod registry;
 mod registry_hostile;
 mod schemas;
 mod serve;
+mod serve_access;
 mod serve_bad;
 mod serve_browser;
 mod serve_bundles;
