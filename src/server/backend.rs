@@ -13,7 +13,7 @@ use crate::{
 pub(super) struct Requested<'a> {
     /// As it stands in the path.
     pub(super) repository: &'a str,
-    /// The host that the client takes us to stand in for (distribution-spec, "Frontend Proxying").
+    /// The host that the client takes us to stand in for (distribution-spec, "Registry Proxying").
     pub(super) namespace: Option<&'a str>,
 }
 

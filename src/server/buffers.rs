@@ -8,10 +8,10 @@ use bytes::Bytes;
 /// answer under way: hyper gathers up to its own limit, and while a blob is hashed the next one is read ahead.
 pub(super) const CHUNK: usize = 256 << 10;
 
-/// BufferPool kept for the next answers; the rest of what a busy moment needed is given back to the system.
+/// Buffers kept for the next answers; the rest of what a busy moment needed is given back to the system.
 const IDLE: usize = 32;
 
-/// BufferPool that nobody uses at present.
+/// Buffers that nobody uses at present.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BufferPool(Arc<Mutex<Vec<Box<[u8]>>>>);
 

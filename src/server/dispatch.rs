@@ -22,7 +22,7 @@ use super::{
 };
 use crate::oci::{error_code::ErrorCode, reference::host_as_part};
 
-/// Which host's repositories the request was answered from (distribution-spec, "Frontend Proxying").
+/// Which host's repositories the request was answered from (distribution-spec, "Registry Proxying").
 const NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
 
 /// Prometheus' text format.

@@ -58,19 +58,19 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-fn unreadable(path: &Path, reason: impl ToString) -> ServerError {
+fn unreadable(path: &Path, reason: &dyn std::fmt::Display) -> ServerError {
     ServerError::Credentials { path: path.to_owned(), reason: reason.to_string() }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ServerError> {
     let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let found = found.map_err(|error| unreadable(path, error))?;
-    if found.is_empty() { Err(unreadable(path, "there is no certificate in it")) } else { Ok(found) }
+    let found = found.map_err(|error| unreadable(path, &error))?;
+    if found.is_empty() { Err(unreadable(path, &"there is no certificate in it")) } else { Ok(found) }
 }
 
 fn load(files: &Certificate) -> Result<TlsAcceptor, ServerError> {
     let chain = certificates(&files.chain)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unreadable(&files.key, error))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unreadable(&files.key, &error))?;
     // Named, and not the process's default: another part of the program may have chosen another.
     let provider = Arc::new(aws_lc_rs::default_provider());
     let clients = files.client_ca.as_deref().map(|path| verifier(path, &provider)).transpose()?;
@@ -82,7 +82,7 @@ fn load(files: &Certificate) -> Result<TlsAcceptor, ServerError> {
         };
         builder.with_single_cert(chain, key)
     });
-    let mut config = config.map_err(|error| unreadable(&files.chain, error))?;
+    let mut config = config.map_err(|error| unreadable(&files.chain, &error))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
@@ -90,8 +90,8 @@ fn load(files: &Certificate) -> Result<TlsAcceptor, ServerError> {
 fn verifier(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, ServerError> {
     let mut roots = RootCertStore::empty();
     for authority in certificates(path)? {
-        roots.add(authority).map_err(|error| unreadable(path, error))?;
+        roots.add(authority).map_err(|error| unreadable(path, &error))?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
-    verifier.map_err(|error| unreadable(path, error))
+    verifier.map_err(|error| unreadable(path, &error))
 }
