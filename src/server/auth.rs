@@ -122,17 +122,24 @@ impl Door {
         }
     }
 
-    /// Refuses a caller that may not do this with the repository.
+    /// Refuses a caller that may not do this with the repository. A mount wants to pull `from` another one, too: a client
+    /// that may is told to ask for a token that says so, and for one that may not it is an upload.
     pub(super) fn authorise(
         &self,
         caller: &Caller,
-        action: Action,
-        repository: &str,
+        (action, repository): (Action, &str),
+        from: Option<&str>,
         realm: &str,
     ) -> Result<(), Refusal> {
         let wanted = if action == Action::Push { "pull,push" } else { action.name() };
-        let scope = format!("repository:{repository}:{wanted}");
-        if caller.scopes.as_ref().is_some_and(|scopes| !scopes.has(action, repository)) {
+        let source = from.map_or_else(String::new, |from| format!(" repository:{from}:pull"));
+        let scope = format!("repository:{repository}:{wanted}{source}");
+        let user = caller.user.as_deref();
+        let lacks = |scopes: &Arc<Scopes>| {
+            let lacks_source = |from| !scopes.has(Action::Pull, from) && self.allows(user, Action::Pull, from);
+            !scopes.has(action, repository) || from.is_some_and(lacks_source)
+        };
+        if caller.scopes.as_ref().is_some_and(lacks) {
             return Err(challenge(realm, &scope));
         }
         match (self.allows(caller.user.as_deref(), action, repository), &caller.user) {
@@ -343,7 +350,7 @@ mod tests {
 
     async fn may(door: &Door, headers: &HeaderMap, action: Action, repository: &str) -> u16 {
         let caller = door.caller(headers, REALM).await;
-        let judged = caller.and_then(|caller| door.authorise(&caller, action, repository, REALM));
+        let judged = caller.and_then(|caller| door.authorise(&caller, (action, repository), None, REALM));
         judged.err().map_or(200, |refusal| refusal.status.as_u16())
     }
 
@@ -357,7 +364,7 @@ mod tests {
         for bad in [password("ann", "wrong"), password("bob", "right:one"), headers("Bearer x"), headers("Basic !")] {
             assert_eq!(may(&door, &bad, Action::Pull, "r").await, 401);
         }
-        let refusal = door.authorise(&Caller::default(), Action::Push, "a/b", REALM).unwrap_err();
+        let refusal = door.authorise(&Caller::default(), (Action::Push, "a/b"), None, REALM).unwrap_err();
         let ways: Vec<_> = refusal.headers.iter().map(|(_, value)| value.to_str().unwrap()).collect();
         let bearer = format!("Bearer realm=\"{REALM}/token\",service=\"airlift\",scope=\"repository:a/b:pull,push\"");
         assert_eq!(ways, [bearer.as_str(), "Basic realm=\"airlift\""]);
@@ -366,6 +373,12 @@ mod tests {
         assert_eq!(may(&door, &scoped, Action::Pull, "r").await, 200);
         assert_eq!(may(&door, &scoped, Action::Push, "r").await, 401);
         assert_eq!(may(&door, &scoped, Action::Pull, "other").await, 401);
+        // A mount wants to pull from the other repository, which the challenge says.
+        let pushing = door.caller(&token(&door, &ann, "repository:r:pull,push").await, REALM).await.unwrap();
+        assert!(door.authorise(&pushing, (Action::Push, "r"), None, REALM).is_ok());
+        let refusal = door.authorise(&pushing, (Action::Push, "r"), Some("s"), REALM).unwrap_err();
+        let told = refusal.headers[0].1.to_str().unwrap();
+        assert!(told.ends_with("scope=\"repository:r:pull,push repository:s:pull\""), "{told}");
         assert!(door.token(&password("ann", "wrong"), Scopes::default()).await.is_err());
         assert!(door.token(&HeaderMap::new(), Scopes::default()).await.is_err());
     }

@@ -20,7 +20,10 @@ use super::{
     route::{self, Endpoint, Route, RouteError},
     scopes::Scopes,
 };
-use crate::oci::{error_code::ErrorCode, reference::host_as_part};
+use crate::oci::{
+    error_code::ErrorCode,
+    reference::{host_as_part, is_repository},
+};
 
 /// Which host's repositories the request was answered from (distribution-spec, "Registry Proxying").
 const NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
@@ -91,7 +94,9 @@ impl Frontend {
             ("DELETE", _) => Action::Delete,
             _ => Action::Push,
         };
-        door.authorise(caller, action, repository, &realm)?;
+        let mounts = matches!(endpoint, Endpoint::Uploads) && query.get("mount").is_some();
+        let from = query.get("from").filter(|from| mounts && is_repository(from));
+        door.authorise(caller, (action, repository), from, &realm)?;
         // The namespace is a second name, by which another repository may be found.
         match query.get("ns").filter(|namespace| !namespace.is_empty()) {
             Some(namespace) if door.has_policy() => {

@@ -85,7 +85,7 @@ impl Frontend {
         match (&self.door, from) {
             (None, _) => true,
             (Some(door), None) => !door.has_policy(),
-            (Some(door), Some(from)) => door.authorise(caller, Action::Pull, from, "").is_ok(),
+            (Some(door), Some(from)) => door.authorise(caller, (Action::Pull, from), None, "").is_ok(),
         }
     }
 
