@@ -165,7 +165,7 @@ fn pushes_deletes_and_refusals_are_told_without_being_asked_for() {
     let airlift = Airlift::new();
     users(airlift.home(), &["ann"]);
     let options = ["serve", "--store", "store", "--listen", "127.0.0.1:0", "--htpasswd", "users"];
-    let mut server = airlift.start(options);
+    let server = airlift.start(options);
     let line = server.wait_for_line("Serving on http://");
     let address = line.split_once("http://").unwrap().1.trim().to_owned();
     let digest = Digest::sha256(b"{}");
