@@ -55,7 +55,7 @@ pub(crate) struct Args {
     /// Refuse blobs that are larger, such as 20GiB.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) max_upload: Option<u64>,
-    /// The address that clients use where a TLS proxy stands in front, such as https://registry.example.com.
+    /// The address that clients use where a TLS proxy stands in front, such as `https://registry.example.com`.
     #[arg(long, value_name = "URL", value_parser = public_url)]
     pub(crate) public_url: Option<String>,
     /// Let in only clients with a certificate of one of these authorities (PEM); SIGHUP reads it again.
