@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    answer::Failure,
-    bundles::Bundles,
-    shelf::{At, Shelf, Shelves},
+    answer::Refusal,
+    backend::{Backend, Backends, Requested},
+    file::OwnersOf,
 };
 use crate::oci::{Digest, Manifest, Name, Tag};
 
@@ -15,9 +15,9 @@ const MAX_MANIFESTS: usize = 200;
 /// Tags of a repository that are looked at for a blob's sake.
 const MAX_TAGS: usize = 1000;
 
-impl Shelves {
+impl Backends {
     /// The manifest of that name and all below it, itself first.
-    pub(super) fn closure(&self, at: At<'_>, name: &Name) -> Result<Option<Vec<Manifest>>, Failure> {
+    pub(super) fn closure(&self, at: Requested<'_>, name: &Name) -> Result<Option<Vec<Manifest>>, Refusal> {
         let mut manifests: Vec<Manifest> = Vec::new();
         let mut stack = vec![name.clone()];
         while let Some(name) = stack.pop() {
@@ -37,43 +37,25 @@ impl Shelves {
     }
 }
 
-/// Who wants a blob: enough to tell which artifacts it belongs to, should anybody need to know.
-#[derive(Clone, Debug)]
-pub(super) enum Asked {
-    /// A client, in a repository.
-    InRepository { shelves: Shelves, repository: String, namespace: Option<String> },
-    /// The server itself, before the first answer.
-    AtStart(Arc<Bundles>),
-}
-
-impl Asked {
-    pub(super) fn new(shelves: &Shelves, at: At<'_>) -> Self {
-        Self::InRepository {
-            shelves: shelves.clone(),
-            repository: at.repository.to_owned(),
-            namespace: at.namespace.map(str::to_owned),
-        }
+impl Backends {
+    /// The artifacts of the repository that have the blob, by name, for people; the repository alone where none is found.
+    pub(super) fn owners(&self, at: Requested<'_>) -> OwnersOf {
+        let (backends, repository, namespace) =
+            (self.clone(), at.repository.to_owned(), at.namespace.map(str::to_owned));
+        Arc::new(move |blob| {
+            backends.owners_of(Requested { repository: &repository, namespace: namespace.as_deref() }, blob)
+        })
     }
 
-    /// The artifacts that have the blob, by name, for people: those of the repository it was asked for in, or that
-    /// repository alone where none is found; at the start all of them.
-    pub(super) fn artifacts(&self, blob: &Digest) -> String {
-        let (shelves, repository, namespace) = match self {
-            Self::InRepository { shelves, repository, namespace } => (shelves, repository, namespace.as_deref()),
-            Self::AtStart(bundles) => {
-                let names: Vec<_> = bundles.needing(blob).iter().map(ToString::to_string).collect();
-                return names.join(", ");
-            }
-        };
-        let at = At { repository, namespace };
-        let tags = shelves.tags(at, "", MAX_TAGS).unwrap_or_default();
+    fn owners_of(&self, at: Requested<'_>, blob: &Digest) -> String {
+        let tags = self.tags(at, "", MAX_TAGS).unwrap_or_default();
         let has_it = |tag: &String| {
             let name = tag.parse::<Tag>().map(Name::Tag).ok();
-            let manifests = name.and_then(|name| shelves.closure(at, &name).ok().flatten());
+            let manifests = name.and_then(|name| self.closure(at, &name).ok().flatten());
             manifests.is_some_and(|found| found.iter().flat_map(Manifest::blobs).any(|found| found.digest == *blob))
         };
         let names: Vec<_> =
             tags.iter().filter(|tag| has_it(tag)).map(|tag| format!("{}:{tag}", at.repository)).collect();
-        if names.is_empty() { repository.clone() } else { names.join(", ") }
+        if names.is_empty() { at.repository.to_owned() } else { names.join(", ") }
     }
 }

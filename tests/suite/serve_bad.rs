@@ -233,7 +233,7 @@ fn answers_are_the_same_over_tls_with_a_password_and_from_a_store_that_may_only_
     drop(filled);
 
     let secured = Config {
-        tls: Some(airlift::server::Certificate { chain: path("server.pem"), key: path("server.key") }),
+        tls: Some(airlift::server::Certificate { chain: path("server.pem"), key: path("server.key"), client_ca: None }),
         htpasswd: Some(path("users")),
         ..Config::default()
     };

@@ -26,7 +26,7 @@ fn write(folder: &Path, params: &CertificateParams) {
 }
 
 fn serving(folder: &Path) -> Serving {
-    let tls = Some(Certificate { chain: folder.join("server.pem"), key: folder.join("server.key") });
+    let tls = Some(Certificate { chain: folder.join("server.pem"), key: folder.join("server.key"), client_ca: None });
     Serving::new(Config { tls, ..Config::bundles(Vec::new()) })
 }
 
