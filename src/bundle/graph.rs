@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Contents, Result, Root};
 use crate::oci::{
-    Descriptor, Digest, Manifest, Tag,
+    Descriptor, Digest, Manifest, Repository, Tag,
     graph::{Account, Budget, Walked, walk},
 };
 
@@ -77,7 +77,7 @@ impl<'a> Graph<'a> {
 
     fn member(&self, root: &'a Root, account: &mut Account) -> Result<Member<'a>> {
         let manifests = self.below([&root.descriptor], account)?;
-        let repository = root.reference.context();
+        let repository = root.reference.context().to_string();
         let mut attached: Vec<&Descriptor> = Vec::new();
         let mut seen: HashSet<Digest> = manifests.manifests().map(|manifest| manifest.digest()).collect();
         let mut subjects: Vec<Digest> = manifests.manifests().map(|manifest| manifest.digest()).collect();
@@ -114,7 +114,7 @@ impl<'a> Graph<'a> {
 
     /// By member, the one that its tag attaches it to, as cosign and the fallback of the referrers API do.
     pub fn attached_by_tag(members: &[Member<'_>]) -> HashMap<usize, usize> {
-        let named: HashMap<(String, &Tag), usize> = members
+        let named: HashMap<(&Repository, &Tag), usize> = members
             .iter()
             .enumerate()
             .filter_map(|(at, member)| Some(((member.root.reference.context(), member.root.reference.tag()?), at)))
@@ -125,7 +125,7 @@ impl<'a> Graph<'a> {
             for manifest in member.manifests.manifests() {
                 let digest = manifest.digest();
                 for tag in Tag::cosign(&digest).iter().chain([&Tag::referrers_fallback(&digest)]) {
-                    if let Some(&child) = named.get(&(context.clone(), tag))
+                    if let Some(&child) = named.get(&(context, tag))
                         && child != at
                     {
                         parents.insert(child, at);

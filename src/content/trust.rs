@@ -138,7 +138,7 @@ pub fn objections(chain: &[u8]) -> Vec<&'static str> {
             found.push("it has expired");
         }
         Err(Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. })) => {
-            found.push("it is not valid yet")
+            found.push("it is not valid yet");
         }
         Err(Error::InvalidCertificate(CertificateError::Other(reason)))
             if format!("{reason:?}").contains("CaUsedAsEndEntity") =>

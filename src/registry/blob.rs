@@ -1,7 +1,7 @@
 //! Blobs of a registry: whether they are there, and the doors by which they leave (distribution-spec 1.1, "Pulling
 //! blobs"), foreign layers included.
 
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use reqwest::{
     Method, StatusCode,
     header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RANGE},
@@ -42,7 +42,8 @@ impl Repository {
 
     /// Whether the registry itself has the blob.
     pub(super) async fn head_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
-        let found = self.by_head_or_get(Subject::Blob, self.blob_by_head(blob), self.blob_by_get(blob)).await?;
+        let (head, get) = (self.blob_by_head(blob).boxed(), self.blob_by_get(blob).boxed());
+        let found = self.transport.courtesies.head_or_get(self.registry(), Subject::Blob, head, get).await?;
         Ok(found.is_some())
     }
 

@@ -313,7 +313,7 @@ impl Fault for Error {
     fn code(&self) -> Code {
         match self {
             Self::Unreachable { .. } | Self::Broken { .. } => Code::RegistryUnreachable,
-            Self::Tls { .. } => Code::RegistryTls,
+            Self::Tls { .. } | Self::Trust(_) => Code::RegistryTls,
             Self::Stalled { .. } => Code::RegistryStalled,
             Self::Unauthorized { .. } => Code::RegistryUnauthorized,
             Self::Denied { .. } => Code::RegistryDenied,
@@ -338,7 +338,6 @@ impl Fault for Error {
             Self::Name { .. } => Code::UsageReference,
             Self::File { .. } => Code::UsageFile,
             Self::Proxy(error) => error.code(),
-            Self::Trust(_) => Code::RegistryTls,
             Self::Setup(_) => Code::Internal,
         }
     }

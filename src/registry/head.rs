@@ -12,9 +12,10 @@ use std::{
     },
 };
 
+use futures::future::BoxFuture;
 use tokio::sync;
 
-use super::{error::Error, repository::Repository};
+use super::error::Error;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,16 +47,17 @@ impl Courtesies {
     }
 }
 
-impl Repository {
+impl Courtesies {
     /// What is there, `None` if it is definitely not: as `head` says, and where that does not tell (`Ok(None)`, or an
     /// answer that `HEAD` alone may get) as `get` says.
-    pub(super) async fn by_head_or_get<T>(
+    pub(super) async fn head_or_get<T: Send>(
         &self,
+        registry: &str,
         subject: Subject,
-        head: impl Future<Output = Result<Option<T>, Error>> + Send,
-        get: impl Future<Output = Result<Option<T>, Error>> + Send,
+        head: BoxFuture<'_, Result<Option<T>, Error>>,
+        get: BoxFuture<'_, Result<Option<T>, Error>>,
     ) -> Result<Option<T>, Error> {
-        let courtesy = self.transport.courtesies.of(self.registry(), subject);
+        let courtesy = self.of(registry, subject);
         if courtesy.misleads.load(Ordering::Relaxed) {
             return get.await;
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use reqwest::{
     Method, StatusCode,
     header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MATCH},
@@ -105,7 +105,8 @@ impl Repository {
 
     pub(super) async fn head_manifest(&self, name: &Name) -> Result<Option<Descriptor>, Error> {
         let at = self.at(format!("manifest {name}"));
-        self.by_head_or_get(Subject::Manifest, self.described_by_head(name, &at), self.described_by_get(name)).await
+        let (head, get) = (self.described_by_head(name, &at).boxed(), self.described_by_get(name).boxed());
+        self.transport.courtesies.head_or_get(self.registry(), Subject::Manifest, head, get).await
     }
 
     /// What `HEAD` says; `None` where that is too little.

@@ -32,7 +32,7 @@ enum ApiAnswer {
     /// A list.
     Listed(Vec<Descriptor>),
     /// There is no such API, as this refusal says.
-    Refused(Error),
+    Refused(Box<Error>),
     /// Something else than a list came with status 200, of this type.
     Other(String),
 }
@@ -50,7 +50,9 @@ impl Repository {
                 facts.learn_referrers_api(true);
                 Ok(list)
             }
-            ApiAnswer::Refused(Error::NotFound { .. }) if known == ReferrersApi::Present => Ok(Vec::new()),
+            ApiAnswer::Refused(error) if known == ReferrersApi::Present && matches!(*error, Error::NotFound { .. }) => {
+                Ok(Vec::new())
+            }
             ApiAnswer::Refused(error) => {
                 if is_lasting(&error) {
                     facts.learn_referrers_api(false);
@@ -87,7 +89,7 @@ impl Repository {
         match (read.await, other) {
             (Ok(()), _) => Ok(ApiAnswer::Listed(found.into_values().collect())),
             (Err(_), Some(what)) if pages == 0 => Ok(ApiAnswer::Other(what)),
-            (Err(error), _) if pages == 0 && says_no_api(&error) => Ok(ApiAnswer::Refused(error)),
+            (Err(error), _) if pages == 0 && says_no_api(&error) => Ok(ApiAnswer::Refused(Box::new(error))),
             (Err(Error::NotFound { at, detail }), _) => {
                 Err(Error::Protocol { at, reason: format!("a page of the list is not found{detail}") })
             }

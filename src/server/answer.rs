@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
 };
 use serde::Serialize;
 
-use super::body::Body;
+use super::body::ReplyBody;
 use crate::{
     content::Fault,
     oci::{
@@ -20,21 +20,24 @@ use crate::{
 /// The digest of what was sent or received (distribution-spec, "Pulling manifests").
 pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
+/// What a browser may do with an answer that is not the page: nothing (Content Security Policy, level 3).
+const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
+
 /// A good answer.
-pub(super) type Answer = Response<Body>;
+pub(super) type Reply = Response<ReplyBody>;
 
 /// What a handler gives.
-pub(super) type Outcome = Result<Answer, Failure>;
+pub(super) type Handled = Result<Reply, Refusal>;
 
 /// A refusal, to be sent as the JSON envelope of the specification.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) errors: Vec<ErrorItem>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl Failure {
+impl Refusal {
     pub(super) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         let error = ErrorItem { code, message: message.into(), detail: serde_json::Value::Null };
         Self { status, errors: vec![error], headers: Vec::new() }
@@ -76,12 +79,12 @@ impl Failure {
 
     /// A defect or a broken disk: the log says which, the client learns nothing of this machine.
     pub(super) fn internal(error: &dyn std::error::Error) -> Self {
-        tracing::error!(error = %Chain(error), "a request failed");
+        tracing::error!(error = %ErrorChain(error), "a request failed");
         let code = ErrorCode::Other("UNKNOWN".to_owned());
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, "the registry failed; its log says why")
     }
 
-    pub(super) fn into_answer(self) -> Answer {
+    pub(super) fn into_answer(self) -> Reply {
         let envelope = Envelope { errors: self.errors };
         let mut answer = json(self.status, "application/json", &envelope);
         for (name, value) in self.headers {
@@ -91,7 +94,7 @@ impl Failure {
     }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Mismatch { expected, actual } => Self::new(
@@ -116,9 +119,9 @@ impl From<StoreError> for Failure {
 }
 
 /// An error with its causes, for the log.
-pub(super) struct Chain<'a>(pub(super) &'a dyn std::error::Error);
+pub(super) struct ErrorChain<'a>(pub(super) &'a dyn std::error::Error);
 
-impl std::fmt::Display for Chain<'_> {
+impl std::fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
         let mut cause = self.0.source();
@@ -131,8 +134,8 @@ impl std::fmt::Display for Chain<'_> {
 }
 
 /// An answer without a body.
-pub(super) fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Body::empty());
+pub(super) fn empty(status: StatusCode) -> Reply {
+    let mut answer = Response::new(ReplyBody::empty());
     *answer.status_mut() = status;
     if status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED {
         answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -141,9 +144,9 @@ pub(super) fn empty(status: StatusCode) -> Answer {
 }
 
 /// An answer of bytes in memory.
-pub(super) fn bytes(status: StatusCode, content_type: &str, content: Bytes) -> Answer {
+pub(super) fn bytes(status: StatusCode, content_type: &str, content: Bytes) -> Reply {
     let length = content.len();
-    let mut answer = Response::new(Body::bytes(content));
+    let mut answer = Response::new(ReplyBody::bytes(content));
     *answer.status_mut() = status;
     set(&mut answer, CONTENT_TYPE, content_type);
     answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -151,7 +154,7 @@ pub(super) fn bytes(status: StatusCode, content_type: &str, content: Bytes) -> A
 }
 
 /// An answer of JSON.
-pub(super) fn json(status: StatusCode, content_type: &str, content: &impl Serialize) -> Answer {
+pub(super) fn json(status: StatusCode, content_type: &str, content: &impl Serialize) -> Reply {
     match serde_json::to_vec(content) {
         Ok(text) => bytes(status, content_type, text.into()),
         Err(error) => {
@@ -161,14 +164,56 @@ pub(super) fn json(status: StatusCode, content_type: &str, content: &impl Serial
     }
 }
 
+/// Makes an answer harmless in a browser: no content is guessed to be a web page, and none runs. The page for people
+/// brings a policy of its own.
+pub(super) fn disarm(answer: &mut Reply) {
+    let headers = answer.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(NOTHING);
+}
+
+/// Whether no browser shows content of this type as a document: `application/…`, but nothing that is XML, a script or PDF.
+pub(super) fn is_inert(media_type: &str) -> bool {
+    let media_type = media_type.to_ascii_lowercase();
+    let Some(name) = media_type.strip_prefix("application/") else { return false };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+    let active = ["xml", "html", "script", "pdf"];
+    (1..=127).contains(&name.len()) && name.bytes().all(plain) && !active.iter().any(|kind| name.ends_with(kind))
+}
+
 /// Sets a header whose value may hold what a client sent; what no header can hold is left out.
-pub(super) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
+pub(super) fn set(answer: &mut Reply, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
     }
 }
 
 /// [`set`] for a digest.
-pub(super) fn set_digest(answer: &mut Answer, digest: &Digest) {
+pub(super) fn set_digest(answer: &mut Reply, digest: &Digest) {
     set(answer, CONTENT_DIGEST, &digest.to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_types_that_no_browser_shows_are_inert() {
+        let vendor = ["application/vnd.oci.image.manifest.v1+json", "application/json", "Application/x"];
+        assert!(vendor.into_iter().all(is_inert));
+        for active in [
+            "text/html",
+            "image/svg+xml",
+            "application/xhtml+xml",
+            "application/XML",
+            "application/javascript",
+            "application/pdf",
+            "application/",
+            "application/x y",
+            "application/json, text/html",
+            "",
+        ] {
+            assert!(!is_inert(active), "{active}");
+        }
+    }
 }

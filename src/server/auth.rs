@@ -1,54 +1,78 @@
-//! Who may enter: `--htpasswd` with bcrypt, by Basic authentication or by a token got for it.
+//! Letting clients in: by name and password, by a token got for them, or as anybody where the policy allows it.
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE},
+    header::{AUTHORIZATION, WWW_AUTHENTICATE},
 };
 use serde_json::json;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    ServerError,
-    answer::{self, Failure, Outcome},
+    answer::{self, Handled, Refusal},
+    error::ServerError,
+    passwords::{self, MAX_PASSWORD, Passwords},
+    policy::{Action, Policy},
+    scopes::Scopes,
 };
 use crate::oci::{Digest, error_code::ErrorCode};
 
 /// How long a token is good: a client asks for the next one by itself.
 const TOKEN_LIFE: Duration = Duration::from_mins(5);
 
-/// Tokens and verified passwords that are remembered; beyond that the oldest work is done again.
+/// Tokens, and verified passwords, that are remembered.
 const MAX_REMEMBERED: usize = 4096;
-
-/// Compared where there is no such user, so that an unknown user takes as long as a wrong password. It opens nothing.
-const DECOY: &str = "$2y$10$GXvCWEl/bA7PZODyfEgVmOnAp1X4ft/I05uLUTlgn3J9f0blxkrpW";
 
 /// The door.
 pub(super) struct Door {
-    path: PathBuf,
-    users: RwLock<HashMap<String, String>>,
-    memory: Mutex<Memory>,
+    files: (Option<PathBuf>, Option<PathBuf>),
+    rules: RwLock<Arc<Rules>>,
+    /// Salted hashes of user, password and the user's line in the file that bcrypt has found right; it takes a tenth of a
+    /// second each time. With another line they are worth nothing, so a reload need not find them.
+    verified: Mutex<HashSet<Digest>>,
+    /// Of users and of anybody, so that strangers cannot push users' tokens out; by the hash of the token.
+    tokens: [Mutex<HashMap<Digest, Token>>; 2],
+    /// Passwords that are compared at once: more would only keep all cores from everything else.
+    comparing: Semaphore,
     /// Makes the remembered passwords useless outside this process.
     salt: Uuid,
 }
 
-#[derive(Default)]
-struct Memory {
-    /// Salted hashes of user and password that bcrypt has found right; it takes a tenth of a second each time.
-    verified: HashSet<Digest>,
-    /// Until when, by the hash of the token.
-    tokens: HashMap<Digest, (Instant, String)>,
+/// What the files say.
+#[derive(Debug)]
+struct Rules {
+    /// `None`: nobody can log in.
+    passwords: Option<Passwords>,
+    policy: Option<Policy>,
 }
 
-/// What stands in `Authorization`.
+#[derive(Clone)]
+struct Token {
+    until: Instant,
+    /// The user and the hash of the password it was given for.
+    owner: Option<(String, Arc<str>)>,
+    scopes: Arc<Scopes>,
+}
+
+/// Who asks, and by what.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Caller {
+    /// `None` where nobody logged in.
+    pub(super) user: Option<String>,
+    /// Where a token was shown: what it is good for.
+    scopes: Option<Arc<Scopes>>,
+}
+
+/// What is in `Authorization`.
 enum Claim {
     Password(String, String),
     Token(String),
@@ -56,104 +80,205 @@ enum Claim {
 }
 
 impl Door {
-    pub(super) fn new(path: &Path) -> Result<Self, ServerError> {
-        let users = RwLock::new(read(path)?);
-        Ok(Self { path: path.to_owned(), users, memory: Mutex::default(), salt: Uuid::new_v4() })
+    pub(super) fn new(htpasswd: Option<&Path>, policy: Option<&Path>) -> Result<Self, ServerError> {
+        let files = (htpasswd.map(Path::to_owned), policy.map(Path::to_owned));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self {
+            rules: RwLock::new(Arc::new(Rules::read(&files)?)),
+            files,
+            verified: Mutex::default(),
+            tokens: Default::default(),
+            comparing: Semaphore::new(cores),
+            salt: Uuid::new_v4(),
+        })
     }
 
-    /// Reads the file again; whoever is no longer in it is out at once. What cannot be read changes nothing.
+    /// Reads the files again; a user that is no longer in them is out at once. What cannot be read changes nothing.
     pub(super) fn reload(&self) -> Result<(), ServerError> {
-        let users = read(&self.path)?;
-        *self.users.write().unwrap_or_else(PoisonError::into_inner) = users;
-        *self.memory() = Memory::default();
+        let fresh = Arc::new(Rules::read(&self.files)?);
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
 
-    /// Who asks; the refusal tells how to ask. `scheme` is that of the server's own URLs.
-    pub(super) async fn admit(&self, headers: &HeaderMap, scheme: &str) -> Result<String, Failure> {
-        let user = match claim(headers) {
-            Claim::Token(token) => self.holder(&token),
-            Claim::Password(user, password) => self.known(user, password).await?,
-            Claim::None => None,
-        };
-        user.ok_or_else(|| challenge(headers, scheme))
+    /// Users that the policy names and that have no password.
+    pub(super) fn strangers(&self) -> Vec<String> {
+        let rules = self.rules();
+        let known = |user: &&str| rules.passwords.as_ref().is_some_and(|passwords| passwords.hash(user).is_some());
+        let named = rules.policy.iter().flat_map(Policy::users);
+        let mut strangers: Vec<_> = named.filter(|user| !known(user)).map(str::to_owned).collect();
+        strangers.sort();
+        strangers
     }
 
-    /// A token for whoever shows the password (the Docker registry's token protocol).
-    pub(super) async fn token(&self, headers: &HeaderMap) -> Outcome {
-        let user = match claim(headers) {
-            Claim::Password(user, password) => self.known(user, password).await?,
-            Claim::Token(_) | Claim::None => None,
+    /// Who asks. Credentials that are wrong are refused, also where none are needed.
+    pub(super) async fn caller(&self, headers: &HeaderMap, realm: &str) -> Result<Caller, Refusal> {
+        match claim(headers) {
+            Claim::None => Ok(Caller::default()),
+            Claim::Token(token) => self.holder(&token).ok_or_else(|| challenge(realm, "")),
+            Claim::Password(user, password) => match self.known(&user, password).await? {
+                Some(_) => Ok(Caller { user: Some(user), scopes: None }),
+                None => Err(challenge(realm, "")),
+            },
+        }
+    }
+
+    /// Refuses a caller that may not do this with the repository. A mount wants to pull `from` another one, too: a client
+    /// that may is told to ask for a token that says so, and for one that may not it is an upload.
+    pub(super) fn authorise(
+        &self,
+        caller: &Caller,
+        (action, repository): (Action, &str),
+        from: Option<&str>,
+        realm: &str,
+    ) -> Result<(), Refusal> {
+        let wanted = if action == Action::Push { "pull,push" } else { action.name() };
+        let source = from.map_or_else(String::new, |from| format!(" repository:{from}:pull"));
+        let scope = format!("repository:{repository}:{wanted}{source}");
+        let user = caller.user.as_deref();
+        let lacks = |scopes: &Arc<Scopes>| {
+            let lacks_source = |from| !scopes.has(Action::Pull, from) && self.allows(user, Action::Pull, from);
+            !scopes.has(action, repository) || from.is_some_and(lacks_source)
         };
-        let user = user.ok_or_else(|| refused().with(WWW_AUTHENTICATE, basic()))?;
+        if caller.scopes.as_ref().is_some_and(lacks) {
+            return Err(challenge(realm, &scope));
+        }
+        match (self.allows(caller.user.as_deref(), action, repository), &caller.user) {
+            (true, _) => Ok(()),
+            (false, None) => Err(challenge(realm, &scope)),
+            (false, Some(user)) => {
+                let message = format!("{user} may not {} here", action.name());
+                Err(Refusal::new(StatusCode::FORBIDDEN, ErrorCode::Denied, message))
+            }
+        }
+    }
+
+    /// Refuses a caller that nothing is known of, for what is no single repository's. With `open`, clients that have not
+    /// logged in come in where the policy lets them have anything.
+    pub(super) fn authorise_any(&self, caller: &Caller, catalog: bool, open: bool, realm: &str) -> Result<(), Refusal> {
+        let scope = if catalog { "registry:catalog:*" } else { "" };
+        if catalog && caller.scopes.as_ref().is_some_and(|scopes| !scopes.has_catalog()) {
+            return Err(challenge(realm, scope));
+        }
+        let rules = self.rules();
+        let is_known = caller.user.is_some() || caller.scopes.is_some() || rules.passwords.is_none();
+        if is_known || (open && rules.has_anonymous()) { Ok(()) } else { Err(challenge(realm, scope)) }
+    }
+
+    /// Refuses a caller that has not logged in, where one can.
+    pub(super) fn authorise_user(&self, caller: &Caller, realm: &str) -> Result<(), Refusal> {
+        let logged_in = caller.user.is_some() || self.rules().passwords.is_none();
+        if logged_in { Ok(()) } else { Err(challenge(realm, "")) }
+    }
+
+    /// Whether the policy lets the user do it.
+    pub(super) fn allows(&self, user: Option<&str>, action: Action, repository: &str) -> bool {
+        let rules = self.rules();
+        match &rules.policy {
+            Some(policy) => policy.allows(user, action, repository),
+            None => user.is_some() || rules.passwords.is_none(),
+        }
+    }
+
+    /// Whether repositories differ in what callers may do with them.
+    pub(super) fn has_policy(&self) -> bool {
+        self.rules().policy.is_some()
+    }
+
+    /// A token for a client that shows a password, or for anybody where the policy has something for them.
+    pub(super) async fn token(&self, headers: &HeaderMap, scopes: Scopes) -> Handled {
+        let owner = match claim(headers) {
+            Claim::Password(user, password) => {
+                let hash = self.known(&user, password).await?;
+                Some((user, hash.ok_or_else(|| refused().with(WWW_AUTHENTICATE, basic()))?))
+            }
+            Claim::None if self.rules().has_anonymous() => None,
+            Claim::Token(_) | Claim::None => return Err(refused().with(WWW_AUTHENTICATE, basic())),
+        };
         // Two of them: 244 random bits.
         let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let mut memory = self.memory();
         let now = Instant::now();
-        memory.tokens.retain(|_, (until, _)| *until > now);
-        if memory.tokens.len() >= MAX_REMEMBERED {
-            memory.tokens.clear();
+        let mut tokens = lock(&self.tokens[usize::from(owner.is_none())]);
+        tokens.retain(|_, token| token.until > now);
+        if tokens.len() >= MAX_REMEMBERED
+            && let Some(oldest) = tokens.iter().min_by_key(|(_, token)| token.until).map(|(mark, _)| *mark)
+        {
+            tokens.remove(&oldest);
         }
-        memory.tokens.insert(Digest::sha256(token.as_bytes()), (now + TOKEN_LIFE, user));
-        drop(memory);
+        let kept = Token { until: now + TOKEN_LIFE, owner, scopes: Arc::new(scopes) };
+        tokens.insert(Digest::sha256(token.as_bytes()), kept);
+        drop(tokens);
         let document = json!({ "token": token, "access_token": token, "expires_in": TOKEN_LIFE.as_secs() });
         Ok(answer::json(StatusCode::OK, "application/json", &document))
     }
 
-    fn holder(&self, token: &str) -> Option<String> {
-        let memory = self.memory();
-        let (until, user) = memory.tokens.get(&Digest::sha256(token.as_bytes()))?;
-        (*until > Instant::now()).then(|| user.clone())
+    fn holder(&self, token: &str) -> Option<Caller> {
+        let mark = Digest::sha256(token.as_bytes());
+        let token = self.tokens.iter().find_map(|tokens| lock(tokens).get(&mark).cloned())?;
+        let user = match token.owner {
+            // The password may have been changed, or the user be gone, since.
+            Some((user, hash)) if self.hash(&user).as_ref() == Some(&hash) => Some(user),
+            Some(_) => return None,
+            None => None,
+        };
+        (token.until > Instant::now()).then_some(Caller { user, scopes: Some(token.scopes) })
     }
 
-    async fn known(&self, user: String, password: String) -> Result<Option<String>, Failure> {
-        let mark = Digest::sha256(format!("{}\0{user}\0{password}", self.salt).as_bytes());
-        if self.memory().verified.contains(&mark) {
-            return Ok(Some(user));
+    /// The user's hash in the file, if the password is right.
+    async fn known(&self, user: &str, password: String) -> Result<Option<Arc<str>>, Refusal> {
+        if password.len() > MAX_PASSWORD {
+            tracing::warn!("a password of more than {MAX_PASSWORD} bytes was refused: bcrypt ignores the rest of it");
         }
-        let hash = self.users.read().unwrap_or_else(PoisonError::into_inner).get(&user).cloned();
-        let good = tokio::task::spawn_blocking(move || {
-            let matches = bcrypt::verify(&password, hash.as_deref().unwrap_or(DECOY)).unwrap_or(false);
-            matches && hash.is_some()
-        });
-        if !good.await.map_err(|error| Failure::internal(&error))? {
+        let hash = self.hash(user);
+        let line = hash.as_deref().unwrap_or_default();
+        let mark = Digest::sha256(format!("{}\0{user}\0{password}\0{line}", self.salt).as_bytes());
+        if lock(&self.verified).contains(&mark) {
+            return Ok(hash);
+        }
+        let highest = self.rules().passwords.as_ref().map_or(4, Passwords::cost);
+        let _turn = self.comparing.acquire().await.map_err(|error| Refusal::internal(&error))?;
+        let compared = hash.clone();
+        let right = tokio::task::spawn_blocking(move || passwords::is_right(&password, compared.as_deref(), highest));
+        if !right.await.map_err(|error| Refusal::internal(&error))? {
             return Ok(None);
         }
-        let mut memory = self.memory();
-        if memory.verified.len() >= MAX_REMEMBERED {
-            memory.verified.clear();
+        let mut verified = lock(&self.verified);
+        if verified.len() >= MAX_REMEMBERED {
+            verified.clear();
         }
-        memory.verified.insert(mark);
-        Ok(Some(user))
+        verified.insert(mark);
+        drop(verified);
+        // The file may have been read again meanwhile.
+        Ok(hash.filter(|hash| self.hash(user).as_ref() == Some(hash)))
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hash(&self, user: &str) -> Option<Arc<str>> {
+        self.rules().passwords.as_ref()?.hash(user)
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Rules {
+    fn read((htpasswd, policy): &(Option<PathBuf>, Option<PathBuf>)) -> Result<Self, ServerError> {
+        let passwords = htpasswd.as_deref().map(Passwords::read).transpose()?;
+        Ok(Self { passwords, policy: policy.as_deref().map(Policy::read).transpose()? })
+    }
+
+    fn has_anonymous(&self) -> bool {
+        self.policy.as_ref().is_some_and(Policy::has_anonymous)
     }
 }
 
 impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Door").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
-/// Users and their hashes, as `htpasswd -B` writes them. Other kinds of hashes are refused: they are not safe.
-fn read(path: &Path) -> Result<HashMap<String, String>, ServerError> {
-    let bad = |reason: String| ServerError::Credentials { path: path.to_owned(), reason };
-    let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    let mut users = HashMap::new();
-    for (number, line) in text.lines().enumerate().map(|(number, line)| (number + 1, line.trim())) {
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let (user, hash) = line.split_once(':').ok_or_else(|| bad(format!("line {number} is not USER:HASH")))?;
-        if !["$2y$", "$2b$", "$2a$"].iter().any(|kind| hash.starts_with(kind)) {
-            return Err(bad(format!("line {number} has no bcrypt hash; htpasswd -B makes one")));
-        }
-        users.insert(user.to_owned(), hash.to_owned());
-    }
-    Ok(users)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn claim(headers: &HeaderMap) -> Claim {
@@ -172,8 +297,9 @@ fn claim(headers: &HeaderMap) -> Claim {
     }
 }
 
-fn refused() -> Failure {
-    Failure::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, "who are you? Log in and ask again")
+fn refused() -> Refusal {
+    let message = format!("log in and ask again; passwords have {MAX_PASSWORD} bytes at the most");
+    Refusal::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, message)
 }
 
 fn basic() -> HeaderValue {
@@ -181,17 +307,13 @@ fn basic() -> HeaderValue {
 }
 
 /// Both ways of asking; clients take the first that they know.
-fn challenge(headers: &HeaderMap, scheme: &str) -> Failure {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let plain = |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte));
-    let bearer = host.filter(plain).and_then(|host| {
-        let text = format!("Bearer realm=\"{scheme}://{host}/token\",service=\"airlift\"");
-        HeaderValue::try_from(text).ok()
-    });
+fn challenge(realm: &str, scope: &str) -> Refusal {
+    let scope = if scope.is_empty() { String::new() } else { format!(",scope=\"{scope}\"") };
+    let bearer = HeaderValue::try_from(format!("Bearer realm=\"{realm}/token\",service=\"airlift\"{scope}"));
     let failure = refused();
     let failure = match bearer {
-        Some(bearer) => failure.with(WWW_AUTHENTICATE, bearer),
-        None => failure,
+        Ok(bearer) if !realm.is_empty() => failure.with(WWW_AUTHENTICATE, bearer),
+        _ => failure,
     };
     failure.with(WWW_AUTHENTICATE, basic())
 }
@@ -200,16 +322,17 @@ fn challenge(headers: &HeaderMap, scheme: &str) -> Failure {
 mod tests {
     use super::*;
 
-    fn door(text: &str) -> Result<Door, ServerError> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("htpasswd");
-        fs::write(&path, text).unwrap();
-        Door::new(&path)
+    const REALM: &str = "https://r.example:5000";
+
+    fn door(folder: &Path, users: &str, policy: Option<&str>) -> Door {
+        std::fs::write(folder.join("users"), users).unwrap();
+        let path = folder.join("policy");
+        let policy = policy.map(|text| std::fs::write(&path, text).unwrap()).map(|()| path.as_path());
+        Door::new(Some(&folder.join("users")), policy).unwrap()
     }
 
     fn headers(authorization: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert(HOST, HeaderValue::from_static("r.example:5000"));
         headers.insert(AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
         headers
     }
@@ -218,46 +341,81 @@ mod tests {
         headers(&format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
     }
 
-    #[tokio::test]
-    async fn a_password_opens_and_so_does_a_token_got_for_it() {
-        let hash = bcrypt::hash("right:one", 4).unwrap();
-        let door = door(&format!("# people\n\nann:{hash}\n")).unwrap();
-        assert_eq!(door.admit(&password("ann", "right:one"), "https").await.unwrap(), "ann");
-        assert_eq!(door.admit(&password("ann", "right:one"), "https").await.unwrap(), "ann");
-        for bad in [
-            password("ann", "wrong"),
-            password("bob", "right:one"),
-            headers("Bearer x"),
-            headers("Basic !"),
-            HeaderMap::new(),
-        ] {
-            let failure = door.admit(&bad, "https").await.unwrap_err();
-            assert_eq!(failure.status, StatusCode::UNAUTHORIZED);
-        }
-        let refusal = door.admit(&headers("Bearer x"), "https").await.unwrap_err();
-        let ways: Vec<_> = refusal.headers.iter().map(|(_, value)| value.to_str().unwrap()).collect();
-        assert_eq!(
-            ways,
-            ["Bearer realm=\"https://r.example:5000/token\",service=\"airlift\"", "Basic realm=\"airlift\""]
-        );
-
-        let answer = door.token(&password("ann", "right:one")).await.unwrap();
+    async fn token(door: &Door, headers: &HeaderMap, scope: &str) -> HeaderMap {
+        let answer = door.token(headers, Scopes::parse(std::iter::once(scope))).await.unwrap();
         let body = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
-        let token = serde_json::from_slice::<serde_json::Value>(&body).unwrap()["token"].as_str().unwrap().to_owned();
-        assert_eq!(door.admit(&headers(&format!("Bearer {token}")), "https").await.unwrap(), "ann");
-        assert!(door.token(&password("ann", "wrong")).await.is_err());
+        let document = serde_json::from_slice::<serde_json::Value>(&body).unwrap();
+        self::headers(&format!("Bearer {}", document["token"].as_str().unwrap()))
     }
 
-    #[test]
-    fn only_bcrypt_is_taken() {
-        for bad in ["ann", "ann:{SHA}xxxx", "ann:$apr1$x$y", "ann:plain"] {
-            let error = door(bad).unwrap_err().to_string();
-            assert!(error.contains("line 1"), "{error}");
+    async fn may(door: &Door, headers: &HeaderMap, action: Action, repository: &str) -> u16 {
+        let caller = door.caller(headers, REALM).await;
+        let judged = caller.and_then(|caller| door.authorise(&caller, (action, repository), None, REALM));
+        judged.err().map_or(200, |refusal| refusal.status.as_u16())
+    }
+
+    #[tokio::test]
+    async fn a_password_opens_everything_and_a_token_what_it_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let door = door(folder.path(), &format!("ann:{}\n", bcrypt::hash("right:one", 4).unwrap()), None);
+        let ann = password("ann", "right:one");
+        assert_eq!(may(&door, &ann, Action::Delete, "r").await, 200);
+        assert_eq!(may(&door, &ann, Action::Delete, "r").await, 200);
+        for bad in [password("ann", "wrong"), password("bob", "right:one"), headers("Bearer x"), headers("Basic !")] {
+            assert_eq!(may(&door, &bad, Action::Pull, "r").await, 401);
         }
+        let refusal = door.authorise(&Caller::default(), (Action::Push, "a/b"), None, REALM).unwrap_err();
+        let ways: Vec<_> = refusal.headers.iter().map(|(_, value)| value.to_str().unwrap()).collect();
+        let bearer = format!("Bearer realm=\"{REALM}/token\",service=\"airlift\",scope=\"repository:a/b:pull,push\"");
+        assert_eq!(ways, [bearer.as_str(), "Basic realm=\"airlift\""]);
+
+        let scoped = token(&door, &ann, "repository:r:pull").await;
+        assert_eq!(may(&door, &scoped, Action::Pull, "r").await, 200);
+        assert_eq!(may(&door, &scoped, Action::Push, "r").await, 401);
+        assert_eq!(may(&door, &scoped, Action::Pull, "other").await, 401);
+        // A mount wants to pull from the other repository, which the challenge says.
+        let pushing = door.caller(&token(&door, &ann, "repository:r:pull,push").await, REALM).await.unwrap();
+        assert!(door.authorise(&pushing, (Action::Push, "r"), None, REALM).is_ok());
+        let refusal = door.authorise(&pushing, (Action::Push, "r"), Some("s"), REALM).unwrap_err();
+        let told = refusal.headers[0].1.to_str().unwrap();
+        assert!(told.ends_with("scope=\"repository:r:pull,push repository:s:pull\""), "{told}");
+        assert!(door.token(&password("ann", "wrong"), Scopes::default()).await.is_err());
+        assert!(door.token(&HeaderMap::new(), Scopes::default()).await.is_err());
     }
 
-    #[test]
-    fn the_decoy_is_a_hash_and_costs_what_a_real_one_does() {
-        assert!(!bcrypt::verify("anything", DECOY).unwrap());
+    #[tokio::test]
+    async fn a_user_who_is_gone_or_has_another_password_is_out_with_every_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let hash = |password: &str| bcrypt::hash(password, 4).unwrap();
+        let door = door(folder.path(), &format!("ann:{}\nbob:{}\n", hash("one"), hash("two")), None);
+        let (ann, bob) = (password("ann", "one"), password("bob", "two"));
+        let tokens = [token(&door, &ann, "repository:r:pull").await, token(&door, &bob, "repository:r:pull").await];
+        // As a check that began before the reload ends after it: the old line is remembered as right.
+        std::fs::write(folder.path().join("users"), format!("ann:{}\n", hash("new"))).unwrap();
+        door.reload().unwrap();
+        for headers in tokens.iter().chain([&ann, &bob]) {
+            assert_eq!(may(&door, headers, Action::Pull, "r").await, 401);
+        }
+        assert_eq!(may(&door, &password("ann", "new"), Action::Pull, "r").await, 200);
+    }
+
+    #[tokio::test]
+    async fn a_policy_is_asked_at_every_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = "users: {ann: {push: 'team/**'}}\nanonymous: {pull: 'open/**'}";
+        let door = door(folder.path(), &format!("ann:{}\n", bcrypt::hash("one", 4).unwrap()), Some(policy));
+        let ann = password("ann", "one");
+        assert_eq!(may(&door, &ann, Action::Push, "team/a").await, 200);
+        assert_eq!(may(&door, &ann, Action::Delete, "team/a").await, 403);
+        assert_eq!(may(&door, &HeaderMap::new(), Action::Pull, "open/a").await, 200);
+        assert_eq!(may(&door, &HeaderMap::new(), Action::Pull, "team/a").await, 401);
+        let anybody = token(&door, &HeaderMap::new(), "repository:open/a:pull repository:team/a:pull").await;
+        assert_eq!(may(&door, &anybody, Action::Pull, "open/a").await, 200);
+        assert_eq!(may(&door, &anybody, Action::Pull, "team/a").await, 401);
+        let token = token(&door, &ann, "repository:team/a:pull,push").await;
+        std::fs::write(folder.path().join("policy"), "users: {ann: {pull: 'team/**'}}").unwrap();
+        door.reload().unwrap();
+        assert_eq!(may(&door, &token, Action::Pull, "team/a").await, 200);
+        assert_eq!(may(&door, &token, Action::Push, "team/a").await, 403);
     }
 }

@@ -13,24 +13,24 @@ const IDLE: usize = 32;
 
 /// Buffers that nobody uses at present.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Buffers(Arc<Mutex<Vec<Box<[u8]>>>>);
+pub(super) struct BufferPool(Arc<Mutex<Vec<Box<[u8]>>>>);
 
-impl Buffers {
-    pub(super) fn take(&self) -> Lease {
+impl BufferPool {
+    pub(super) fn take(&self) -> PooledBuffer {
         let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Lease { buffer: idle.unwrap_or_else(|| vec![0; CHUNK].into()), filled: 0, home: self.clone() }
+        PooledBuffer { buffer: idle.unwrap_or_else(|| vec![0; CHUNK].into()), filled: 0, home: self.clone() }
     }
 }
 
 /// A buffer that goes home when the last byte of it was sent.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct PooledBuffer {
     buffer: Box<[u8]>,
     filled: usize,
-    home: Buffers,
+    home: BufferPool,
 }
 
-impl Lease {
+impl PooledBuffer {
     /// The first `size` bytes that are not filled, or as many as there are.
     pub(super) fn room(&mut self, size: usize) -> &mut [u8] {
         let end = self.buffer.len().min(self.filled + size);
@@ -53,13 +53,13 @@ impl Lease {
     }
 }
 
-impl AsRef<[u8]> for Lease {
+impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
         self.filled()
     }
 }
 
-impl Drop for Lease {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.buffer);
         let mut idle = self.home.0.lock().unwrap_or_else(PoisonError::into_inner);

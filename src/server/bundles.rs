@@ -1,4 +1,4 @@
-//! Bundles in place as a shelf: the repositories that their references name, under each name a client may use for them.
+//! Bundles in place as a backend: the repositories that their references name, under each name a client may use for them.
 //!
 //! A bundle holds full references. `docker.io/library/nginx` is served as that, as `library/nginx` and as `nginx`; where two
 //! hosts have a repository of one path, the `ns` of the request tells which is meant, and without it content that only a
@@ -12,10 +12,10 @@ use std::{
 use http::StatusCode;
 
 use super::{
-    answer::Failure,
-    far::{Far, Seen},
-    file::Located,
-    shelf::{At, Shelf},
+    answer::Refusal,
+    backend::{Backend, Requested},
+    file::LocalBlob,
+    remote_blob::{RemoteBlob, SeenBlobs},
 };
 use crate::{
     bundle::{Owners, Reader},
@@ -23,8 +23,9 @@ use crate::{
         Descriptor, Digest, Manifest, Name, Reference,
         error_code::ErrorCode,
         graph::{Budget, OverBudget, Walked, walk},
+        reference::host_as_part,
     },
-    store::{self, Document},
+    store::{self, RawManifest},
 };
 
 /// The host whose repositories have short names.
@@ -38,9 +39,9 @@ const LIBRARY: &str = "library/";
 pub(super) struct Bundles {
     readers: Vec<(Reader, Arc<str>)>,
     /// What was read whole of those that lie in a storage.
-    seen: Vec<Seen>,
-    /// By `host/path`, the host [`spelled`] as a path can have it.
-    repositories: BTreeMap<String, Repository>,
+    seen: Vec<SeenBlobs>,
+    /// By `host/path`, the host spelled as a path can have it.
+    repositories: BTreeMap<String, BundledRepository>,
     /// Hosts by path, for names without a host.
     hosts: BTreeMap<String, BTreeSet<String>>,
     notes: Vec<String>,
@@ -50,7 +51,7 @@ pub(super) struct Bundles {
 
 /// One repository, of all bundles.
 #[derive(Debug, Default)]
-struct Repository {
+struct BundledRepository {
     tags: BTreeMap<String, Digest>,
     manifests: HashSet<Digest>,
     /// Size, by digest.
@@ -65,7 +66,7 @@ impl Bundles {
             (reader, name)
         });
         let readers: Vec<_> = named.collect();
-        let seen = readers.iter().map(|_| Seen::default()).collect();
+        let seen = readers.iter().map(|_| SeenBlobs::default()).collect();
         let mut bundles = Self {
             readers,
             seen,
@@ -116,8 +117,8 @@ impl Bundles {
         }
     }
 
-    fn repository(&mut self, host: &str, path: &str) -> &mut Repository {
-        let host = &spelled(host);
+    fn repository(&mut self, host: &str, path: &str) -> &mut BundledRepository {
+        let host = &host_as_part(host);
         self.hosts.entry(path.to_owned()).or_default().insert(host.to_owned());
         self.repositories.entry(format!("{host}/{path}")).or_default()
     }
@@ -144,12 +145,12 @@ impl Bundles {
     }
 
     /// The repositories that a request may mean, by full name.
-    fn meant(&self, at: At<'_>) -> Vec<(&str, &Repository)> {
+    fn meant(&self, at: Requested<'_>) -> Vec<(&str, &BundledRepository)> {
         let path = at.repository;
         let short = (!path.contains('/')).then(|| format!("{LIBRARY}{path}"));
         let get = |name: String| self.repositories.get_key_value(&name).map(|(name, found)| (name.as_str(), found));
         if let Some(host) = at.namespace {
-            let host = &spelled(host);
+            let host = &host_as_part(host);
             let host =
                 if host == "registry-1.docker.io" || host == "index.docker.io" { DOCKER_HUB } else { host.as_str() };
             let short = short.filter(|_| host == DOCKER_HUB);
@@ -168,7 +169,7 @@ impl Bundles {
     }
 
     /// The one repository that a request means, where a digest does not say what is meant.
-    fn only(&self, at: At<'_>) -> Result<Option<&Repository>, Failure> {
+    fn only(&self, at: Requested<'_>) -> Result<Option<&BundledRepository>, Refusal> {
         match &self.meant(at)[..] {
             [] => Ok(None),
             [(_, only)] => Ok(Some(only)),
@@ -179,7 +180,7 @@ impl Bundles {
                     at.repository,
                     names.join(" and ")
                 );
-                Err(Failure::new(StatusCode::NOT_FOUND, ErrorCode::NameUnknown, message))
+                Err(Refusal::new(StatusCode::NOT_FOUND, ErrorCode::NameUnknown, message))
             }
         }
     }
@@ -189,13 +190,13 @@ impl Bundles {
     }
 
     /// The blob in the last bundle that has it.
-    pub(super) fn locate(&self, digest: &Digest) -> Result<Option<Located>, Failure> {
+    pub(super) fn locate(&self, digest: &Digest) -> Result<Option<LocalBlob>, Refusal> {
         let mut damage = None;
         for (reader, place) in self.readers.iter().rev() {
             match reader.locate(digest) {
                 Ok(Some(found)) => {
                     let place = Arc::clone(place);
-                    return Ok(Some(Located {
+                    return Ok(Some(LocalBlob {
                         file: found.file,
                         offset: found.offset,
                         size: found.size,
@@ -204,18 +205,18 @@ impl Bundles {
                     }));
                 }
                 Ok(None) => {}
-                Err(error) => damage = Some(Failure::internal(&error)),
+                Err(error) => damage = Some(Refusal::internal(&error)),
             }
         }
         damage.map_or(Ok(None), Err)
     }
 
     /// The blob in the last bundle in a storage that has it.
-    pub(super) fn locate_far(&self, digest: &Digest) -> Option<Far> {
+    pub(super) fn locate_far(&self, digest: &Digest) -> Option<RemoteBlob> {
         self.readers.iter().zip(&self.seen).rev().find_map(|((reader, _), seen)| {
             let (from, span) = reader.locate_far(digest)?;
             let (offset, size) = (span.start, span.end - span.start);
-            Some(Far { from, offset, size, digest: *digest, seen: seen.clone() })
+            Some(RemoteBlob { from, offset, size, digest: *digest, seen: seen.clone() })
         })
     }
 
@@ -241,17 +242,17 @@ impl Bundles {
         all.get(digest).map_or(&[], Vec::as_slice)
     }
 
-    fn has_blob(&self, at: At<'_>, digest: &Digest) -> bool {
+    fn has_blob(&self, at: Requested<'_>, digest: &Digest) -> bool {
         self.meant(at).iter().any(|(_, repository)| repository.blobs.contains_key(digest))
     }
 }
 
-impl Shelf for Bundles {
-    fn knows(&self, at: At<'_>) -> Result<bool, Failure> {
+impl Backend for Bundles {
+    fn knows(&self, at: Requested<'_>) -> Result<bool, Refusal> {
         Ok(self.only(at)?.is_some())
     }
 
-    fn document(&self, at: At<'_>, name: &Name) -> Result<Option<Document>, Failure> {
+    fn document(&self, at: Requested<'_>, name: &Name) -> Result<Option<RawManifest>, Refusal> {
         let digest = match name {
             Name::Digest(digest) => {
                 self.meant(at).iter().any(|(_, found)| found.manifests.contains(digest)).then_some(digest)
@@ -259,43 +260,43 @@ impl Shelf for Bundles {
             Name::Tag(tag) => self.only(at)?.and_then(|found| found.tags.get(tag.as_str())),
         };
         let found = digest.and_then(|digest| self.manifest(digest));
-        Ok(found.map(|manifest| Document {
+        Ok(found.map(|manifest| RawManifest {
             digest: manifest.digest(),
             media_type: manifest.media_type().to_owned(),
             bytes: manifest.raw().clone(),
         }))
     }
 
-    fn blob(&self, at: At<'_>, digest: &Digest) -> Result<Option<Located>, Failure> {
+    fn blob(&self, at: Requested<'_>, digest: &Digest) -> Result<Option<LocalBlob>, Refusal> {
         if self.has_blob(at, digest) { self.locate(digest) } else { Ok(None) }
     }
 
-    fn far(&self, at: At<'_>, digest: &Digest) -> Result<Option<Far>, Failure> {
+    fn far(&self, at: Requested<'_>, digest: &Digest) -> Result<Option<RemoteBlob>, Refusal> {
         Ok(if self.has_blob(at, digest) { self.locate_far(digest) } else { None })
     }
 
-    fn blob_size(&self, at: At<'_>, digest: &Digest) -> Result<Option<u64>, Failure> {
+    fn blob_size(&self, at: Requested<'_>, digest: &Digest) -> Result<Option<u64>, Refusal> {
         match self.blob(at, digest)? {
             Some(blob) => Ok(Some(blob.size)),
             None => Ok(self.far(at, digest)?.map(|blob| blob.size)),
         }
     }
 
-    fn has_manifest(&self, at: At<'_>, name: &Name) -> Result<bool, Failure> {
+    fn has_manifest(&self, at: Requested<'_>, name: &Name) -> Result<bool, Refusal> {
         Ok(self.document(at, name)?.is_some())
     }
 
-    fn tags(&self, at: At<'_>, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+    fn tags(&self, at: Requested<'_>, after: &str, limit: usize) -> Result<Vec<String>, Refusal> {
         let Some(found) = self.only(at)? else { return Ok(Vec::new()) };
         Ok(found.tags.keys().filter(|tag| tag.as_str() > after).take(limit).cloned().collect())
     }
 
-    fn referrers(&self, at: At<'_>, subject: &Digest) -> Result<Vec<Descriptor>, Failure> {
+    fn referrers(&self, at: Requested<'_>, subject: &Digest) -> Result<Vec<Descriptor>, Refusal> {
         let found = self.meant(at).into_iter().filter_map(|(_, found)| found.referrers.get(subject));
         Ok(found.flatten().cloned().collect())
     }
 
-    fn repositories(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+    fn repositories(&self, after: &str, limit: usize) -> Result<Vec<String>, Refusal> {
         let mut names = BTreeSet::new();
         for (path, hosts) in &self.hosts {
             match hosts.len() {
@@ -307,13 +308,8 @@ impl Shelf for Bundles {
     }
 }
 
-/// A host as the first part of a repository name: a colon cannot stand in one. `import --keep-host` spells it so, too.
-pub(super) fn spelled(host: &str) -> String {
-    crate::oci::reference::host_as_part(host)
-}
-
 fn full(host: &str, path: &str) -> String {
-    format!("{}/{path}", spelled(host))
+    format!("{}/{path}", host_as_part(host))
 }
 
 /// The tag that an artifact is served under, if it was asked for by one.

@@ -5,11 +5,13 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use super::{
-    Registry,
-    answer::{self, Answer, Failure, Outcome},
+    answer::{self, Handled, Refusal, Reply},
+    auth::Caller,
+    backend::{Backend, Requested},
+    frontend::Frontend,
+    policy::Action,
     pull::without_body_for,
     query::Query,
-    shelf::{At, Shelf},
 };
 use crate::oci::{Digest, media_type};
 
@@ -22,31 +24,60 @@ const MAX_REFERRERS: usize = 3 << 20;
 /// Which filters the answer went through.
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-impl Registry {
+impl Frontend {
     /// `GET` of `tags/list`.
-    pub(super) fn tags(&self, method: &Method, at: At<'_>, query: &Query<'_>) -> Outcome {
-        let limit = query.count(MAX_NAMES)?;
+    pub(super) async fn tags(&self, method: &Method, at: Requested<'_>, query: &Query<'_>) -> Handled {
+        let page = NamesPage::asked(query)?;
+        let (after, limit) = (page.after.clone(), page.count + 1);
+        let found = self
+            .ask(at, move |backends, at| {
+                if !backends.knows(at)? {
+                    return Err(Refusal::name_unknown(at.repository));
+                }
+                backends.tags(at, &after, limit)
+            })
+            .await?;
         let repository = at.repository;
-        if !self.shelves.knows(at)? {
-            return Err(Failure::name_unknown(repository));
-        }
-        let path = format!("/v2/{repository}/tags/list");
-        let ask = |after: &str, limit| self.shelves.tags(at, after, limit);
-        names(method, query, limit, &path, ask, |tags| json!({ "name": repository, "tags": tags }))
+        let frame = |tags: &[String]| json!({ "name": repository, "tags": tags });
+        Ok(page.answer(method, query, &format!("/v2/{repository}/tags/list"), found, frame))
     }
 
-    /// `GET` of `_catalog`.
-    pub(super) fn catalog(&self, method: &Method, query: &Query<'_>) -> Outcome {
-        let limit = query.count(MAX_NAMES)?;
-        let ask = |after: &str, limit| self.shelves.repositories(after, limit);
-        names(method, query, limit, "/v2/_catalog", ask, |names| json!({ "repositories": names }))
+    /// `GET` of `_catalog`: the repositories that the caller may pull from.
+    pub(super) async fn catalog(&self, method: &Method, query: &Query<'_>, caller: &Caller) -> Handled {
+        let page = NamesPage::asked(query)?;
+        let (mut found, mut after) = (Vec::new(), page.after.clone());
+        while found.len() <= page.count {
+            let from = after.clone();
+            let next = self.ask(Requested::plain(""), move |backends, _| backends.repositories(&from, MAX_NAMES));
+            let next = next.await?;
+            let ends = next.len() < MAX_NAMES;
+            if let Some(last) = next.last() {
+                after.clone_from(last);
+            }
+            found.extend(next.into_iter().filter(|name| self.shows(caller, name)));
+            if ends {
+                break;
+            }
+        }
+        Ok(page.answer(method, query, "/v2/_catalog", found, |names| json!({ "repositories": names })))
+    }
+
+    /// Whether the caller may pull from the repository, and so may know of it.
+    pub(super) fn shows(&self, caller: &Caller, repository: &str) -> bool {
+        self.door.as_ref().is_none_or(|door| door.allows(caller.user.as_deref(), Action::Pull, repository))
     }
 
     /// `GET` of `referrers/DIGEST`: never 404, for then clients would look for the tag of old.
-    pub(super) fn referrers(&self, method: &Method, at: At<'_>, subject: &Digest, query: &Query<'_>) -> Outcome {
+    pub(super) async fn referrers(
+        &self,
+        method: &Method,
+        at: Requested<'_>,
+        subject: Digest,
+        query: &Query<'_>,
+    ) -> Handled {
         let wanted = query.get("artifactType").filter(|wanted| !wanted.is_empty());
         let after = query.get("last").and_then(|last| last.parse::<Digest>().ok());
-        let mut found = self.shelves.referrers(at, subject)?;
+        let mut found = self.ask(at, move |backends, at| backends.referrers(at, &subject)).await?;
         found.retain(|descriptor| {
             wanted.is_none_or(|wanted| descriptor.artifact_type.as_deref() == Some(wanted))
                 && after.is_none_or(|after| descriptor.digest > after)
@@ -77,30 +108,41 @@ impl Registry {
     }
 }
 
-/// A page of names, and the way to the next one if there is one.
-fn names(
-    method: &Method,
-    query: &Query<'_>,
-    limit: Option<usize>,
-    path: &str,
-    ask: impl FnOnce(&str, usize) -> Result<Vec<String>, Failure>,
-    frame: impl FnOnce(&[String]) -> serde_json::Value,
-) -> Outcome {
-    let count = limit.unwrap_or(MAX_NAMES);
-    let mut found = if count == 0 { Vec::new() } else { ask(query.get("last").unwrap_or_default(), count + 1)? };
-    let more = found.len() > count;
-    found.truncate(count);
-    let mut answer = answer::json(StatusCode::OK, "application/json", &frame(&found));
-    if let Some(last) = found.last().filter(|_| more) {
-        let mut next = form_urlencoded::Serializer::new(String::new());
-        next.append_pair("n", &count.to_string()).append_pair("last", last);
-        keep_namespace(&mut next, query);
-        link(&mut answer, path, &next.finish());
-    }
-    Ok(without_body_for(method, answer))
+/// Which names of a list are asked for.
+struct NamesPage {
+    after: String,
+    count: usize,
 }
 
-fn link(answer: &mut Answer, path: &str, query: &str) {
+impl NamesPage {
+    fn asked(query: &Query<'_>) -> Result<Self, Refusal> {
+        let count = query.count(MAX_NAMES)?.unwrap_or(MAX_NAMES);
+        Ok(Self { after: query.get("last").unwrap_or_default().to_owned(), count })
+    }
+
+    /// The names, and the way to the next ones if there are more than were asked for.
+    fn answer(
+        &self,
+        method: &Method,
+        query: &Query<'_>,
+        path: &str,
+        mut found: Vec<String>,
+        frame: impl FnOnce(&[String]) -> serde_json::Value,
+    ) -> Reply {
+        let more = found.len() > self.count;
+        found.truncate(self.count);
+        let mut answer = answer::json(StatusCode::OK, "application/json", &frame(&found));
+        if let Some(last) = found.last().filter(|_| more) {
+            let mut next = form_urlencoded::Serializer::new(String::new());
+            next.append_pair("n", &self.count.to_string()).append_pair("last", last);
+            keep_namespace(&mut next, query);
+            link(&mut answer, path, &next.finish());
+        }
+        without_body_for(method, answer)
+    }
+}
+
+fn link(answer: &mut Reply, path: &str, query: &str) {
     answer::set(answer, LINK, &format!("<{path}?{query}>; rel=\"next\""));
 }
 

@@ -15,7 +15,7 @@ use crate::oci::Digest;
 
 /// Where a blob lies.
 #[derive(Clone, Debug)]
-pub(super) struct Located {
+pub(super) struct LocalBlob {
     pub(super) file: Arc<File>,
     /// Of the blob's first byte in the file.
     pub(super) offset: u64,
@@ -25,9 +25,12 @@ pub(super) struct Located {
     pub(super) place: Arc<str>,
 }
 
+/// Names the artifacts that a blob belongs to, should a person need to know.
+pub(super) type OwnersOf = Arc<dyn Fn(&Digest) -> String + Send + Sync>;
+
 /// What makes a file the same one as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(super) struct FileIdentity {
     device: u64,
     inode: u64,
     size: u64,
@@ -35,7 +38,7 @@ pub(super) struct Identity {
     changed: (i64, i64),
 }
 
-impl Identity {
+impl FileIdentity {
     pub(super) fn of(file: &File) -> io::Result<Self> {
         let found = file.metadata()?;
         Ok(Self {
@@ -50,7 +53,7 @@ impl Identity {
 
 /// What is known of a blob's bytes in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum BlobState {
     /// Nobody has read them whole yet, or the file has changed since.
     Unknown,
     /// They have the digest.
@@ -61,27 +64,27 @@ pub(super) enum State {
 
 /// Which blobs were read whole, out of which files, and how that ended.
 #[derive(Debug, Default)]
-pub(super) struct Checked(Mutex<HashMap<(Digest, u64), (Identity, State)>>);
+pub(super) struct Checked(Mutex<HashMap<(Digest, u64), (FileIdentity, BlobState)>>);
 
 impl Checked {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Digest, u64), (Identity, State)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Digest, u64), (FileIdentity, BlobState)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn state(&self, blob: &Located, identity: Identity) -> State {
+    pub(super) fn state(&self, blob: &LocalBlob, identity: FileIdentity) -> BlobState {
         match self.lock().get(&(blob.digest, blob.offset)) {
             Some((known, state)) if *known == identity => *state,
-            _ => State::Unknown,
+            _ => BlobState::Unknown,
         }
     }
 
-    pub(super) fn note(&self, blob: &Located, identity: Identity, state: State) {
+    pub(super) fn note(&self, blob: &LocalBlob, identity: FileIdentity, state: BlobState) {
         self.lock().insert((blob.digest, blob.offset), (identity, state));
     }
 
     /// Blobs that were found damaged.
     pub(super) fn damaged(&self) -> Vec<Digest> {
         let known = self.lock();
-        known.iter().filter(|(_, (_, state))| *state == State::Damaged).map(|((digest, _), _)| *digest).collect()
+        known.iter().filter(|(_, (_, state))| *state == BlobState::Damaged).map(|((digest, _), _)| *digest).collect()
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{fmt::Write as _, str::FromStr};
 
-use super::bundles::spelled;
+use crate::oci::reference::host_as_part;
 
 /// The host that Docker can mirror, the only one.
 const DOCKER_HUB: &str = "docker.io";
@@ -112,7 +112,7 @@ pub struct Route {
 impl Route {
     /// The host as `serve` spells it in front of the path, then the bare path, as an import without options leaves it.
     pub fn served(host: &str) -> Self {
-        Self { source: host.to_owned(), places: vec![spelled(host), String::new()] }
+        Self { source: host.to_owned(), places: vec![host_as_part(host), String::new()] }
     }
 
     fn is_host(&self) -> bool {

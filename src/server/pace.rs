@@ -23,20 +23,20 @@ const MIN_RATE: u64 = 1 << 10;
 
 /// Whether a connection is within a request: only then must bytes come. Between requests the idle time-out counts.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RequestPace {
     requests: AtomicUsize,
     metrics: Arc<Metrics>,
 }
 
-impl Pace {
+impl RequestPace {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self { requests: AtomicUsize::new(0), metrics }
     }
 
     /// A request is read until the guard is dropped.
-    pub(super) fn reading(self: &Arc<Self>) -> Reading {
+    pub(super) fn reading(self: &Arc<Self>) -> RequestGuard {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        Reading(Arc::clone(self))
+        RequestGuard(Arc::clone(self))
     }
 
     fn is_reading(&self) -> bool {
@@ -44,10 +44,10 @@ impl Pace {
     }
 }
 
-/// See [`Pace::reading`].
-pub(super) struct Reading(Arc<Pace>);
+/// See [`RequestPace::reading`].
+pub(super) struct RequestGuard(Arc<RequestPace>);
 
-impl Drop for Reading {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
@@ -103,14 +103,14 @@ impl Waited {
 #[derive(Debug)]
 pub(super) struct Paced<S> {
     stream: S,
-    pace: Arc<Pace>,
+    pace: Arc<RequestPace>,
     patience: Duration,
     read: Waited,
     written: Waited,
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S, pace: Arc<Pace>, patience: Duration) -> Self {
+    pub(super) fn new(stream: S, pace: Arc<RequestPace>, patience: Duration) -> Self {
         Self { stream, pace, patience, read: Waited::default(), written: Waited::default() }
     }
 
@@ -195,9 +195,9 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    fn paced() -> (Paced<tokio::io::DuplexStream>, Arc<Pace>, tokio::io::DuplexStream) {
+    fn paced() -> (Paced<tokio::io::DuplexStream>, Arc<RequestPace>, tokio::io::DuplexStream) {
         let (ours, theirs) = duplex(1024);
-        let pace = Arc::new(Pace::new(Arc::default()));
+        let pace = Arc::new(RequestPace::new(Arc::default()));
         (Paced::new(ours, Arc::clone(&pace), PATIENCE), pace, theirs)
     }
 

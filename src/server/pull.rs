@@ -10,14 +10,13 @@ use http::{
 };
 
 use super::{
-    Registry,
-    answer::{self, Answer, Failure, Outcome},
-    body::Body,
-    closure::Asked,
-    file::{Identity, Located, State},
+    answer::{self, Handled, Refusal, Reply},
+    backend::{Backend, Requested},
+    blob_read::BlobRead,
+    body::ReplyBody,
+    file::{BlobState, FileIdentity, LocalBlob, OwnersOf},
+    frontend::Frontend,
     range::{self, Wanted},
-    sending::Sending,
-    shelf::{At, Shelf},
 };
 use crate::oci::{Digest, Hasher, Name, error_code::ErrorCode};
 
@@ -29,15 +28,24 @@ const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
 const OCTETS: &str = "application/octet-stream";
 
-impl Registry {
+impl Frontend {
     /// `GET` and `HEAD` of `manifests/NAME`.
-    pub(super) fn pull_manifest(&self, method: &Method, at: At<'_>, name: &Name, headers: &HeaderMap) -> Outcome {
-        let found = self.shelves.document(at, name)?;
-        let document = found.ok_or_else(|| Failure::manifest_unknown(name))?;
+    pub(super) async fn pull_manifest(
+        &self,
+        method: &Method,
+        at: Requested<'_>,
+        name: Name,
+        headers: &HeaderMap,
+    ) -> Handled {
+        let asked = name.clone();
+        let found = self.ask(at, move |backends, at| backends.document(at, &asked)).await?;
+        let document = found.ok_or_else(|| Refusal::manifest_unknown(&name))?;
         let mut answer = if not_modified(headers, &document.digest) {
             answer::empty(StatusCode::NOT_MODIFIED)
         } else {
-            answer::bytes(StatusCode::OK, &document.media_type, document.bytes)
+            // A bundle of another tool may call its manifest what it likes.
+            let inert = answer::is_inert(&document.media_type);
+            answer::bytes(StatusCode::OK, if inert { &document.media_type } else { OCTETS }, document.bytes)
         };
         name_content(&mut answer, &document.digest);
         let caching = if matches!(name, Name::Tag(_)) { ASK_AGAIN } else { FOREVER };
@@ -46,11 +54,19 @@ impl Registry {
     }
 
     /// `GET` and `HEAD` of `blobs/DIGEST`.
-    pub(super) async fn pull_blob(&self, method: &Method, at: At<'_>, digest: &Digest, headers: &HeaderMap) -> Outcome {
+    pub(super) async fn pull_blob(
+        &self,
+        method: &Method,
+        at: Requested<'_>,
+        digest: &Digest,
+        headers: &HeaderMap,
+    ) -> Handled {
         if method == Method::HEAD {
-            return self.blob_head(at, digest);
+            return self.blob_head(at, *digest).await;
         }
-        let Some(blob) = self.shelves.blob(at, digest)? else { return self.pull_far(at, digest, headers).await };
+        let asked = *digest;
+        let found = self.ask(at, move |backends, at| backends.blob(at, &asked)).await?;
+        let Some(blob) = found else { return self.pull_far(at, digest, headers).await };
         if not_modified(headers, digest) {
             let mut answer = answer::empty(StatusCode::NOT_MODIFIED);
             name_content(&mut answer, digest);
@@ -67,49 +83,50 @@ impl Registry {
         }
     }
 
-    fn blob_head(&self, at: At<'_>, digest: &Digest) -> Outcome {
-        let size = self.shelves.blob_size(at, digest)?.ok_or_else(|| Failure::blob_unknown(digest))?;
+    async fn blob_head(&self, at: Requested<'_>, digest: Digest) -> Handled {
+        let size = self.ask(at, move |backends, at| backends.blob_size(at, &digest)).await?;
+        let size = size.ok_or_else(|| Refusal::blob_unknown(&digest))?;
         let mut answer = answer::empty(StatusCode::OK);
-        describe_blob(&mut answer, digest, size);
+        describe_blob(&mut answer, &digest, size);
         Ok(answer)
     }
 
-    async fn send(&self, at: At<'_>, blob: Located, part: Option<Range<u64>>) -> Outcome {
-        let identity = Identity::of(&blob.file).map_err(|error| Failure::internal(&error))?;
+    async fn send(&self, at: Requested<'_>, blob: LocalBlob, part: Option<Range<u64>>) -> Handled {
+        let identity = FileIdentity::of(&blob.file).map_err(|error| Refusal::internal(&error))?;
         let mut state = self.checked.state(&blob, identity);
         let (digest, size) = (blob.digest, blob.size);
         let reaches_end = part.as_ref().is_none_or(|part| part.end == size);
-        let asked = Asked::new(&self.shelves, at);
-        if state == State::Unknown && part.is_some() && reaches_end {
+        let owners = self.backends.owners(at);
+        if state == BlobState::Unknown && part.is_some() && reaches_end {
             // The end of a blob is never given away before the whole was seen to be right.
-            let whole = self.sending(blob.clone(), identity, asked.clone());
+            let whole = self.sending(blob.clone(), identity, owners.clone());
             let verified = tokio::task::spawn_blocking(move || whole.verify()).await;
-            state = verified.map_err(|error| Failure::internal(&error))?;
+            state = verified.map_err(|error| Refusal::internal(&error))?;
         }
-        if state == State::Damaged {
+        if state == BlobState::Damaged {
             let message = "the blob is damaged where it is kept; the registry's log says where";
             let code = ErrorCode::Other("UNKNOWN".to_owned());
-            return Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, code, message));
+            return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, code, message));
         }
         let range = part.unwrap_or(0..size);
         let length = range.end - range.start;
         let body = if length == 0 {
-            Body::empty()
+            ReplyBody::empty()
         } else {
-            let whole = self.sending(blob, identity, asked);
-            let hasher = whole.hasher.clone().filter(|_| state == State::Unknown && length == size);
-            Body::stream(Sending { range, hasher, ..whole }.stream(), length)
+            let whole = self.sending(blob, identity, owners);
+            let hasher = whole.hasher.clone().filter(|_| state == BlobState::Unknown && length == size);
+            ReplyBody::stream(BlobRead { range, hasher, ..whole }.stream(), length)
         };
-        let mut answer = Answer::new(body);
+        let mut answer = Reply::new(body);
         describe_blob(&mut answer, &digest, length);
         Ok(answer)
     }
 
     /// The whole of `blob`, to be hashed.
-    pub(super) fn sending(&self, blob: Located, identity: Identity, asked: Asked) -> Sending {
+    pub(super) fn sending(&self, blob: LocalBlob, identity: FileIdentity, owners: OwnersOf) -> BlobRead {
         let (range, hasher) = (0..blob.size, Some(Hasher::new(blob.digest.algorithm())));
         let (checked, buffers) = (Arc::clone(&self.checked), self.buffers.clone());
-        Sending { blob, identity, range, hasher, checked, buffers, asked }
+        BlobRead { blob, identity, range, hasher, checked, buffers, owners }
     }
 }
 
@@ -136,12 +153,12 @@ pub(super) fn wanted(headers: &HeaderMap, digest: &Digest, size: u64) -> Wanted 
     range::parse(range, size)
 }
 
-pub(super) fn name_content(answer: &mut Answer, digest: &Digest) {
+pub(super) fn name_content(answer: &mut Reply, digest: &Digest) {
     answer::set_digest(answer, digest);
     answer::set(answer, ETAG, &etag(digest));
 }
 
-pub(super) fn describe_blob(answer: &mut Answer, digest: &Digest, length: u64) {
+pub(super) fn describe_blob(answer: &mut Reply, digest: &Digest, length: u64) {
     name_content(answer, digest);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -151,21 +168,21 @@ pub(super) fn describe_blob(answer: &mut Answer, digest: &Digest, length: u64) {
 }
 
 /// The same answer, for `HEAD` with its headers only.
-pub(super) fn without_body_for(method: &Method, answer: Answer) -> Answer {
-    if method == Method::HEAD { answer.map(|_| Body::empty()) } else { answer }
+pub(super) fn without_body_for(method: &Method, answer: Reply) -> Reply {
+    if method == Method::HEAD { answer.map(|_| ReplyBody::empty()) } else { answer }
 }
 
 /// A 206 of `part` of a blob of `size` bytes (RFC 9110, 15.3.7).
-pub(super) fn as_part(mut answer: Answer, part: &Range<u64>, size: u64) -> Answer {
+pub(super) fn as_part(mut answer: Reply, part: &Range<u64>, size: u64) -> Reply {
     *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
     answer::set(&mut answer, CONTENT_RANGE, &format!("bytes {}-{}/{size}", part.start, part.end - 1));
     answer
 }
 
 /// A 416 that tells the size (RFC 9110, 15.5.17).
-pub(super) fn no_such_range(size: u64) -> Failure {
+pub(super) fn no_such_range(size: u64) -> Refusal {
     let message = "the blob has no byte of that range";
-    let failure = Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::SizeInvalid, message);
+    let failure = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::SizeInvalid, message);
     match HeaderValue::try_from(format!("bytes */{size}")) {
         Ok(range) => failure.with(CONTENT_RANGE, range),
         Err(_) => failure,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{StatusCode, Uri};
 
-use super::answer::Failure;
+use super::answer::Refusal;
 use crate::oci::error_code::ErrorCode;
 
 /// The parameters of a request, decoded.
@@ -27,11 +27,11 @@ impl<'a> Query<'a> {
     }
 
     /// `n`, how many names are wanted: `None` where that is not said, and never more than `cap`.
-    pub(super) fn count(&self, cap: usize) -> Result<Option<usize>, Failure> {
+    pub(super) fn count(&self, cap: usize) -> Result<Option<usize>, Refusal> {
         let Some(text) = self.get("n") else { return Ok(None) };
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             let message = "n is how many names are wanted: a number, not negative";
-            return Err(Failure::new(StatusCode::BAD_REQUEST, ErrorCode::Unsupported, message));
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::Unsupported, message));
         }
         // Whatever does not fit is more than the cap.
         Ok(Some(text.parse().unwrap_or(usize::MAX).min(cap)))

@@ -23,12 +23,12 @@ pub enum Route<'a> {
     /// `/v2/_catalog`.
     Catalog,
     /// Something of a repository.
-    Repository(&'a str, Resource<'a>),
+    Repository(&'a str, Endpoint<'a>),
 }
 
 /// What a repository has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resource<'a> {
+pub enum Endpoint<'a> {
     /// `manifests/NAME`.
     Manifest(Name),
     /// `blobs/DIGEST`.
@@ -46,7 +46,7 @@ pub enum Resource<'a> {
 /// Why a path means nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Mistake {
+pub enum RouteError {
     /// No path of this API.
     #[error("there is nothing here")]
     Unknown,
@@ -66,7 +66,7 @@ pub enum Mistake {
 /// Reads a path as it stood in the request line, without its query.
 ///
 /// Nothing is decoded: no character of a valid path needs to be, except that some clients write a digest's colon `%3A`.
-pub fn parse(path: &str) -> Result<Route<'_>, Mistake> {
+pub fn parse(path: &str) -> Result<Route<'_>, RouteError> {
     let rest = match path {
         "/" => return Ok(Route::Page),
         "/healthz" => return Ok(Route::Health),
@@ -74,19 +74,19 @@ pub fn parse(path: &str) -> Result<Route<'_>, Mistake> {
         "/token" => return Ok(Route::Token),
         "/v2" | "/v2/" => return Ok(Route::Base),
         "/v2/_catalog" => return Ok(Route::Catalog),
-        path => path.strip_prefix("/v2/").ok_or(Mistake::Unknown)?,
+        path => path.strip_prefix("/v2/").ok_or(RouteError::Unknown)?,
     };
-    let (repository, kind, last) = split(rest).ok_or(Mistake::Unknown)?;
+    let (repository, kind, last) = split(rest).ok_or(RouteError::Unknown)?;
     if !is_repository(repository) {
-        return Err(Mistake::Name);
+        return Err(RouteError::Name);
     }
     let resource = match kind {
-        "manifests" => Resource::Manifest(name(last)?),
-        "referrers" => Resource::Referrers(digest(last)?),
-        "tags" => Resource::Tags,
-        "uploads" if last.is_empty() => Resource::Uploads,
-        "uploads" => Resource::Upload(last),
-        _ => Resource::Blob(digest(last)?),
+        "manifests" => Endpoint::Manifest(name(last)?),
+        "referrers" => Endpoint::Referrers(digest(last)?),
+        "tags" => Endpoint::Tags,
+        "uploads" if last.is_empty() => Endpoint::Uploads,
+        "uploads" => Endpoint::Upload(last),
+        _ => Endpoint::Blob(digest(last)?),
     };
     Ok(Route::Repository(repository, resource))
 }
@@ -103,22 +103,22 @@ fn split(rest: &str) -> Option<(&str, &str, &str)> {
     }
 }
 
-fn name(text: &str) -> Result<Name, Mistake> {
+fn name(text: &str) -> Result<Name, RouteError> {
     if text.contains(':') || text.contains('%') {
         return digest(text).map(Name::Digest);
     }
-    Tag::from_str(text).map(Name::Tag).map_err(|_| Mistake::Reference)
+    Tag::from_str(text).map(Name::Tag).map_err(|_| RouteError::Reference)
 }
 
-fn digest(text: &str) -> Result<Digest, Mistake> {
+fn digest(text: &str) -> Result<Digest, RouteError> {
     let parsed = match text.split_once('%') {
         Some((algorithm, rest)) => {
-            let hex = rest.strip_prefix("3A").or_else(|| rest.strip_prefix("3a")).ok_or(Mistake::Digest)?;
+            let hex = rest.strip_prefix("3A").or_else(|| rest.strip_prefix("3a")).ok_or(RouteError::Digest)?;
             format!("{algorithm}:{hex}").parse()
         }
         None => text.parse(),
     };
-    parsed.map_err(|_| Mistake::Digest)
+    parsed.map_err(|_| RouteError::Digest)
 }
 
 #[cfg(test)]
@@ -137,19 +137,19 @@ mod tests {
     fn names_may_hold_the_words_of_the_api() {
         let digest = digest_of("x");
         for (path, repository, resource) in [
-            ("/v2/a/tags/list", "a", Resource::Tags),
-            ("/v2/tags/list/tags/list", "tags/list", Resource::Tags),
-            ("/v2/a/blobs/uploads/", "a", Resource::Uploads),
-            ("/v2/a/blobs/uploads", "a", Resource::Uploads),
-            ("/v2/a/blobs/blobs/uploads/1-2", "a/blobs", Resource::Upload("1-2")),
+            ("/v2/a/tags/list", "a", Endpoint::Tags),
+            ("/v2/tags/list/tags/list", "tags/list", Endpoint::Tags),
+            ("/v2/a/blobs/uploads/", "a", Endpoint::Uploads),
+            ("/v2/a/blobs/uploads", "a", Endpoint::Uploads),
+            ("/v2/a/blobs/blobs/uploads/1-2", "a/blobs", Endpoint::Upload("1-2")),
             (
                 "/v2/a/blobs/uploads/manifests/v1",
                 "a/blobs/uploads",
-                Resource::Manifest(Name::Tag("v1".parse().unwrap())),
+                Endpoint::Manifest(Name::Tag("v1".parse().unwrap())),
             ),
-            (&format!("/v2/a/b/blobs/{digest}"), "a/b", Resource::Blob(digest)),
-            (&format!("/v2/a/blobs/sha256%3A{}", digest.hex()), "a", Resource::Blob(digest)),
-            (&format!("/v2/a/referrers/{digest}"), "a", Resource::Referrers(digest)),
+            (&format!("/v2/a/b/blobs/{digest}"), "a/b", Endpoint::Blob(digest)),
+            (&format!("/v2/a/blobs/sha256%3A{}", digest.hex()), "a", Endpoint::Blob(digest)),
+            (&format!("/v2/a/referrers/{digest}"), "a", Endpoint::Referrers(digest)),
         ] {
             assert_eq!(parse(path), Ok(Route::Repository(repository, resource)), "{path}");
         }
@@ -158,23 +158,23 @@ mod tests {
     #[test]
     fn what_is_malformed_is_told_apart() {
         for (path, mistake) in [
-            ("/v3/", Mistake::Unknown),
-            ("/v2/a", Mistake::Unknown),
-            ("/v2/a/tags/other", Mistake::Unknown),
-            ("/v2/tags/list", Mistake::Unknown),
-            ("/v2/a/uploads/1", Mistake::Unknown),
-            ("/v2/../manifests/v1", Mistake::Name),
-            ("/v2/a/../../etc/manifests/v1", Mistake::Name),
-            ("/v2/a%2f..%2f..%2fb/manifests/v1", Mistake::Name),
-            ("/v2/A/manifests/v1", Mistake::Name),
-            ("/v2//manifests/v1", Mistake::Name),
-            ("/v2/a/manifests/", Mistake::Reference),
-            ("/v2/a/manifests/.v1", Mistake::Reference),
-            ("/v2/a/manifests/sha256:12", Mistake::Digest),
-            ("/v2/a/manifests/%2e%2e", Mistake::Digest),
-            ("/v2/a/blobs/v1", Mistake::Digest),
-            ("/v2/a/blobs/md5:d41d8cd98f00b204e9800998ecf8427e", Mistake::Digest),
-            ("/v2/a/referrers/", Mistake::Digest),
+            ("/v3/", RouteError::Unknown),
+            ("/v2/a", RouteError::Unknown),
+            ("/v2/a/tags/other", RouteError::Unknown),
+            ("/v2/tags/list", RouteError::Unknown),
+            ("/v2/a/uploads/1", RouteError::Unknown),
+            ("/v2/../manifests/v1", RouteError::Name),
+            ("/v2/a/../../etc/manifests/v1", RouteError::Name),
+            ("/v2/a%2f..%2f..%2fb/manifests/v1", RouteError::Name),
+            ("/v2/A/manifests/v1", RouteError::Name),
+            ("/v2//manifests/v1", RouteError::Name),
+            ("/v2/a/manifests/", RouteError::Reference),
+            ("/v2/a/manifests/.v1", RouteError::Reference),
+            ("/v2/a/manifests/sha256:12", RouteError::Digest),
+            ("/v2/a/manifests/%2e%2e", RouteError::Digest),
+            ("/v2/a/blobs/v1", RouteError::Digest),
+            ("/v2/a/blobs/md5:d41d8cd98f00b204e9800998ecf8427e", RouteError::Digest),
+            ("/v2/a/referrers/", RouteError::Digest),
         ] {
             assert_eq!(parse(path), Err(mistake), "{path}");
         }
@@ -191,12 +191,12 @@ mod tests {
             let repository = parts.join("/");
             let digest = digest_of(&tag);
             let (tail, resource) = match which {
-                0 => (format!("manifests/{tag}"), Resource::Manifest(Name::Tag(tag.parse().unwrap()))),
-                1 => (format!("manifests/{digest}"), Resource::Manifest(Name::Digest(digest))),
-                2 => (format!("blobs/{digest}"), Resource::Blob(digest)),
-                3 => ("blobs/uploads/".to_owned(), Resource::Uploads),
-                4 => (format!("blobs/uploads/{tag}"), Resource::Upload(&tag)),
-                _ => (format!("referrers/{digest}"), Resource::Referrers(digest)),
+                0 => (format!("manifests/{tag}"), Endpoint::Manifest(Name::Tag(tag.parse().unwrap()))),
+                1 => (format!("manifests/{digest}"), Endpoint::Manifest(Name::Digest(digest))),
+                2 => (format!("blobs/{digest}"), Endpoint::Blob(digest)),
+                3 => ("blobs/uploads/".to_owned(), Endpoint::Uploads),
+                4 => (format!("blobs/uploads/{tag}"), Endpoint::Upload(&tag)),
+                _ => (format!("referrers/{digest}"), Endpoint::Referrers(digest)),
             };
             let path = format!("/v2/{repository}/{tail}");
             prop_assert_eq!(parse(&path), Ok(Route::Repository(&repository, resource)));

@@ -4,19 +4,17 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, IoSlice, Read, Seek, SeekFrom, Write},
     num::NonZeroU64,
-    path::PathBuf,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use bytes::Bytes;
 use rustix::fs::Advice;
 use tokio::sync::OwnedMutexGuard;
-use tokio_util::sync::CancellationToken;
 
-use super::error::{Result, StoreError};
+use super::{
+    error::{Result, StoreError},
+    sessions::{Session, UploadState},
+};
 use crate::oci::{Algorithm, Digest, Hasher};
 
 /// Bytes that are hashed and written in one go: large enough that the hand-over to another thread does not count.
@@ -26,30 +24,12 @@ pub(super) const BATCH: usize = 512 << 10;
 /// does the client.
 const WRITEBACK: u64 = 8 << 20;
 
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) path: PathBuf,
-    pub(super) received: AtomicU64,
-    /// Cancelled when a later request takes the upload over: a client that lost its connection must not wait for the
-    /// server to notice.
-    pub(super) turn: Mutex<CancellationToken>,
-    pub(super) progress: Arc<tokio::sync::Mutex<Progress>>,
-}
-
-/// What is known of the file's bytes.
-#[derive(Debug)]
-pub(super) struct Progress {
-    /// Has taken in exactly the file's bytes; `None` where that must be made again from the file.
-    pub(super) hasher: Option<Hasher>,
-    pub(super) over: bool,
-}
-
 /// What goes to the writing thread and comes back. It holds the upload's lock, so that no other writer can begin before
 /// the last byte of this one is in the file, also when its request is long gone.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(super) struct WriteBatch {
     session: Arc<Session>,
-    pub(super) progress: OwnedMutexGuard<Progress>,
+    pub(super) progress: OwnedMutexGuard<UploadState>,
     pub(super) file: File,
     /// The content was verified before it came here, and is not hashed again.
     pub(super) trusted: bool,
@@ -57,11 +37,11 @@ pub(super) struct Batch {
     begun: u64,
 }
 
-impl Batch {
+impl WriteBatch {
     /// The file at its end, and the hash of all that is in it.
     pub(super) fn reopen(
         session: Arc<Session>,
-        mut progress: OwnedMutexGuard<Progress>,
+        mut progress: OwnedMutexGuard<UploadState>,
         algorithm: Algorithm,
     ) -> Result<Self> {
         let path = &session.path;

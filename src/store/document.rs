@@ -8,7 +8,7 @@ use crate::oci::{Descriptor, Digest, Manifest};
 
 /// The bytes of a manifest, unparsed, as a pull wants them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document {
+pub struct RawManifest {
     /// The digest of the bytes, by the algorithm it was pushed with.
     pub digest: Digest,
     /// The media type it was pushed as.

@@ -1,17 +1,18 @@
 //! Garbage collection: what no manifest names goes, while nobody else has the store open.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::{
-    Store,
     error::{Result, StoreError},
+    handle::Store,
     metadata::Db,
     paths::Paths,
 };
@@ -75,6 +76,26 @@ impl Store {
         self.expire(age, false)
     }
 
+    /// The unfinished uploads, with the bytes that were received of each.
+    pub fn unfinished(&self) -> Result<HashMap<Uuid, u64>> {
+        let mut found = HashMap::new();
+        for path in entries(&self.paths().uploads())? {
+            // One that ends meanwhile is no longer unfinished.
+            let size = fs::symlink_metadata(&path).map(|found| found.len());
+            if let (Some(id), Ok(size)) = (Paths::upload_id(&path), size) {
+                found.insert(id, size);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Bytes of the disk that are free for this process, and its size.
+    pub fn space(&self) -> Result<(u64, u64)> {
+        let folder = self.paths().uploads();
+        let found = rustix::fs::statvfs(&folder).map_err(|error| StoreError::read(&folder, error.into()))?;
+        Ok((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
+    }
+
     fn expire(&self, age: Duration, dry_run: bool) -> Result<u64> {
         let mut expired = 0;
         let limit = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -83,8 +104,7 @@ impl Store {
             if touched.is_ok_and(|touched| touched <= limit) {
                 expired += 1;
                 remove(&path, dry_run)?;
-                let id = path.file_name().and_then(|name| name.to_str()?.split('.').next()?.parse().ok());
-                if let Some(id) = id {
+                if let Some(id) = Paths::upload_id(&path) {
                     self.sessions().forget(&id);
                 }
             }

@@ -9,7 +9,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{
-    document::Document,
+    document::RawManifest,
     error::{Result, StoreError},
 };
 use crate::oci::{Descriptor, Digest, Name, Tag};
@@ -46,13 +46,13 @@ CREATE INDEX tag_by_digest ON tag (repository, digest);
 
 /// The open database.
 #[derive(Debug)]
-pub(super) struct Metadata {
+pub(super) struct Database {
     path: PathBuf,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
 }
 
-impl Metadata {
+impl Database {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let writer = Connection::open(path)?;
         // FULL: a commit is on the disk when it is acknowledged, also after a power failure.
@@ -182,7 +182,7 @@ impl Db<'_> {
         Ok(query.query_row(params![repository, name.to_string()], |row| row.get(0)).optional()?)
     }
 
-    pub(super) fn document(&self, repository: &str, name: &Name) -> Result<Option<Document>> {
+    pub(super) fn document(&self, repository: &str, name: &Name) -> Result<Option<RawManifest>> {
         let Some(digest) = self.named(repository, name)? else { return Ok(None) };
         let mut query = self.0.prepare_cached(
             "SELECT manifest.media_type, document.bytes FROM repository
@@ -197,7 +197,7 @@ impl Db<'_> {
         if Digest::of(digest.algorithm(), &bytes) != digest {
             return Err(StoreError::Damaged { digest });
         }
-        Ok(Some(Document { digest, media_type, bytes: bytes.into() }))
+        Ok(Some(RawManifest { digest, media_type, bytes: bytes.into() }))
     }
 
     pub(super) fn add_manifest(

@@ -65,6 +65,11 @@ impl Paths {
         let hash = Digest::sha256(repository.as_bytes()).hex();
         self.uploads().join(format!("{id}.{algorithm}.{}", &hash[..REPOSITORY_DIGITS]))
     }
+
+    /// The id of the upload that the path is of.
+    pub fn upload_id(path: &Path) -> Option<Uuid> {
+        path.file_name()?.to_str()?.split('.').next()?.parse().ok()
+    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 
 use super::{
-    Store, blocking,
-    document::{self, Document},
+    document::{self, RawManifest},
     error::{Result, StoreError},
-    upload::{self, Upload, Writer},
+    handle::{Store, blocking},
+    upload::{self, Upload, UploadWriter},
 };
 use crate::{
     content::{self, Assign, ByteStream, Lookup, Referrers, Resolve, Sink, Source, Verified},
@@ -22,25 +22,28 @@ const READ: usize = 256 << 10;
 
 /// A repository. It costs nothing to have one: there is something behind it after the first push.
 #[derive(Clone, Debug)]
-pub struct Repository {
+pub struct StoredRepository {
     store: Store,
     name: Arc<str>,
 }
 
 /// A blob that can be read.
 #[derive(Clone, Debug)]
-pub struct Blob {
+pub struct StoredBlob {
     /// Its bytes, from the first on.
     pub file: Arc<File>,
     /// How many bytes.
     pub size: u64,
 }
 
-impl Repository {
-    pub(super) fn new(store: Store, name: &str) -> Self {
-        Self { store, name: name.into() }
+impl Store {
+    /// The repository of that name, which need not exist yet: the first push makes it.
+    pub fn repository(&self, name: &str) -> StoredRepository {
+        StoredRepository { store: self.clone(), name: name.into() }
     }
+}
 
+impl StoredRepository {
     /// Its name, as in a URL's path.
     pub fn name(&self) -> &str {
         &self.name
@@ -57,11 +60,11 @@ impl Repository {
     }
 
     /// The blob, if the repository has it.
-    pub fn blob(&self, digest: &Digest) -> Result<Option<Blob>> {
+    pub fn blob(&self, digest: &Digest) -> Result<Option<StoredBlob>> {
         let Some(size) = self.blob_size(digest)? else { return Ok(None) };
         let path = self.store.paths().blob(digest);
         match File::open(&path) {
-            Ok(file) => Ok(Some(Blob { file: Arc::new(file), size })),
+            Ok(file) => Ok(Some(StoredBlob { file: Arc::new(file), size })),
             // A delete and a sweep came between.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(StoreError::read(&path, source)),
@@ -69,7 +72,7 @@ impl Repository {
     }
 
     /// The bytes of the manifest of that name, checked against its digest.
-    pub fn document(&self, name: &Name) -> Result<Option<Document>> {
+    pub fn document(&self, name: &Name) -> Result<Option<RawManifest>> {
         self.store.metadata().read(|db| db.document(&self.name, name))
     }
 
@@ -109,14 +112,23 @@ impl Repository {
     }
 
     /// Puts a manifest and gives it tags, all in one step. Whether what it names is there is the caller's business.
-    pub async fn put(&self, manifest: &Manifest, tags: &[Tag]) -> Result<()> {
+    ///
+    /// With `fixed` a tag that names another manifest stays: it is returned, and nothing was changed.
+    pub async fn put(&self, manifest: &Manifest, tags: &[Tag], fixed: bool) -> Result<Option<Tag>> {
         let (store, name, tags) = (self.store.clone(), Arc::clone(&self.name), tags.to_vec());
         let descriptor = document::referrer(manifest);
         let (subject, bytes) = (manifest.subject().map(|subject| subject.digest), manifest.raw().clone());
         blocking(move || {
             store.metadata().write(|db| {
+                let digest = descriptor.digest.to_string();
+                for tag in tags.iter().filter(|_| fixed) {
+                    if db.named(&name, &Name::Tag(tag.clone()))?.is_some_and(|found| found != digest) {
+                        return Ok(Some(tag.clone()));
+                    }
+                }
                 db.add_manifest(&name, &descriptor, subject.as_ref(), &bytes)?;
-                tags.iter().try_for_each(|tag| db.set_tag(&name, tag, &descriptor.digest))
+                tags.iter().try_for_each(|tag| db.set_tag(&name, tag, &descriptor.digest))?;
+                Ok(None)
             })
         })
         .await
@@ -165,13 +177,13 @@ impl Repository {
 }
 
 /// `Verified` has ended well, so what was written is `content`.
-async fn finish(writer: Writer, content: &Descriptor) -> Result<(), content::Error> {
+async fn finish(writer: UploadWriter, content: &Descriptor) -> Result<(), content::Error> {
     writer.finish(content.digest).await?;
     Ok(())
 }
 
 #[async_trait]
-impl Lookup for Repository {
+impl Lookup for StoredRepository {
     async fn contains(&self, content: &Descriptor) -> content::Result<bool> {
         let named = Name::Digest(content.digest);
         Ok(self.blob_size(&content.digest)?.is_some() || self.has_manifest(&named)?)
@@ -179,7 +191,7 @@ impl Lookup for Repository {
 }
 
 #[async_trait]
-impl Source for Repository {
+impl Source for StoredRepository {
     async fn fetch(&self, content: &Descriptor, from: u64) -> content::Result<ByteStream> {
         if let Some(blob) = self.blob(&content.digest)? {
             return Ok(read_from(blob, from));
@@ -193,8 +205,8 @@ impl Source for Repository {
 }
 
 /// The blob's bytes from `from` on, read ahead by nothing: whoever wants them fast reads the file itself.
-fn read_from(blob: Blob, from: u64) -> ByteStream {
-    let step = |(blob, at): (Blob, u64)| async move {
+fn read_from(blob: StoredBlob, from: u64) -> ByteStream {
+    let step = |(blob, at): (StoredBlob, u64)| async move {
         let left = usize::try_from(blob.size.saturating_sub(at)).unwrap_or(usize::MAX).min(READ);
         if left == 0 {
             return Ok(None);
@@ -213,7 +225,7 @@ fn read_from(blob: Blob, from: u64) -> ByteStream {
 }
 
 #[async_trait]
-impl Sink for Repository {
+impl Sink for StoredRepository {
     async fn push(&self, content: &Descriptor, body: Verified) -> content::Result<()> {
         if !media_type::is_manifest(&content.media_type) {
             return self.push_blob(content, body).await;
@@ -223,12 +235,13 @@ impl Sink for Repository {
         }
         let bytes = body.collect().await?;
         let manifest = Manifest::parse_as(bytes, Some(&content.media_type), content.digest.algorithm())?;
-        Ok(self.put(&manifest, &[]).await?)
+        self.put(&manifest, &[], false).await?;
+        Ok(())
     }
 }
 
 #[async_trait]
-impl Resolve for Repository {
+impl Resolve for StoredRepository {
     async fn resolve(&self, name: &Name) -> content::Result<Manifest> {
         let document = self.document(name)?.ok_or_else(|| not_found(name))?;
         let algorithm = document.digest.algorithm();
@@ -237,14 +250,15 @@ impl Resolve for Repository {
 }
 
 #[async_trait]
-impl Assign for Repository {
+impl Assign for StoredRepository {
     async fn tag(&self, tag: &Tag, manifest: &Manifest) -> content::Result<()> {
-        Ok(self.put(manifest, std::slice::from_ref(tag)).await?)
+        self.put(manifest, std::slice::from_ref(tag), false).await?;
+        Ok(())
     }
 }
 
 #[async_trait]
-impl Referrers for Repository {
+impl Referrers for StoredRepository {
     async fn referrers(&self, subject: &Digest) -> content::Result<Vec<Descriptor>> {
         Ok(self.attached(subject)?)
     }

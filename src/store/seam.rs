@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Repository, Store};
+use super::{Store, StoredRepository};
 use crate::{
     content::{self, Mount, Origin, Origins, Target, Targets},
     oci::{self, Descriptor},
@@ -22,16 +22,16 @@ impl Targets for Store {
     }
 }
 
-impl Origin for Repository {}
+impl Origin for StoredRepository {}
 
-impl Target for Repository {
+impl Target for StoredRepository {
     fn mounts(&self) -> Option<&dyn Mount> {
         Some(self)
     }
 }
 
 #[async_trait]
-impl Mount for Repository {
+impl Mount for StoredRepository {
     async fn mount(&self, blob: &Descriptor, from: &oci::Repository) -> content::Result<bool> {
         Ok(Self::mount(self, blob.digest, Some(from.path())).await?)
     }

@@ -4,14 +4,9 @@
 //! what was received is kept in memory from one request to the next, and after a restart it is made again from the file.
 
 use std::{
-    collections::HashMap,
     fs::{self, File},
     io,
-    path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 use bytes::Bytes;
@@ -20,27 +15,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Store,
-    batch::{BATCH, Batch, Progress, Session},
-    blocking,
+    batch::{BATCH, WriteBatch},
     error::{Result, StoreError},
+    handle::{Store, blocking},
+    sessions::{Session, session},
 };
 use crate::oci::{Algorithm, Digest, Hasher};
-
-/// The uploads that this process has touched.
-#[derive(Debug, Default)]
-pub(super) struct Sessions(Mutex<HashMap<Uuid, Arc<Session>>>);
-
-impl Sessions {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Session>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Forgets an upload whose file is gone.
-    pub(super) fn forget(&self, id: &Uuid) {
-        self.lock().remove(id);
-    }
-}
 
 /// An upload under way.
 #[derive(Clone, Debug)]
@@ -82,15 +62,6 @@ pub(super) async fn find(store: Store, repository: Arc<str>, id: &str) -> Result
     .await
 }
 
-fn session(path: PathBuf, received: u64, hasher: Option<Hasher>) -> Arc<Session> {
-    Arc::new(Session {
-        path,
-        received: AtomicU64::new(received),
-        turn: Mutex::new(CancellationToken::new()),
-        progress: Arc::new(tokio::sync::Mutex::new(Progress { hasher, over: false })),
-    })
-}
-
 impl Upload {
     /// What the session is called in URLs: a UUID.
     pub const fn id(&self) -> Uuid {
@@ -103,20 +74,20 @@ impl Upload {
     }
 
     /// Takes the upload over: a writer of an earlier request fails with [`StoreError::Superseded`] from now on.
-    pub async fn writer(&self) -> Result<Writer> {
+    pub async fn writer(&self) -> Result<UploadWriter> {
         let turn = self.take_turn();
         let progress = Arc::clone(&self.session.progress).lock_owned().await;
         if progress.over || turn.is_cancelled() {
             return Err(StoreError::Superseded);
         }
         let (session, algorithm) = (Arc::clone(&self.session), self.algorithm);
-        let batch = blocking(move || Batch::reopen(session, progress, algorithm)).await?;
-        Ok(Writer {
+        let batch = blocking(move || WriteBatch::reopen(session, progress, algorithm)).await?;
+        Ok(UploadWriter {
             turn,
             gathered: Vec::new(),
             gathered_bytes: 0,
             received: self.received(),
-            work: Work::Idle(batch),
+            work: WriterWork::Idle(batch),
             upload: self.clone(),
         })
     }
@@ -145,24 +116,24 @@ impl Upload {
 
 /// The one who writes an upload at present. Dropping it keeps what is in the file.
 #[derive(Debug)]
-pub struct Writer {
+pub struct UploadWriter {
     upload: Upload,
     turn: CancellationToken,
     gathered: Vec<Bytes>,
     gathered_bytes: usize,
     received: u64,
-    work: Work,
+    work: WriterWork,
 }
 
 #[derive(Debug)]
-enum Work {
-    Idle(Batch),
-    Busy(JoinHandle<Result<Batch>>),
+enum WriterWork {
+    Idle(WriteBatch),
+    Busy(JoinHandle<Result<WriteBatch>>),
     /// Writing failed.
     Gone,
 }
 
-impl Writer {
+impl UploadWriter {
     /// Bytes received so far, those still gathered included.
     pub const fn received(&self) -> u64 {
         self.received
@@ -171,7 +142,7 @@ impl Writer {
     /// Does not hash: the caller has verified the content, and whatever is finished is taken to be it.
     #[must_use]
     pub(super) fn trusting(mut self) -> Self {
-        if let Work::Idle(batch) = &mut self.work {
+        if let WriterWork::Idle(batch) = &mut self.work {
             batch.trusted = true;
         }
         self
@@ -179,7 +150,7 @@ impl Writer {
 
     /// Hashes by `algorithm` from now on, if nothing was received yet; a client need not say at the start which it means.
     pub fn expect(&mut self, algorithm: Algorithm) {
-        if let Work::Idle(batch) = &mut self.work
+        if let WriterWork::Idle(batch) = &mut self.work
             && self.received == 0
         {
             batch.progress.hasher = Some(Hasher::new(algorithm));
@@ -198,7 +169,7 @@ impl Writer {
             return Ok(());
         }
         let batch = self.reclaim().await?;
-        self.work = Work::Busy(self.hand_over(batch));
+        self.work = WriterWork::Busy(self.hand_over(batch));
         Ok(())
     }
 
@@ -221,26 +192,26 @@ impl Writer {
         blocking(move || upload.publish(batch, digest)).await
     }
 
-    fn hand_over(&mut self, batch: Batch) -> JoinHandle<Result<Batch>> {
+    fn hand_over(&mut self, batch: WriteBatch) -> JoinHandle<Result<WriteBatch>> {
         let chunks = std::mem::take(&mut self.gathered);
         self.gathered_bytes = 0;
         tokio::task::spawn_blocking(move || batch.take_in(&chunks))
     }
 
     /// Waits for the batch that is being written.
-    async fn reclaim(&mut self) -> Result<Batch> {
-        match std::mem::replace(&mut self.work, Work::Gone) {
-            Work::Idle(batch) => Ok(batch),
-            Work::Busy(work) => match work.await {
+    async fn reclaim(&mut self) -> Result<WriteBatch> {
+        match std::mem::replace(&mut self.work, WriterWork::Gone) {
+            WriterWork::Idle(batch) => Ok(batch),
+            WriterWork::Busy(work) => match work.await {
                 Ok(done) => done,
                 Err(failed) => std::panic::resume_unwind(failed.into_panic()),
             },
-            Work::Gone => Err(StoreError::Superseded),
+            WriterWork::Gone => Err(StoreError::Superseded),
         }
     }
 
     /// Everything gathered is in the file.
-    async fn settle(&mut self) -> Result<Batch> {
+    async fn settle(&mut self) -> Result<WriteBatch> {
         if self.turn.is_cancelled() {
             return Err(StoreError::Superseded);
         }
@@ -248,14 +219,14 @@ impl Writer {
         if self.gathered.is_empty() {
             return Ok(batch);
         }
-        self.work = Work::Busy(self.hand_over(batch));
+        self.work = WriterWork::Busy(self.hand_over(batch));
         self.reclaim().await
     }
 }
 
 impl Upload {
     /// Checks, syncs, renames, and enters a complete upload, in this order.
-    fn publish(&self, mut batch: Batch, digest: Digest) -> Result<u64> {
+    fn publish(&self, mut batch: WriteBatch, digest: Digest) -> Result<u64> {
         let (paths, part) = (self.store.paths(), &self.session.path);
         let actual = if batch.trusted { digest } else { batch.digest(digest.algorithm())? };
         if actual != digest {
@@ -280,7 +251,7 @@ impl Upload {
         Ok(size)
     }
 
-    fn is_over(&self, batch: &mut Batch) {
+    fn is_over(&self, batch: &mut WriteBatch) {
         batch.progress.over = true;
         self.store.sessions().forget(&self.id);
     }

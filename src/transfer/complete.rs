@@ -35,10 +35,10 @@ pub(super) async fn check(to: &Destination, request: &Request) -> Result<(), Err
                 return Err(bundle::Error::Exists { path: output.named() }.into());
             }
         }
-        Destination::Object { object, overwrite: false } => {
-            if there(&**object).await?.is_some_and(|stat| !send::is_bundle(&stat)) {
-                return Err(storage::Error::Exists { what: object.location().to_string() }.into());
-            }
+        Destination::Object { object, overwrite: false }
+            if there(&**object).await?.is_some_and(|stat| !send::is_bundle(&stat)) =>
+        {
+            return Err(storage::Error::Exists { what: object.location().to_string() }.into());
         }
         Destination::Set(prefix) if prefix.only.is_none() => prefix.check().await?,
         _ => {}

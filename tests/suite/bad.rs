@@ -101,7 +101,7 @@ fn a_pipe_onto_a_disk_that_fills_up_ends_with_an_error_and_not_with_a_bundle() {
     let line = format!("{program} export {reference} -o - > {output}");
     let ran = Ran::of(Command::new("bash").args(["-c", &line]).env("HOME", airlift.home()));
     // The disk is full, and no artifact is to blame; nor is anything kept of a stream.
-    let ran = ran.exits(1).says(&["error[output.no-space]", "is no bundle", "-o FILE"]);
+    let ran = ran.exits(1).says(&["error[output.no-space]", "is not a complete bundle", "-o FILE"]);
     assert!(!ran.stderr.contains("artifacts failed") && !ran.stderr.contains("(source)"), "{ran}");
     airlift.run(["verify", &output]).exits(4);
 }

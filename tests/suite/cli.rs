@@ -152,7 +152,7 @@ fn fifty_artifacts_are_a_run_and_fifty_one_are_not() {
     let doubles = list(25).repeat(3);
     let ran = airlift
         .run_with_input(["export", "-f", "-", "-o", "/no/such/folder/b.tar", "--max-artifacts", "24"], &*doubles);
-    ran.exits(2).says(&["25 artifacts", "takes 24"]);
+    ran.exits(2).says(&["at most 24 artifacts, got 25", "--max-artifacts 25"]);
 }
 
 #[test]

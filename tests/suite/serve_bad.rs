@@ -150,7 +150,7 @@ fn manifests_are_taken_up_to_their_limit_and_refused_above_it() {
     for bad in [
         json!({"schemaVersion": 1, "name": "x", "fsLayers": []}),
         json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config, "layers": [], "manifests": []}),
-        json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX}),
+        json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": {}}),
     ] {
         let answer = serving.push_manifest("r", "bad", &bad);
         assert_eq!((answer.status, code(&answer).as_str()), (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"), "{bad}");
@@ -233,7 +233,7 @@ fn answers_are_the_same_over_tls_with_a_password_and_from_a_store_that_may_only_
     drop(filled);
 
     let secured = Config {
-        tls: Some(airlift::server::Certificate { chain: path("server.pem"), key: path("server.key") }),
+        tls: Some(airlift::server::Certificate { chain: path("server.pem"), key: path("server.key"), client_ca: None }),
         htpasswd: Some(path("users")),
         ..Config::default()
     };

@@ -11,7 +11,7 @@ use std::{
 use airlift::{
     bundle::Reader,
     oci::Digest,
-    server::{Config, Limits},
+    server::{Config, ServeLimits},
     store::Store,
 };
 use reqwest::{Method, StatusCode};
@@ -83,23 +83,82 @@ fn body(stream: &mut TcpStream) -> String {
 }
 
 #[test]
-fn a_connection_above_the_limit_waits_until_another_one_ends() {
+fn a_connection_above_the_limit_takes_the_place_of_the_longest_idle_one() {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config::store(Store::open(folder.path()).unwrap());
-    let limits = Limits { connections: 1, ..Limits::default() };
-    let serving = Serving::new(Config { limits, ..config });
+    let (path, blob) = bundle(folder.path());
+    let limits = ServeLimits { connections: 2, ..ServeLimits::default() };
+    let serving = Serving::new(Config { limits, ..bundles(&path) });
+    // More silent ones than there is room for lock nobody out, however long they would stay.
+    let silent: Vec<_> = (0..20).map(|_| ask(serving.address(), "")).collect();
     let mut first = get(serving.address(), "/v2/");
     assert_eq!(body(&mut first), "{}");
-    let mut second = get(serving.address(), "/v2/");
-    // The first is still served, and is the only one.
-    first.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    let metrics = body(&mut first);
-    assert!(metrics.contains("\nairlift_connections 1\n"), "{metrics}");
-    second.set_nonblocking(true).unwrap();
-    assert_eq!(second.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-    second.set_nonblocking(false).unwrap();
-    drop(first);
-    assert_eq!(body(&mut second), "{}");
+    for mut stream in silent.into_iter().take(18) {
+        assert!(rest(&mut stream).is_empty(), "it was let go");
+    }
+    // Two pulls that are not read hold both places; the next one waits until one of them ends.
+    let mut pulls: Vec<_> = (0..2).map(|_| get(serving.address(), &url(&blob))).collect();
+    for pull in &mut pulls {
+        assert!(head(pull).starts_with("HTTP/1.1 200"));
+    }
+    let mut waiting = get(serving.address(), "/v2/");
+    waiting.set_nonblocking(true).unwrap();
+    assert_eq!(waiting.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    waiting.set_nonblocking(false).unwrap();
+    assert_eq!(rest_of(&mut pulls.remove(0), LARGE), LARGE);
+    assert_eq!(body(&mut waiting), "{}");
+}
+
+/// Bytes read, at the most `size`.
+fn rest_of(stream: &mut TcpStream, size: usize) -> usize {
+    io::copy(&mut stream.take(size as u64), &mut io::sink()).unwrap().try_into().unwrap()
+}
+
+#[test]
+fn a_connection_without_a_request_and_one_above_its_addresss_share_are_let_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, blob) = bundle(folder.path());
+    let limits = ServeLimits { share: 1, head: Duration::from_millis(200), ..ServeLimits::default() };
+    let serving = Serving::new(Config { limits, ..bundles(&path) });
+    rest(&mut ask(serving.address(), "GET /v2/ HTTP/1.1\r\n"));
+    let mut busy = get(serving.address(), &url(&blob));
+    head(&mut busy);
+    assert!(rest(&mut ask(serving.address(), "")).is_empty());
+    assert_eq!(rest_of(&mut busy, LARGE), LARGE);
+}
+
+#[test]
+fn unfinished_uploads_and_large_blobs_have_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::store(Store::open(folder.path()).unwrap());
+    let limits = ServeLimits { uploads: [3, 9, 9], max_upload: 10, ..ServeLimits::default() };
+    let serving = Serving::new(Config { limits, ..config });
+    let begin = || serving.send(Method::POST, "/v2/r/blobs/uploads/", &[], "");
+    let locations: Vec<_> = (0..3).map(|_| begin().header("location").to_owned()).collect();
+    assert_eq!(begin().status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(serving.send(Method::DELETE, &locations[0], &[], "").status, StatusCode::NO_CONTENT);
+    assert_eq!(serving.send(Method::PATCH, &locations[1], &[], "0123456789x").status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(serving.get(&locations[1]).status, StatusCode::NOT_FOUND, "what is too large is not kept");
+    assert_eq!(serving.send(Method::PATCH, &locations[2], &[], "0123456789").status, StatusCode::ACCEPTED);
+    assert_eq!(serving.send(Method::PATCH, &locations[2], &[], "x").status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(folder.path().join("uploads").read_dir().unwrap().count(), 0);
+    serving.push_blob("r", b"0123456789");
+    assert_eq!(begin().status, StatusCode::ACCEPTED);
+}
+
+#[test]
+fn manifests_that_are_received_at_once_have_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::store(Store::open(folder.path()).unwrap());
+    let limits = ServeLimits { manifests: 1 << 20, ..ServeLimits::default() };
+    let serving = Serving::new(Config { limits, ..config });
+    let put = |size: usize| {
+        let document = serde_json::json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [], "annotations": {"x": "y".repeat(size)}});
+        serving.push_manifest("r", "v1", &document)
+    };
+    assert_eq!(put(2 << 20).status, StatusCode::TOO_MANY_REQUESTS);
+    put(900 << 10).success();
+    put(900 << 10).success();
 }
 
 #[test]
@@ -107,7 +166,7 @@ fn whoever_sends_or_reads_too_slowly_is_let_go_and_others_are_served() {
     let folder = tempfile::tempdir().unwrap();
     let (path, blob) = bundle(folder.path());
     let store = Store::open(&folder.path().join("store")).unwrap();
-    let limits = Limits { idle: Duration::from_secs(1), stall: Duration::from_secs(1), ..Limits::default() };
+    let limits = ServeLimits { idle: Duration::from_secs(1), stall: Duration::from_secs(1), ..ServeLimits::default() };
     let serving = Serving::new(Config { store: Some(store), limits, ..bundles(&path) });
     // A head that does not end, and a connection on which nothing is asked.
     for begun in ["GET /v2/ HTTP/1.1\r\nHost: x\r\n", ""] {
@@ -151,7 +210,7 @@ fn a_server_that_is_told_to_stop_finishes_what_it_has_begun() {
 fn what_does_not_end_in_time_is_broken_off_when_the_server_stops() {
     let folder = tempfile::tempdir().unwrap();
     let (path, blob) = bundle(folder.path());
-    let limits = Limits { grace: Duration::ZERO, ..Limits::default() };
+    let limits = ServeLimits { grace: Duration::ZERO, ..ServeLimits::default() };
     let serving = Serving::new(Config { limits, ..bundles(&path) });
     let mut pull = get(serving.address(), &url(&blob));
     head(&mut pull);
@@ -161,17 +220,17 @@ fn what_does_not_end_in_time_is_broken_off_when_the_server_stops() {
 
 #[test]
 fn an_upload_that_nobody_continues_goes_while_the_store_is_served() {
-    let upload = |limits: Limits| {
+    let upload = |limits: ServeLimits| {
         let folder = tempfile::tempdir().unwrap();
         let serving = Serving::new(Config { limits, ..Config::store(Store::open(folder.path()).unwrap()) });
         let begun = serving.send(Method::POST, "/v2/r/blobs/uploads/", &[], "");
         (begun.header("location").to_owned(), serving, folder)
     };
     let sweep = Duration::from_millis(1);
-    let (location, serving, folder) = upload(Limits { upload: Duration::ZERO, sweep, ..Limits::default() });
+    let (location, serving, folder) = upload(ServeLimits { upload: Duration::ZERO, sweep, ..ServeLimits::default() });
     while serving.get(&location).status != StatusCode::NOT_FOUND {}
     assert_eq!(folder.path().join("uploads").read_dir().unwrap().count(), 0);
-    let (location, serving, _folder) = upload(Limits { sweep, ..Limits::default() });
+    let (location, serving, _folder) = upload(ServeLimits { sweep, ..ServeLimits::default() });
     for _ in 0..20 {
         assert_eq!(serving.get(&location).status, StatusCode::NO_CONTENT, "a day has not gone by");
     }

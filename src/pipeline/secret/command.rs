@@ -46,9 +46,9 @@ pub(super) async fn output(command: &str, reference: &Reference, patience: Durat
 fn shell(command: &str) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command);
-    OUR_SECRETS.iter().for_each(|name| {
+    for name in OUR_SECRETS {
         shell.env_remove(name);
-    });
+    }
     shell
 }
 

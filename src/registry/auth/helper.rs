@@ -16,7 +16,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 
-use super::credentials::{Credential, Error};
+use super::credential::{Credential, Error};
 
 /// How long a helper may take; some ask the person for a passphrase.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);

@@ -4,6 +4,7 @@
 //! registry's own scheme, host and port.
 
 pub(super) mod challenge;
+mod credential;
 pub mod credentials;
 mod helper;
 pub(super) mod scope;

@@ -1,4 +1,4 @@
-//! What the page shows, asked of the shelves as a client would ask.
+//! What the page shows, asked of the backends as a client would ask.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -8,11 +8,12 @@ use std::{
 use crate::{
     oci::{Descriptor, Digest, Manifest, Name, Platform, Tag, graph::Account},
     server::{
-        Registry,
-        answer::Failure,
+        answer::Refusal,
+        auth::Caller,
+        backend::{Backend, Requested},
         closure::CLOSURES,
-        file::{Identity, State},
-        shelf::{At, Shelf},
+        file::{BlobState, FileIdentity},
+        frontend::Frontend,
     },
 };
 
@@ -24,8 +25,8 @@ const MAX_CONFIG: u64 = 256 << 10;
 
 /// Everything on the page.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
-    pub(super) artifacts: Vec<Artifact>,
+pub(super) struct PageContent {
+    pub(super) artifacts: Vec<PageArtifact>,
     /// Bytes of all content, each counted once.
     pub(super) bytes: u64,
     pub(super) blobs: usize,
@@ -35,7 +36,7 @@ pub(super) struct Gathered {
 
 /// What a tag names.
 #[derive(Debug)]
-pub(super) struct Artifact {
+pub(super) struct PageArtifact {
     pub(super) repository: String,
     pub(super) tag: String,
     pub(super) digest: Digest,
@@ -47,13 +48,13 @@ pub(super) struct Artifact {
     /// Of its layers, those that another artifact has too.
     pub(super) shared: usize,
     pub(super) attached: BTreeMap<&'static str, usize>,
-    pub(super) check: Check,
+    pub(super) check: CheckedCount,
     blobs: HashMap<Digest, u64>,
 }
 
 /// How far its content was read and found right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Check {
+pub(super) struct CheckedCount {
     pub(super) good: usize,
     pub(super) damaged: usize,
     pub(super) absent: usize,
@@ -61,14 +62,17 @@ pub(super) struct Check {
 }
 
 /// Looks at everything.
-pub(super) fn gather(registry: &Registry) -> Result<Gathered, Failure> {
-    let shelves = &registry.shelves;
-    let mut gathered = Gathered::default();
+pub(super) fn gather(registry: &Frontend, caller: &Caller) -> Result<PageContent, Refusal> {
+    let backends = &registry.backends;
+    let mut gathered = PageContent::default();
     // Of one account for the whole page: many names of one large artifact cost as much as many such artifacts.
     let mut account = CLOSURES.open();
-    'all: for repository in shelves.repositories("", MAX_ARTIFACTS + 1)? {
-        let at = At::plain(&repository);
-        for tag in shelves.tags(at, "", MAX_ARTIFACTS + 1)? {
+    'all: for repository in backends.repositories("", MAX_ARTIFACTS + 1)? {
+        if !registry.shows(caller, &repository) {
+            continue;
+        }
+        let at = Requested::plain(&repository);
+        for tag in backends.tags(at, "", MAX_ARTIFACTS + 1)? {
             // Signatures and the like that are kept under tags belong to what they sign.
             if tag.starts_with("sha256-") || tag.starts_with("sha512-") {
                 continue;
@@ -96,9 +100,14 @@ pub(super) fn gather(registry: &Registry) -> Result<Gathered, Failure> {
     Ok(gathered)
 }
 
-fn artifact(registry: &Registry, at: At<'_>, tag: &str, account: &mut Account) -> Result<Option<Artifact>, Failure> {
+fn artifact(
+    registry: &Frontend,
+    at: Requested<'_>,
+    tag: &str,
+    account: &mut Account,
+) -> Result<Option<PageArtifact>, Refusal> {
     let Ok(name) = tag.parse::<Tag>().map(Name::Tag) else { return Ok(None) };
-    let Some(manifests) = registry.shelves.closure(at, &name, account)? else { return Ok(None) };
+    let Some(manifests) = registry.backends.closure(at, &name, account)? else { return Ok(None) };
     let root = &manifests[0];
     let mut platforms: BTreeSet<String> = BTreeSet::new();
     let mut blobs = HashMap::new();
@@ -117,7 +126,7 @@ fn artifact(registry: &Registry, at: At<'_>, tag: &str, account: &mut Account) -
         .artifact_type
         .clone()
         .filter(|kind| !kind.contains("image.config") && !kind.contains("container.image"));
-    Ok(Some(Artifact {
+    Ok(Some(PageArtifact {
         repository: at.repository.to_owned(),
         tag: tag.to_owned(),
         digest: root.digest(),
@@ -132,8 +141,8 @@ fn artifact(registry: &Registry, at: At<'_>, tag: &str, account: &mut Account) -
     }))
 }
 
-fn platform_of(registry: &Registry, at: At<'_>, config: &Descriptor) -> Result<Option<Platform>, Failure> {
-    let blob = registry.shelves.blob(at, &config.digest)?.filter(|blob| blob.size <= MAX_CONFIG);
+fn platform_of(registry: &Frontend, at: Requested<'_>, config: &Descriptor) -> Result<Option<Platform>, Refusal> {
+    let blob = registry.backends.blob(at, &config.digest)?.filter(|blob| blob.size <= MAX_CONFIG);
     let Some(blob) = blob else { return Ok(None) };
     let mut text = vec![0; usize::try_from(blob.size).unwrap_or(0)];
     let read = blob.file.read_exact_at(&mut text, blob.offset).is_ok();
@@ -146,14 +155,18 @@ fn shown(platform: &Platform) -> Option<String> {
 }
 
 /// What is attached to any of the manifests, by what it is.
-fn attached(registry: &Registry, at: At<'_>, manifests: &[Manifest]) -> Result<BTreeMap<&'static str, usize>, Failure> {
+fn attached(
+    registry: &Frontend,
+    at: Requested<'_>,
+    manifests: &[Manifest],
+) -> Result<BTreeMap<&'static str, usize>, Refusal> {
     let mut found: BTreeMap<&'static str, usize> = BTreeMap::new();
     for manifest in manifests {
-        for referrer in registry.shelves.referrers(at, &manifest.digest())? {
+        for referrer in registry.backends.referrers(at, &manifest.digest())? {
             *found.entry(what(referrer.artifact_type.as_deref().unwrap_or_default())).or_default() += 1;
         }
         for (tag, kind) in Tag::cosign(&manifest.digest()).into_iter().zip(["signature", "attestation", "SBOM"]) {
-            if registry.shelves.has_manifest(at, &Name::Tag(tag))? {
+            if registry.backends.has_manifest(at, &Name::Tag(tag))? {
                 *found.entry(kind).or_default() += 1;
             }
         }
@@ -172,22 +185,22 @@ fn what(artifact_type: &str) -> &'static str {
     kind.map_or("attachment", |(kind, _)| kind)
 }
 
-fn check(registry: &Registry, at: At<'_>, blobs: &HashMap<Digest, u64>) -> Result<Check, Failure> {
-    let mut check = Check { all: blobs.len(), ..Check::default() };
+fn check(registry: &Frontend, at: Requested<'_>, blobs: &HashMap<Digest, u64>) -> Result<CheckedCount, Refusal> {
+    let mut check = CheckedCount { all: blobs.len(), ..CheckedCount::default() };
     for digest in blobs.keys() {
-        let state = if let Some(blob) = registry.shelves.blob(at, digest)? {
+        let state = if let Some(blob) = registry.backends.blob(at, digest)? {
             // A file of which nothing can be learnt any more is no better than a damaged one.
-            Identity::of(&blob.file).map_or(State::Damaged, |identity| registry.checked.state(&blob, identity))
-        } else if let Some(far) = registry.shelves.far(at, digest)? {
+            FileIdentity::of(&blob.file).map_or(BlobState::Damaged, |identity| registry.checked.state(&blob, identity))
+        } else if let Some(far) = registry.backends.far(at, digest)? {
             far.state()
         } else {
             check.absent += 1;
             continue;
         };
         match state {
-            State::Good => check.good += 1,
-            State::Unknown => {}
-            State::Damaged => check.damaged += 1,
+            BlobState::Good => check.good += 1,
+            BlobState::Unknown => {}
+            BlobState::Damaged => check.damaged += 1,
         }
     }
     Ok(check)

@@ -2,20 +2,20 @@
 
 use std::fmt::Write as _;
 
-use super::gather::{Artifact, Check, Gathered};
+use super::gather::{CheckedCount, PageArtifact, PageContent};
 
 /// What the page needs beside the artifacts.
-pub(super) struct View<'a> {
+pub(super) struct PageView<'a> {
     /// By what name the reader reached us; the commands use it.
     pub(super) host: &'a str,
     pub(super) secure: bool,
     pub(super) writable: bool,
-    pub(super) gathered: &'a Gathered,
+    pub(super) gathered: &'a PageContent,
 }
 
 /// The whole page.
-pub(super) fn page(view: &View<'_>) -> String {
-    let Gathered { artifacts, bytes, blobs, more } = view.gathered;
+pub(super) fn page(view: &PageView<'_>) -> String {
+    let PageContent { artifacts, bytes, blobs, more } = view.gathered;
     let mut page = String::with_capacity(4096 + 2048 * artifacts.len());
     page += "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
     page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
@@ -49,7 +49,7 @@ pub(super) fn page(view: &View<'_>) -> String {
 
 const STYLE: &str = include_str!("style.css");
 
-fn article(page: &mut String, view: &View<'_>, artifact: &Artifact) {
+fn article(page: &mut String, view: &PageView<'_>, artifact: &PageArtifact) {
     let name = format!("{}:{}", escape(&artifact.repository), escape(&artifact.tag));
     let _ = write!(page, "<article>\n<h2>{name}</h2>\n<ul>\n");
     let mut item = |label: &str, value: &str| {
@@ -86,7 +86,7 @@ fn article(page: &mut String, view: &View<'_>, artifact: &Artifact) {
 }
 
 /// How people get it, by tool; `name` is escaped.
-fn commands(view: &View<'_>, name: &str) -> [String; 4] {
+fn commands(view: &PageView<'_>, name: &str) -> [String; 4] {
     let reference = format!("{}/{name}", escape(view.host));
     let (podman, ctr, skopeo) =
         if view.secure { ("", "", "") } else { (" --tls-verify=false", " --plain-http", " --src-tls-verify=false") };
@@ -99,14 +99,16 @@ fn commands(view: &View<'_>, name: &str) -> [String; 4] {
     ]
 }
 
-fn state(check: &Check) -> String {
+fn state(check: &CheckedCount) -> String {
     match check {
-        Check { damaged: 1.., all, .. } => {
+        CheckedCount { damaged: 1.., all, .. } => {
             format!("<span class=\"bad\">damaged: {} of {all} blobs are not what they should be</span>", check.damaged)
         }
-        Check { absent: 1.., all, .. } => format!("{} of {all} blobs are not here", check.absent),
-        Check { good, all, .. } if good == all => "<span class=\"good\">verified</span>".to_owned(),
-        Check { good, all, .. } => format!("{good} of {all} blobs verified, the others when they are first read"),
+        CheckedCount { absent: 1.., all, .. } => format!("{} of {all} blobs are not here", check.absent),
+        CheckedCount { good, all, .. } if good == all => "<span class=\"good\">verified</span>".to_owned(),
+        CheckedCount { good, all, .. } => {
+            format!("{good} of {all} blobs verified, the others when they are first read")
+        }
     }
 }
 
@@ -145,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_state_says_the_worst_first() {
-        let check = |good, damaged, absent| state(&Check { good, damaged, absent, all: 3 });
+        let check = |good, damaged, absent| state(&CheckedCount { good, damaged, absent, all: 3 });
         assert!(check(1, 1, 1).contains("damaged: 1 of 3"));
         assert!(check(2, 0, 1).contains("1 of 3 blobs are not here"));
         assert!(check(3, 0, 0).contains(">verified<"));

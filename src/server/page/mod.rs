@@ -6,41 +6,38 @@ mod html;
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, HOST},
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY},
 };
 
 use super::{
-    Changes, Registry,
-    answer::{self, Outcome},
+    answer::{self, Handled},
+    auth::Caller,
+    config::Changes,
+    frontend::Frontend,
 };
 
 /// Only the page's own style may be used, whatever a name on it says.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-impl Registry {
+impl Frontend {
     /// `GET` of `/`.
-    pub(super) async fn page(self: &Arc<Self>, headers: &HeaderMap) -> Outcome {
-        let registry = Arc::clone(self);
+    pub(super) async fn page(self: &Arc<Self>, headers: &HeaderMap, caller: &Caller) -> Handled {
+        let (registry, caller) = (Arc::clone(self), caller.clone());
         // It reads configs from the disk and may look at thousands of blobs.
-        let gathered = tokio::task::spawn_blocking(move || gather::gather(&registry)).await;
-        let gathered = gathered.map_err(|error| super::answer::Failure::internal(&error))??;
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte);
-        let host = if host.bytes().all(plain) { host } else { "localhost" };
-        let view = html::View {
+        let gathered = tokio::task::spawn_blocking(move || gather::gather(&registry, &caller)).await;
+        let gathered = gathered.map_err(|error| super::answer::Refusal::internal(&error))??;
+        let address = self.address(headers);
+        let (scheme, host) = address.split_once("://").unwrap_or((self.scheme(), "localhost"));
+        let view = html::PageView {
             host,
-            secure: self.tls.is_some(),
+            secure: scheme == "https",
             writable: self.store.is_some() && self.changes != Changes::None,
             gathered: &gathered,
         };
         let mut answer = answer::bytes(StatusCode::OK, "text/html; charset=utf-8", html::page(&view).into());
-        for (name, value) in [
-            (CACHE_CONTROL, "no-cache"),
-            (HeaderName::from_static("content-security-policy"), POLICY),
-            (HeaderName::from_static("x-content-type-options"), "nosniff"),
-        ] {
+        for (name, value) in [(CACHE_CONTROL, "no-cache"), (CONTENT_SECURITY_POLICY, POLICY)] {
             answer.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         Ok(answer)

@@ -19,14 +19,14 @@ fn self_made(folder: &Path, names: &[&str]) -> CertificateParams {
     params
 }
 
-fn write(folder: &Path, params: CertificateParams) {
+fn write(folder: &Path, params: &CertificateParams) {
     let key = KeyPair::generate().unwrap();
     fs::write(folder.join("server.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
     fs::write(folder.join("server.key"), key.serialize_pem()).unwrap();
 }
 
 fn serving(folder: &Path) -> Serving {
-    let tls = Some(Certificate { chain: folder.join("server.pem"), key: folder.join("server.key") });
+    let tls = Some(Certificate { chain: folder.join("server.pem"), key: folder.join("server.key"), client_ca: None });
     Serving::new(Config { tls, ..Config::bundles(Vec::new()) })
 }
 
@@ -42,7 +42,7 @@ async fn asked(serving: &Serving, given: &Path) -> Result<bool, Code> {
 async fn a_certificate_that_is_given_is_trusted_as_itself() {
     let folder = tempfile::tempdir().unwrap();
     let own = folder.path().join("own");
-    write(&own, self_made(&own, &["127.0.0.1"]));
+    write(&own, &self_made(&own, &["127.0.0.1"]));
     assert_eq!(asked(&serving(&own), &own.join("server.pem")).await, Ok(false));
 
     // A leaf, without the authority that signed it.
@@ -57,13 +57,13 @@ async fn a_certificate_that_is_given_is_trusted_as_itself() {
 async fn name_and_dates_of_a_given_certificate_are_checked() {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("other");
-    write(&other, self_made(&other, &["registry.test"]));
+    write(&other, &self_made(&other, &["registry.test"]));
     assert_eq!(asked(&serving(&other), &other.join("server.pem")).await, Err(Code::RegistryTls));
 
     let old = folder.path().join("old");
     let mut params = self_made(&old, &["127.0.0.1"]);
     params.not_after = date_time_ymd(2001, 1, 1);
-    write(&old, params);
+    write(&old, &params);
     assert_eq!(asked(&serving(&old), &old.join("server.pem")).await, Err(Code::RegistryTls));
 }
 
@@ -72,7 +72,7 @@ fn what_clients_will_refuse_is_told_of_a_certificate() {
     let airlift = Airlift::new();
     let folder = airlift.home().join("tls");
     let told = |params: CertificateParams| {
-        write(&folder, params);
+        write(&folder, &params);
         trust::objections(&fs::read(folder.join("server.pem")).unwrap()).join("; ")
     };
     assert!(told(self_made(&folder, &["127.0.0.1"])).contains("CA:TRUE"));

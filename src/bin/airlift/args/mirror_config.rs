@@ -6,7 +6,7 @@ use airlift::{
 };
 use clap::ValueEnum;
 
-/// Print the configuration that makes container runtimes pull a bundle's artifacts from a mirror.
+/// Print what makes container runtimes pull a bundle's artifacts from a mirror.
 ///
 /// The runtimes go on using the original names, such as docker.io/library/nginx.
 ///

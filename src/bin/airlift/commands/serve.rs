@@ -3,7 +3,7 @@ use std::{path::PathBuf, pin::pin};
 use airlift::{
     bundle::Reader,
     content::trust,
-    server::{Certificate, Changes, Config, Credentials, Server},
+    server::{Certificate, Changes, Config, ReloadHandle, ServeLimits, Server},
     store::Store,
 };
 use serde::Serialize;
@@ -18,7 +18,7 @@ struct Listening {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    context.log_anyway("airlift=warn")?;
+    context.log_anyway("airlift=warn,airlift::audit=info")?;
     artifacts::warn_of_unfinished(&args.bundles, context);
     runtime::run_to_end(serve(args, context))
 }
@@ -34,8 +34,16 @@ async fn serve(args: &Args, context: &Context) -> Result<(), Failure> {
             _ => Changes::All,
         },
         sparse: args.allow_sparse,
-        tls: args.tls_cert.clone().zip(args.tls_key.clone()).map(|(chain, key)| Certificate { chain, key }),
+        tls: args.tls_cert.clone().zip(args.tls_key.clone()).map(|(chain, key)| Certificate {
+            chain,
+            key,
+            client_ca: args.client_ca.clone(),
+        }),
         htpasswd: args.htpasswd.clone(),
+        policy: args.policy.clone(),
+        immutable_tags: args.immutable_tags,
+        public_url: args.public_url.clone(),
+        limits: limits(args),
         ..Config::default()
     };
     let chain = args.tls_cert.as_ref().and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
@@ -57,6 +65,15 @@ async fn serve(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+fn limits(args: &Args) -> ServeLimits {
+    let mut limits = ServeLimits { max_upload: args.max_upload.unwrap_or(u64::MAX), ..ServeLimits::default() };
+    if args.public_url.is_some() {
+        // All clients of a proxy have its address.
+        limits.share = limits.connections;
+    }
+    limits
+}
+
 async fn open(paths: &[PathBuf], context: &Context) -> Result<Vec<Reader>, Failure> {
     let mut readers = Vec::with_capacity(paths.len());
     for path in paths {
@@ -69,7 +86,12 @@ async fn open(paths: &[PathBuf], context: &Context) -> Result<Vec<Reader>, Failu
 }
 
 /// Ends at the first signal that asks us to stop; at SIGHUP the certificate and the passwords are read again.
-async fn until<T>(stopped: impl Future<Output = T>, mut hangups: Signal, credentials: &Credentials, context: &Context) {
+async fn until<T>(
+    stopped: impl Future<Output = T>,
+    mut hangups: Signal,
+    credentials: &ReloadHandle,
+    context: &Context,
+) {
     let mut stopped = pin!(stopped);
     loop {
         tokio::select! {

@@ -21,33 +21,31 @@ use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 use tokio::task::JoinHandle;
 
 use super::{
-    buffers::{Buffers, CHUNK, Lease},
-    closure::Asked,
-    file::{Checked, Identity, Located, State},
+    buffers::{BufferPool, CHUNK, PooledBuffer},
+    file::{BlobState, Checked, FileIdentity, LocalBlob, OwnersOf},
 };
 use crate::{content::Error, oci::Hasher};
 
 /// What is read of which blob, and how far that is.
-#[derive(Debug)]
-pub(super) struct Sending {
-    pub(super) blob: Located,
-    pub(super) identity: Identity,
+pub(super) struct BlobRead {
+    pub(super) blob: LocalBlob,
+    pub(super) identity: FileIdentity,
     /// Within the blob.
     pub(super) range: Range<u64>,
     /// While the whole blob is read for the first time.
     pub(super) hasher: Option<Hasher>,
     pub(super) checked: Arc<Checked>,
-    pub(super) buffers: Buffers,
-    pub(super) asked: Asked,
+    pub(super) buffers: BufferPool,
+    pub(super) owners: OwnersOf,
 }
 
-impl Sending {
+impl BlobRead {
     /// The bytes in order.
     pub(super) fn stream(self) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
         stream::unfold(Some(Step::Next(self)), |step| async move {
             let (chunk, sending) = match step? {
                 Step::Next(sending) => sending.next().await,
-                Step::Reading(reading) => joined(reading).await,
+                Step::RequestGuard(reading) => joined(reading).await,
             };
             let more = chunk.is_ok() && !sending.range.is_empty();
             Some((chunk, more.then(|| sending.ahead())))
@@ -56,7 +54,7 @@ impl Sending {
 
     /// While the blob is hashed, the next bytes are read while these are sent.
     fn ahead(self) -> Step {
-        if self.hasher.is_some() { Step::Reading(self.spawn()) } else { Step::Next(self) }
+        if self.hasher.is_some() { Step::RequestGuard(self.spawn()) } else { Step::Next(self) }
     }
 
     async fn next(mut self) -> (Result<Bytes, Error>, Self) {
@@ -112,7 +110,7 @@ impl Sending {
     }
 
     /// The last bytes come out only after everything was found right.
-    fn take_in(&mut self, lease: Lease) -> Result<Bytes, Error> {
+    fn take_in(&mut self, lease: PooledBuffer) -> Result<Bytes, Error> {
         self.range.start += lease.filled().len() as u64;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(lease.filled());
@@ -123,9 +121,9 @@ impl Sending {
         Ok(lease.freeze())
     }
 
-    /// Whether what was read is what was asked for, before the end of it is let go.
+    /// Whether what was read is what was owners for, before the end of it is let go.
     fn conclude(&mut self) -> Result<(), Error> {
-        let now = Identity::of(&self.blob.file).map_err(|error| self.broken(&error))?;
+        let now = FileIdentity::of(&self.blob.file).map_err(|error| self.broken(&error))?;
         if now != self.identity {
             let (place, blob) = (&self.blob.place, self.blob.digest);
             tracing::error!(%place, %blob, artifact = self.artifacts(), "the file was changed while it was served");
@@ -134,12 +132,12 @@ impl Sending {
         let Some(hasher) = self.hasher.take() else { return Ok(()) };
         let actual = hasher.finish();
         if actual == self.blob.digest {
-            self.checked.note(&self.blob, self.identity, State::Good);
+            self.checked.note(&self.blob, self.identity, BlobState::Good);
             return Ok(());
         }
         let (place, blob) = (&self.blob.place, self.blob.digest);
         tracing::error!(%place, %blob, artifact = self.artifacts(), "the blob is damaged; nobody is given the end of it");
-        self.checked.note(&self.blob, self.identity, State::Damaged);
+        self.checked.note(&self.blob, self.identity, BlobState::Damaged);
         Err(Error::DigestMismatch { expected: blob, actual })
     }
 
@@ -150,15 +148,15 @@ impl Sending {
     }
 
     fn artifacts(&self) -> String {
-        self.asked.artifacts(&self.blob.digest)
+        (self.owners)(&self.blob.digest)
     }
 
     /// Reads the rest and throws the bytes away: whether they are what they should be. Waits for the disk.
-    pub(super) fn verify(mut self) -> State {
+    pub(super) fn verify(mut self) -> BlobState {
         loop {
             // Once also where there is nothing to read, for that has a digest too.
             if self.read().is_err() {
-                return State::Damaged;
+                return BlobState::Damaged;
             }
             if self.range.is_empty() {
                 return self.checked.state(&self.blob, self.identity);
@@ -170,11 +168,11 @@ impl Sending {
 /// What gives the next chunk.
 #[expect(clippy::large_enum_variant, reason = "there is one for an answer under way")]
 enum Step {
-    Next(Sending),
-    Reading(JoinHandle<(Result<Bytes, Error>, Sending)>),
+    Next(BlobRead),
+    RequestGuard(JoinHandle<(Result<Bytes, Error>, BlobRead)>),
 }
 
-async fn joined(reading: JoinHandle<(Result<Bytes, Error>, Sending)>) -> (Result<Bytes, Error>, Sending) {
+async fn joined(reading: JoinHandle<(Result<Bytes, Error>, BlobRead)>) -> (Result<Bytes, Error>, BlobRead) {
     match reading.await {
         Ok(read) => read,
         // Such work is never cancelled but by a runtime that ends, and then nobody waits for it.
