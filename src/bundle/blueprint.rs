@@ -13,7 +13,7 @@ use crate::oci::{Descriptor, Digest};
 
 /// Into how many files a bundle goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum FileLayout {
     /// One.
     Whole,
     /// Volumes of at most so many bytes; of them all or one.
@@ -31,10 +31,10 @@ pub(crate) struct Blueprint {
 }
 
 impl Blueprint {
-    pub(crate) fn of(contents: Contents, form: Form) -> Result<Self> {
+    pub(crate) fn of(contents: Contents, form: FileLayout) -> Result<Self> {
         match form {
-            Form::Whole => Self::whole(contents),
-            Form::Set { size, only } => Self::set(contents, size, only),
+            FileLayout::Whole => Self::whole(contents),
+            FileLayout::Set { size, only } => Self::set(contents, size, only),
         }
     }
 

@@ -68,7 +68,7 @@ impl Contents {
             Ok::<_, Error>(manifest)
         })?;
         let manifests = walked.described(&tops);
-        let mut named = Named { contents: self, sizes: HashMap::new(), absent: BTreeMap::new() };
+        let mut named = NamedContent { contents: self, sizes: HashMap::new(), absent: BTreeMap::new() };
         let children = manifests.iter().flat_map(|(_, manifest)| manifest.children());
         for one in tops.into_iter().chain(children) {
             named.agree(one)?;
@@ -95,13 +95,13 @@ impl Contents {
 }
 
 /// What is said of content, as far as it was seen.
-struct Named<'a> {
+struct NamedContent<'a> {
     contents: &'a Contents,
     sizes: HashMap<Digest, u64>,
     absent: BTreeMap<Digest, Absent>,
 }
 
-impl Named<'_> {
+impl NamedContent<'_> {
     /// All that is said of one digest must be the same size.
     fn agree(&mut self, descriptor: &Descriptor) -> Result<()> {
         match self.sizes.entry(descriptor.digest) {

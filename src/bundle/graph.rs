@@ -27,7 +27,7 @@ pub struct Graph<'a> {
 /// An artifact with its manifests and what is attached to it.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Member<'a> {
+pub struct BundledArtifact<'a> {
     /// Its name and root.
     pub root: &'a Root,
     /// The manifests of it that are there.
@@ -62,7 +62,7 @@ impl<'a> Graph<'a> {
     ///
     /// # Errors
     /// Together they are more than a run can handle.
-    pub fn members(&self) -> Result<Vec<Member<'a>>> {
+    pub fn members(&self) -> Result<Vec<BundledArtifact<'a>>> {
         let mut account = ARTIFACTS.open();
         self.contents.index.roots().iter().map(|root| self.member(root, &mut account)).collect()
     }
@@ -71,11 +71,11 @@ impl<'a> Graph<'a> {
     ///
     /// # Errors
     /// It is more than a run can handle.
-    pub fn member_of(&self, root: &'a Root) -> Result<Member<'a>> {
+    pub fn member_of(&self, root: &'a Root) -> Result<BundledArtifact<'a>> {
         self.member(root, &mut ARTIFACTS.open())
     }
 
-    fn member(&self, root: &'a Root, account: &mut Account) -> Result<Member<'a>> {
+    fn member(&self, root: &'a Root, account: &mut Account) -> Result<BundledArtifact<'a>> {
         let manifests = self.below([&root.descriptor], account)?;
         let repository = root.reference.context().to_string();
         let mut attached: Vec<&Descriptor> = Vec::new();
@@ -90,14 +90,14 @@ impl<'a> Graph<'a> {
             seen.extend(&subjects);
             attached.extend(now);
         }
-        Ok(Member { root, manifests, attached })
+        Ok(BundledArtifact { root, manifests, attached })
     }
 
     /// The manifests of what is attached to `member`, each after its subject, children before those that name them.
     ///
     /// # Errors
     /// They are more than a run can handle.
-    pub fn attached(&self, member: &Member<'a>) -> Result<Walked<&'a Manifest>> {
+    pub fn attached(&self, member: &BundledArtifact<'a>) -> Result<Walked<&'a Manifest>> {
         self.below(member.attached.iter().copied(), &mut ARTIFACTS.open())
     }
 
@@ -113,7 +113,7 @@ impl<'a> Graph<'a> {
     }
 
     /// By member, the one that its tag attaches it to, as cosign and the fallback of the referrers API do.
-    pub fn attached_by_tag(members: &[Member<'_>]) -> HashMap<usize, usize> {
+    pub fn attached_by_tag(members: &[BundledArtifact<'_>]) -> HashMap<usize, usize> {
         let named: HashMap<(&Repository, &Tag), usize> = members
             .iter()
             .enumerate()

@@ -53,8 +53,8 @@ pub struct Index {
 /// `index.json`, its fields in the order of canonical JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Document {
-    manifests: Vec<Item>,
+struct IndexDocument {
+    manifests: Vec<IndexItem>,
     media_type: String,
     schema_version: u32,
 }
@@ -62,7 +62,7 @@ struct Document {
 /// A descriptor in it.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Item {
+struct IndexItem {
     annotations: BTreeMap<String, String>,
     digest: Digest,
     media_type: String,
@@ -151,7 +151,7 @@ impl Index {
     /// Reads an `index.json` of ours: exactly what [`Index::to_json`] writes.
     pub fn parse(text: &[u8]) -> Result<Self> {
         let seal = |reason: String| Error::Seal { document: "index.json", reason };
-        let document: Document = serde_json::from_slice(text).map_err(|error| seal(error.to_string()))?;
+        let document: IndexDocument = serde_json::from_slice(text).map_err(|error| seal(error.to_string()))?;
         let mut roots = Vec::new();
         let mut attached = Vec::new();
         for item in document.manifests {
@@ -247,7 +247,7 @@ fn bare(descriptor: &Descriptor) -> Descriptor {
 }
 
 fn encode(roots: &[Root], attached: &[Attached]) -> Vec<u8> {
-    let item = |descriptor: &Descriptor, annotations: &[(&str, String)]| Item {
+    let item = |descriptor: &Descriptor, annotations: &[(&str, String)]| IndexItem {
         annotations: annotations.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
         digest: descriptor.digest,
         media_type: descriptor.media_type.clone(),
@@ -258,7 +258,7 @@ fn encode(roots: &[Root], attached: &[Attached]) -> Vec<u8> {
         item(&root.descriptor, &[(REF_NAME, name.clone()), (IMAGE_NAME, name)])
     });
     let attached = attached.iter().map(|one| item(&one.descriptor, &[(ATTACHED, one.repository.clone())]));
-    let document = Document {
+    let document = IndexDocument {
         manifests: roots.chain(attached).collect(),
         media_type: media_type::OCI_INDEX.to_owned(),
         schema_version: 2,

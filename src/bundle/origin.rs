@@ -12,38 +12,38 @@ use crate::{
 
 impl Origins for Reader {
     fn origin(&self, repository: &oci::Repository) -> Arc<dyn Origin> {
-        Arc::new(Repository { reader: self.clone(), repository: repository.clone() })
+        Arc::new(BundleRepository { reader: self.clone(), repository: repository.clone() })
     }
 }
 
 /// One repository of a bundle.
-struct Repository {
+struct BundleRepository {
     reader: Reader,
     repository: oci::Repository,
 }
 
-impl Repository {
+impl BundleRepository {
     fn index(&self) -> &Index {
         self.reader.index()
     }
 }
 
 #[async_trait]
-impl Lookup for Repository {
+impl Lookup for BundleRepository {
     async fn contains(&self, content: &Descriptor) -> content::Result<bool> {
         self.reader.contains(content).await
     }
 }
 
 #[async_trait]
-impl Source for Repository {
+impl Source for BundleRepository {
     async fn fetch(&self, content: &Descriptor, from: u64) -> content::Result<ByteStream> {
         self.reader.fetch(content, from).await
     }
 }
 
 #[async_trait]
-impl Resolve for Repository {
+impl Resolve for BundleRepository {
     async fn resolve(&self, name: &Name) -> content::Result<Manifest> {
         let digest = match name {
             Name::Digest(digest) => Some(*digest),
@@ -61,7 +61,7 @@ impl Resolve for Repository {
 }
 
 #[async_trait]
-impl Referrers for Repository {
+impl Referrers for BundleRepository {
     async fn referrers(&self, subject: &Digest) -> content::Result<Vec<Descriptor>> {
         let repository = self.repository.to_string();
         let attached = self.index().attached().iter().filter(|one| one.repository == repository);
@@ -71,7 +71,7 @@ impl Referrers for Repository {
     }
 }
 
-impl Origin for Repository {
+impl Origin for BundleRepository {
     fn absence(&self, content: &Digest) -> Option<Absence> {
         self.reader.contents().absent.get(content).map(|absent| absent.reason)
     }

@@ -23,7 +23,7 @@ pub(crate) const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed(
 
 /// An output under way. Dropping it keeps the file, for a later run to go on with.
 #[derive(Debug)]
-pub(crate) struct Partial {
+pub(crate) struct PartialFile {
     file: File,
     path: PathBuf,
     goal: PathBuf,
@@ -38,7 +38,7 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-impl Partial {
+impl PartialFile {
     /// Opens or creates the partial file of `goal` and locks it.
     ///
     /// # Errors

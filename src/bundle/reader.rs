@@ -14,12 +14,12 @@ use super::{
     Contents, Error, Facts, Index, Layout, Result,
     disk::{self, off_reactor},
     expand::{self, Compression},
-    folder::Folder,
+    folder::OpenFolder,
     graph::DOCUMENTS,
     header::{self, blob_name},
     layout::{FACTS_NAME, INDEX_NAME, MARKER_NAME},
-    medium::Medium,
-    scan::{self, Spot},
+    random_access::RandomAccess,
+    scan::{self, BlobSpot},
     set::{Aside, VolumeFile},
     strict::{self, MANIFEST_LIMIT, by_digest, read_manifest, read_up_to},
     structure::Header,
@@ -49,17 +49,17 @@ pub enum Format {
 
 /// Reads a bundle. Cheap to clone; many tasks may read at once.
 #[derive(Clone, Debug)]
-pub struct Reader(pub(super) Arc<Inner>);
+pub struct Reader(pub(super) Arc<OpenBundle>);
 
 #[derive(Debug)]
-pub(super) struct Inner {
+pub(super) struct OpenBundle {
     pub(super) path: PathBuf,
     pub(super) format: Format,
     pub(super) size: u64,
     pub(super) facts: Option<Facts>,
     pub(super) contents: Contents,
     pub(super) layout: Option<Layout>,
-    pub(super) store: Store,
+    pub(super) store: Backing,
     /// Segments that were put aside before the volumes they are from were taken away.
     pub(super) aside: Vec<Aside>,
     /// Blobs that are cut over volumes, put together for whoever reads by position.
@@ -68,11 +68,11 @@ pub(super) struct Inner {
 
 /// Where the bytes are.
 #[derive(Debug)]
-pub(super) enum Store {
-    Planned(Medium),
+pub(super) enum Backing {
+    Planned(RandomAccess),
     Set(Vec<VolumeFile>),
-    Scanned(Medium, HashMap<String, Spot>),
-    Folder(Folder),
+    Scanned(RandomAccess, HashMap<String, BlobSpot>),
+    Folder(OpenFolder),
 }
 
 /// A blob's bytes as they lie in a file, unverified.
@@ -87,9 +87,9 @@ pub struct Extent {
 }
 
 /// What is open, and where in it a blob is.
-pub(super) struct Found {
-    pub(super) file: Medium,
-    pub(super) spot: Spot,
+pub(super) struct FoundBlob {
+    pub(super) file: RandomAccess,
+    pub(super) spot: BlobSpot,
 }
 
 impl Reader {
@@ -100,17 +100,17 @@ impl Reader {
     /// It is none of these, or malformed: each way has its own token and says where.
     pub async fn open(path: &Path) -> Result<Self> {
         let path = path.to_owned();
-        off_reactor(move || Ok(Self(Arc::new(Inner::open(path)?)))).await
+        off_reactor(move || Ok(Self(Arc::new(OpenBundle::open(path)?)))).await
     }
 
     /// As [`Reader::open`]. Blocks.
     pub(super) fn open_file(path: &Path) -> Result<Self> {
-        Ok(Self(Arc::new(Inner::open(path.to_owned())?)))
+        Ok(Self(Arc::new(OpenBundle::open(path.to_owned())?)))
     }
 
     /// The tar of `length` bytes in `medium`. Blocks.
-    pub(super) fn of_tar(path: PathBuf, medium: Medium, length: u64) -> Result<Self> {
-        Ok(Self(Arc::new(Inner::open_tar(path, medium, length)?)))
+    pub(super) fn of_tar(path: PathBuf, medium: RandomAccess, length: u64) -> Result<Self> {
+        Ok(Self(Arc::new(OpenBundle::open_tar(path, medium, length)?)))
     }
 
     /// Opens a bundle, or an archive of an image layout, that lies elsewhere: in a storage. Its blobs are read by ranges.
@@ -119,7 +119,7 @@ impl Reader {
     /// As [`Reader::open`]; one that is compressed as a whole cannot be read by ranges.
     pub async fn open_on(from: Arc<dyn ReadAt>) -> Result<Self> {
         let (path, length) = (PathBuf::from(from.name()), from.size());
-        let medium = Medium::remote(from);
+        let medium = RandomAccess::remote(from);
         off_reactor(move || {
             let begin = read_up_to(&medium, 0, header::BLOCK).map_err(Error::read(&path))?;
             if Compression::of(&begin).is_some() {
@@ -186,13 +186,13 @@ impl Reader {
     /// Where in the file the content of `digest` begins; `None` if it is not there, or a file of its own.
     pub fn offset(&self, digest: &Digest) -> Option<u64> {
         match &self.0.store {
-            Store::Planned(_) => self.0.layout.as_ref()?.place(digest).map(|place| place.offset),
-            Store::Scanned(_, files) => files.get(&blob_name(digest)).map(|spot| spot.offset),
-            Store::Set(volumes) => {
+            Backing::Planned(_) => self.0.layout.as_ref()?.place(digest).map(|place| place.offset),
+            Backing::Scanned(_, files) => files.get(&blob_name(digest)).map(|spot| spot.offset),
+            Backing::Set(volumes) => {
                 let places = volumes.iter().find_map(|volume| volume.layout.place(digest));
                 places.filter(|place| place.segment.is_none()).map(|place| place.offset)
             }
-            Store::Folder(_) => None,
+            Backing::Folder(_) => None,
         }
     }
 
@@ -207,7 +207,7 @@ impl Reader {
         if self.is_far() {
             return Ok(None);
         }
-        let Some(Found { file: Medium::File(file), spot }) = self.0.find(digest)? else { return Ok(None) };
+        let Some(FoundBlob { file: RandomAccess::File(file), spot }) = self.0.find(digest)? else { return Ok(None) };
         Ok(Some(Extent { file, offset: spot.offset, size: spot.size }))
     }
 
@@ -215,17 +215,17 @@ impl Reader {
     /// Nothing is read.
     pub fn locate_far(&self, digest: &Digest) -> Option<(Arc<dyn ReadAt>, Range<u64>)> {
         let (remote, span) = match &self.0.store {
-            Store::Planned(Medium::Remote(remote)) => {
+            Backing::Planned(RandomAccess::Remote(remote)) => {
                 let place = self.0.layout.as_ref()?.place(digest)?;
                 (remote, place.offset..place.end())
             }
-            Store::Scanned(Medium::Remote(remote), files) => {
+            Backing::Scanned(RandomAccess::Remote(remote), files) => {
                 let spot = files.get(&blob_name(digest))?;
                 (remote, spot.offset..spot.offset + spot.size)
             }
-            Store::Set(volumes) => {
+            Backing::Set(volumes) => {
                 let in_one = |volume: &VolumeFile| match (&volume.file, volume.layout.place(digest)?) {
-                    (Medium::Remote(remote), place) if place.segment.is_none() => {
+                    (RandomAccess::Remote(remote), place) if place.segment.is_none() => {
                         Some((Arc::clone(remote.from()), place.offset..place.end()))
                     }
                     _ => None,
@@ -240,9 +240,9 @@ impl Reader {
     /// Whether content is read by requests to elsewhere.
     fn is_far(&self) -> bool {
         match &self.0.store {
-            Store::Planned(file) | Store::Scanned(file, _) => matches!(file, Medium::Remote(_)),
-            Store::Set(volumes) => volumes.iter().any(|volume| matches!(volume.file, Medium::Remote(_))),
-            Store::Folder(_) => false,
+            Backing::Planned(file) | Backing::Scanned(file, _) => matches!(file, RandomAccess::Remote(_)),
+            Backing::Set(volumes) => volumes.iter().any(|volume| matches!(volume.file, RandomAccess::Remote(_))),
+            Backing::Folder(_) => false,
         }
     }
 
@@ -261,7 +261,7 @@ impl Reader {
     }
 }
 
-impl Inner {
+impl OpenBundle {
     fn open(path: PathBuf) -> Result<Self> {
         let meta = std::fs::metadata(&path).map_err(Error::read(&path))?;
         if meta.is_dir() {
@@ -281,7 +281,7 @@ impl Inner {
         Self::open_tar(path, file.into(), length)
     }
 
-    fn open_tar(path: PathBuf, file: Medium, length: u64) -> Result<Self> {
+    fn open_tar(path: PathBuf, file: RandomAccess, length: u64) -> Result<Self> {
         let unknown = |path: &Path, reason: &str| Error::Unknown { path: path.to_owned(), reason: reason.to_owned() };
         let begin = read_up_to(&file, 0, header::BLOCK).map_err(Error::read(&path))?;
         if begin.is_empty() {
@@ -291,10 +291,10 @@ impl Inner {
             let (contents, layout) = strict::open(&file, length, &path)?;
             let facts = Some(layout.facts().clone());
             let store = match &layout.facts().volume {
-                None => Store::Planned(file),
+                None => Backing::Planned(file),
                 Some(volume) => {
                     let (path, layout) = (path.clone(), layout.clone());
-                    Store::Set(vec![VolumeFile { number: volume.number, path, file, layout }])
+                    Backing::Set(vec![VolumeFile { number: volume.number, path, file, layout }])
                 }
             };
             return Ok(Self {
@@ -322,20 +322,20 @@ impl Inner {
         if files.contains_key(DOCKER_LIST) && !files.contains_key(MARKER_NAME) {
             return Err(unknown(&path, DOCKER_SAVE));
         }
-        let store = Store::Scanned(file, files);
+        let store = Backing::Scanned(file, files);
         Self::open_foreign(path, Format::Archive, length, store)
     }
 
     fn open_folder(path: PathBuf) -> Result<Self> {
-        let folder = Folder::open(&path).map_err(Error::read(&path))?;
-        let mut inner = Self::open_foreign(path, Format::Folder, 0, Store::Folder(folder))?;
+        let folder = OpenFolder::open(&path).map_err(Error::read(&path))?;
+        let mut inner = Self::open_foreign(path, Format::Folder, 0, Backing::Folder(folder))?;
         let order = inner.contents.order()?;
         let manifests: u64 = order.manifests.iter().map(|(_, manifest)| manifest.raw().len() as u64).sum();
         inner.size = order.blobs.iter().fold(manifests, |sum, blob| sum.saturating_add(blob.size));
         Ok(inner)
     }
 
-    fn open_foreign(path: PathBuf, format: Format, size: u64, store: Store) -> Result<Self> {
+    fn open_foreign(path: PathBuf, format: Format, size: u64, store: Backing) -> Result<Self> {
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let index = Index::new(Vec::new(), Vec::new());
         let contents = Contents { index, manifests: HashMap::new(), absent: BTreeMap::new() };
@@ -392,7 +392,7 @@ impl Inner {
         if self.contents.absent.contains_key(&digest) {
             return None;
         }
-        let read = |Found { file, spot }: Found| {
+        let read = |FoundBlob { file, spot }: FoundBlob| {
             if spot.size > MANIFEST_LIMIT {
                 return Err(Error::TooLarge { what: blob_name(&digest), limit: MANIFEST_LIMIT });
             }

@@ -10,9 +10,9 @@ use super::{
     disk::off_reactor,
     graph::DOCUMENTS,
     layout::{FACTS_NAME, INDEX_NAME},
-    reader::{Inner, Store},
+    reader::{Backing, OpenBundle},
     scan,
-    set::Check,
+    set::FileCheck,
     strict::{self, by_digest},
 };
 use crate::oci::{Descriptor, Digest, graph::walk};
@@ -25,22 +25,23 @@ impl Reader {
     /// The file cannot be read.
     pub async fn open_remains(path: &Path) -> Result<Option<(Self, Vec<Error>)>> {
         let path = path.to_owned();
-        off_reactor(move || Ok(Inner::open_remains(&path)?.map(|(inner, wrong)| (Self(inner.into()), wrong)))).await
+        off_reactor(move || Ok(OpenBundle::open_remains(&path)?.map(|(inner, wrong)| (Self(inner.into()), wrong))))
+            .await
     }
 
     /// Checks of the blobs that are there and that no manifest leads to; none for what was opened strictly.
-    pub fn stray_checks(&self) -> Vec<Check> {
-        let Store::Scanned(_, files) = &self.0.store else { return Vec::new() };
+    pub fn stray_checks(&self) -> Vec<FileCheck> {
+        let Backing::Scanned(_, files) = &self.0.store else { return Vec::new() };
         let contents = self.contents();
         let known = contents.manifests.values().flat_map(|manifest| manifest.blobs().map(|blob| blob.digest));
         let known: std::collections::HashSet<Digest> = known.chain(contents.manifests.keys().copied()).collect();
         let stray = files.iter().filter_map(|(name, spot)| Some((digest_of(name)?, spot.size)));
         let stray = stray.filter(|(digest, _)| !known.contains(digest));
-        stray.map(|(digest, size)| Check::whole(Descriptor::new("", digest, size))).collect()
+        stray.map(|(digest, size)| FileCheck::whole(Descriptor::new("", digest, size))).collect()
     }
 }
 
-impl Inner {
+impl OpenBundle {
     fn open_remains(path: &Path) -> Result<Option<(Self, Vec<Error>)>> {
         let file = File::open(path).map_err(Error::read(path))?;
         let meta = file.metadata().map_err(Error::read(path))?;
@@ -60,7 +61,7 @@ impl Inner {
                 absent: BTreeMap::new(),
             },
             layout: None,
-            store: Store::Scanned(file, files),
+            store: Backing::Scanned(file, files),
             aside: Vec::new(),
             joined: Mutex::default(),
         };

@@ -9,7 +9,7 @@ use super::{
     graph::DOCUMENTS,
     header::{self, BLOCK, BLOCK_LEN, blob_name, padding},
     layout::{FACTS_NAME, INDEX_NAME, MARKER, MARKER_NAME},
-    medium::Medium,
+    random_access::RandomAccess,
     structure::{Header, header_differs},
 };
 use crate::oci::{
@@ -25,7 +25,7 @@ pub(crate) const MANIFEST_LIMIT: u64 = 20 << 20;
 
 /// Whether `file` was written as a bundle of ours, perhaps damaged since: its first header or its third is exactly what
 /// we write. One flipped bit cannot make the reader take it for another tool's.
-pub(crate) fn is_ours(file: &Medium, length: u64) -> io::Result<bool> {
+pub(crate) fn is_ours(file: &RandomAccess, length: u64) -> io::Result<bool> {
     let first = header::encode(MARKER_NAME, MARKER.len() as u64);
     let begin = read_up_to(file, 0, BLOCK)?;
     if !begin.is_empty() && first.starts_with(&begin) {
@@ -45,12 +45,12 @@ fn padded(mut block: Vec<u8>) -> Vec<u8> {
 }
 
 /// Up to `size` bytes at `offset`, fewer where the medium ends.
-pub(crate) fn read_up_to(medium: &Medium, offset: u64, size: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_up_to(medium: &RandomAccess, offset: u64, size: u64) -> io::Result<Vec<u8>> {
     medium.read_up_to(offset, size)
 }
 
 /// Reads the head of a bundle of `length` bytes and checks that the file has exactly the length that follows from it.
-pub(crate) fn open(file: &Medium, length: u64, path: &Path) -> Result<(Contents, Layout)> {
+pub(crate) fn open(file: &RandomAccess, length: u64, path: &Path) -> Result<(Contents, Layout)> {
     let mut cursor = Cursor { file, path, length, at: 0 };
     let marker = cursor.document(MARKER_NAME)?;
     if marker != MARKER {
@@ -92,7 +92,7 @@ pub(crate) fn open(file: &Medium, length: u64, path: &Path) -> Result<(Contents,
 }
 
 struct Cursor<'a> {
-    file: &'a Medium,
+    file: &'a RandomAccess,
     path: &'a Path,
     length: u64,
     at: u64,

@@ -20,10 +20,10 @@ const CHUNK: usize = 16 << 10;
 
 /// A repository in memory.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<Contents>);
+pub struct Memory(Mutex<MemoryContents>);
 
 #[derive(Debug, Default)]
-struct Contents {
+struct MemoryContents {
     blobs: HashMap<Digest, Bytes>,
     manifests: BTreeMap<Digest, Manifest>,
     tags: BTreeMap<Tag, Digest>,
@@ -46,7 +46,7 @@ impl Memory {
         self.lock().blobs.remove(blob);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Contents> {
+    fn lock(&self) -> MutexGuard<'_, MemoryContents> {
         // A panic in another test thread cannot leave the maps half-changed: every change is one call.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

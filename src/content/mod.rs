@@ -5,7 +5,7 @@
 
 pub mod code;
 pub mod error;
-mod lanes;
+mod hash_pool;
 pub mod memory;
 mod place;
 pub(crate) mod proxies;
@@ -25,7 +25,7 @@ pub use error::{Error, Fault, Result};
 pub use place::{Absence, Mount, Origin, Origins, Target, Targets};
 pub use proxies::Unusable as UnusableProxy;
 pub use read_at::ReadAt;
-pub use verified::{ByteStream, Landing, Verdict, Verified};
+pub use verified::{ByteStream, ContentVerdict, Landing, Verified};
 
 use crate::oci::{Descriptor, Digest, Manifest, Name, Tag};
 

@@ -18,7 +18,7 @@ use crate::oci::{Descriptor, Digest, Hasher};
 use super::{
     Source,
     error::{Error, Result},
-    lanes,
+    hash_pool,
 };
 
 /// Bytes that a batch of [`Verified::drain`] has at the least, but for the last: few system calls, and still in the
@@ -42,14 +42,14 @@ pub struct Verified {
     seen: u64,
     held: Option<Bytes>,
     origin: Option<Arc<dyn Source>>,
-    verdict: Verdict,
+    verdict: ContentVerdict,
 }
 
 /// Whether a push that failed did so because of what came, and not because of where it went.
 #[derive(Clone, Debug, Default)]
-pub struct Verdict(Arc<AtomicBool>);
+pub struct ContentVerdict(Arc<AtomicBool>);
 
-impl Verdict {
+impl ContentVerdict {
     /// The content ended early, was wrong, or could not be read.
     pub fn blames_content(&self) -> bool {
         self.0.load(Ordering::Relaxed)
@@ -64,7 +64,7 @@ impl Verified {
     /// Verifies `stream`, which must give the content from its first byte.
     pub fn new(expected: Descriptor, stream: ByteStream) -> Self {
         let hasher = Some(Hasher::new(expected.digest.algorithm()));
-        Self { expected, inner: stream, hasher, seen: 0, held: None, origin: None, verdict: Verdict::default() }
+        Self { expected, inner: stream, hasher, seen: 0, held: None, origin: None, verdict: ContentVerdict::default() }
     }
 
     /// Fetches `blob` from `source`. A sink can have it again by [`Verified::reopen`], to continue a broken upload.
@@ -91,7 +91,7 @@ impl Verified {
     }
 
     /// What will be known of the content once a sink has failed with it.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> ContentVerdict {
         self.verdict.clone()
     }
 
@@ -139,7 +139,7 @@ impl Verified {
                 unreachable!("a batch that landed gives its state back")
             };
             let left = self.expected.size - self.seen;
-            let step = lanes::hash(hasher, batch, left, move |hasher, batch| state.step(hasher, &batch, last));
+            let step = hash_pool::hash(hasher, batch, left, move |hasher, batch| state.step(hasher, &batch, last));
             if last {
                 return step.await.map(drop);
             }
@@ -225,7 +225,7 @@ struct Drained<L> {
     landing: L,
     at: u64,
     expected: Digest,
-    verdict: Verdict,
+    verdict: ContentVerdict,
 }
 
 impl<L: Landing> Drained<L> {
@@ -326,9 +326,9 @@ mod tests {
 
     /// What landed, and whether it was proven.
     #[derive(Default)]
-    struct Ground(Vec<u8>, bool);
+    struct FakeSink(Vec<u8>, bool);
 
-    struct Lands(Arc<std::sync::Mutex<Ground>>);
+    struct Lands(Arc<std::sync::Mutex<FakeSink>>);
 
     impl Landing for Lands {
         fn land(&mut self, at: u64, chunks: &[Bytes], _: &Hasher) -> Result<()> {

@@ -83,7 +83,7 @@ pub struct Manifest {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
+struct ManifestDocument {
     schema_version: Option<u32>,
     media_type: Option<String>,
     artifact_type: Option<String>,
@@ -110,10 +110,10 @@ impl Manifest {
         if declared.as_deref().is_some_and(media_type::is_schema_1) {
             return Err(ManifestError::Schema1 { digest });
         }
-        let mut document = match serde_json::from_slice::<Document>(&raw) {
+        let mut document = match serde_json::from_slice::<ManifestDocument>(&raw) {
             Ok(document) => document,
             // An index may list documents that are no JSON of ours; they are carried as they are.
-            Err(_) if declared.as_deref().is_some_and(|t| !media_type::is_manifest(t)) => Document::empty(),
+            Err(_) if declared.as_deref().is_some_and(|t| !media_type::is_manifest(t)) => ManifestDocument::empty(),
             Err(error) => return Err(ManifestError::Malformed { digest, reason: error.to_string() }),
         };
         // Go's tools read and write an empty text where there is none.
@@ -199,7 +199,7 @@ impl Manifest {
     }
 }
 
-impl Document {
+impl ManifestDocument {
     const fn empty() -> Self {
         Self {
             schema_version: None,

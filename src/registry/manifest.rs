@@ -15,13 +15,13 @@ use crate::{
 };
 
 use super::{
-    answer::{Answer, CONTENT_DIGEST, Document},
+    answer::{Answer, CONTENT_DIGEST, WholeAnswer},
     detail::Detail,
     error::{At, Error},
     head::Subject,
     learnt::RepositoryFacts,
     refusal,
-    repository::Repository,
+    repository::RemoteRepository,
     transport::{Payload, value},
 };
 
@@ -35,7 +35,7 @@ const LAGS: u32 = 3;
 /// How often a tag is looked at that is not yet what was put.
 const CONFIRMATIONS: u32 = 2;
 
-impl Repository {
+impl RemoteRepository {
     /// The manifest of that name, its bytes checked against the digest if the name is one, and against the header.
     pub(super) async fn get_manifest(&self, name: &Name) -> Result<Manifest, Error> {
         if let Name::Tag(tag) = name
@@ -250,8 +250,8 @@ fn described(answer: &Answer, name: &Name) -> Option<Descriptor> {
 }
 
 /// A document becomes a manifest only if it is a JSON object that says what it is, and every digest spoken of is its own.
-fn checked(name: &Name, document: Document, claimed: Option<String>) -> Result<Manifest, Error> {
-    let Document { at, content_type, body, .. } = document;
+fn checked(name: &Name, document: WholeAnswer, claimed: Option<String>) -> Result<Manifest, Error> {
+    let WholeAnswer { at, content_type, body, .. } = document;
     let raw = Bytes::from(body);
     let asked = match name {
         Name::Digest(digest) => Some(*digest),

@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use crate::oci::{Descriptor, Digest, Manifest, ManifestError, Name, Tag, media_type};
 
 use super::{
-    answer::Document,
+    answer::WholeAnswer,
     detail::Detail,
     error::{At, Error},
     learnt::ReferrersApi,
-    repository::Repository,
+    repository::RemoteRepository,
 };
 
 /// How often an index that others write at the same time is merged again.
@@ -37,7 +37,7 @@ enum ApiAnswer {
     Other(String),
 }
 
-impl Repository {
+impl RemoteRepository {
     /// What is attached to `subject`, sorted by digest: by the API, or where the registry has none by the fallback tag.
     pub(super) async fn list_referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
         let facts = self.facts();
@@ -172,7 +172,7 @@ fn is_lasting(error: &Error) -> bool {
 }
 
 /// The descriptors of one page of the referrers API; `None` if it is something else.
-fn listed(page: Document) -> Result<Option<Vec<Descriptor>>, Error> {
+fn listed(page: WholeAnswer) -> Result<Option<Vec<Descriptor>>, Error> {
     let is_typed = page.content_type == media_type::OCI_INDEX;
     if page.is_page() || !(is_typed || media_type::says_nothing(&page.content_type)) {
         // A proxy's page for people, with status 200, must not read as "nothing attached".

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{client::Client, repository::Repository};
+use super::{client::Client, repository::RemoteRepository};
 use crate::{
     content::{self, Mount, Origin, Origins, Target, Targets},
     oci::{self, Descriptor, Digest, Manifest},
@@ -22,10 +22,10 @@ impl Targets for Client {
     }
 }
 
-impl Origin for Repository {}
+impl Origin for RemoteRepository {}
 
 #[async_trait]
-impl Target for Repository {
+impl Target for RemoteRepository {
     fn mounts(&self) -> Option<&dyn Mount> {
         Some(self)
     }
@@ -36,7 +36,7 @@ impl Target for Repository {
 }
 
 #[async_trait]
-impl Mount for Repository {
+impl Mount for RemoteRepository {
     async fn mount(&self, blob: &Descriptor, from: &oci::Repository) -> content::Result<bool> {
         if from.registry() != self.registry() {
             return Ok(false);

@@ -29,12 +29,12 @@ impl Backends {
     ) -> Result<Option<Vec<Manifest>>, Refusal> {
         let Some(top) = self.parsed(at, name, account)? else { return Ok(None) };
         let load = |descriptor: &Descriptor, account: &Account| {
-            Ok::<_, Ended>(self.parsed(at, &Name::Digest(descriptor.digest), account)?)
+            Ok::<_, WalkEnd>(self.parsed(at, &Name::Digest(descriptor.digest), account)?)
         };
         match walk([top.descriptor()], account, load) {
             Ok(walked) => Ok(Some(walked.into_manifests().collect())),
-            Err(Ended::Spent) => Ok(None),
-            Err(Ended::Failed(failure)) => Err(failure),
+            Err(WalkEnd::Spent) => Ok(None),
+            Err(WalkEnd::Failed(failure)) => Err(failure),
         }
     }
 
@@ -49,18 +49,18 @@ impl Backends {
 }
 
 /// Why a walk did not come to its end.
-enum Ended {
+enum WalkEnd {
     Spent,
     Failed(Refusal),
 }
 
-impl From<OverBudget> for Ended {
+impl From<OverBudget> for WalkEnd {
     fn from(_: OverBudget) -> Self {
         Self::Spent
     }
 }
 
-impl From<Refusal> for Ended {
+impl From<Refusal> for WalkEnd {
     fn from(failure: Refusal) -> Self {
         Self::Failed(failure)
     }

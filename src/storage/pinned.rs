@@ -51,8 +51,8 @@ impl Pinned {
             return Ok(stream::empty().boxed());
         }
         let first = self.object.read(&self.stat.version, range.clone()).await?;
-        let reading = Reading { pinned: self.clone(), rest: range, open: Some(first), barren: 0 };
-        let step = async |mut reading: Reading| {
+        let reading = PinnedRead { pinned: self.clone(), rest: range, open: Some(first), barren: 0 };
+        let step = async |mut reading: PinnedRead| {
             let next = reading.next().await?;
             Some((next, reading))
         };
@@ -82,14 +82,14 @@ impl Pinned {
 }
 
 /// A read under way.
-struct Reading {
+struct PinnedRead {
     pinned: Pinned,
     rest: Range<u64>,
     open: Option<Chunks>,
     barren: u32,
 }
 
-impl Reading {
+impl PinnedRead {
     async fn next(&mut self) -> Option<Result<Bytes>> {
         loop {
             if self.rest.is_empty() {

@@ -13,7 +13,7 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// Who to be towards Azure where an address has no SAS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Identity {
+pub enum AzureIdentity {
     /// What is found first: a workload identity, a managed identity (`AZURE_CLIENT_ID` names a user-assigned one), the Azure
     /// CLI; or what `AZURE_TOKEN_CREDENTIALS` names.
     #[default]
@@ -32,7 +32,7 @@ pub struct Settings {
     /// PEM files of authorities that Azure's servers are trusted by, beside the system's.
     pub ca_certs: Vec<PathBuf>,
     /// Who to be towards Azure without a SAS.
-    pub identity: Identity,
+    pub identity: AzureIdentity,
     /// The tokens that Azure gave, for all who have these settings or a copy of them.
     pub credentials: Credentials,
     /// Where the journals of unfinished uploads lie: of all that S3 has parts of, and of those that were begun here at Google.
@@ -53,7 +53,7 @@ impl Default for Settings {
             sas: None,
             renew: None,
             ca_certs: Vec::new(),
-            identity: Identity::Found,
+            identity: AzureIdentity::Found,
             credentials: Credentials::default(),
             state: env::temp_dir().join("airlift/uploads"),
             variables: Vec::new(),
@@ -71,7 +71,7 @@ impl Settings {
         let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
         Self {
             sas: env::var("AZURE_STORAGE_SAS_TOKEN").ok().as_deref().and_then(Sas::parse),
-            identity: Identity::Found,
+            identity: AzureIdentity::Found,
             state: state.unwrap_or_else(env::temp_dir).join("airlift/uploads"),
             variables: env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

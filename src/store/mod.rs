@@ -29,7 +29,7 @@ pub use error::{Result, StoreError};
 pub use gc::{Collected, Sweep};
 pub use handle::Store;
 pub use repository::{StoredBlob, StoredRepository};
-pub use upload::{Upload, UploadWriter};
+pub use upload::{StoreUpload, UploadWriter};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use super::{
     document::{self, RawManifest},
     error::{Result, StoreError},
     handle::{Store, blocking},
-    upload::{self, Upload, UploadWriter},
+    upload::{self, StoreUpload, UploadWriter},
 };
 use crate::{
     content::{self, Assign, ByteStream, Lookup, Referrers, Resolve, Sink, Source, Verified},
@@ -147,12 +147,12 @@ impl StoredRepository {
     }
 
     /// Begins an upload whose content is expected to be named by `algorithm`.
-    pub async fn begin(&self, algorithm: Algorithm) -> Result<Upload> {
+    pub async fn begin(&self, algorithm: Algorithm) -> Result<StoreUpload> {
         upload::begin(self.store.clone(), Arc::clone(&self.name), algorithm).await
     }
 
     /// An upload that was begun in this repository, also before a restart; `None` if there is none of that id.
-    pub async fn upload(&self, id: &str) -> Result<Option<Upload>> {
+    pub async fn upload(&self, id: &str) -> Result<Option<StoreUpload>> {
         upload::find(self.store.clone(), Arc::clone(&self.name), id).await
     }
 

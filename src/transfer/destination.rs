@@ -9,7 +9,7 @@ use crate::oci::{
 
 /// A registry, and the part of it that artifacts are put under.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Destination {
+pub struct RegistryPrefix {
     /// The host, with its port if any.
     pub registry: String,
     /// A repository prefix, `site/mirror`; none puts artifacts at the top.
@@ -21,14 +21,14 @@ pub struct Destination {
 #[error("{0:?} is not REGISTRY[/PREFIX], such as registry.site:5000/mirror, without https:// or docker://")]
 pub struct ParseDestinationError(String);
 
-impl Destination {
+impl RegistryPrefix {
     /// A store on this machine, which has no host.
     pub fn local() -> Self {
         Self { registry: "localhost".to_owned(), prefix: None }
     }
 }
 
-impl FromStr for Destination {
+impl FromStr for RegistryPrefix {
     type Err = ParseDestinationError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -96,7 +96,7 @@ fn after<'a>(path: &'a str, from: &str) -> Option<&'a str> {
 #[derive(Clone, Debug)]
 pub struct Renaming {
     /// Where artifacts go.
-    pub to: Destination,
+    pub to: RegistryPrefix,
     /// Whether the source's host becomes the first part of the repository.
     pub keep_host: bool,
     /// Rewrite rules; the first that matches wins, and `keep_host` then does not apply.
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn malformed_targets_and_rules_are_refused() {
         for bad in ["", "r.site/UPPER", "r.site/a//b", "http://r.site", "r.site/..", "just-a-word/x"] {
-            assert!(bad.parse::<Destination>().is_err(), "{bad:?}");
+            assert!(bad.parse::<RegistryPrefix>().is_err(), "{bad:?}");
         }
         for bad in ["", "a", "=b", "a=UPPER", "a=b/../c"] {
             assert!(bad.parse::<Rule>().is_err(), "{bad:?}");

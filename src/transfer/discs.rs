@@ -17,7 +17,7 @@ use super::{
     report::Report,
 };
 use crate::{
-    bundle::{self, Gathered},
+    bundle::{self, GatheredSet},
     content::Targets,
     oci::Digest,
     progress::Progress,
@@ -84,7 +84,7 @@ pub async fn import(
 }
 
 /// What is at `place`, if it is of the set that is being imported.
-async fn look(place: &Path, set: Option<Digest>, settings: &Settings) -> Result<(Opened, Gathered), String> {
+async fn look(place: &Path, set: Option<Digest>, settings: &Settings) -> Result<(Opened, GatheredSet), String> {
     // The next disc has another volume: then the folder is what counts.
     let folder = place.parent().filter(|_| !place.exists());
     let place = Location::Path(folder.unwrap_or(place).to_owned());
@@ -96,7 +96,7 @@ async fn look(place: &Path, set: Option<Digest>, settings: &Settings) -> Result<
     Ok((opened, found))
 }
 
-fn named(opened: &Opened, found: &Gathered, number: u32) -> String {
+fn named(opened: &Opened, found: &GatheredSet, number: u32) -> String {
     let of_manifest = found.manifest.as_ref().and_then(|(_, manifest)| {
         let at = usize::try_from(number).ok()?.checked_sub(1)?;
         manifest.volumes.get(at).map(|file| file.name.clone())

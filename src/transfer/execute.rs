@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::{error::Side, scheduler::Scheduler};
 use crate::{
-    content::{self, ByteStream, Class, Fault, Lookup, Result, Sink, Source, Verdict, Verified},
+    content::{self, ByteStream, Class, ContentVerdict, Fault, Lookup, Result, Sink, Source, Verified},
     oci::{Descriptor, Digest, Hasher},
     progress::{Event, Progress},
 };
@@ -109,7 +109,7 @@ impl BrokenMove {
     }
 
     /// What a sink answered to content of which this is the verdict.
-    pub(super) fn of(verdict: &Verdict, error: content::Error) -> Self {
+    pub(super) fn of(verdict: &ContentVerdict, error: content::Error) -> Self {
         Self { side: if verdict.blames_content() { Side::Source } else { Side::Target }, error }
     }
 }

@@ -19,17 +19,17 @@ use super::{
     error::{Error, Side},
     execute::{self, BrokenMove, Meter, Move},
     plan::Plan,
-    report::{Report, State},
-    resolve::{Limits, Selection},
+    report::{ArtifactState, Report},
+    resolve::{ReferrerLimits, Selection},
     scheduler::{self, Scheduler},
-    send::{self, Piece, Planned, Sending, Stop, Way},
+    send::{self, FilePart, Planned, SendMode, Sending, Stop},
 };
 use crate::{
     bundle::{Finished, Goal, Layout, StreamWriter, Writer},
     content::{self, Code, Fault, Origins, Verified},
     oci::{Descriptor, Digest, Platform, Reference},
     progress::{Event, Phase, Progress},
-    storage::{Draft, Finish, Object, Parts, Upload, parts},
+    storage::{Finish, Object, Parts, Upload, UploadSpec, parts},
 };
 
 /// What to do with non-distributable layers.
@@ -58,7 +58,7 @@ pub struct Request {
     /// Transfers at once; at least one.
     pub jobs: usize,
     /// How far attached artifacts are followed.
-    pub limits: Limits,
+    pub limits: ReferrerLimits,
 }
 
 impl Request {
@@ -125,37 +125,37 @@ pub async fn run(
     match to {
         Destination::File { path, overwrite } => {
             let writer = Writer::open(&path, plan.contents().clone(), overwrite).await?;
-            let run = Run { plan, request, progress, moved: Arc::default() };
+            let run = ExportRun { plan, request, progress, moved: Arc::default() };
             run.into_file(writer).await
         }
         Destination::Volumes(goal) => {
             let writer = Writer::open_set(goal, plan.contents().clone()).await?;
-            let run = Run { plan, request, progress, moved: Arc::default() };
+            let run = ExportRun { plan, request, progress, moved: Arc::default() };
             run.into_file(writer).await
         }
         Destination::Object { object, overwrite } => {
-            let run = Run { plan, request, progress, moved: Arc::default() };
+            let run = ExportRun { plan, request, progress, moved: Arc::default() };
             run.into_object(&*object, overwrite).await
         }
         Destination::Set(prefix) => {
-            let run = Run { plan, request, progress, moved: Arc::default() };
+            let run = ExportRun { plan, request, progress, moved: Arc::default() };
             run.into_prefix(&prefix).await
         }
         Destination::Stdout => {
-            let run = Run { plan, request, progress, moved: Arc::default() };
+            let run = ExportRun { plan, request, progress, moved: Arc::default() };
             run.into_stream(tokio::io::stdout()).await
         }
     }
 }
 
-struct Run<'a> {
+struct ExportRun<'a> {
     plan: Plan,
     request: &'a Request,
     progress: &'a Progress,
     moved: Arc<AtomicU64>,
 }
 
-impl Run<'_> {
+impl ExportRun<'_> {
     async fn into_file(mut self, writer: Writer) -> Result<Report, Error> {
         let begun = |blob: &Descriptor| writer.arrived(blob).map_or(0, |(_, bytes)| bytes);
         let begun: u64 = writer.blobs().iter().map(begun).sum();
@@ -260,11 +260,12 @@ impl Run<'_> {
     async fn send(&self, layout: &Layout, object: &dyn Object, overwrite: bool) -> Result<u64, Stop> {
         let parts = Parts::of(layout.total(), parts::USUAL, &object.limits(), object.location())?;
         let identity = format!("export\n{}\n{}\n{}", layout.id(), parts.total(), parts.size());
-        let draft = Draft { identity: Digest::sha256(identity.as_bytes()), parts, metadata: send::metadata(layout) };
+        let draft =
+            UploadSpec { identity: Digest::sha256(identity.as_bytes()), parts, metadata: send::metadata(layout) };
         let upload: Arc<dyn Upload> = object.upload(&draft).await?.into();
         let supply = Planned { plan: &self.plan, layout, progress: self.progress, moved: &self.moved };
-        let pieces = Piece::of_bundle(layout);
-        let sending = Sending::new(&supply, pieces, Arc::clone(&upload), Way::Put, parts, self.progress);
+        let pieces = FilePart::of_bundle(layout);
+        let sending = Sending::new(&supply, pieces, Arc::clone(&upload), SendMode::Put, parts, self.progress);
         let mut sending = sending.jobs(self.request.jobs);
         let reused = sending.present();
         self.tell_planned(reused);
@@ -317,8 +318,8 @@ impl Run<'_> {
         let moved = self.moved.load(Ordering::Relaxed);
         let mut report = self.plan.into_report();
         for outcome in &mut report.artifacts {
-            if outcome.state == State::NotReached {
-                outcome.state = State::Done;
+            if outcome.state == ArtifactState::NotReached {
+                outcome.state = ArtifactState::Done;
                 self.progress.tell(Event::Completed { artifact: outcome.reference.clone() });
             }
         }

@@ -9,7 +9,7 @@ use super::error::Error;
 use crate::{
     bundle::{
         self, Reader,
-        stack::{Asked, Candidate, Look, Stack, look_at},
+        stack::{Candidate, Look, NamedFiles, Stack, look_at},
     },
     storage::{self, Location, Pinned, Settings},
 };
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Far {
     settings: Settings,
-    asked: Asked,
+    asked: NamedFiles,
     folder: Location,
     listed: OnceCell<Vec<Candidate>>,
     seen: Mutex<BTreeMap<PathBuf, Seen>>,
@@ -47,7 +47,7 @@ impl Far {
             listed: OnceCell::new(),
             seen: Mutex::default(),
         };
-        let all = || begun(Asked::Folder(path_of(first)), first.clone());
+        let all = || begun(NamedFiles::Folder(path_of(first)), first.clone());
         let Some((folder, _)) = first.split() else { return Ok(all()) };
         let (mut files, mut seen) = (Vec::new(), BTreeMap::new());
         for location in named {
@@ -64,7 +64,7 @@ impl Far {
             files.push(Candidate { path: path.clone(), name, size });
             seen.insert(path, Seen { pinned, reader: None });
         }
-        Ok(Self { seen: Mutex::new(seen), ..begun(Asked::Files(files), folder) })
+        Ok(Self { seen: Mutex::new(seen), ..begun(NamedFiles::Files(files), folder) })
     }
 
     async fn listed(&self) -> Result<&Vec<Candidate>, storage::Error> {
@@ -72,7 +72,7 @@ impl Far {
             let listed = storage::open_folder(&self.folder, &self.settings)?.list().await?;
             // What lies deeper is in another folder.
             let here = listed.into_iter().filter(|one| !one.name.is_empty() && !one.name.contains('/'));
-            let candidate = |one: storage::Listed| Candidate {
+            let candidate = |one: storage::ListedObject| Candidate {
                 path: path_of(&self.folder.join(&one.name)),
                 name: one.name,
                 size: one.size,
@@ -108,7 +108,7 @@ impl Far {
     /// There is none, or it is no bundle.
     pub(super) async fn alone(&self) -> Result<(Pinned, Reader), Error> {
         let seen = match &self.asked {
-            Asked::Files(files) if !files.is_empty() => self.seen(&files[0]).await?,
+            NamedFiles::Files(files) if !files.is_empty() => self.seen(&files[0]).await?,
             _ => {
                 let pinned = Pinned::open(storage::open(&self.folder, &self.settings)?).await?;
                 Seen { pinned, reader: None }
@@ -131,7 +131,7 @@ fn path_of(location: &Location) -> PathBuf {
 impl Stack for Far {
     type Error = Error;
 
-    fn asked(&self) -> &Asked {
+    fn asked(&self) -> &NamedFiles {
         &self.asked
     }
 

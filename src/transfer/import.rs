@@ -10,16 +10,16 @@ mod steps;
 
 use std::sync::Arc;
 
-use super::{error::Error, opened::Opened, report::Report, supply::Supply, verify::verify};
+use super::{error::Error, opened::Opened, report::Report, supply::ArtifactSupply, verify::verify};
 use crate::{
     bundle::Reader,
     content::{self, Targets},
     progress::{Event, Phase, Progress},
 };
 
-pub use plan::Plan;
+pub use plan::ImportPlan;
 pub use request::Request;
-use steps::Run;
+use steps::ImportRun;
 
 /// Imports: verifies every byte on its way, and publishes each artifact as soon as it is complete.
 ///
@@ -52,21 +52,21 @@ pub async fn plan(
     bundles: &[Opened],
     request: &Request,
     progress: &Progress,
-) -> Result<Plan, Error> {
-    let supply = |bundle: &Opened| Arc::new(bundle.reader().clone()) as Arc<dyn Supply>;
-    Plan::make(targets, bundles.iter().map(supply).collect(), request, progress).await
+) -> Result<ImportPlan, Error> {
+    let supply = |bundle: &Opened| Arc::new(bundle.reader().clone()) as Arc<dyn ArtifactSupply>;
+    ImportPlan::make(targets, bundles.iter().map(supply).collect(), request, progress).await
 }
 
 /// Does what was planned.
 pub(super) async fn execute(
-    plan: Plan,
+    plan: ImportPlan,
     targets: &dyn Targets,
     request: &Request,
     progress: &Progress,
 ) -> Result<Report, Error> {
     progress.tell(plan.planned());
     progress.tell(Event::Phase(Phase::Transferring));
-    Run::new(plan, targets, request, progress).finish().await
+    ImportRun::new(plan, targets, request, progress).finish().await
 }
 
 /// Re-hashes a whole bundle.

@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use crate::{
-    bundle::{self, Absent, Contents, Format, Graph, Member, Reader, Root, facts::Reason, volume::Piece},
+    bundle::{self, Absent, BundledArtifact, Contents, Format, Graph, Reader, Root, facts::Reason, volume::Piece},
     content::Verified,
     oci::{Descriptor, Digest, Manifest, Platform, Reference},
 };
@@ -40,19 +40,19 @@ pub struct Inspection {
     /// Bytes of the file.
     pub size: u64,
     /// The artifacts, by name.
-    pub artifacts: Vec<Artifact>,
+    pub artifacts: Vec<InspectedArtifact>,
     /// Every manifest, config and layer, each once, in the order of the file where there is one.
-    pub blobs: Vec<Blob>,
+    pub blobs: Vec<InspectedBlob>,
     /// What the manifests name and the bundle leaves out on purpose.
     pub absent: Vec<Absent>,
     /// The volumes of the set, where it is one or a volume of one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub volumes: Vec<Volume>,
+    pub volumes: Vec<InspectedVolume>,
 }
 
 /// A volume of a set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Volume {
+pub struct InspectedVolume {
     /// From 1.
     pub number: u32,
     /// What it is called.
@@ -68,7 +68,7 @@ pub struct Volume {
 
 /// One artifact.
 #[derive(Clone, Debug, Serialize)]
-pub struct Artifact {
+pub struct InspectedArtifact {
     /// Its full name.
     pub reference: Reference,
     /// Bytes of its manifests, configs and layers, each once, without what is attached to it or absent.
@@ -77,14 +77,14 @@ pub struct Artifact {
     pub platforms: Vec<Platform>,
     /// Its root manifest and what that names.
     #[serde(flatten)]
-    pub root: Node,
+    pub root: TreeNode,
     /// Signatures, SBOMs, attestations.
-    pub attached: Vec<Node>,
+    pub attached: Vec<TreeNode>,
 }
 
 /// A manifest, config or layer, and what it names.
 #[derive(Clone, Debug, Serialize)]
-pub struct Node {
+pub struct TreeNode {
     /// Of its bytes.
     pub digest: Digest,
     /// Its media type.
@@ -109,12 +109,12 @@ pub struct Node {
     pub cut: bool,
     /// What it names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub content: Vec<Node>,
+    pub content: Vec<TreeNode>,
 }
 
 /// A manifest, config or layer where it lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Blob {
+pub struct InspectedBlob {
     /// Of its bytes.
     pub digest: Digest,
     /// Bytes.
@@ -169,7 +169,7 @@ async fn platform_of(reader: &Reader, config: &Descriptor) -> Option<Platform> {
     (!platform.os.is_empty() && !platform.architecture.is_empty() && platform.os != "unknown").then_some(platform)
 }
 
-fn volumes(reader: &Reader) -> Vec<Volume> {
+fn volumes(reader: &Reader) -> Vec<InspectedVolume> {
     let Some(cut) = reader.cut() else { return Vec::new() };
     let of = cut.volumes_of();
     let here = reader.volumes();
@@ -177,7 +177,7 @@ fn volumes(reader: &Reader) -> Vec<Volume> {
         let pieces = cut.pieces.iter().filter(|piece| piece.volume == number);
         let (whole, cut): (Vec<&Piece>, Vec<&Piece>) = pieces.partition(|piece| of[&piece.digest].len() == 1);
         let name = here.get(&number).and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
-        Volume {
+        InspectedVolume {
             number,
             name: name.unwrap_or_else(|| reader.volume_name(number)),
             size: reader.volume_size(number),
@@ -189,16 +189,16 @@ fn volumes(reader: &Reader) -> Vec<Volume> {
 }
 
 /// An artifact with what is shown with it: what is attached by a tag stands with what it is attached to.
-pub(super) struct Group<'a> {
+pub(super) struct ShownGroup<'a> {
     /// The artifact, and what is attached to it by `subject`.
-    pub(super) member: &'a Member<'a>,
+    pub(super) member: &'a BundledArtifact<'a>,
     /// What is attached to it by a tag.
     tagged: Vec<&'a Root>,
 }
 
-impl<'a> Group<'a> {
+impl<'a> ShownGroup<'a> {
     /// The artifacts of `members`, without those that are attached to others.
-    pub(super) fn all(members: &'a [Member<'a>]) -> Vec<Self> {
+    pub(super) fn all(members: &'a [BundledArtifact<'a>]) -> Vec<Self> {
         let parents = Graph::attached_by_tag(members);
         let mut tagged: HashMap<usize, Vec<&Root>> = HashMap::new();
         let mut children: Vec<_> = parents.iter().collect();
@@ -207,7 +207,7 @@ impl<'a> Group<'a> {
             tagged.entry(*parent).or_default().push(members[*child].root);
         }
         let shown = members.iter().enumerate().filter(|(at, _)| !parents.contains_key(at));
-        shown.map(|(at, member)| Group { member, tagged: tagged.remove(&at).unwrap_or_default() }).collect()
+        shown.map(|(at, member)| ShownGroup { member, tagged: tagged.remove(&at).unwrap_or_default() }).collect()
     }
 
     /// Where all that belongs to it begins.
@@ -221,15 +221,15 @@ impl<'a> Group<'a> {
 fn artifacts(
     contents: &Contents,
     offset: impl Fn(&Digest) -> Option<u64>,
-) -> bundle::Result<(Vec<Artifact>, Vec<Blob>)> {
+) -> bundle::Result<(Vec<InspectedArtifact>, Vec<InspectedBlob>)> {
     let graph = Graph::of(contents);
     let members = graph.members()?;
     let mut tree = Tree { contents, nodes: 0 };
     let mut artifacts = Vec::new();
-    let mut blobs: BTreeMap<Digest, Blob> = BTreeMap::new();
-    for group in Group::all(&members) {
+    let mut blobs: BTreeMap<Digest, InspectedBlob> = BTreeMap::new();
+    for group in ShownGroup::all(&members) {
         for (digest, size) in graph.content(group.tops())? {
-            let fresh = || Blob { digest, size, offset: offset(&digest), artifacts: 0 };
+            let fresh = || InspectedBlob { digest, size, offset: offset(&digest), artifacts: 0 };
             blobs.entry(digest).or_insert_with(fresh).artifacts += 1;
         }
         let Root { reference, descriptor } = group.member.root;
@@ -237,9 +237,9 @@ fn artifacts(
         let mut attached: Vec<_> = group.member.attached.iter().map(|one| tree.node(one, 0)).collect();
         for root in &group.tagged {
             let tag = root.reference.tag().map(ToString::to_string);
-            attached.push(Node { tag, ..tree.node(&root.descriptor, 0) });
+            attached.push(TreeNode { tag, ..tree.node(&root.descriptor, 0) });
         }
-        artifacts.push(Artifact {
+        artifacts.push(InspectedArtifact {
             reference: reference.clone(),
             bytes: own.values().fold(0, |sum, size| sum.saturating_add(*size)),
             platforms: platforms(contents, descriptor),
@@ -268,7 +268,7 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    fn node(&mut self, descriptor: &Descriptor, depth: usize) -> Node {
+    fn node(&mut self, descriptor: &Descriptor, depth: usize) -> TreeNode {
         self.nodes += 1;
         let contents = self.contents;
         let manifest = contents.manifests.get(&descriptor.digest);
@@ -278,7 +278,7 @@ impl Tree<'_> {
         let cut = number > 0 && (depth >= MAX_DEPTH || self.nodes.saturating_add(number) > MAX_NODES);
         let content = if cut { Vec::new() } else { named.map(|one| self.node(one, depth + 1)).collect() };
         let own_type = manifest.and_then(|manifest| manifest.descriptor().artifact_type.clone());
-        Node {
+        TreeNode {
             digest: descriptor.digest,
             media_type: descriptor.media_type.clone(),
             artifact_type: own_type.or_else(|| descriptor.artifact_type.clone()),

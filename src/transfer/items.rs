@@ -5,16 +5,16 @@ use std::{
     sync::Arc,
 };
 
-use super::{destination::Renaming, error::Error, rewrite, supply::Supply};
+use super::{destination::Renaming, error::Error, rewrite, supply::ArtifactSupply};
 use crate::{
-    bundle::{Contents, Graph, Member},
+    bundle::{BundledArtifact, Contents, Graph},
     content,
     oci::{Descriptor, Digest, Manifest, Reference, Repository, Tag, media_type},
 };
 
 /// One artifact to import.
 #[derive(Clone, Debug)]
-pub(super) struct Item {
+pub(super) struct ImportItem {
     /// Its name in the bundle.
     pub(super) reference: Reference,
     /// Its name in the target.
@@ -35,7 +35,7 @@ pub(super) struct Item {
     pub(super) after: Vec<usize>,
 }
 
-impl Item {
+impl ImportItem {
     /// The root as it will be in the target.
     pub(super) fn root(&self) -> &Manifest {
         self.manifests.last().expect("an artifact has at least its root")
@@ -49,17 +49,17 @@ impl Item {
 
 /// Every artifact of `supplies`, by target name. The same artifact in two of them counts once.
 pub(super) fn items(
-    supplies: &[Arc<dyn Supply>],
+    supplies: &[Arc<dyn ArtifactSupply>],
     renaming: &Renaming,
     rewrite_foreign: bool,
-) -> Result<(Vec<Item>, Vec<String>), Error> {
-    let mut by_target: BTreeMap<Reference, Item> = BTreeMap::new();
+) -> Result<(Vec<ImportItem>, Vec<String>), Error> {
+    let mut by_target: BTreeMap<Reference, ImportItem> = BTreeMap::new();
     let mut warnings = Vec::new();
     for (at, supply) in supplies.iter().enumerate() {
         let contents = supply.contents();
         let graph = Graph::of(contents);
         for member in graph.members()? {
-            let item = Item { supply: at, ..item(contents, &graph, &member, renaming, rewrite_foreign)? };
+            let item = ImportItem { supply: at, ..item(contents, &graph, &member, renaming, rewrite_foreign)? };
             if item.root().digest() != item.digest {
                 warnings.push(rewrite_warning(&item));
             }
@@ -75,7 +75,7 @@ pub(super) fn items(
             }
         }
     }
-    let mut items: Vec<Item> = by_target.into_values().collect();
+    let mut items: Vec<ImportItem> = by_target.into_values().collect();
     let after = attached_by_tag(&items);
     for (item, after) in items.iter_mut().zip(after) {
         item.after = after;
@@ -85,7 +85,7 @@ pub(super) fn items(
 
 /// By item, the items of its repository that hold what its tag says it is attached to. cosign ties a signature to an image
 /// by nothing else, so a signature is an artifact of its own, and would otherwise arrive without its image.
-fn attached_by_tag(items: &[Item]) -> Vec<Vec<usize>> {
+fn attached_by_tag(items: &[ImportItem]) -> Vec<Vec<usize>> {
     let mut holders: HashMap<(Repository, Tag), Vec<usize>> = HashMap::new();
     for (at, item) in items.iter().enumerate() {
         let manifests = item.manifests.iter().chain(&item.attached).map(Manifest::digest);
@@ -94,7 +94,7 @@ fn attached_by_tag(items: &[Item]) -> Vec<Vec<usize>> {
             holders.entry((item.target.context().clone(), tag)).or_default().push(at);
         }
     }
-    let tagged = |item: &Item| {
+    let tagged = |item: &ImportItem| {
         let tag = item.target.tag()?.clone();
         holders.get(&(item.target.context().clone(), tag)).cloned()
     };
@@ -126,7 +126,7 @@ fn untangle(after: &mut [Vec<usize>]) {
     }
 }
 
-fn rewrite_warning(item: &Item) -> String {
+fn rewrite_warning(item: &ImportItem) -> String {
     let mut text = format!(
         "{}: foreign layers made distributable, {} became {}",
         item.reference,
@@ -142,10 +142,10 @@ fn rewrite_warning(item: &Item) -> String {
 fn item(
     contents: &Contents,
     graph: &Graph<'_>,
-    member: &Member<'_>,
+    member: &BundledArtifact<'_>,
     renaming: &Renaming,
     rewrite_foreign: bool,
-) -> Result<Item, Error> {
+) -> Result<ImportItem, Error> {
     let (reference, digest) = (&member.root.reference, member.root.descriptor.digest);
     let missing = || content::Error::NotFound { what: format!("manifest {digest} of {reference}") };
     if !contents.manifests.contains_key(&digest) {
@@ -178,7 +178,7 @@ fn item(
     let target = renaming
         .reference(reference, target)
         .map_err(|source| Error::Rename { artifact: Box::new(reference.clone()), source })?;
-    Ok(Item {
+    Ok(ImportItem {
         reference: reference.clone(),
         target,
         digest,

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::{
     error::Error,
     export,
-    import::{self, Plan},
+    import::{self, ImportPlan},
     plan,
-    report::{Outcome, Report, State},
-    supply::Supply,
+    report::{ArtifactState, Outcome, Report},
+    supply::ArtifactSupply,
 };
 use crate::{
     content::{Origins, Targets},
@@ -24,7 +24,7 @@ pub async fn plan(
     what: &export::Request,
     how: &import::Request,
     progress: &Progress,
-) -> Result<Plan, Error> {
+) -> Result<ImportPlan, Error> {
     Ok(planned(origins, targets, what, how, progress).await?.0)
 }
 
@@ -52,10 +52,11 @@ async fn planned(
     what: &export::Request,
     how: &import::Request,
     progress: &Progress,
-) -> Result<(Plan, Vec<Outcome>), Error> {
+) -> Result<(ImportPlan, Vec<Outcome>), Error> {
     // The target is asked for the blobs. A source that lacks one fails its artifact when it is moved, and nothing else.
     let source = export::possible(plan::Plan::resolved(origins, what, progress).await?, what)?;
-    let lost = source.report().artifacts.iter().filter(|outcome| outcome.state == State::Failed).cloned().collect();
-    let plan = Plan::make(targets, vec![Arc::new(source) as Arc<dyn Supply>], how, progress).await?;
+    let lost =
+        source.report().artifacts.iter().filter(|outcome| outcome.state == ArtifactState::Failed).cloned().collect();
+    let plan = ImportPlan::make(targets, vec![Arc::new(source) as Arc<dyn ArtifactSupply>], how, progress).await?;
     Ok((plan, lost))
 }

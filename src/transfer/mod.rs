@@ -36,4 +36,4 @@ pub mod verify;
 pub use error::{Cause, Error, Failure, Side};
 pub use opened::Opened;
 pub use origin::Places;
-pub use report::{Outcome, Report, State};
+pub use report::{ArtifactState, Outcome, Report};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::inspect::Group;
+use super::inspect::ShownGroup;
 use crate::{
     bundle::{
         self, Contents, Graph,
@@ -33,7 +33,7 @@ pub fn outline(contents: &Contents, size: Size, only: Option<u32>) -> bundle::Re
     let volumes_of = cut.volumes_of();
     let mut inside: BTreeMap<u32, Vec<Reference>> = BTreeMap::new();
     let graph = Graph::of(contents);
-    for group in Group::all(&graph.members()?) {
+    for group in ShownGroup::all(&graph.members()?) {
         let needed = graph.content(group.tops())?;
         let volumes: BTreeSet<u32> =
             needed.keys().filter_map(|digest| volumes_of.get(digest)).flatten().copied().collect();

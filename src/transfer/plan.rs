@@ -27,7 +27,7 @@ use crate::{
 const MIN_REQUESTS: usize = 16;
 
 /// One artifact and where it is from.
-struct Artifact {
+struct PlannedArtifact {
     resolved: Resolved,
     blobs: Vec<Descriptor>,
     origin: Arc<dyn Origin>,
@@ -35,7 +35,7 @@ struct Artifact {
 
 /// What an export will do.
 pub struct Plan {
-    artifacts: Vec<Artifact>,
+    artifacts: Vec<PlannedArtifact>,
     /// By blob, which artifacts name it, as places in `artifacts`.
     holders: HashMap<Digest, Vec<usize>>,
     failures: Vec<Failure>,
@@ -119,7 +119,7 @@ impl Plan {
             outcome.bytes = bytes;
             outcome.attached = (resolved.attached.len() + resolved.tagged.len()) as u64;
         }
-        self.artifacts.push(Artifact { resolved, blobs, origin });
+        self.artifacts.push(PlannedArtifact { resolved, blobs, origin });
     }
 
     /// Asks the source for every blob, so that what is missing is known before the layout is fixed.
@@ -224,7 +224,7 @@ fn leave_out_foreign(resolved: &mut Resolved) {
     resolved.absent.extend(absent);
 }
 
-fn holders_of(artifacts: &[Artifact]) -> HashMap<Digest, Vec<usize>> {
+fn holders_of(artifacts: &[PlannedArtifact]) -> HashMap<Digest, Vec<usize>> {
     let mut holders: HashMap<Digest, Vec<usize>> = HashMap::new();
     for (at, artifact) in artifacts.iter().enumerate() {
         for blob in &artifact.blobs {
@@ -234,13 +234,13 @@ fn holders_of(artifacts: &[Artifact]) -> HashMap<Digest, Vec<usize>> {
     holders
 }
 
-fn contents_of(artifacts: &[Artifact]) -> Contents {
+fn contents_of(artifacts: &[PlannedArtifact]) -> Contents {
     let mut roots = Vec::new();
     let mut attached = Vec::new();
     let mut manifests = HashMap::new();
     let mut absent = BTreeMap::new();
     let mut present = HashSet::new();
-    for Artifact { resolved, blobs, .. } in artifacts {
+    for PlannedArtifact { resolved, blobs, .. } in artifacts {
         roots.push(Root { reference: resolved.reference.clone(), descriptor: resolved.root.clone() });
         for (tag, descriptor) in &resolved.tagged {
             let name = Name::Tag(tag.clone());

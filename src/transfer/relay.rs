@@ -16,7 +16,7 @@ pub(super) use self::proof::hash;
 use self::proof::{Proof, prove};
 use super::{
     copy::Error,
-    send::{self, Piece, Sending, Sent, Stop, Way},
+    send::{self, FilePart, SendMode, Sending, Sent, Stop},
 };
 use crate::{
     bundle::{self, Format, Layout, Reader, disk},
@@ -24,7 +24,7 @@ use crate::{
     oci::Digest,
     progress::{Event, Phase, Progress},
     storage::{
-        self, Draft, Error as StorageError, Finish, Location, Object, Parts, Pinned, Settings, Stat, Upload, parts,
+        self, Error as StorageError, Finish, Location, Object, Parts, Pinned, Settings, Stat, Upload, UploadSpec, parts,
     },
 };
 
@@ -219,10 +219,10 @@ impl Copy<'_> {
             Err(error) if !error.is_not_found() => return Err(error.into()),
             _ => {}
         }
-        let upload: Arc<dyn Upload> = target.upload(&Draft { identity, parts, metadata }).await?.into();
-        let pieces = layout.map_or_else(|| Piece::of_file(size, identity), Piece::of_bundle);
-        let way = if taken { Way::Take(source.clone()) } else { Way::Put };
-        let supply = send::Object { source: source.clone(), jobs: request.jobs, progress };
+        let upload: Arc<dyn Upload> = target.upload(&UploadSpec { identity, parts, metadata }).await?.into();
+        let pieces = layout.map_or_else(|| FilePart::of_file(size, identity), FilePart::of_bundle);
+        let way = if taken { SendMode::Take(source.clone()) } else { SendMode::Put };
+        let supply = send::PinnedObject { source: source.clone(), jobs: request.jobs, progress };
         let (blobs, bytes) = layout.map_or((1, size), |layout| (layout.blobs().len() as u64, layout.blob_bytes()));
         let mut sending = Sending::new(&supply, pieces, Arc::clone(&upload), way, parts, progress).jobs(request.jobs);
         let reused = sending.present();

@@ -20,14 +20,14 @@ use crate::{
 
 /// How far attached artifacts are followed.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ReferrerLimits {
     /// Attached to attached to … so many times.
     pub depth: usize,
     /// Manifests of one artifact, all told.
     pub manifests: usize,
 }
 
-impl Default for Limits {
+impl Default for ReferrerLimits {
     /// A signature of an attestation of an SBOM of an image is 3 deep; a large index with signatures has some hundred
     /// manifests. Whatever goes beyond is more likely to be a trap than an artifact.
     fn default() -> Self {
@@ -43,7 +43,7 @@ pub struct Selection {
     /// Whether signatures, SBOMs and other attached artifacts belong to it.
     pub referrers: bool,
     /// How far they are followed.
-    pub limits: Limits,
+    pub limits: ReferrerLimits,
 }
 
 /// An artifact's graph.
@@ -115,7 +115,7 @@ async fn limited<T>(requests: &Semaphore, call: impl Future<Output = T>) -> T {
 }
 
 /// An answer that the walk waited for.
-enum Found {
+enum Fetched {
     /// A child of an index, or what is attached.
     Child(Manifest, usize),
     /// What is attached by `subject`.
@@ -130,7 +130,7 @@ struct Walk<'a> {
     origin: &'a dyn Origin,
     selection: &'a Selection,
     requests: &'a Semaphore,
-    tasks: FuturesUnordered<BoxFuture<'a, Result<Found, Cause>>>,
+    tasks: FuturesUnordered<BoxFuture<'a, Result<Fetched, Cause>>>,
     /// Manifests that are or will be in `found`.
     known: HashSet<Digest>,
     found: Resolved,
@@ -142,15 +142,15 @@ impl Walk<'_> {
         self.take_in(root, 0)?;
         while let Some(found) = self.tasks.next().await {
             match found? {
-                Found::Child(manifest, depth) => self.take_in(manifest, depth)?,
-                Found::Tagged(tag, manifest, depth) => {
+                Fetched::Child(manifest, depth) => self.take_in(manifest, depth)?,
+                Fetched::Tagged(tag, manifest, depth) => {
                     self.found.tagged.push((tag, manifest.descriptor().clone()));
                     if self.known.insert(manifest.digest()) {
                         self.take_in(manifest, depth)?;
                     }
                 }
-                Found::Attached(descriptors, depth) => self.attach(descriptors, depth)?,
-                Found::Nothing => {}
+                Fetched::Attached(descriptors, depth) => self.attach(descriptors, depth)?,
+                Fetched::Nothing => {}
             }
         }
         for blob in self.found.blobs() {
@@ -191,7 +191,7 @@ impl Walk<'_> {
             let name = Name::Digest(child.digest);
             let manifest = limited(requests, origin.resolve(&name)).await?;
             check_size(&child, &manifest)?;
-            Ok(Found::Child(manifest, depth))
+            Ok(Fetched::Child(manifest, depth))
         }));
     }
 
@@ -199,13 +199,13 @@ impl Walk<'_> {
         let (origin, requests) = (self.origin, self.requests);
         self.tasks.push(Box::pin(async move {
             let attached = limited(requests, origin.referrers(&subject)).await?;
-            Ok(Found::Attached(attached, depth + 1))
+            Ok(Fetched::Attached(attached, depth + 1))
         }));
         for tag in Tag::cosign(&subject) {
             self.tasks.push(Box::pin(async move {
                 match limited(requests, origin.resolve(&Name::Tag(tag.clone()))).await {
-                    Ok(manifest) => Ok(Found::Tagged(tag, manifest, depth + 1)),
-                    Err(error) if error.is_not_found() => Ok(Found::Nothing),
+                    Ok(manifest) => Ok(Fetched::Tagged(tag, manifest, depth + 1)),
+                    Err(error) if error.is_not_found() => Ok(Fetched::Nothing),
                     Err(error) => Err(error.into()),
                 }
             }));

@@ -29,10 +29,10 @@ pub(super) fn order<T>(items: &mut [T], size: impl Fn(&T) -> u64) {
 /// The blobs that move, and what is left of each. What meters the bytes reports them here.
 pub(super) struct Scheduler {
     jobs: usize,
-    state: Mutex<State>,
+    state: Mutex<SchedulerState>,
 }
 
-struct State {
+struct SchedulerState {
     /// Bytes of the blobs that have not begun.
     waiting: u64,
     /// Of each blob that has begun, its size and what is left of it, in bytes.
@@ -43,7 +43,7 @@ impl Scheduler {
     /// None of `blobs` has begun; at most `jobs` of them will move at once.
     pub(super) fn new<'b>(jobs: usize, blobs: impl IntoIterator<Item = &'b Descriptor>) -> Arc<Self> {
         let waiting = blobs.into_iter().map(|blob| blob.size).sum();
-        let state = Mutex::new(State { waiting, under_way: HashMap::new() });
+        let state = Mutex::new(SchedulerState { waiting, under_way: HashMap::new() });
         Arc::new(Self { jobs, state })
     }
 
@@ -83,13 +83,13 @@ impl Scheduler {
         self.state().under_way.remove(blob);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SchedulerState> {
         // Every change of the state is a single step, so a panic elsewhere leaves it sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl SchedulerState {
     /// Whether a blob of `size` bytes, beside those that are under way, brings the end nearer.
     fn gains_by(&self, size: u64) -> bool {
         // Of what has moved as a whole, the other side makes an end; it takes from nobody's share.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Artifacts that can be moved: a bundle, or what an export has planned.
-pub(super) trait Supply: Send + Sync {
+pub(super) trait ArtifactSupply: Send + Sync {
     /// Names and manifests.
     fn contents(&self) -> &Contents;
 
@@ -30,7 +30,7 @@ pub(super) trait Supply: Send + Sync {
     fn explained(&self, error: content::Error) -> content::Error;
 }
 
-impl Supply for Reader {
+impl ArtifactSupply for Reader {
     fn contents(&self) -> &Contents {
         self.contents()
     }
@@ -66,7 +66,7 @@ impl Supply for Reader {
     }
 }
 
-impl Supply for Plan {
+impl ArtifactSupply for Plan {
     fn contents(&self) -> &Contents {
         self.contents()
     }

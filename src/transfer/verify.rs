@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    bundle::{self, Check, Owners, Reader, disk::off_reactor},
+    bundle::{self, FileCheck, Owners, Reader, disk::off_reactor},
     content::{Code, Fault},
     oci::{Digest, Reference},
     progress::{Event, Phase, Progress},
@@ -62,7 +62,7 @@ impl Verification {
 /// Only where the work itself could not be done; what is wrong with the bundle is a finding.
 pub async fn verify(reader: &Reader, jobs: usize, progress: &Progress) -> bundle::Result<Verification> {
     let (reader, progress) = (reader.clone(), progress.clone());
-    let given_up = GivenUp::default();
+    let given_up = CancelledCheck::default();
     let flag = Arc::clone(&given_up.0);
     let work = move || check(&reader, Vec::new(), jobs.max(1), &progress, &flag);
     off_reactor(work).await
@@ -76,7 +76,7 @@ pub async fn verify(reader: &Reader, jobs: usize, progress: &Progress) -> bundle
 pub async fn verify_remains(path: &Path, jobs: usize, progress: &Progress) -> bundle::Result<Option<Verification>> {
     let Some((reader, wrong)) = Reader::open_remains(path).await? else { return Ok(None) };
     let progress = progress.clone();
-    let given_up = GivenUp::default();
+    let given_up = CancelledCheck::default();
     let flag = Arc::clone(&given_up.0);
     let work = move || check(&reader, wrong, jobs.max(1), &progress, &flag);
     off_reactor(work).await.map(Some)
@@ -84,9 +84,9 @@ pub async fn verify_remains(path: &Path, jobs: usize, progress: &Progress) -> bu
 
 /// Tells the threads when nobody waits for them any more.
 #[derive(Default)]
-struct GivenUp(Arc<AtomicBool>);
+struct CancelledCheck(Arc<AtomicBool>);
 
-impl Drop for GivenUp {
+impl Drop for CancelledCheck {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -141,7 +141,7 @@ fn check(
 
 fn hash_all(
     reader: &Reader,
-    queue: &[Check],
+    queue: &[FileCheck],
     jobs: usize,
     progress: &Progress,
     given_up: &AtomicBool,

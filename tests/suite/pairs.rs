@@ -10,11 +10,11 @@ use airlift::{
     storage::{self, Location},
     store::Store,
     transfer::{
-        Opened, Places, Report, State,
-        destination::Destination,
+        ArtifactState, Opened, Places, Report,
+        destination::RegistryPrefix,
         export::{self, Foreign},
         import, mirror,
-        resolve::Limits,
+        resolve::ReferrerLimits,
     },
 };
 use rstest::rstest;
@@ -99,7 +99,7 @@ impl Bench {
             referrers: true,
             continue_on_errors: false,
             jobs: 4,
-            limits: Limits::default(),
+            limits: ReferrerLimits::default(),
         }
     }
 
@@ -181,20 +181,20 @@ impl Bench {
             }
         };
         let host = if to == There::Registry { self.other.address() } else { "localhost" };
-        let how = importing(Destination { registry: host.to_owned(), prefix: None });
+        let how = importing(RegistryPrefix { registry: host.to_owned(), prefix: None });
         let first = mirror::run(origins, &*targets, &what, &how, &silent).await.unwrap();
         assert!(first.bytes_moved > 0);
         let again = mirror::run(origins, &*targets, &what, &how, &silent).await.unwrap();
-        assert_eq!((again.bytes_moved, states(&again)), (0, vec![State::AlreadyThere]));
+        assert_eq!((again.bytes_moved, states(&again)), (0, vec![ArtifactState::AlreadyThere]));
         (places, Repository::new(host, REPOSITORY).unwrap())
     }
 }
 
-fn states(report: &Report) -> Vec<State> {
+fn states(report: &Report) -> Vec<ArtifactState> {
     report.artifacts.iter().map(|outcome| outcome.state).collect()
 }
 
-fn importing(to: Destination) -> import::Request {
+fn importing(to: RegistryPrefix) -> import::Request {
     import::Request {
         to,
         keep_host: false,
@@ -301,7 +301,7 @@ async fn a_bundle_that_is_exported_from_a_bundle_is_the_same_file() {
         referrers: true,
         continue_on_errors: false,
         jobs: 4,
-        limits: Limits::default(),
+        limits: ReferrerLimits::default(),
     };
     let silent = Progress::silent();
     let first = request(vec![reference.clone()], vec!["windows/amd64".parse().unwrap()]);

@@ -15,19 +15,19 @@ use airlift::{
         Opened,
         export::{self, Request},
         list,
-        resolve::Limits,
+        resolve::ReferrerLimits,
     },
 };
 
 use crate::{
-    args::{Chosen, Transfer, chosen::Foreign},
+    args::{Chosen, Transfer, chosen::ForeignChoice},
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     mistake::Mistake,
 };
 
 /// Returns every artifact once, in the order of the arguments: at least one, and at most `--max-artifacts`.
-pub(crate) fn asked_for(args: &Chosen) -> Result<Vec<Reference>, Failure> {
+pub(crate) fn asked_for(args: &Chosen) -> Result<Vec<Reference>, CommandError> {
     let registry = args.registry.as_deref();
     let mut artifacts = Vec::new();
     for text in &args.artifacts {
@@ -54,18 +54,18 @@ pub(crate) fn chosen(args: &Chosen, artifacts: Vec<Reference>, transfer: &Transf
         artifacts,
         platforms: args.platform.clone(),
         foreign: match args.foreign {
-            Foreign::Include => export::Foreign::Include,
-            Foreign::Skip => export::Foreign::Skip,
+            ForeignChoice::Include => export::Foreign::Include,
+            ForeignChoice::Skip => export::Foreign::Skip,
         },
         referrers: !args.no_referrers,
         continue_on_errors: transfer.continue_on_errors,
         jobs: transfer.jobs.count(),
-        limits: Limits::default(),
+        limits: ReferrerLimits::default(),
     }
 }
 
 /// Returns `path` if it is a path on this machine, for commands that need one.
-pub(crate) fn local(path: &Path) -> Result<&Path, Failure> {
+pub(crate) fn local(path: &Path) -> Result<&Path, CommandError> {
     match location(path)? {
         Location::Path(_) => Ok(path),
         place => Err(Mistake::NotLocal { place }.into()),
@@ -73,17 +73,17 @@ pub(crate) fn local(path: &Path) -> Result<&Path, Failure> {
 }
 
 /// Parses the location of a bundle. clap must not parse it, since its messages would show the signature of an address.
-pub(crate) fn location(text: &Path) -> Result<Location, Failure> {
+pub(crate) fn location(text: &Path) -> Result<Location, CommandError> {
     Ok(text.to_str().map_or_else(|| Ok(Location::Path(text.to_owned())), Location::parse)?)
 }
 
 /// Opens the bundle at `text`.
-pub(crate) async fn open(text: &Path, context: &Context) -> Result<Opened, Failure> {
+pub(crate) async fn open(text: &Path, context: &Context) -> Result<Opened, CommandError> {
     Ok(Opened::open(&location(text)?, &context.storage()).await?)
 }
 
 /// As [`open`], but accepts a set with missing volumes.
-pub(crate) async fn survey(text: &Path, context: &Context) -> Result<Opened, Failure> {
+pub(crate) async fn survey(text: &Path, context: &Context) -> Result<Opened, CommandError> {
     Ok(Opened::survey(&location(text)?, &context.storage()).await?.0)
 }
 

@@ -10,7 +10,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::{
-    args::global::{Global, Progress},
+    args::global::{Global, ProgressChoice},
     hint,
     mistake::Mistake,
     output,
@@ -21,14 +21,14 @@ const HELP: Style = AnsiColor::Cyan.on_default().bold();
 
 /// The failure of a command. `?` converts any error with a token to it.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct CommandError {
     code: Code,
     error: Box<dyn Error + Send + Sync>,
     details: Vec<String>,
     hint: Option<String>,
 }
 
-impl<E: Fault> From<E> for Failure {
+impl<E: Fault> From<E> for CommandError {
     fn from(error: E) -> Self {
         // A mistake in the arguments has a hint of its own; the library's errors use that of their token.
         let hint = (&error as &dyn Any).downcast_ref().and_then(Mistake::hint);
@@ -48,7 +48,7 @@ pub(crate) enum Voice {
 impl Voice {
     /// Chooses by the options.
     pub(crate) const fn of(global: &Global) -> Self {
-        if global.json || matches!(global.progress, Progress::Json) { Self::Json } else { Self::Text }
+        if global.json || matches!(global.progress, ProgressChoice::Json) { Self::Json } else { Self::Text }
     }
 
     /// Guesses from arguments that cannot be parsed.
@@ -73,7 +73,7 @@ struct ErrorBody<'a> {
     hint: String,
 }
 
-impl Failure {
+impl CommandError {
     /// Which kind of failure it is.
     pub(crate) const fn code(&self) -> Code {
         self.code
@@ -207,7 +207,7 @@ mod tests {
         }
     }
 
-    fn sample() -> Failure {
+    fn sample() -> CommandError {
         Upper(Lower(std::io::Error::other("the bottom"))).into()
     }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{State, parsed};
+use super::{PipelineState, parsed};
 use crate::pipeline::{
     error::{Error, Holder, Result},
     lock::{self, Lock},
@@ -50,7 +50,7 @@ pub struct Active {
     _lock: Lock,
 }
 
-/// Which runs [`State::prune`] keeps.
+/// Which runs [`PipelineState::prune`] keeps.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Retention {
     /// So many of the last ones of each pipeline.
@@ -68,7 +68,7 @@ pub struct Pruned {
 
 const COLUMNS: &str = "number, registry, name, document, response, process, host, since, pipeline, blob";
 
-impl State {
+impl PipelineState {
     /// Begins `run`: takes its lock, then writes its row. An identical run that has ended is not begun again.
     ///
     /// `response` is what is known of it before it begins.

@@ -11,7 +11,7 @@ pub enum Credential {
     Password {
         /// User.
         user: String,
-        /// Password, or a token that stands for one.
+        /// Secret, or a token that stands for one.
         password: String,
     },
     /// A token that only the token service takes, in exchange for others.

@@ -23,7 +23,7 @@ use azure_identity::{
 use super::{
     super::{
         error::Error as StorageError,
-        settings::{Identity, Settings},
+        settings::{AzureIdentity, Settings},
     },
     metadata::Metadata,
     transport::{self, Signing},
@@ -37,13 +37,13 @@ const MARGIN: Duration = Duration::from_mins(5);
 
 /// Where tokens come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum CredentialKind {
     Workload,
     Managed,
     Cli,
 }
 
-impl Kind {
+impl CredentialKind {
     const fn word(self) -> &'static str {
         match self {
             Self::Workload => "workload identity",
@@ -57,7 +57,7 @@ impl Kind {
 #[derive(Clone, Default)]
 pub struct Credentials(Arc<Mutex<Chains>>);
 
-type Chains = Vec<(Identity, Arc<Chain>)>;
+type Chains = Vec<(AzureIdentity, Arc<Chain>)>;
 
 impl Credentials {
     /// The credential of `settings.identity`. No request is made yet.
@@ -92,12 +92,12 @@ type Link = SdkResult<Arc<dyn TokenCredential>>;
 /// Credentials that are tried in order; the first that gives a token is kept.
 pub(super) struct Chain {
     /// Or what is wrong with the variable that names them.
-    links: Result<Vec<(Kind, Link)>, String>,
-    state: tokio::sync::Mutex<State>,
+    links: Result<Vec<(CredentialKind, Link)>, String>,
+    state: tokio::sync::Mutex<TokenState>,
 }
 
 #[derive(Default)]
-struct State {
+struct TokenState {
     chosen: Option<Arc<dyn TokenCredential>>,
     /// By what they are for. The Azure CLI keeps none, and takes a second for each.
     tokens: HashMap<String, AccessToken>,
@@ -130,8 +130,11 @@ impl Chain {
                 }
             };
             let asked = link.get_token(scopes, None);
-            let asked =
-                if *kind == Kind::Managed { tokio::time::timeout(METADATA, asked).await } else { Ok(asked.await) };
+            let asked = if *kind == CredentialKind::Managed {
+                tokio::time::timeout(METADATA, asked).await
+            } else {
+                Ok(asked.await)
+            };
             match asked {
                 Ok(Ok(token)) => return Ok((Arc::clone(link), token)),
                 Ok(Err(error)) => reasons.push(format!("{word}: {error}")),
@@ -172,17 +175,18 @@ impl TokenCredential for Chain {
 }
 
 /// What is tried, in this order. `named` is the variable by which Azure's SDKs in all languages are told.
-fn kinds(identity: &Identity, named: &str, federated: bool) -> Result<Vec<Kind>, String> {
-    if let Identity::Managed(_) = identity {
-        return Ok(vec![Kind::Managed]);
+fn kinds(identity: &AzureIdentity, named: &str, federated: bool) -> Result<Vec<CredentialKind>, String> {
+    if let AzureIdentity::Managed(_) = identity {
+        return Ok(vec![CredentialKind::Managed]);
     }
-    let deployed = if federated { vec![Kind::Workload, Kind::Managed] } else { vec![Kind::Managed] };
+    let deployed =
+        if federated { vec![CredentialKind::Workload, CredentialKind::Managed] } else { vec![CredentialKind::Managed] };
     Ok(match named.trim().to_ascii_lowercase().as_str() {
-        "" => [deployed, vec![Kind::Cli]].concat(),
+        "" => [deployed, vec![CredentialKind::Cli]].concat(),
         "prod" => deployed,
-        "dev" | "azureclicredential" => vec![Kind::Cli],
-        "workloadidentitycredential" => vec![Kind::Workload],
-        "managedidentitycredential" => vec![Kind::Managed],
+        "dev" | "azureclicredential" => vec![CredentialKind::Cli],
+        "workloadidentitycredential" => vec![CredentialKind::Workload],
+        "managedidentitycredential" => vec![CredentialKind::Managed],
         _ => {
             return Err(format!(
                 "AZURE_TOKEN_CREDENTIALS is {named:?}, which is none of dev, prod, WorkloadIdentityCredential, \
@@ -192,11 +196,11 @@ fn kinds(identity: &Identity, named: &str, federated: bool) -> Result<Vec<Kind>,
     })
 }
 
-fn link(kind: Kind, settings: &Settings, options: &ClientOptions, what: &str) -> Result<Link, StorageError> {
+fn link(kind: CredentialKind, settings: &Settings, options: &ClientOptions, what: &str) -> Result<Link, StorageError> {
     Ok(match kind {
-        Kind::Workload => workload(options),
-        Kind::Managed => managed(settings, what)?,
-        Kind::Cli => AzureCliCredential::new(None).map(|link| link as Arc<dyn TokenCredential>),
+        CredentialKind::Workload => workload(options),
+        CredentialKind::Managed => managed(settings, what)?,
+        CredentialKind::Cli => AzureCliCredential::new(None).map(|link| link as Arc<dyn TokenCredential>),
     })
 }
 
@@ -208,8 +212,8 @@ fn workload(options: &ClientOptions) -> Link {
 
 fn managed(settings: &Settings, what: &str) -> Result<Link, StorageError> {
     let id = match &settings.identity {
-        Identity::Managed(id) => id.clone(),
-        Identity::Found => env::var("AZURE_CLIENT_ID").ok().filter(|id| !id.is_empty()),
+        AzureIdentity::Managed(id) => id.clone(),
+        AzureIdentity::Found => env::var("AZURE_CLIENT_ID").ok().filter(|id| !id.is_empty()),
     };
     let at_app_service = ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"].iter().all(|name| env::var_os(name).is_some());
     // Azure's own commands name an identity by its resource id, its metadata service by the client id too.
@@ -230,17 +234,19 @@ mod tests {
 
     #[test]
     fn who_is_asked_for_a_token_follows_the_surroundings_and_the_variable() {
-        let found = |named: &str, federated| kinds(&Identity::Found, named, federated).unwrap();
-        assert_eq!(found("", false), [Kind::Managed, Kind::Cli]);
-        assert_eq!(found("", true), [Kind::Workload, Kind::Managed, Kind::Cli]);
-        assert_eq!(found("prod", true), [Kind::Workload, Kind::Managed]);
-        assert_eq!(found("Prod", false), [Kind::Managed]);
-        assert_eq!(found("dev", true), [Kind::Cli]);
-        assert_eq!(found("WorkloadIdentityCredential", false), [Kind::Workload]);
-        assert_eq!(found("ManagedIdentityCredential", true), [Kind::Managed]);
-        assert_eq!(found(" azureclicredential ", true), [Kind::Cli]);
-        assert!(kinds(&Identity::Found, "EnvironmentCredential", true).unwrap_err().contains("EnvironmentCredential"));
-        let pipelines = Identity::Managed(Some("id".to_owned()));
-        assert_eq!(kinds(&pipelines, "dev", true).unwrap(), [Kind::Managed], "what a pipeline says counts");
+        let found = |named: &str, federated| kinds(&AzureIdentity::Found, named, federated).unwrap();
+        assert_eq!(found("", false), [CredentialKind::Managed, CredentialKind::Cli]);
+        assert_eq!(found("", true), [CredentialKind::Workload, CredentialKind::Managed, CredentialKind::Cli]);
+        assert_eq!(found("prod", true), [CredentialKind::Workload, CredentialKind::Managed]);
+        assert_eq!(found("Prod", false), [CredentialKind::Managed]);
+        assert_eq!(found("dev", true), [CredentialKind::Cli]);
+        assert_eq!(found("WorkloadIdentityCredential", false), [CredentialKind::Workload]);
+        assert_eq!(found("ManagedIdentityCredential", true), [CredentialKind::Managed]);
+        assert_eq!(found(" azureclicredential ", true), [CredentialKind::Cli]);
+        assert!(
+            kinds(&AzureIdentity::Found, "EnvironmentCredential", true).unwrap_err().contains("EnvironmentCredential")
+        );
+        let pipelines = AzureIdentity::Managed(Some("id".to_owned()));
+        assert_eq!(kinds(&pipelines, "dev", true).unwrap(), [CredentialKind::Managed], "what a pipeline says counts");
     }
 }

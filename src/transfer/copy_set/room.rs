@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use super::{super::copy::Error, Item};
+use super::{super::copy::Error, FileCopy};
 use crate::bundle::{self, disk};
 
-pub(super) fn check_room<'a>(to: &Path, files: impl Iterator<Item = &'a Item>) -> Result<(), Error> {
+pub(super) fn check_room<'a>(to: &Path, files: impl Iterator<Item = &'a FileCopy>) -> Result<(), Error> {
     if !to.is_dir() {
         return Err(Error::NoFolder { path: to.to_owned() });
     }
     let limit = disk::largest_file(to).map_err(bundle::Error::read(to))?;
     let mut needed = 0;
-    for Item { file, name, .. } in files {
+    for FileCopy { file, name, .. } in files {
         let size = file.size;
         if let Some(limit) = limit.filter(|limit| size > *limit) {
             return Err(bundle::Error::FileLimit { path: to.join(name), needed: size, limit }.into());

@@ -20,7 +20,7 @@ use super::{
         execute::{self, Meter},
         send::{Stop, broken_task},
     },
-    Run,
+    ExportRun,
 };
 use crate::{
     bundle::volume::Cut,
@@ -78,7 +78,7 @@ fn cuttings(cut: &Cut, blobs: &[Descriptor]) -> Vec<Cutting> {
     blobs.iter().filter_map(of).collect()
 }
 
-impl Run<'_> {
+impl ExportRun<'_> {
     /// Learns the digests of all segments of the set.
     pub(super) async fn segments(&self, cut: &Cut, blobs: &[Descriptor], state: &Path) -> Result<Segments, Stop> {
         let mut segments = Segments::new();

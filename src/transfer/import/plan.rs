@@ -10,9 +10,9 @@ use futures::{StreamExt, stream};
 use super::{
     super::{
         error::{Cause, Error, Failure, Side},
-        items::{Item, items},
+        items::{ImportItem, items},
         report::{Outcome, Report},
-        supply::Supply,
+        supply::ArtifactSupply,
     },
     request::Request,
 };
@@ -26,9 +26,9 @@ use crate::{
 pub(super) const REQUESTS: usize = 16;
 
 /// What an import will do.
-pub struct Plan {
-    pub(super) items: Vec<Item>,
-    pub(super) supplies: Vec<Arc<dyn Supply>>,
+pub struct ImportPlan {
+    pub(super) items: Vec<ImportItem>,
+    pub(super) supplies: Vec<Arc<dyn ArtifactSupply>>,
     /// What the target has of the blobs, by repository.
     pub(super) present: HashSet<(Repository, Digest)>,
     /// Items whose tag, or digest where they have none, names the right manifest already.
@@ -39,7 +39,7 @@ pub struct Plan {
     pub(super) bytes_present: u64,
 }
 
-impl Plan {
+impl ImportPlan {
     /// What is known of every artifact, with its name in the target.
     pub const fn report(&self) -> &Report {
         &self.report
@@ -68,7 +68,7 @@ impl Plan {
     /// Asks the target what it has of the artifacts in `supplies`.
     pub(in crate::transfer) async fn make(
         targets: &dyn Targets,
-        supplies: Vec<Arc<dyn Supply>>,
+        supplies: Vec<Arc<dyn ArtifactSupply>>,
         request: &Request,
         progress: &Progress,
     ) -> Result<Self, Error> {
@@ -99,7 +99,7 @@ impl Plan {
     }
 }
 
-fn outcome(item: &Item) -> Outcome {
+fn outcome(item: &ImportItem) -> Outcome {
     let root = item.root().digest();
     Outcome {
         target: Some(item.target.clone()),
@@ -111,7 +111,7 @@ fn outcome(item: &Item) -> Outcome {
     }
 }
 
-impl Plan {
+impl ImportPlan {
     /// Finds the tags that are in place, and those that may not be moved.
     async fn ask_tags(&mut self, targets: &dyn Targets, request: &Request) {
         let asking = self.items.iter().enumerate().map(|(at, item)| {
@@ -195,7 +195,7 @@ impl Plan {
 /// Whether a blob of an item is in the target.
 struct Question<'a> {
     blob: &'a Descriptor,
-    item: &'a Item,
+    item: &'a ImportItem,
     place: Arc<dyn Target>,
     /// It is, without a question.
     is_known: bool,

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{
     super::{
         execute::{BrokenMove, Meter, Move},
-        items::Item,
+        items::ImportItem,
     },
     plan::REQUESTS,
 };
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A blob, and the repositories that lack it.
-pub(super) struct Push {
+pub(super) struct BlobPush {
     pub(super) blob: Descriptor,
     pub(super) origins: Vec<Arc<dyn Source>>,
     pub(super) lacking: Vec<(Repository, Arc<dyn Target>)>,
@@ -30,7 +30,7 @@ pub(super) struct Push {
     pub(super) supply: usize,
 }
 
-impl Push {
+impl BlobPush {
     pub(super) async fn run(self, meter: &Meter) -> Result<(), BrokenMove> {
         let mut holder = self.holder;
         for (name, target) in self.lacking {
@@ -72,7 +72,7 @@ impl Publisher {
     /// place already, only what is attached is looked at.
     pub(super) async fn publish(
         &self,
-        item: &Item,
+        item: &ImportItem,
         target: Arc<dyn Target>,
         is_complete: bool,
     ) -> content::Result<bool> {
@@ -129,13 +129,13 @@ impl Publisher {
 }
 
 /// Manifests that are attached to one subject, or to none.
-type Group<'a> = (Option<Digest>, Vec<&'a Manifest>);
+type AttachedGroup<'a> = (Option<Digest>, Vec<&'a Manifest>);
 
 /// `attached`, in which each comes after what it needs, by subject, in waves: what a manifest of a wave is attached to, and
 /// what it names, is in the waves before.
-fn waves(attached: &[Manifest]) -> Vec<Vec<Group<'_>>> {
+fn waves(attached: &[Manifest]) -> Vec<Vec<AttachedGroup<'_>>> {
     let mut places: HashMap<Digest, usize> = HashMap::new();
-    let mut waves: Vec<Vec<Group<'_>>> = Vec::new();
+    let mut waves: Vec<Vec<AttachedGroup<'_>>> = Vec::new();
     for manifest in attached {
         let subject = manifest.subject().map(|subject| subject.digest);
         let needed = manifest.children().iter().map(|child| child.digest).chain(subject);

@@ -1,13 +1,13 @@
 //! What to import, and how.
 
-use crate::transfer::destination::{Destination, Renaming, Rule};
+use crate::transfer::destination::{RegistryPrefix, Renaming, Rule};
 
 /// What to import, and how.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own, and any combination makes sense")]
 pub struct Request {
     /// Where to.
-    pub to: Destination,
+    pub to: RegistryPrefix,
     /// Whether the source's host becomes the first part of the repository.
     pub keep_host: bool,
     /// Rewrite rules, the first that matches wins.

@@ -15,12 +15,12 @@ use super::{
     super::{
         error::{Cause, Error, Failure, Side},
         execute::{self, BrokenMove, Meter},
-        items::Item,
-        report::{Report, State, chain},
+        items::ImportItem,
+        report::{ArtifactState, Report, chain},
         scheduler::{self, Scheduler},
     },
-    plan::{Plan, REQUESTS},
-    publish::{Publisher, Push},
+    plan::{ImportPlan, REQUESTS},
+    publish::{BlobPush, Publisher},
     request::Request,
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
 
 /// A step of the run.
 enum Work {
-    Push(Box<Push>),
+    Push(Box<BlobPush>),
     Publish(usize),
 }
 
@@ -43,8 +43,8 @@ enum Done {
     Published(usize, content::Result<bool>),
 }
 
-pub(super) struct Run<'a> {
-    plan: Plan,
+pub(super) struct ImportRun<'a> {
+    plan: ImportPlan,
     targets: &'a dyn Targets,
     request: &'a Request,
     progress: &'a Progress,
@@ -58,8 +58,13 @@ pub(super) struct Run<'a> {
     failures: Vec<Failure>,
 }
 
-impl<'a> Run<'a> {
-    pub(super) fn new(mut plan: Plan, targets: &'a dyn Targets, request: &'a Request, progress: &'a Progress) -> Self {
+impl<'a> ImportRun<'a> {
+    pub(super) fn new(
+        mut plan: ImportPlan,
+        targets: &'a dyn Targets,
+        request: &'a Request,
+        progress: &'a Progress,
+    ) -> Self {
         let failures = std::mem::take(&mut plan.failures);
         let named: HashSet<_> = failures.iter().map(|failure| &failure.artifact).collect();
         let failed = (0..plan.items.len()).filter(|&at| named.contains(&plan.items[at].reference)).collect();
@@ -87,7 +92,7 @@ impl<'a> Run<'a> {
         let scheduler = Scheduler::new(self.request.jobs, pushed);
         let meter = Meter::new(self.progress, &self.moved).scheduled(&scheduler);
         let (targets, publisher) = (self.targets, Arc::<Publisher>::default());
-        let items: Arc<[Item]> = self.plan.items.clone().into();
+        let items: Arc<[ImportItem]> = self.plan.items.clone().into();
         let complete: HashSet<usize> = (0..items.len()).filter(|&at| self.plan.is_complete(at)).collect();
         let step = |work: Work| match work {
             Work::Push(push) => {
@@ -119,7 +124,7 @@ impl<'a> Run<'a> {
     /// Pushes blobs in the order of [`scheduler::order`]. What needs no blob is published at once.
     fn first_steps(&mut self) -> Vec<Work> {
         let mut work = Vec::new();
-        let mut pushes: Vec<Push> = Vec::new();
+        let mut pushes: Vec<BlobPush> = Vec::new();
         let mut by_blob: HashMap<Digest, usize> = HashMap::new();
         for (at, item) in self.plan.items.iter().enumerate() {
             if self.failed.contains(&at) {
@@ -130,7 +135,7 @@ impl<'a> Run<'a> {
                 let supply = &self.plan.supplies[item.supply];
                 let place = *by_blob.entry(blob.digest).or_insert_with(|| {
                     let (blob, origins) = (supply.described(blob), supply.origins(&blob.digest));
-                    pushes.push(Push { blob, origins, lacking: Vec::new(), holder: None, supply: item.supply });
+                    pushes.push(BlobPush { blob, origins, lacking: Vec::new(), holder: None, supply: item.supply });
                     pushes.len() - 1
                 });
                 let push = &mut pushes[place];
@@ -173,7 +178,8 @@ impl<'a> Run<'a> {
             Done::Pushed(blob, supply, Err(broken)) => self.fail_waiting(&blob, supply, broken),
             Done::Published(at, Ok(changed)) => {
                 let moved = changed || self.plan.items[at].blobs.iter().any(|blob| !self.was_present(at, blob));
-                self.plan.report.artifacts[at].state = if moved { State::Done } else { State::AlreadyThere };
+                self.plan.report.artifacts[at].state =
+                    if moved { ArtifactState::Done } else { ArtifactState::AlreadyThere };
                 self.progress.tell(Event::Completed { artifact: self.plan.items[at].target.clone() });
                 // Whoever waited for this one alone; with a second subject it has begun already.
                 let waits = |&one: &usize| {
@@ -207,7 +213,7 @@ impl<'a> Run<'a> {
     /// Fails what is attached to nothing but failed artifacts, and what is attached to that.
     fn fail_orphans(&mut self) {
         loop {
-            let orphan = |(at, item): (usize, &Item)| {
+            let orphan = |(at, item): (usize, &ImportItem)| {
                 let subject = *item.after.first()?;
                 let lost = !self.failed.contains(&at) && item.after.iter().all(|one| self.failed.contains(one));
                 lost.then(|| (at, self.plan.items[subject].reference.clone()))
@@ -247,7 +253,7 @@ impl<'a> Run<'a> {
     }
 
     fn end(self) -> Result<Report, Error> {
-        let Self { plan: Plan { mut report, bytes_present, .. }, failures, request, moved, .. } = self;
+        let Self { plan: ImportPlan { mut report, bytes_present, .. }, failures, request, moved, .. } = self;
         report.fail(&failures);
         report.bytes_moved = moved.load(Ordering::Relaxed);
         report.bytes_reused = bytes_present;

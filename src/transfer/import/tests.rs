@@ -18,17 +18,17 @@ use crate::{
     oci::{Descriptor, Digest, Manifest, Name, Reference, Repository, Tag, media_type},
     progress::Progress,
     transfer::{
-        self, Report, Side, State,
-        destination::Destination,
+        self, ArtifactState, Report, Side,
+        destination::RegistryPrefix,
         export::{self, Foreign},
         mirror,
-        resolve::Limits,
+        resolve::ReferrerLimits,
     },
 };
 
 /// A target that notes what it is asked, and refuses one blob.
 #[derive(Clone, Default)]
-struct Watched {
+struct WatchedTarget {
     inner: Memories,
     asked: Arc<Mutex<Vec<String>>>,
     refused: Option<Digest>,
@@ -36,9 +36,9 @@ struct Watched {
     most_attaching: Arc<AtomicUsize>,
 }
 
-struct WatchedRepository(Watched, Arc<Memory>);
+struct WatchedRepository(WatchedTarget, Arc<Memory>);
 
-impl Watched {
+impl WatchedTarget {
     fn note(&self, question: String) {
         self.asked.lock().unwrap().push(question);
     }
@@ -51,7 +51,7 @@ impl Watched {
     }
 }
 
-impl Targets for Watched {
+impl Targets for WatchedTarget {
     fn target(&self, repository: &Repository) -> Arc<dyn Target> {
         Arc::new(WatchedRepository(self.clone(), self.inner.repository(repository)))
     }
@@ -147,7 +147,11 @@ async fn source() -> (Memories, Manifest) {
     (source, app)
 }
 
-async fn run(source: &Memories, target: &Watched, check_blobs: bool) -> std::result::Result<Report, transfer::Error> {
+async fn run(
+    source: &Memories,
+    target: &WatchedTarget,
+    check_blobs: bool,
+) -> std::result::Result<Report, transfer::Error> {
     let what = export::Request {
         artifacts: vec![NAME.parse().unwrap()],
         platforms: Vec::new(),
@@ -155,10 +159,10 @@ async fn run(source: &Memories, target: &Watched, check_blobs: bool) -> std::res
         referrers: true,
         continue_on_errors: true,
         jobs: 4,
-        limits: Limits::default(),
+        limits: ReferrerLimits::default(),
     };
     let how = Request {
-        to: Destination::local(),
+        to: RegistryPrefix::local(),
         keep_host: false,
         map: Vec::new(),
         overwrite_tags: false,
@@ -175,9 +179,9 @@ async fn run(source: &Memories, target: &Watched, check_blobs: bool) -> std::res
 #[tokio::test]
 async fn what_is_attached_goes_up_by_subject_and_subjects_side_by_side() {
     let (source, app) = source().await;
-    let target = Watched::default();
+    let target = WatchedTarget::default();
     let report = run(&source, &target, false).await.unwrap();
-    assert_eq!(report.artifacts[0].state, State::Done);
+    assert_eq!(report.artifacts[0].state, ArtifactState::Done);
     let asked = target.asked();
     assert!(asked.contains(&format!("attach 2 to {}", app.digest())), "{asked:?}");
     assert_eq!(asked.iter().filter(|asked| asked.starts_with("attach 1 ")).count(), 2, "{asked:?}");
@@ -187,18 +191,18 @@ async fn what_is_attached_goes_up_by_subject_and_subjects_side_by_side() {
 #[tokio::test]
 async fn where_the_tag_is_right_only_what_is_attached_is_asked_for() {
     let (source, app) = source().await;
-    let target = Watched::default();
+    let target = WatchedTarget::default();
     run(&source, &target, false).await.unwrap();
     target.asked();
 
     let report = run(&source, &target, false).await.unwrap();
-    assert_eq!((report.artifacts[0].state, report.bytes_moved), (State::AlreadyThere, 0));
+    assert_eq!((report.artifacts[0].state, report.bytes_moved), (ArtifactState::AlreadyThere, 0));
     let asked = target.asked();
     assert!(asked.contains(&"resolve v1".to_owned()) && asked.contains(&format!("referrers {}", app.digest())));
     assert_eq!(asked.len(), 4, "the tag, and three subjects: {asked:?}");
 
     let report = run(&source, &target, true).await.unwrap();
-    assert_eq!(report.artifacts[0].state, State::AlreadyThere);
+    assert_eq!(report.artifacts[0].state, ArtifactState::AlreadyThere);
     assert_eq!(target.asked().iter().filter(|asked| asked.starts_with("contains ")).count(), 6);
 }
 
@@ -208,13 +212,13 @@ async fn a_failure_knows_its_side_whatever_its_token() {
     let layer = app.layers()[0].digest;
     let side = |report: &Report| report.artifacts[0].reason.as_ref().map(|reason| (reason.token, reason.side));
 
-    let refusing = Watched { refused: Some(layer), ..Watched::default() };
+    let refusing = WatchedTarget { refused: Some(layer), ..WatchedTarget::default() };
     let report = run(&source, &refusing, false).await.unwrap();
     assert_eq!(side(&report), Some(("content.not-found", Side::Target)));
     assert!(refusing.inner.repository(&"localhost/team/app".parse().unwrap()).tags().is_empty());
 
     let reference: Reference = NAME.parse().unwrap();
     source.repository(reference.context()).forget(&layer);
-    let report = run(&source, &Watched::default(), false).await.unwrap();
+    let report = run(&source, &WatchedTarget::default(), false).await.unwrap();
     assert_eq!(side(&report), Some(("content.not-found", Side::Source)));
 }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 /// What becomes of non-distributable layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Foreign {
+pub(crate) enum ForeignChoice {
     #[default]
     Include,
     Skip,
@@ -34,7 +34,7 @@ pub(crate) struct Chosen {
     pub(crate) platform: Vec<Platform>,
     /// Whether to take non-distributable layers.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
-    pub(crate) foreign: Foreign,
+    pub(crate) foreign: ForeignChoice,
     /// Leave out signatures, SBOMs and attestations.
     #[arg(long)]
     pub(crate) no_referrers: bool,

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use airlift::transfer::destination::Destination;
+use airlift::transfer::destination::RegistryPrefix;
 
 use super::{Renamed, Transfer};
 
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     pub(crate) bundles: Vec<PathBuf>,
     /// The registry to push to, and a prefix for its repositories.
     #[arg(long, value_name = "REGISTRY[/PREFIX]", required_unless_present = "store")]
-    pub(crate) to: Option<Destination>,
+    pub(crate) to: Option<RegistryPrefix>,
     /// Import into this folder, which `airlift serve --store` serves, instead of a registry.
     #[arg(long, value_name = "DIR", conflicts_with = "to")]
     pub(crate) store: Option<PathBuf>,

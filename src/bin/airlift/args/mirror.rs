@@ -1,4 +1,4 @@
-use airlift::transfer::destination::Destination;
+use airlift::transfer::destination::RegistryPrefix;
 use clap::ArgGroup;
 
 use super::{Chosen, Renamed, Transfer};
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     pub(crate) chosen: Chosen,
     /// The registry to push to, and a prefix for its repositories.
     #[arg(long, value_name = "REGISTRY[/PREFIX]")]
-    pub(crate) to: Destination,
+    pub(crate) to: RegistryPrefix,
     #[command(flatten)]
     pub(crate) renamed: Renamed,
     #[command(flatten)]

@@ -13,7 +13,7 @@ use crate::{
     args::export::Args,
     artifacts,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     mistake::Mistake,
     output::{plan, report},
     runtime,
@@ -24,7 +24,7 @@ const OF_STREAMS: &[Code] = &[Code::OutputSpace, Code::IoWrite, Code::Interrupte
 const STREAM: &str = "The output so far is not a complete bundle, and a stream cannot be resumed. Run the command again, or write to a \
     file with `-o FILE`, which can be resumed.";
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::check(&args.transfer)?;
     let (origins, request) = runtime::run(source(args, context))?;
     let origins = &*origins;
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// Where the artifacts come from, and which they are.
-async fn source(args: &Args, context: &Context) -> Result<(Box<dyn Origins>, Request), Failure> {
+async fn source(args: &Args, context: &Context) -> Result<(Box<dyn Origins>, Request), CommandError> {
     let chosen = &args.chosen;
     if args.from.is_empty() {
         let artifacts = artifacts::asked_for(chosen)?;

@@ -7,7 +7,7 @@ use airlift::{
     store::Store,
     transfer::{
         Opened,
-        destination::Destination,
+        destination::RegistryPrefix,
         discs,
         import::{self, Request},
     },
@@ -17,16 +17,16 @@ use crate::{
     args::{Renamed, Transfer, import::Args},
     artifacts,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     mistake::Mistake,
     output::{plan, report},
     runtime,
 };
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::check(&args.transfer)?;
     artifacts::warn_of_unfinished(&args.bundles, context);
-    let to = args.to.clone().unwrap_or_else(Destination::local);
+    let to = args.to.clone().unwrap_or_else(RegistryPrefix::local);
     let request = Request {
         rewrite_foreign: args.rewrite_foreign,
         verify_first: args.verify_first,
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// How artifacts go to a target.
-pub(super) fn request(to: &Destination, renamed: &Renamed, transfer: &Transfer) -> Request {
+pub(super) fn request(to: &RegistryPrefix, renamed: &Renamed, transfer: &Transfer) -> Request {
     Request {
         to: to.clone(),
         keep_host: renamed.keep_host,
@@ -76,7 +76,7 @@ pub(super) fn request(to: &Destination, renamed: &Renamed, transfer: &Transfer) 
 }
 
 /// The registry, or the store.
-fn targets(args: &Args, context: &Context) -> Result<Box<dyn Targets>, Failure> {
+fn targets(args: &Args, context: &Context) -> Result<Box<dyn Targets>, CommandError> {
     Ok(match &args.store {
         None => Box::new(context.client()?),
         // A store that is not there yet has nothing, and planning makes none.

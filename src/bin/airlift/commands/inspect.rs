@@ -4,7 +4,7 @@ use crate::{
     args::inspect::Args,
     artifacts,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     output::{
         count, size,
         table::{Column, table},
@@ -13,11 +13,11 @@ use crate::{
     runtime,
 };
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     artifacts::warn_of_unfinished([&args.bundle], context);
     let found = runtime::run(async {
         let bundle = artifacts::survey(&args.bundle, context).await?;
-        Ok::<_, Failure>(inspect_with_configs(bundle.reader()).await?)
+        Ok::<_, CommandError>(inspect_with_configs(bundle.reader()).await?)
     })?;
     context.answer(&found, |found| match args {
         Args { tree: true, .. } => tree::tree(found),

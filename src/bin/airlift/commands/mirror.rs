@@ -4,12 +4,12 @@ use crate::{
     args::mirror::Args,
     artifacts,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     output::{plan, report},
     runtime,
 };
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::check(&args.transfer)?;
     let what = artifacts::chosen(&args.chosen, artifacts::asked_for(&args.chosen)?, &args.transfer);
     let how = super::import::request(&args.to, &args.renamed, &args.transfer);

@@ -20,10 +20,10 @@ mod store;
 mod verify;
 mod watch;
 
-use crate::{args::Command, context::Context, failure::Failure};
+use crate::{args::Command, context::Context, failure::CommandError};
 
 /// Runs what was asked for.
-pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(command: Command, context: &Context) -> Result<(), CommandError> {
     match command {
         Command::Export(args) => export::run(&args, context),
         Command::Import(args) => import::run(&args, context),

@@ -4,12 +4,12 @@ use crate::{
     args::repair::Args,
     artifacts,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     output::recovery::{self, RepairResult},
     runtime,
 };
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let mut paths = Vec::new();
     // What an earlier run has rebuilt there counts as well.
     for path in args.output.iter().chain(&args.set) {
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let outlook = survey.outlook.clone();
         match survey.repair(args.output.clone(), &progress).await {
             Ok(repaired) => Ok(RepairResult::of(outlook, repaired)),
-            Err(error) => Err(Failure::from(error).details(recovery::damages(&outlook))),
+            Err(error) => Err(CommandError::from(error).details(recovery::damages(&outlook))),
         }
     })?;
     context.answer(&answer, recovery::text)

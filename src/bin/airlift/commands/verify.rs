@@ -5,7 +5,7 @@ use airlift::{
     storage::Location,
     transfer::{
         self, Opened, protect,
-        sets::{self, Named},
+        sets::{self, NamedInput},
         verify::{verify, verify_remains},
     },
 };
@@ -14,16 +14,16 @@ use crate::{
     args::verify::Args,
     artifacts,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     mistake::Mistake,
-    output::findings::{self, Verdict},
+    output::findings::{self, BundleVerdict},
     runtime,
 };
 
 /// Whoever only reads has nothing to go on with.
 const AGAIN: &str = "Run the same command again: it begins anew, and nothing was changed.";
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let mut verdicts = Vec::new();
     artifacts::warn_of_unfinished(&args.bundles, context);
     let places = args.bundles.iter().map(|path| artifacts::location(path)).collect::<Result<Vec<_>, _>>()?;
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             Ok(verdict) => verdicts.push(verdict),
             // What cannot be read is a finding among several; the others are read all the same.
             Err(failure) if args.bundles.len() > 1 && failure.code() != Code::Interrupted => {
-                verdicts.push(Verdict::unread(&path(&named), &failure));
+                verdicts.push(BundleVerdict::unread(&path(&named), &failure));
             }
             Err(failure) => return Err(failure.hint_for(&[Code::Interrupted], AGAIN)),
         }
@@ -47,12 +47,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// What is shown for where a bundle or set is.
-fn path(named: &Named) -> PathBuf {
+fn path(named: &NamedInput) -> PathBuf {
     named.places().first().map(|place| PathBuf::from(place.to_string())).unwrap_or_default()
 }
 
 /// Verifies one bundle or set. That it cannot be read as one is a finding, if its content is to blame.
-fn verdict(named: &Named, jobs: usize, context: &Context) -> Result<Verdict, Failure> {
+fn verdict(named: &NamedInput, jobs: usize, context: &Context) -> Result<BundleVerdict, CommandError> {
     let progress = context.progress();
     runtime::run(async {
         let places = named.places();
@@ -65,13 +65,13 @@ fn verdict(named: &Named, jobs: usize, context: &Context) -> Result<Verdict, Fai
         let verdict = match opened {
             Ok((bundle, set)) => {
                 let verification = verify(bundle.reader(), jobs, &progress).await?;
-                Verdict::of(bundle.path(), verification).with_set(bundle.reader(), set.as_ref())
+                BundleVerdict::of(bundle.path(), verification).with_set(bundle.reader(), set.as_ref())
             }
             Err(transfer::Error::Bundle(error)) => {
                 let protected = matches!(surveyed, Ok(Some(_)));
-                let verdict = Verdict::unreadable(&path, error, protected)?;
+                let verdict = BundleVerdict::unreadable(&path, error, protected)?;
                 match named {
-                    Named::One(Location::Path(path)) => {
+                    NamedInput::One(Location::Path(path)) => {
                         verdict.with_remains(verify_remains(path, jobs, &progress).await?)
                     }
                     _ => verdict,

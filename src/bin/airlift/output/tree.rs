@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use airlift::{
     oci::{PeerText, media_type},
-    transfer::inspect::{Inspection, Node},
+    transfer::inspect::{Inspection, TreeNode},
 };
 
 use super::size;
@@ -24,7 +24,7 @@ pub(crate) fn tree(found: &Inspection) -> String {
     text
 }
 
-fn branches(nodes: &[(&Node, &str)], indent: &str, text: &mut String) {
+fn branches(nodes: &[(&TreeNode, &str)], indent: &str, text: &mut String) {
     for (at, (node, role)) in nodes.iter().enumerate() {
         let (fork, bar) = if at + 1 == nodes.len() { ("└── ", "    ") } else { ("├── ", "│   ") };
         let _ = writeln!(text, "{indent}{fork}{role}{}", line(node));
@@ -33,7 +33,7 @@ fn branches(nodes: &[(&Node, &str)], indent: &str, text: &mut String) {
     }
 }
 
-fn line(node: &Node) -> String {
+fn line(node: &TreeNode) -> String {
     let mut line = format!("{} {:.SHORT$} {}", PeerText(kind(node)), node.digest.hex(), size(node.size));
     if let Some(platform) = &node.platform {
         let _ = write!(line, " {platform}");
@@ -51,7 +51,7 @@ fn line(node: &Node) -> String {
     line
 }
 
-fn kind(node: &Node) -> &str {
+fn kind(node: &TreeNode) -> &str {
     match &node.artifact_type {
         _ if media_type::is_index(&node.media_type) => "index",
         // An image's type is that of its config, which tells no more than that it is an image.

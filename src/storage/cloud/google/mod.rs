@@ -21,12 +21,12 @@ pub(super) use self::{
     upload::{Composed, remove},
 };
 use super::{
-    super::{Limits, Settings, error::Result, location::Bucket},
-    failure::Asked,
+    super::{PartLimits, Settings, error::Result, location::Bucket},
+    failure::CloudRequest,
 };
 
 /// Compositions have no limit of their own: this is an object's, 5 TiB, in parts of which a few fit into memory.
-pub(super) const LIMITS: Limits = Limits { parts: 10_240, smallest: 1, largest: 512 << 20 };
+pub(super) const LIMITS: PartLimits = PartLimits { parts: 10_240, smallest: 1, largest: 512 << 20 };
 
 /// Where Google is.
 const PUBLIC: &str = "https://storage.googleapis.com";
@@ -39,7 +39,7 @@ pub(super) fn clients(
     place: &Bucket,
     settings: &Settings,
     (options, retry): (ClientOptions, RetryConfig),
-    asked: &Asked,
+    asked: &CloudRequest,
 ) -> Result<(Arc<GoogleCloudStorage>, Api)> {
     let keys = settings.variables.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
     let keys = keys.filter_map(|(name, value)| Some((name.parse().ok()?, value)));

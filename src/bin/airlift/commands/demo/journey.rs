@@ -17,10 +17,10 @@ use airlift::{
     storage::{Location, Settings},
     transfer::{
         Opened, copy,
-        destination::Destination,
+        destination::RegistryPrefix,
         export, import,
         report::Report,
-        resolve::Limits,
+        resolve::ReferrerLimits,
         verify::{Finding, Verification, verify},
     },
 };
@@ -31,7 +31,7 @@ use super::{
     site::{self, Site, VENDOR},
 };
 use crate::{
-    failure::Failure,
+    failure::CommandError,
     mistake::Mistake,
     output::{count, report, size},
 };
@@ -47,19 +47,19 @@ pub(super) struct Summary {
     verified_blobs: u64,
     damage_found: &'static str,
     imported: Report,
-    target: Vec<Held>,
+    target: Vec<HeldContent>,
 }
 
 /// What the target holds under a name.
 #[derive(Debug, Serialize)]
-struct Held {
+struct HeldContent {
     name: String,
     digest: String,
     attached: usize,
 }
 
 /// Goes all the way, working in `folder`, and tells of each station by `say`.
-pub(super) async fn run(client: &Client, folder: &Path, say: impl Fn(String)) -> Result<Summary, Failure> {
+pub(super) async fn run(client: &Client, folder: &Path, say: impl Fn(String)) -> Result<Summary, CommandError> {
     let (source, target) = (Site::start(&folder.join("source")).await?, Site::start(&folder.join("target")).await?);
     let summary = Journey { client, folder, source: &source, target: &target, say: &say }.go().await;
     source.stop().await;
@@ -76,7 +76,7 @@ struct Journey<'a, S> {
 }
 
 impl<S: Fn(String)> Journey<'_, S> {
-    async fn go(&self) -> Result<Summary, Failure> {
+    async fn go(&self) -> Result<Summary, CommandError> {
         let samples = samples(&format!("http://{}/v2/{VENDOR}/blobs", self.source.address()));
         self.source.load(self.client, &samples).await?;
         self.tell("source", &format!("a registry at {} holds", self.source.address()));
@@ -108,7 +108,7 @@ impl<S: Fn(String)> Journey<'_, S> {
         (self.say)(format!("{:<8}   {text}", ""));
     }
 
-    async fn export(&self, samples: &[Sample]) -> Result<(PathBuf, Report), Failure> {
+    async fn export(&self, samples: &[Sample]) -> Result<(PathBuf, Report), CommandError> {
         // What is attached to an artifact is not asked for: it comes along.
         let named =
             samples.iter().filter(|sample| sample.tag.as_ref().is_some_and(|tag| !tag.as_str().starts_with("sha256-")));
@@ -125,7 +125,7 @@ impl<S: Fn(String)> Journey<'_, S> {
             referrers: true,
             continue_on_errors: false,
             jobs: JOBS,
-            limits: Limits::default(),
+            limits: ReferrerLimits::default(),
         };
         let path = self.folder.join("bundle.tar");
         let to = export::Destination::File { path: path.clone(), overwrite: true };
@@ -143,7 +143,7 @@ impl<S: Fn(String)> Journey<'_, S> {
         Ok((path, report))
     }
 
-    async fn copy(&self, bundle: &Path, name: &str) -> Result<copy::Report, Failure> {
+    async fn copy(&self, bundle: &Path, name: &str) -> Result<copy::Report, CommandError> {
         let request = copy::Request {
             source: bundle.to_owned(),
             destination: self.folder.join(name),
@@ -155,7 +155,7 @@ impl<S: Fn(String)> Journey<'_, S> {
         Ok(report)
     }
 
-    async fn verify(&self, bundle: &Path) -> Result<Verification, Failure> {
+    async fn verify(&self, bundle: &Path) -> Result<Verification, CommandError> {
         let found = verify(&Reader::open(bundle).await?, JOBS, &Progress::silent()).await?;
         if let Some(finding) = found.findings.first() {
             return Err(Mistake::Demo { what: finding.message.clone() }.into());
@@ -165,7 +165,7 @@ impl<S: Fn(String)> Journey<'_, S> {
     }
 
     /// Flips one bit of a copy, in the middle of the largest layer, and shows that it is found.
-    async fn damage(&self, bundle: &Path) -> Result<Code, Failure> {
+    async fn damage(&self, bundle: &Path) -> Result<Code, CommandError> {
         let damaged = self.folder.join("damaged.tar");
         let io = |source| Mistake::Write { path: damaged.clone(), source };
         std::fs::copy(bundle, &damaged).map_err(io)?;
@@ -190,10 +190,10 @@ impl<S: Fn(String)> Journey<'_, S> {
         Ok(*code)
     }
 
-    async fn import(&self, bundle: &Path) -> Result<Report, Failure> {
+    async fn import(&self, bundle: &Path) -> Result<Report, CommandError> {
         let opened = Opened::open(&Location::Path(bundle.to_owned()), &Settings::default()).await?;
         let request = import::Request {
-            to: Destination { registry: self.target.address().to_owned(), prefix: None },
+            to: RegistryPrefix { registry: self.target.address().to_owned(), prefix: None },
             keep_host: false,
             map: Vec::new(),
             overwrite_tags: false,
@@ -214,7 +214,7 @@ impl<S: Fn(String)> Journey<'_, S> {
     }
 
     /// What now lives in the target, asked of the target.
-    async fn list(&self) -> Result<Vec<Held>, Failure> {
+    async fn list(&self) -> Result<Vec<HeldContent>, CommandError> {
         self.tell("target", "which now holds");
         let mut held = Vec::new();
         let samples = samples("");
@@ -226,7 +226,7 @@ impl<S: Fn(String)> Journey<'_, S> {
                 let name = format!("{repository}:{tag}");
                 let more = if attached > 0 { format!("  + {attached} attached") } else { String::new() };
                 self.detail(&format!("{:<44} {:.19}…{more}", format!("{name:.44}"), manifest.digest().to_string()));
-                held.push(Held { name, digest: manifest.digest().to_string(), attached });
+                held.push(HeldContent { name, digest: manifest.digest().to_string(), attached });
             }
         }
         Ok(held)

@@ -22,7 +22,7 @@ use tokio::{
 use crate::oci::Hasher;
 
 /// The lanes of each runtime: what one that shuts down gives up must not be waited for by another.
-static LANES: LazyLock<Mutex<HashMap<Id, Arc<Lanes>>>> = LazyLock::new(Mutex::default);
+static LANES: LazyLock<Mutex<HashMap<Id, Arc<HashPool>>>> = LazyLock::new(Mutex::default);
 
 /// Lanes that a runtime has at the most: one a core, since more would share it, and meet less. Asked for once: the system answers
 /// out of the files of its control groups, which takes as long as hashing a small batch.
@@ -39,10 +39,10 @@ struct Batch {
 }
 
 #[derive(Default)]
-struct Lanes(Mutex<State>);
+struct HashPool(Mutex<PoolState>);
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     waiting: Vec<Batch>,
     /// Lanes that hash, or are about to.
     busy: usize,
@@ -65,7 +65,7 @@ pub(super) fn hash<T: Send + 'static>(
         // Nobody waits for what was given up.
         let _ = tell.send(outcome);
     });
-    Lanes::here().take_in(Batch { hasher, chunks, left, then });
+    HashPool::here().take_in(Batch { hasher, chunks, left, then });
     async move {
         match told.await {
             Ok(Ok(outcome)) => outcome,
@@ -76,14 +76,14 @@ pub(super) fn hash<T: Send + 'static>(
     }
 }
 
-impl Lanes {
+impl HashPool {
     /// Those of the runtime that this is called in.
     fn here() -> Arc<Self> {
         let mut lanes = LANES.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(lanes.entry(Handle::current().id()).or_default())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PoolState> {
         // Every change of the state is a single step, so a panic elsewhere leaves it sound.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
