@@ -151,3 +151,14 @@ impl Blueprint {
         Layout::of_volume(&self.contents, cut, number, segments).map(Some)
     }
 }
+
+/// How the bundle of `contents` would be cut into volumes of at most `size` bytes, and the number and the bytes of each;
+/// of one of them, if `only` that is to be written.
+///
+/// # Errors
+/// As [`volume::pack()`], and [`Error::NoVolume`].
+pub(crate) fn preview(contents: &Contents, size: Size, only: Option<u32>) -> Result<(Cut, Vec<(u32, u64)>)> {
+    let plan = Blueprint::of(contents.clone(), FileLayout::Set { size, only })?;
+    let cut = plan.cut().cloned().unwrap_or(Cut { pieces: Vec::new(), size: size.0, volumes: 0 });
+    Ok((cut, plan.totals()))
+}

@@ -2,8 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry};
 
-use super::{Absent, Error, Facts, Index, Result, graph::DOCUMENTS};
-use crate::oci::{Descriptor, Digest, Manifest, graph::walk};
+use super::{Absent, Error, Facts, Index, Result};
+use crate::oci::{
+    Descriptor, Digest, Manifest,
+    graph::{Budget, walk},
+};
+
+/// What the manifests of one bundle may cost, each once. With all that is made of them (the plan of the file, the list of
+/// what is to be hashed, a tree for people) a run stays below 256 MiB.
+pub(crate) const DOCUMENTS: Budget = Budget { manifests: 100_000, descriptors: 200_000, bytes: 96 << 20, depth: 64 };
 
 /// Everything the bytes of a bundle follow from, but for the blobs' own.
 #[derive(Clone, Debug)]

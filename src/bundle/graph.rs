@@ -8,10 +8,6 @@ use crate::oci::{
     graph::{Account, Budget, Walked, walk},
 };
 
-/// What the manifests of one bundle may cost, each once. With all that is made of them (the plan of the file, the list of
-/// what is to be hashed, a tree for people) a run stays below 256 MiB.
-pub(crate) const DOCUMENTS: Budget = Budget { manifests: 100_000, descriptors: 200_000, bytes: 96 << 20, depth: 64 };
-
 /// What they may cost when each artifact is counted by itself, with what it shares with others: an import and a listing
 /// handle them one by one.
 const ARTIFACTS: Budget = Budget { manifests: 400_000, descriptors: 400_000, bytes: 160 << 20, depth: 64 };

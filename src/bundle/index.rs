@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{Error, Result};
 use crate::oci::{
-    Descriptor, Digest, Name, PeerText, Reference, Tag, graph::weigh, media_type, reference::is_repository,
+    Descriptor, Digest, Name, PeerText, Reference, Tag, media_type, reference::is_repository, weight::weigh,
 };
 
 /// The annotation by which image layouts name an artifact (image-spec 1.1, *annotations.md*).

@@ -13,16 +13,41 @@ use std::{
 };
 
 use super::{
-    Error, Finished, Layout, Result,
+    Error, Layout, Result,
     blueprint::{Blueprint, FileLayout},
     canvas::{Canvas, position},
     disk,
     journal::{Journal, JournalLine},
     partial::{PartialFile, check_goal, with_suffix},
-    volume::{self, SUMS, SetManifest, volume_name},
-    writer::Goal,
+    volume::{self, SUMS, SetManifest, Size, volume_name},
 };
-use crate::oci::Algorithm;
+use crate::oci::{Algorithm, Digest};
+
+/// A bundle that is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Where it is; `-` for a stream; of a set its manifest.
+    pub path: PathBuf,
+    /// Its bytes; of a set those of its volumes.
+    pub bytes: u64,
+    /// The bundle id.
+    pub id: Digest,
+}
+
+/// A set of volumes that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goal {
+    /// The folder that its files go into. It must be there.
+    pub folder: PathBuf,
+    /// What the names of its files begin with.
+    pub name: String,
+    /// Bytes that a volume may have.
+    pub size: Size,
+    /// Writes this volume alone; its bytes are the same as when all are written.
+    pub only: Option<u32>,
+    /// Whether a set of that name may be replaced.
+    pub overwrite: bool,
+}
 
 /// Where a run writes to.
 #[derive(Debug)]

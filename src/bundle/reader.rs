@@ -12,17 +12,17 @@ use bytes::Bytes;
 
 use super::{
     Contents, Error, Facts, Index, Layout, Result,
+    contents::DOCUMENTS,
     disk::{self, off_reactor},
     expand::{self, Compression},
     folder::OpenFolder,
-    graph::DOCUMENTS,
     header::{self, blob_name},
     layout::{FACTS_NAME, INDEX_NAME, MARKER_NAME},
     random_access::RandomAccess,
     scan::{self, BlobSpot},
-    set::{Aside, VolumeFile},
     strict::{self, MANIFEST_LIMIT, by_digest, read_manifest, read_up_to},
     structure::Header,
+    volume_file::{Aside, VolumeFile},
 };
 use crate::{
     content::ReadAt,

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, collections::HashMap, fs::File, path::Path, syn
 
 use super::{
     Contents, Error, Facts, Format, Index, Reader, Result,
+    contents::DOCUMENTS,
     disk::off_reactor,
-    graph::DOCUMENTS,
     layout::{FACTS_NAME, INDEX_NAME},
     reader::{Backing, OpenBundle},
     scan,

@@ -8,33 +8,16 @@ use std::{
 };
 
 use super::{
-    Error, Layout, Reader, Result, TarEntry,
+    Error, Reader, Result, TarEntry,
     disk::{self, off_reactor},
     partial::with_suffix,
     random_access::RandomAccess,
     reader::{Backing, OpenBundle},
     tar_framing,
     volume::{Cut, Piece, volume_name},
+    volume_file::{Aside, VolumeFile},
 };
 use crate::oci::{Descriptor, Digest};
-
-/// A volume that is open.
-#[derive(Clone, Debug)]
-pub(super) struct VolumeFile {
-    pub(super) number: u32,
-    pub(super) path: PathBuf,
-    pub(super) file: RandomAccess,
-    pub(super) layout: Layout,
-}
-
-/// A segment in a file of its own.
-#[derive(Clone, Debug)]
-pub(super) struct Aside {
-    pub(super) digest: Digest,
-    pub(super) from: u64,
-    pub(super) size: u64,
-    pub(super) file: RandomAccess,
-}
 
 /// Something of a file of ours that can be hashed and held against what must be there.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Contents, Error, Facts, Index, Layout, Result,
-    graph::DOCUMENTS,
+    contents::DOCUMENTS,
     header::{self, BLOCK, BLOCK_LEN, blob_name, padding},
     layout::{FACTS_NAME, INDEX_NAME, MARKER, MARKER_NAME},
     random_access::RandomAccess,

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,10 +18,9 @@ use super::{
     disk::off_reactor,
     held::{self, HeldBytes},
     journal::{Journal, JournalLine},
-    output::Output,
+    output::{Finished, Goal, Output},
     partial::PartialFile,
     sequential_write::SequentialWrite,
-    volume::Size,
 };
 use crate::{
     content::{self, Landing, Lookup, Sink, Verified},
@@ -30,32 +29,6 @@ use crate::{
 
 /// Bytes between two marks in the journal: what a killed run fetches again of a blob, at the most.
 const MARK: u64 = 64 << 20;
-
-/// A bundle that is complete.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finished {
-    /// Where it is; `-` for a stream; of a set its manifest.
-    pub path: PathBuf,
-    /// Its bytes; of a set those of its volumes.
-    pub bytes: u64,
-    /// The bundle id.
-    pub id: Digest,
-}
-
-/// A set of volumes that is to be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Goal {
-    /// The folder that its files go into. It must be there.
-    pub folder: PathBuf,
-    /// What the names of its files begin with.
-    pub name: String,
-    /// Bytes that a volume may have.
-    pub size: Size,
-    /// Writes this volume alone; its bytes are the same as when all are written.
-    pub only: Option<u32>,
-    /// Whether a set of that name may be replaced.
-    pub overwrite: bool,
-}
 
 /// Writes a bundle to a file, or to the volumes of a set. Dropping it leaves `<name>.partial` and its journal, with which the next run goes on.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use std::{borrow::Borrow, collections::HashSet};
 
-use super::{Descriptor, Digest, Manifest};
+use super::{Descriptor, Digest, Manifest, weight::weigh};
 
 /// What a walk may cost at the most. A document is counted by the memory that it takes when it is parsed: a list of a
 /// million tiny descriptors is small on the disk only.
@@ -77,28 +77,6 @@ impl Account {
 
 const fn within(what: &'static str, spent: u64, limit: u64) -> Result<(), OverBudget> {
     if spent > limit { Err(OverBudget { what, limit }) } else { Ok(()) }
-}
-
-/// About how many bytes of memory a JSON document takes when it is parsed: its own bytes, and what objects, members and
-/// elements cost beside their text. It is an upper bound for what is made of descriptors and annotations here.
-pub fn weigh(document: &[u8]) -> u64 {
-    const OBJECT: u64 = 128;
-    const MEMBER: u64 = 48;
-    const ELEMENT: u64 = 64;
-    let mut weight = document.len() as u64;
-    let mut bytes = document.iter();
-    let mut in_text = false;
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => in_text = !in_text,
-            b'\\' if in_text => drop(bytes.next()),
-            b'{' | b'[' if !in_text => weight += OBJECT,
-            b':' if !in_text => weight += MEMBER,
-            b',' if !in_text => weight += ELEMENT,
-            _ => {}
-        }
-    }
-    weight
 }
 
 /// A manifest that a walk came to.

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use super::{
     descriptor::Descriptor,
     digest::{Algorithm, Digest},
-    graph::weigh,
     media_type,
+    weight::weigh,
 };
 
 /// Largest manifest read by default: the 4 MiB that the distribution-spec asks registries to accept.

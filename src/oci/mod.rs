@@ -12,6 +12,7 @@ pub mod platform;
 pub mod reference;
 pub mod repository;
 pub mod text;
+pub(crate) mod weight;
 
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest};

@@ -28,14 +28,14 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use md5::{Digest as _, Md5};
 
-pub use azure::{Credentials, entrance};
+pub use azure::{AzureIdentity, Credentials, entrance};
 pub use error::{Error, Result};
 pub use location::Location;
 pub use parts::{PartCheckpoint, PartLimits, Parts};
 pub use pinned::Pinned;
 pub use renewal::Renew;
 pub use sas::{Permission, Sas};
-pub use settings::{AzureIdentity, Settings};
+pub use settings::Settings;
 
 use crate::oci::Digest;
 

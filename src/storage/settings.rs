@@ -2,25 +2,17 @@
 
 use std::{env, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{azure::Credentials, renewal::Renew, sas::Sas};
+use super::{
+    azure::{AzureIdentity, Credentials},
+    renewal::Renew,
+    sas::Sas,
+};
 
 /// How long one request is tried again where nothing else is said.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long a read may bring next to nothing.
 const SILENCE: Duration = Duration::from_mins(1);
-
-/// Who to be towards Azure where an address has no SAS.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AzureIdentity {
-    /// What is found first: a workload identity, a managed identity (`AZURE_CLIENT_ID` names a user-assigned one), the Azure
-    /// CLI; or what `AZURE_TOKEN_CREDENTIALS` names.
-    #[default]
-    Found,
-    /// A managed identity; the client id or the resource id (`/subscriptions/…`) of a user-assigned one, or the system's.
-    Managed(Option<String>),
-}
 
 /// Surroundings of the providers. It prints without secrets.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use super::{
     error::Error,
-    export::{Destination, Request},
+    export::{destination::Destination, request::Request},
     plan::Plan,
     report::{ArtifactState, Report},
     send,

@@ -2,10 +2,12 @@
 //! comes last.
 
 mod publish;
+mod request;
 mod room;
 
 use std::path::PathBuf;
 
+pub use self::request::Request;
 use self::{publish::Publication, room::check_room};
 use super::{
     copy::{self, Error},
@@ -25,21 +27,6 @@ use crate::{
     recovery,
     storage::{self, Location, Pinned, Settings},
 };
-
-/// Where to copy a set, and how.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// A local folder, which must be there, or a container, a bucket or a prefix of one.
-    pub to: Location,
-    /// Whether a set that is there may be replaced.
-    pub overwrite: bool,
-    /// Whether the source goes once all of the copy has been proven.
-    pub delete_source: bool,
-    /// See [`relay::Request::trust_checksums`].
-    pub trust_checksums: bool,
-    /// Parts in memory at once; at least one.
-    pub jobs: usize,
-}
 
 /// A set that was copied and proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +78,7 @@ pub async fn copy(
     let mut publication = Publication::of(&copying.set, &name, request, settings);
     let was_there = publication.check().await?;
     if let Location::Path(folder) = &request.to {
-        check_room(folder, volumes.iter().chain(&recovery))?;
+        check_room(folder, volumes.iter().chain(&recovery).map(|one| (one.name.as_str(), one.file.size)))?;
     }
     let (mut bytes, mut reused) = (0, 0);
     for (item, is_volume) in volumes.iter().map(|item| (item, true)).chain(recovery.iter().map(|item| (item, false))) {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use tokio::task::JoinSet;
 
-use super::{error::Side, scheduler::Scheduler};
+use super::{failure::Side, scheduler::Scheduler};
 use crate::{
     content::{self, ByteStream, Class, ContentVerdict, Fault, Lookup, Result, Sink, Source, Verified},
     oci::{Descriptor, Digest, Hasher},

@@ -1,6 +1,8 @@
 //! Export: registry → bundle.
 
+pub(super) mod destination;
 mod prefix;
+pub(super) mod request;
 mod segments;
 
 use std::{
@@ -13,84 +15,27 @@ use std::{
     },
 };
 
-pub use self::prefix::Prefix;
+pub use self::{
+    destination::{Destination, Prefix},
+    request::{Foreign, Request},
+};
 use super::{
     complete,
-    error::{Error, Side},
+    error::Error,
     execute::{self, BrokenMove, Meter, Move},
+    failure::Side,
     plan::Plan,
     report::{ArtifactState, Report},
-    resolve::{ReferrerLimits, Selection},
     scheduler::{self, Scheduler},
     send::{self, FilePart, Planned, SendMode, Sending, Stop},
 };
 use crate::{
-    bundle::{Finished, Goal, Layout, StreamWriter, Writer},
+    bundle::{Finished, Layout, StreamWriter, Writer},
     content::{self, Code, Fault, Origins, Verified},
-    oci::{Descriptor, Digest, Platform, Reference},
+    oci::{Descriptor, Digest},
     progress::{Event, Phase, Progress},
     storage::{Finish, Object, Parts, Upload, UploadSpec, parts},
 };
-
-/// What to do with non-distributable layers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Foreign {
-    /// Carry them: the far side has no other way to them.
-    #[default]
-    Include,
-    /// Leave them out, and say so in the bundle.
-    Skip,
-}
-
-/// What to export, and how.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Which artifacts. Their order does not matter, and doubles count once.
-    pub artifacts: Vec<Reference>,
-    /// Platforms to keep of an index; empty keeps all.
-    pub platforms: Vec<Platform>,
-    /// Non-distributable layers.
-    pub foreign: Foreign,
-    /// Whether signatures, SBOMs and attestations travel too.
-    pub referrers: bool,
-    /// Pack what can be packed.
-    pub continue_on_errors: bool,
-    /// Transfers at once; at least one.
-    pub jobs: usize,
-    /// How far attached artifacts are followed.
-    pub limits: ReferrerLimits,
-}
-
-impl Request {
-    pub(super) fn selection(&self) -> Selection {
-        Selection { platforms: self.platforms.clone(), referrers: self.referrers, limits: self.limits }
-    }
-}
-
-/// Where the bundle goes.
-#[derive(Clone, Debug)]
-pub enum Destination {
-    /// A file; beside it lie `NAME.partial` and its journal until it is complete.
-    File {
-        /// Its final name.
-        path: PathBuf,
-        /// Whether a file of that name may be replaced.
-        overwrite: bool,
-    },
-    /// The volumes of a set.
-    Volumes(Goal),
-    /// An object in a storage, sent in parts that a later run finds again; nothing is written here.
-    Object {
-        /// Its place.
-        object: Arc<dyn Object>,
-        /// Whether an object that is there may be replaced.
-        overwrite: bool,
-    },
-    /// The volumes of a set, sent into a storage likewise.
-    Set(Box<Prefix>),
-    /// Standard output, in order, without resume.
-    Stdout,
-}
 
 /// Finds out what `request` means: resolves every artifact and asks the source for every blob. Nothing is written.
 ///

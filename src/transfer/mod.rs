@@ -12,6 +12,7 @@ mod documents;
 pub mod error;
 mod execute;
 pub mod export;
+pub mod failure;
 mod far;
 pub mod import;
 pub mod inspect;
@@ -33,7 +34,8 @@ pub mod sets;
 mod supply;
 pub mod verify;
 
-pub use error::{Cause, Error, Failure, Side};
+pub use error::Error;
+pub use failure::{Cause, Failure, Side};
 pub use opened::Opened;
 pub use origin::Places;
 pub use report::{ArtifactState, Outcome, Report};

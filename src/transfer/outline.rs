@@ -6,10 +6,7 @@ use serde::Serialize;
 
 use super::inspect::ShownGroup;
 use crate::{
-    bundle::{
-        self, Contents, Graph,
-        volume::{Size, preview},
-    },
+    bundle::{self, Contents, Graph, blueprint::preview, volume::Size},
     oci::Reference,
 };
 

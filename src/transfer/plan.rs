@@ -10,8 +10,9 @@ use futures::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::{
-    error::{Cause, Error, Failure, Side},
-    export::{Foreign, Request},
+    error::Error,
+    export::request::{Foreign, Request},
+    failure::{Cause, Failure, Side},
     report::{Outcome, Report},
     resolve::{Resolved, resolve},
 };

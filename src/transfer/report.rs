@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::Serialize;
 
-use super::error::{Failure, Side};
+use super::failure::{Failure, Side};
 use crate::{
     content::Fault,
     oci::{Digest, Reference},

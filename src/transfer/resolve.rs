@@ -11,7 +11,7 @@ use std::{
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::Semaphore;
 
-use super::error::Cause;
+use super::failure::Cause;
 use crate::{
     bundle::{Absent, Reason},
     content::{self, Origin},

@@ -13,19 +13,21 @@ mod copied_range;
 mod flow;
 mod md5;
 mod state;
+mod stop;
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 pub(super) use self::{
     ahead::Planned,
     check::check,
     copied_range::PinnedObject,
     flow::{ByteSupply, FilePart, SendMode},
+    stop::{Stop, broken_task},
 };
 use self::{
     buffers::Buffers,
@@ -33,11 +35,11 @@ use self::{
     md5::Md5s,
 };
 use crate::{
-    bundle::{self, Layout},
+    bundle::Layout,
     content,
     oci::{Algorithm, Digest, Hasher},
     progress::{Event, Progress},
-    storage::{self, PartCheckpoint, Parts, Stat, Upload},
+    storage::{PartCheckpoint, Parts, Stat, Upload},
 };
 
 /// How often a blob is tried whose bytes came wrong.
@@ -78,32 +80,6 @@ pub(super) fn is_same(stat: &Stat, layout: &Layout) -> bool {
     let ours = metadata(layout);
     let is_said = |key: &str| stat.metadata.get(key) == ours.get(key);
     stat.size == layout.total() && is_said(BUNDLE) && SET.into_iter().all(is_said)
-}
-
-/// Why sending stopped.
-pub(super) enum Stop {
-    /// A blob cannot be had.
-    Blob(Digest, content::Error),
-    /// What is sent cannot be as planned, or what is read is not.
-    Bundle(bundle::Error),
-    /// A storage failed.
-    Storage(storage::Error),
-}
-
-impl From<bundle::Error> for Stop {
-    fn from(error: bundle::Error) -> Self {
-        Self::Bundle(error)
-    }
-}
-
-impl From<storage::Error> for Stop {
-    fn from(error: storage::Error) -> Self {
-        Self::Storage(error)
-    }
-}
-
-pub(super) fn broken_task(error: &JoinError) -> Stop {
-    Stop::Storage(storage::Error::Protocol { what: "the upload".to_owned(), reason: error.to_string() })
 }
 
 /// A file on its way into a storage.

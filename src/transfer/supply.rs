@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{error::Side, plan::Plan};
+use super::{failure::Side, plan::Plan};
 use crate::{
     bundle::{self, Contents, Reader},
     content::{self, Source},

@@ -16,11 +16,7 @@ pub use manifest::{SUMS, SetFile, SetManifest, SetManifestError, is_name};
 pub use pack::pack;
 pub use size::{ParseSizeError, Size};
 
-use super::{
-    Contents, Error, Result,
-    blueprint::{Blueprint, FileLayout},
-    header,
-};
+use super::{Error, Result, header};
 use crate::oci::{Descriptor, Digest};
 
 /// Most volumes that a set can have: three digits tell them apart, and more discs than that nobody carries.
@@ -143,17 +139,6 @@ impl Cut {
         }
         volumes
     }
-}
-
-/// How the bundle of `contents` would be cut into volumes of at most `size` bytes, and the number and the bytes of each;
-/// of one of them, if `only` that is to be written.
-///
-/// # Errors
-/// As [`pack()`], and [`Error::NoVolume`].
-pub fn preview(contents: &Contents, size: Size, only: Option<u32>) -> Result<(Cut, Vec<(u32, u64)>)> {
-    let plan = Blueprint::of(contents.clone(), FileLayout::Set { size, only })?;
-    let cut = plan.cut().cloned().unwrap_or(Cut { pieces: Vec::new(), size: size.0, volumes: 0 });
-    Ok((cut, plan.totals()))
 }
 
 #[cfg(test)]

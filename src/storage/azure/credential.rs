@@ -1,11 +1,6 @@
 //! Who we are towards Azure where an address has no SAS.
 
-use std::{
-    collections::HashMap,
-    env, fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, env, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -21,10 +16,8 @@ use azure_identity::{
 };
 
 use super::{
-    super::{
-        error::Error as StorageError,
-        settings::{AzureIdentity, Settings},
-    },
+    super::{error::Error as StorageError, settings::Settings},
+    identity::AzureIdentity,
     metadata::Metadata,
     transport::{self, Signing},
 };
@@ -53,39 +46,6 @@ impl CredentialKind {
     }
 }
 
-/// The credentials of a run, one for each identity: whoever opens many objects asks for a token once.
-#[derive(Clone, Default)]
-pub struct Credentials(Arc<Mutex<Chains>>);
-
-type Chains = Vec<(AzureIdentity, Arc<Chain>)>;
-
-impl Credentials {
-    /// The credential of `settings.identity`. No request is made yet.
-    ///
-    /// # Errors
-    /// Those of making an HTTP client.
-    pub(super) fn chain(
-        &self,
-        settings: &Settings,
-        options: &ClientOptions,
-        what: &str,
-    ) -> Result<Arc<Chain>, StorageError> {
-        let mut chains = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, chain)) = chains.iter().find(|(identity, _)| *identity == settings.identity) {
-            return Ok(Arc::clone(chain));
-        }
-        let chain = Arc::new(Chain::new(settings, options, what)?);
-        chains.push((settings.identity.clone(), Arc::clone(&chain)));
-        Ok(chain)
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials")
-    }
-}
-
 /// A credential, or why it cannot be used here.
 type Link = SdkResult<Arc<dyn TokenCredential>>;
 
@@ -104,7 +64,11 @@ struct TokenState {
 }
 
 impl Chain {
-    fn new(settings: &Settings, options: &ClientOptions, what: &str) -> Result<Self, StorageError> {
+    /// The credential of `settings.identity`. No request is made yet.
+    ///
+    /// # Errors
+    /// Those of making an HTTP client.
+    pub(super) fn new(settings: &Settings, options: &ClientOptions, what: &str) -> Result<Self, StorageError> {
         let named = env::var("AZURE_TOKEN_CREDENTIALS").unwrap_or_default();
         let links = match kinds(&settings.identity, &named, env::var_os("AZURE_FEDERATED_TOKEN_FILE").is_some()) {
             Ok(kinds) => Ok(kinds

@@ -2,6 +2,7 @@
 
 mod credential;
 mod failure;
+mod identity;
 mod metadata;
 mod transport;
 mod upload;
@@ -21,8 +22,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{StreamExt, TryStreamExt};
 use jiff::{Timestamp, fmt::rfc2822};
 
-pub use self::credential::Credentials;
-use self::{failure::AzureRequest, transport::Signing};
+pub use self::identity::{AzureIdentity, Credentials};
+use self::{credential::Chain, failure::AzureRequest, transport::Signing};
 use super::{
     Abandoned, Chunks, ListedObject, Location, Object, PartLimits, Settings, Stat, Upload, UploadSpec, Version,
     error::{Error, Result},
@@ -71,7 +72,8 @@ impl Access {
 /// A file of authorities cannot be read, or the TLS stack of this machine cannot be used.
 pub fn entrance(settings: &Settings, what: &str) -> Result<(ClientOptions, Arc<dyn TokenCredential>)> {
     let options = Signing::options(None, settings, what)?;
-    let credential = settings.credentials.chain(settings, &options, what)?;
+    let chain = || Ok::<_, Error>(Arc::new(Chain::new(settings, &options, what)?) as Arc<dyn TokenCredential>);
+    let credential = settings.credentials.of(&settings.identity, chain)?;
     Ok((options, credential))
 }
 

@@ -1,5 +1,6 @@
 //! S3, what speaks like it, and Google Cloud Storage, by `object_store`.
 
+mod client;
 mod connector;
 mod failure;
 mod google;
@@ -7,7 +8,7 @@ mod journal;
 mod signed;
 mod upload;
 
-use std::{fmt, ops::Range, sync::Arc, time::Duration};
+use std::{fmt, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
@@ -21,10 +22,16 @@ use object_store::{
 };
 
 pub(super) use self::google::EMULATOR;
-use self::{connector::Connector, failure::CloudRequest, journal::UploadJournal, signed::Signed};
+use self::{
+    client::{CONNECT, RETRIES, SENDING},
+    connector::Connector,
+    failure::CloudRequest,
+    journal::UploadJournal,
+    signed::Signed,
+};
 use super::{
     Abandoned, Chunks, ListedObject, Location, PartLimits, Settings, Stat, Upload, UploadSpec, Version,
-    error::{Error, Result, cause},
+    error::{Error, Result},
     pace,
 };
 
@@ -32,25 +39,6 @@ use crate::content::proxies;
 
 /// S3's limits of a multipart upload.
 const LIMITS: PartLimits = PartLimits { parts: 10_000, smallest: 5 << 20, largest: 5 << 30 };
-
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(20);
-
-/// How much longer than a read may be silent nothing may arrive; a part that is being sent counts as nothing.
-const SENDING: u32 = 5;
-
-/// How often one request is tried again at most.
-const RETRIES: usize = 10;
-
-/// The client for what `object_store` has no call for. A signature or a token must not follow a redirect.
-fn client_of_ours(settings: &Settings, what: &str) -> Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .connect_timeout(CONNECT)
-        .read_timeout(settings.silence * SENDING)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|error| Error::Protocol { what: what.to_owned(), reason: cause(&error).to_string() })
-}
 
 /// Both kinds of store that a provider's client is.
 trait BucketStore: ObjectStore + MultipartStore {}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     super::{copy::Error, documents},
-    Request,
+    request::Request,
 };
 use crate::{
     bundle::{

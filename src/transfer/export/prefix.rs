@@ -14,40 +14,20 @@ use super::{
         send::{self, FilePart, Planned, SendMode, Sending, Sent, Stop},
     },
     ExportRun,
+    destination::{Prefix, exists},
     segments::{self, Segments},
 };
 use crate::{
     bundle::{
         self, Contents, Finished, Layout,
-        volume::{Cut, SUMS, SetFile, SetManifest, Size, pack, volume_name},
+        volume::{Cut, SUMS, SetFile, SetManifest, pack, volume_name},
     },
     oci::{Descriptor, Digest},
     progress::{Event, Phase},
-    storage::{self, Finish, Location, Object, Parts, Pinned, Settings, Upload, UploadSpec, parts},
+    storage::{self, Finish, Location, Object, Parts, Pinned, Upload, UploadSpec, parts},
 };
 
-/// A set of volumes that is to lie in a storage.
-#[derive(Clone, Debug)]
-pub struct Prefix {
-    /// A container, a bucket, or a prefix of one.
-    pub folder: Location,
-    /// What the names of its files begin with.
-    pub name: String,
-    /// Bytes that a volume may have.
-    pub size: Size,
-    /// Sends this volume alone; its bytes are the same as when all are sent.
-    pub only: Option<u32>,
-    /// Whether a set of that name may be replaced.
-    pub overwrite: bool,
-    /// How the storage is spoken to.
-    pub settings: Settings,
-}
-
 impl Prefix {
-    fn manifest(&self) -> Location {
-        self.folder.join(&SetManifest::file_name(&self.name))
-    }
-
     fn volume(&self, number: u32) -> Result<Arc<dyn Object>, storage::Error> {
         storage::open(&self.folder.join(&volume_name(&self.name, number)), &self.settings)
     }
@@ -55,15 +35,6 @@ impl Prefix {
     async fn read_manifest(&self) -> Result<Option<SetManifest>, storage::Error> {
         let text = documents::there(&self.manifest(), &self.settings).await?;
         Ok(text.and_then(|text| SetManifest::parse(&text).ok()))
-    }
-
-    /// Checks, before the first request for an artifact, that nothing is in the place of the manifest that is none.
-    pub(crate) async fn check(&self) -> Result<(), storage::Error> {
-        let text = if self.overwrite { None } else { documents::there(&self.manifest(), &self.settings).await? };
-        if text.is_some_and(|text| SetManifest::parse(&text).is_err()) {
-            return Err(exists(&self.manifest()));
-        }
-        Ok(())
     }
 
     /// Checks that nothing is in the way of `set`; whether all of it is there.
@@ -113,10 +84,6 @@ impl Prefix {
         documents::put(&self.folder.join(SUMS), sums.into(), true, &self.settings).await?;
         documents::put(&self.manifest(), manifest.to_json().into(), self.overwrite, &self.settings).await
     }
-}
-
-fn exists(place: &Location) -> storage::Error {
-    storage::Error::Exists { what: place.to_string() }
 }
 
 fn not_the_set(place: &Location, there: &SetManifest, contents: &Contents) -> bundle::Error {

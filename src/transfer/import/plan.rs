@@ -9,7 +9,8 @@ use futures::{StreamExt, stream};
 
 use super::{
     super::{
-        error::{Cause, Error, Failure, Side},
+        error::Error,
+        failure::{Cause, Failure, Side},
         items::{ImportItem, items},
         report::{Outcome, Report},
         supply::ArtifactSupply,

@@ -13,8 +13,9 @@ use futures::FutureExt;
 
 use super::{
     super::{
-        error::{Cause, Error, Failure, Side},
+        error::Error,
         execute::{self, BrokenMove, Meter},
+        failure::{Cause, Failure, Side},
         items::ImportItem,
         report::{ArtifactState, Report, chain},
         scheduler::{self, Scheduler},

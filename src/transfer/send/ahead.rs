@@ -14,8 +14,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     super::{execute::Meter, plan::Plan},
-    Stop,
     flow::{ByteFeed, ByteSupply, Content},
+    stop::Stop,
 };
 use crate::{
     bundle::{Layout, TarEntry},

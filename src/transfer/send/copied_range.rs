@@ -11,8 +11,8 @@ use futures::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Stop, broken_task,
     flow::{ByteFeed, ByteSupply, Content},
+    stop::{Stop, broken_task},
 };
 use crate::{
     bundle,

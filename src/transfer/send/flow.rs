@@ -6,7 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::{Stop, broken_task, buffers::Buffers, md5::Md5s};
+use super::{
+    buffers::Buffers,
+    md5::Md5s,
+    stop::{Stop, broken_task},
+};
 use crate::{
     bundle::Layout,
     content,

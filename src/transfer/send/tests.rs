@@ -5,7 +5,7 @@ use super::{
     flow::{ByteFeed, Content},
     *,
 };
-use crate::storage::{Location, Settings, UploadSpec};
+use crate::storage::{self, Location, Settings, UploadSpec};
 
 /// A file of frames and empty blobs only.
 struct Empty;

@@ -20,7 +20,7 @@ use super::super::{
         error::{Error, Result, cause_on_way, redact},
         location::Bucket,
     },
-    RETRIES, client_of_ours,
+    client::{RETRIES, client_of_ours},
     failure::CloudRequest,
 };
 
