@@ -82,7 +82,7 @@ impl Canvas {
     /// Checks that volumes of these sizes fit, counting what they occupy already.
     pub(crate) fn check_space(&self, totals: &[(u32, u64)]) -> Result<()> {
         self.compare_space(totals).inspect_err(|_| {
-            // What this run has created goes again; the error that is told of matters more than that one.
+            // What this run created is removed again; the error that is reported matters more than one of removing it.
             for partial in self.partials().into_values() {
                 let _ = partial.remove_fresh();
             }

@@ -39,7 +39,7 @@ pub struct Order<'a> {
 }
 
 impl Contents {
-    /// What the manifests say that is made to deceive whoever reads it on a terminal.
+    /// Text in the manifests that is made to deceive a reader at a terminal.
     pub(crate) fn deceptions(&self) -> Vec<Error> {
         let tops = self.index.descriptors();
         let manifests = self.manifests.values();

@@ -39,7 +39,7 @@ pub enum Error {
         /// Which file.
         path: PathBuf,
     },
-    /// What is there already is no file, and is not replaced by one.
+    /// The name is taken by something that is not a file, and is not replaced by one.
     #[error("{} is {kind}, and not replaced by a bundle", path.display())]
     NotAFile {
         /// What is in the way.

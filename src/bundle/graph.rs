@@ -1,4 +1,4 @@
-//! Which manifests and blobs belong to which artifact: the one way through the manifests of a bundle, whoever asks.
+//! Which manifests and blobs belong to which artifact: the one way through the manifests of a bundle.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

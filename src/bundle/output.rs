@@ -117,7 +117,7 @@ impl Output {
                 Ok(partial) => drop(files.insert(number, partial)),
                 Err(error) => {
                     for partial in files.into_values() {
-                        // What stays behind is empty; the error that is told of matters more.
+                        // What stays behind is empty; the error that is reported matters more.
                         let _ = partial.remove_fresh();
                     }
                     return Err(error);

@@ -1,4 +1,4 @@
-//! Which artifacts need which content: what damage is told of.
+//! Which artifacts need which content, so that damage is reported by artifact.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -23,7 +23,7 @@ impl<'a> Owners<'a> {
         let graph = Graph::of(contents);
         let mut by_digest: HashMap<_, BTreeSet<_>> = HashMap::new();
         for member in graph.members()? {
-            // What is attached belongs to whoever needs its subject.
+            // An attached artifact belongs to every artifact that needs its subject.
             let tops = member.attached.iter().copied().chain([&member.root.descriptor]);
             for digest in graph.content(tops)?.into_keys() {
                 by_digest.entry(digest).or_default().insert(&member.root.reference);

@@ -106,7 +106,7 @@ impl PartialFile {
     /// Where they do not, a file that this run has created goes again.
     pub(crate) fn check_space(&self, total: u64) -> Result<()> {
         self.compare_space(total).inspect_err(|_| {
-            // What stays behind is empty; the error that is told of matters more.
+            // What stays behind is empty; the error that is reported matters more.
             let _ = self.remove_fresh();
         })
     }

@@ -65,7 +65,7 @@ impl RandomAccess {
         }
     }
 
-    /// Takes `size` bytes from `offset` on into `hasher`; `each` is told of every chunk's length. `false` where the medium
+    /// Takes `size` bytes from `offset` on into `hasher`; `each` gets every chunk's length. `false` where the medium
     /// ends before.
     pub(crate) fn update_at(
         &self,

@@ -62,7 +62,7 @@ pub(super) struct OpenBundle {
     pub(super) store: Backing,
     /// Segments that were put aside before the volumes they are from were taken away.
     pub(super) aside: Vec<Aside>,
-    /// Blobs that are cut over volumes, put together for whoever reads by position.
+    /// Blobs that are cut over volumes, joined for readers by position.
     pub(super) joined: Mutex<HashMap<Digest, Arc<File>>>,
 }
 
@@ -196,7 +196,7 @@ impl Reader {
         }
     }
 
-    /// The open file that has the content of `digest`, for whoever reads it by position; `None` if it is not there, in no
+    /// The open file that has the content of `digest`, for readers by position; `None` if it is not there, in no
     /// file here, or cut over volumes and not put together by [`Reader::put_together`].
     pub fn locate(&self, digest: &Digest) -> Result<Option<Extent>> {
         let joined = self.0.joined.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
@@ -255,7 +255,7 @@ impl Reader {
     }
 
     /// Holds everything of a bundle that is not content against the plan: headers, padding, end. Blocks. Empty for what
-    /// is no bundle of ours.
+    /// is not a bundle of ours.
     pub fn check_frame(&self) -> Result<Vec<Error>> {
         self.0.check_frame()
     }
@@ -379,7 +379,7 @@ impl OpenBundle {
         let mut account = DOCUMENTS.open();
         account.spend(self.contents.index.weight())?;
         let walked = walk(self.contents.index.descriptors(), &mut account, |descriptor, account| {
-            // What is not there is for whoever wants it to tell of: verify lists it, fetch fails on it.
+            // A missing manifest is reported where it is needed: verify lists it, a fetch of it fails.
             self.stored_manifest(descriptor, account).transpose()
         })?;
         self.contents.manifests = by_digest(walked);
@@ -433,7 +433,7 @@ const DOCKER_LAYER: &str = "/layer.tar";
 /// The list of images in such an archive. Docker 25 and later write an image layout beside it.
 const DOCKER_LIST: &str = "manifest.json";
 
-/// It has no manifests of a registry, so that whoever packed it would have to invent digests.
+/// It has no manifests of a registry, so that digests would have to be made up to pack it.
 const DOCKER_SAVE: &str = "it is an archive of `docker save` without an image layout; \
     `skopeo copy docker-archive:FILE oci-archive:NEW` makes one that is read";
 

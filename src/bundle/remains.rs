@@ -19,7 +19,7 @@ use crate::oci::{Descriptor, Digest, graph::walk};
 
 impl Reader {
     /// Opens what is left of a bundle that [`Reader::open`] refuses, and tells everything that is wrong on the way; `None`
-    /// where that is no bundle of ours, or a volume of a set.
+    /// where that is not a bundle of ours, or a volume of a set.
     ///
     /// # Errors
     /// The file cannot be read.

@@ -54,7 +54,7 @@ impl Source for Reader {
                 parts.push((file, at, end));
             }
         }
-        // What lies in one place is asked for at once, so that whoever has it not says so now.
+        // Content in one place is asked for at once, so that a place without it says so now.
         if parts.len() == 1
             && let Some((RandomAccess::Remote(remote), at, end)) = parts.first()
         {

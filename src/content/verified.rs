@@ -33,8 +33,8 @@ pub type ByteStream = stream::BoxStream<'static, Result<Bytes>>;
 
 /// A stream that ends well only if it was exactly the content its descriptor names.
 ///
-/// The last bytes are held back until the digest was found right and the source has ended, so whoever consumed the whole
-/// stream without an error has proven content, and whoever did not has never had the whole of it.
+/// The last bytes are held back until the digest was found right and the source has ended, so a consumer that read the whole
+/// stream without an error has proven content, and one that did not has never had the whole of it.
 pub struct Verified {
     expected: Descriptor,
     inner: ByteStream,
@@ -265,7 +265,7 @@ impl Stream for Verified {
             };
             if step.is_err() {
                 self.verdict.set(true);
-                // Whoever polls on after an error must not be told of a good end.
+                // A caller that polls on after an error must not see a good end.
                 self.inner = stream::pending().boxed();
             }
             return Poll::Ready(step.transpose());

@@ -130,7 +130,7 @@ fn at_first(pipeline: &Resource, run: &PipelineRun, trigger: Option<Timestamp>) 
     })
 }
 
-/// Writes down how far the run is, for whoever looks from elsewhere. Never ends by itself.
+/// Writes down how far the run is, for other processes. Never ends by itself.
 async fn keep_notes(row: Row, recorder: Arc<Recorder>) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

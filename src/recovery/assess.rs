@@ -24,7 +24,7 @@ pub enum FileState {
     Sound,
     /// Some of it is not as it must be.
     Damaged,
-    /// There is no file of its name.
+    /// No file has its name.
     Missing,
 }
 

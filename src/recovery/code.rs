@@ -80,7 +80,7 @@ pub(super) fn cut(shape: &Shape, group: u64, run: u64) -> impl Iterator<Item = C
     })
 }
 
-/// What is told of each row that comes out: its number, its column, its bytes.
+/// A callback for each row that comes out: its number, its column, its bytes.
 pub(super) type Taker<'a> = dyn Fn(u64, u64, &[u8]) -> Result<()> + Sync + 'a;
 
 /// Computes the recovery rows of `stretches`.

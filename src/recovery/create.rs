@@ -119,7 +119,7 @@ impl ProtectedSource {
         let file = File::open(&path).map_err(Error::read(&path))?;
         let before = file.metadata().map_err(Error::read(&path))?;
         if !before.is_file() {
-            return Err(Error::Unfit { reason: format!("{} is no file", path.display()) });
+            return Err(Error::Unfit { reason: format!("{} is not a file", path.display()) });
         }
         Ok(Self { handle: Handle { path, file: Arc::new(file) }, name: name.to_owned(), before })
     }

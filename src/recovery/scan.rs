@@ -20,7 +20,7 @@ pub(super) struct Scanned {
     pub(super) checks: Vec<Option<BlockChecksum>>,
 }
 
-/// Reads `piece` of `handle`. What cannot be read is not an error here: it is damage. `each` is told of bytes read.
+/// Reads `piece` of `handle`. What cannot be read is not an error here: it is damage. `each` gets the number of bytes read.
 pub(super) fn scan(handle: &Handle, piece: &ProtectedRange, block: u64, mut each: impl FnMut(u64)) -> Scanned {
     let chunk = (CHUNK / block).max(1) * block;
     let mut buffer = vec![0; usize::try_from(chunk).expect("a block is below its limit")];

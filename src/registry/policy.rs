@@ -3,7 +3,7 @@
 //! A redirect, a token realm, an upload location, a `Link` or a foreign layer's `urls` is text from a peer. Public
 //! addresses are fine; private, loopback and link-local ones are only for hosts that the person named, by asking for a
 //! registry there or by [`super::Settings::named_hosts`] (CVE-2020-15157 and its kin). A host that is named may be
-//! reached at any port: whoever names a machine means its services, and a port proves nothing about who answers.
+//! reached at any port: to name a machine is to mean its services, and a port proves nothing about what answers.
 
 use std::{
     collections::HashSet,

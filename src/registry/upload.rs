@@ -52,7 +52,7 @@ impl RemoteRepository {
         }
         match self.persist(&[StatusCode::CREATED, StatusCode::ACCEPTED], call).await {
             Ok(answer) if answer.status() == StatusCode::CREATED => Ok(true),
-            // An ordinary upload was begun instead; whoever pushes begins one of its own.
+            // The registry began an ordinary upload instead; a push begins one of its own.
             Ok(answer) => {
                 if let Ok(session) = self.session(&answer) {
                     self.cancel(session, &at).await;

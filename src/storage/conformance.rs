@@ -191,7 +191,7 @@ async fn reads(object: &Arc<dyn Object>, content: &Bytes) {
     }
 }
 
-/// A create-only commit leaves alone what is there; a replaced object is an error for whoever reads on.
+/// A create-only commit leaves alone what is there; a replaced object is an error for a reader.
 async fn versions(object: &Arc<dyn Object>, first: &Bytes, second: &Bytes) {
     let old = pin(object).await;
     let refused = put(&**object, second, Finish::default()).await.expect_err("something is there");

@@ -109,7 +109,7 @@ impl PinnedRead {
                     self.open = None;
                 }
                 Err(error) => {
-                    // Whoever polls on after an error must not be told of a good end.
+                    // A caller that polls on after an error must not see a good end.
                     self.open = Some(stream::pending().boxed());
                     return Some(Err(error));
                 }

@@ -35,7 +35,7 @@ pub struct Settings {
     pub attest: bool,
     /// How long one request is tried again before it counts as failed.
     pub patience: Duration,
-    /// How long a read may bring next to nothing before it is broken off and gone on with by another request.
+    /// How long a read may bring next to nothing before it is broken off and resumed by another request.
     pub silence: Duration,
 }
 

@@ -204,7 +204,7 @@ impl Source for StoredRepository {
     }
 }
 
-/// The blob's bytes from `from` on, read ahead by nothing: whoever wants them fast reads the file itself.
+/// The blob's bytes from `from` on, read ahead by nothing: a fast reader reads the file itself.
 fn read_from(blob: StoredBlob, from: u64) -> ByteStream {
     let step = |(blob, at): (StoredBlob, u64)| async move {
         let left = usize::try_from(blob.size.saturating_sub(at)).unwrap_or(usize::MAX).min(READ);

@@ -89,7 +89,7 @@ async fn look(place: &Path, set: Option<Digest>, settings: &Settings) -> Result<
     let folder = place.parent().filter(|_| !place.exists());
     let place = Location::Path(folder.unwrap_or(place).to_owned());
     let (opened, found) = Opened::survey(&place, settings).await.map_err(|error| error.to_string())?;
-    let found = found.ok_or_else(|| format!("{place} is no set of volumes"))?;
+    let found = found.ok_or_else(|| format!("{place} is not a set of volumes"))?;
     if set.is_some() && opened.reader().set_id() != set {
         return Err(format!("what is at {place} is of another set, bundle id {}", opened.reader().id()));
     }

@@ -105,7 +105,7 @@ impl Far {
     /// The object that was named, which is of no set, opened.
     ///
     /// # Errors
-    /// There is none, or it is no bundle.
+    /// There is none, or it is not a bundle.
     pub(super) async fn alone(&self) -> Result<(Pinned, Reader), Error> {
         let seen = match &self.asked {
             NamedFiles::Files(files) if !files.is_empty() => self.seen(&files[0]).await?,

@@ -62,7 +62,7 @@ pub struct Report {
     pub reused: u64,
     /// The bundle's id; every byte of the copy was held against it.
     pub bundle: Option<Digest>,
-    /// SHA-256 of what is no bundle of ours.
+    /// SHA-256 of a file that is not a bundle of ours.
     pub digest: Option<Digest>,
     /// Whether all of it was there under its name already.
     pub already_there: bool,
@@ -174,7 +174,7 @@ struct Copy<'a> {
 /// What was put, or found there.
 struct Carried {
     reused: u64,
-    /// The SHA-256 of what is no bundle, where it passed by here.
+    /// The SHA-256 of a file that is not a bundle, where it passed by here.
     learnt: Option<Digest>,
     /// How it was proven, if it is.
     proof: Option<Proof>,
@@ -209,7 +209,7 @@ impl Copy<'_> {
             Ok(stat) if stat.size == size && stat.metadata.get(MARK) == metadata.get(MARK) => {
                 return Ok(Carried { reused: size, learnt: None, proof: None, by: WrittenBy::EarlierRun });
             }
-            // The very same is no conflict, whoever brought it; all of it is read to see that.
+            // The very same content is no conflict; all of it is read to see that.
             Ok(stat) if stat.size == size && (!request.overwrite || layout.is_some_and(|one| is_said(&stat, one))) => {
                 return Ok(Carried { reused: size, learnt: None, proof: None, by: WrittenBy::Unknown });
             }

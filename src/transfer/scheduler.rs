@@ -97,7 +97,7 @@ impl SchedulerState {
         let (count, longest) = large.fold((0_u64, size), |(count, longest), (_, left)| (count + 1, longest.max(*left)));
         let others =
             (self.waiting + self.under_way.values().map(|(_, left)| left).sum::<u64>()).saturating_sub(longest);
-        // Places beside the largest. Whoever takes the next that is free, in whatever order, ends no later than an even share
+        // Places beside the largest. A worker that takes the next free one, in whatever order, ends no later than an even share
         // of all and one of them more (Graham's bound for list scheduling).
         match count.saturating_sub(1) {
             0 => true,

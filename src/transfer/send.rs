@@ -103,7 +103,7 @@ pub(super) struct Sent {
     pub(super) notes: Vec<PartCheckpoint>,
     /// Of the whole.
     pub(super) md5: [u8; 16],
-    /// Of the whole, where it is no bundle.
+    /// Of the whole, where it is not a bundle.
     pub(super) learnt: Option<Digest>,
     /// SHA-256 of the whole, where it was wanted and all of it passed by in one go: a note has no room for its state.
     pub(super) sum: Option<Digest>,

@@ -174,7 +174,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Do not use the file: it contains more than its index names, so someone added to it. Copy it again from a good copy."
         }
         C::BundleText => {
-            "Do not trust what the manifest says of itself: ask whoever made the bundle what the characters are for; \
+            "Do not trust what the manifest says of itself: ask the sender of the bundle what the characters are for; \
              `airlift inspect BUNDLE --json` shows them."
         }
         C::RecoveryNotFound => {

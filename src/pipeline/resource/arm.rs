@@ -64,7 +64,7 @@ impl Translated {
     }
 }
 
-/// The resource whose parameters `document` has; `None` if it is no file of parameters.
+/// The resource whose parameters `document` has; `None` if it is not a file of parameters.
 ///
 /// # Errors
 /// What is wrong with the parameters themselves.

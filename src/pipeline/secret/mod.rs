@@ -110,7 +110,7 @@ impl Secret {
         Ok(Self { origin: origin.clone(), value: value.to_owned() })
     }
 
-    /// The value, for whoever hands it on to where it opens something.
+    /// The value, to hand on to what it opens.
     pub fn expose(&self) -> &str {
         &self.value
     }

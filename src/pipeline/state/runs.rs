@@ -1,4 +1,4 @@
-//! The rows of runs: begun, gone on with, ended, shown and removed. A name may have many, of which the last is the run.
+//! The rows of runs: begun, resumed, ended, shown and removed. A name may have many, of which the last is the run.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -85,7 +85,7 @@ impl PipelineState {
             let holder = holder.map_or_else(|| "another process".to_owned(), |holder| holder.to_string());
             return Err(Error::Busy { pipeline: pipeline.clone(), blob: blob.clone(), holder });
         };
-        // Whoever had the lock before us may just have done what we are about to do.
+        // The holder of the lock before us may just have done the same.
         if let Some(record) = self.stored(run)? {
             return Ok(Begun::Stored(Box::new(record)));
         }

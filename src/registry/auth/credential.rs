@@ -40,7 +40,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file, or the entry in it, is malformed.
-    #[error("{} is no file of credentials: {reason}", path.display())]
+    #[error("{} is not a file of credentials: {reason}", path.display())]
     Malformed {
         /// Which file.
         path: PathBuf,

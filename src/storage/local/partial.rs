@@ -66,7 +66,7 @@ impl LocalUpload {
         let metadata = file.metadata().map_err(|error| Error::read(&partial, error))?;
         check_space(target, &metadata, parts.total()).inspect_err(|_| {
             if metadata.len() == 0 {
-                // What stays behind is empty; the error that is told of matters more.
+                // What stays behind is empty; the error that is reported matters more.
                 let _ = fs::remove_file(&partial);
             }
         })?;

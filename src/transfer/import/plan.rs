@@ -56,7 +56,7 @@ impl ImportPlan {
         (self.bytes, self.bytes_present)
     }
 
-    /// What observers are told of it.
+    /// What observers see of it.
     pub(super) fn planned(&self) -> Event {
         let blobs = self.items.iter().map(|item| item.blobs.len() as u64).sum();
         Event::Planned { blobs, bytes: self.bytes, present: self.bytes_present }

@@ -182,7 +182,7 @@ impl<'a> ImportRun<'a> {
                 self.plan.report.artifacts[at].state =
                     if moved { ArtifactState::Done } else { ArtifactState::AlreadyThere };
                 self.progress.tell(Event::Completed { artifact: self.plan.items[at].target.clone() });
-                // Whoever waited for this one alone; with a second subject it has begun already.
+                // Those that waited for this one alone; with a second subject they have begun already.
                 let waits = |&one: &usize| {
                     let after = &self.plan.items[one].after;
                     after.contains(&at) && !after.iter().any(|one| self.published.contains(one))

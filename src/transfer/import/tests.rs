@@ -104,7 +104,7 @@ impl Target for WatchedRepository {
         self.0.note(format!("attach {} to {subject}", manifests.len()));
         let now = self.0.attaching.fetch_add(1, Ordering::SeqCst) + 1;
         self.0.most_attaching.fetch_max(now, Ordering::SeqCst);
-        // Whoever else may begin begins now.
+        // Every other that may begin begins now.
         tokio::task::yield_now().await;
         self.0.attaching.fetch_sub(1, Ordering::SeqCst);
         self.1.attach(subject, manifests).await

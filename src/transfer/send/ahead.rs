@@ -51,7 +51,7 @@ impl ByteSupply for Planned<'_> {
 /// Chunks of a blob, or why there are no more.
 type BlobChunks = mpsc::Receiver<content::Result<Bytes>>;
 
-/// A fetch that ends with whoever wants it.
+/// A fetch that ends with its consumer.
 type Fetching = AbortOnDropHandle<()>;
 
 struct Ahead<'a> {

@@ -70,7 +70,7 @@ impl FilePart {
         pieces
     }
 
-    /// A file of `size` bytes that is no bundle.
+    /// A file of `size` bytes that is not a bundle.
     pub(crate) fn of_file(size: u64, token: Digest) -> Vec<Self> {
         vec![Self::Content(Content { offset: 0, size, digest: None, token })]
     }
@@ -92,7 +92,7 @@ pub(crate) trait ByteSupply: Sync {
 /// Bytes as the file needs them.
 #[async_trait]
 pub(crate) trait ByteFeed: Send {
-    /// What the plan says to lie at `offset` goes by; whoever reads a whole file compares.
+    /// The bytes that the plan has at `offset` go by; a reader of a whole file compares them.
     async fn frame(&mut self, offset: u64, expected: &Bytes) -> Result<(), Stop>;
 
     /// `content` is what is wanted next.
@@ -138,7 +138,7 @@ pub(super) struct Flow<'a> {
 pub(super) enum Filling {
     /// Its bytes, to be sent.
     Bytes(Vec<u8>),
-    /// Its SHA-256 and its length, for whoever takes it elsewhere.
+    /// Its SHA-256 and its length, for a copy to elsewhere.
     Sums(Box<Hasher>, usize),
 }
 

@@ -54,7 +54,7 @@ async fn serve(args: &Args, context: &Context) -> Result<(), CommandError> {
     for note in server.notes() {
         context.status().say(&format!("warning: {note}"));
     }
-    // Before anybody is told that we serve, for whoever knows may stop us.
+    // Before the line that says we serve: from then on a caller may stop us.
     let stopped = signal::received();
     let hangups = signal::hangups().map_err(|source| Mistake::Runtime { source })?;
     let credentials = server.credentials();

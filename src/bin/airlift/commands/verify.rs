@@ -20,7 +20,7 @@ use crate::{
     runtime,
 };
 
-/// Whoever only reads has nothing to go on with.
+/// A command that only reads has nothing to resume.
 const AGAIN: &str = "Run the same command again: it begins anew, and nothing was changed.";
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {

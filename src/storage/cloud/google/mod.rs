@@ -52,7 +52,7 @@ pub(super) fn clients(
     let base = named.or(emulator).unwrap_or_else(|| PUBLIC.to_owned());
     let base = base.trim_end_matches('/').to_owned();
     let builder = builder.with_base_url(&base);
-    // With a token, even an empty one, nobody is asked for another; it is not sent.
+    // With a token, even an empty one, the client asks for no other; it is not sent.
     let builder = if anonymous { builder.with_skip_signature(true).with_bearer_token("") } else { builder };
     // No request is made yet: what can fail is a file of credentials.
     let store = Arc::new(builder.build().map_err(|error| asked.credential(&error))?);
