@@ -11,9 +11,9 @@ pub use self::request::Request;
 use self::{publish::Publication, room::check_room};
 use super::{
     copy::{self, Error},
-    far::Far,
     relay,
     sets::FoundSet,
+    storage_stack::StorageStack,
 };
 use crate::{
     bundle::{
@@ -100,7 +100,7 @@ pub async fn copy(
 struct Copying<'a> {
     set: GatheredSet,
     /// Where the set is, if it is in a storage.
-    far: Option<Far>,
+    far: Option<StorageStack>,
     request: &'a Request,
     settings: &'a Settings,
     progress: &'a Progress,

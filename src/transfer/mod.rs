@@ -13,7 +13,6 @@ pub mod error;
 mod execute;
 pub mod export;
 pub mod failure;
-mod far;
 pub mod import;
 pub mod inspect;
 mod items;
@@ -31,6 +30,7 @@ mod rewrite;
 mod scheduler;
 mod send;
 pub mod sets;
+mod storage_stack;
 mod supply;
 pub mod verify;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{error::Error, far::Far};
+use super::{error::Error, storage_stack::StorageStack};
 use crate::{
     bundle::{
         self, GatheredSet, Reader, gather, gather_in,
@@ -18,7 +18,7 @@ pub struct FoundSet {
     /// What was found of it.
     pub set: GatheredSet,
     /// The storage that it is in, if it is in one.
-    pub(super) far: Option<Far>,
+    pub(super) far: Option<StorageStack>,
 }
 
 /// What a place leads to.
@@ -26,7 +26,7 @@ pub(super) enum Leads {
     /// A set, or part of one.
     Set(Box<FoundSet>),
     /// An object in a storage that is of no set.
-    Object(Box<Far>),
+    Object(Box<StorageStack>),
     /// A file or folder here that is of no set.
     Path(PathBuf),
 }
@@ -42,7 +42,7 @@ pub(super) async fn leads(named: &[Location], settings: &Settings) -> Result<Lea
         let set = gather(paths).await?;
         return Ok(set.map_or(Leads::Path(first), |set| Leads::Set(Box::new(FoundSet { set, far: None }))));
     }
-    let far = Far::of(named, settings).await?;
+    let far = StorageStack::of(named, settings).await?;
     Ok(match gather_in(&far).await? {
         Some(set) => Leads::Set(Box::new(FoundSet { set, far: Some(far) })),
         None => Leads::Object(Box::new(far)),
@@ -127,7 +127,7 @@ pub async fn sets(locations: &[Location], settings: &Settings) -> Result<Vec<Nam
 
 /// The set that the object at `location` is a volume of.
 async fn set_of(location: &Location, settings: &Settings) -> Option<Digest> {
-    let far = Far::of(std::slice::from_ref(location), settings).await.ok()?;
+    let far = StorageStack::of(std::slice::from_ref(location), settings).await.ok()?;
     let NamedFiles::Files(files) = far.asked() else { return None };
     match far.look(files.first()?).await.ok()? {
         Look::Bundle(reader) => reader.set_id(),

@@ -16,7 +16,7 @@ use crate::{
 
 /// What was named in a storage, and what lies beside it. Of each object one version is read, whatever is read of it.
 #[derive(Debug)]
-pub(super) struct Far {
+pub(super) struct StorageStack {
     settings: Settings,
     asked: NamedFiles,
     folder: Location,
@@ -32,7 +32,7 @@ struct Seen {
     reader: Option<Reader>,
 }
 
-impl Far {
+impl StorageStack {
     /// What `named` leads to: objects, or where there is none of that name all that lies below it.
     ///
     /// # Errors
@@ -128,7 +128,7 @@ fn path_of(location: &Location) -> PathBuf {
 }
 
 #[async_trait]
-impl Stack for Far {
+impl Stack for StorageStack {
     type Error = Error;
 
     fn asked(&self) -> &NamedFiles {
