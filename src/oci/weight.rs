@@ -3,7 +3,8 @@
 /// About how many bytes of memory a JSON document takes when it is parsed: its own bytes, and what objects, members and
 /// elements cost beside their text. It is an upper bound for what is made of descriptors and annotations here.
 pub(crate) fn weigh(document: &[u8]) -> u64 {
-    const OBJECT: u64 = 128;
+    // A descriptor with its fields, or the first node of a map of annotations.
+    const OBJECT: u64 = 384;
     const MEMBER: u64 = 48;
     const ELEMENT: u64 = 64;
     let mut weight = document.len() as u64;

@@ -14,6 +14,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a read may bring next to nothing.
 const SILENCE: Duration = Duration::from_mins(1);
 
+/// The variable with which Google's own clients are sent to an emulator, which asks nobody for a credential.
+pub(super) const GOOGLE_EMULATOR: &str = "STORAGE_EMULATOR_HOST";
+
 /// Surroundings of the providers. It prints without secrets.
 #[derive(Clone)]
 pub struct Settings {
@@ -68,7 +71,7 @@ impl Settings {
             variables: env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .filter(|(name, _)| {
-                    ["AWS_", "GOOGLE_"].iter().any(|front| name.starts_with(front)) || name == super::cloud::EMULATOR
+                    ["AWS_", "GOOGLE_"].iter().any(|front| name.starts_with(front)) || name == GOOGLE_EMULATOR
                 })
                 .collect(),
             ..Self::default()

@@ -21,7 +21,6 @@ use object_store::{
     signer::Signer,
 };
 
-pub(super) use self::google::EMULATOR;
 use self::{
     client::{CONNECT, RETRIES, SENDING},
     connector::Connector,

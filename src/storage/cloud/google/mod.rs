@@ -21,7 +21,7 @@ pub(super) use self::{
     upload::{Composed, remove},
 };
 use super::{
-    super::{PartLimits, Settings, error::Result, location::Bucket},
+    super::{PartLimits, Settings, error::Result, location::Bucket, settings::GOOGLE_EMULATOR},
     failure::CloudRequest,
 };
 
@@ -30,9 +30,6 @@ pub(super) const LIMITS: PartLimits = PartLimits { parts: 10_240, smallest: 1, l
 
 /// Where Google is.
 const PUBLIC: &str = "https://storage.googleapis.com";
-
-/// The variable with which Google's own clients are sent to an emulator, which asks nobody for a credential.
-pub(crate) const EMULATOR: &str = "STORAGE_EMULATOR_HOST";
 
 /// Clients of a bucket: for what `object_store` does, and for the rest.
 pub(super) fn clients(
@@ -63,7 +60,7 @@ pub(super) fn clients(
 
 /// The emulator's address; plain `HOST:PORT` is one of HTTP.
 fn emulator(settings: &Settings) -> Option<String> {
-    let (_, host) = settings.variables.iter().find(|(name, _)| name == EMULATOR)?;
+    let (_, host) = settings.variables.iter().find(|(name, _)| name == GOOGLE_EMULATOR)?;
     match host.trim() {
         "" => None,
         host if host.contains("://") => Some(host.to_owned()),
@@ -83,7 +80,10 @@ mod tests {
     #[test]
     fn the_emulators_address_is_an_address_with_and_without_a_scheme() {
         let of = |host: &str| {
-            emulator(&Settings { variables: vec![(EMULATOR.to_owned(), host.to_owned())], ..Settings::default() })
+            emulator(&Settings {
+                variables: vec![(GOOGLE_EMULATOR.to_owned(), host.to_owned())],
+                ..Settings::default()
+            })
         };
         assert_eq!(of("localhost:4443").as_deref(), Some("http://localhost:4443"));
         assert_eq!(of("https://gcs.test").as_deref(), Some("https://gcs.test"));
