@@ -267,7 +267,7 @@ impl Walk<'_> {
     fn leave_out(&mut self, content: &Descriptor, reason: Reason) {
         let (digest, size) = (content.digest, content.size);
         if !self.found.absent.iter().any(|absent| absent.digest == digest) {
-            self.found.absent.push(Absent { digest, size, reason });
+            self.found.absent.push(Absent { digest, reason, size });
         }
     }
 

@@ -162,16 +162,14 @@ const SERVE: &[&str] = &["serve", "trap.tar.gz", "--listen", "127.0.0.1:0"];
 
 #[test]
 fn what_would_fill_the_memory_is_refused_by_its_count() {
-    let traps: [(&str, fn() -> Trap); 5] = [
-        ("one large manifest under many names", one_large_manifest_under_many_names),
-        ("many indexes of one large manifest", many_indexes_of_one_large_manifest),
-        ("very many roots", very_many_roots),
-        ("indexes nested very deep", indexes_nested_very_deep),
-        ("a manifest of tiny annotations", a_manifest_of_tiny_annotations),
-    ];
-    for (name, trap) in traps {
-        println!("{name}");
-        let airlift = trapped(&trap());
+    for trap in [
+        one_large_manifest_under_many_names(),
+        many_indexes_of_one_large_manifest(),
+        very_many_roots(),
+        indexes_nested_very_deep(),
+        a_manifest_of_tiny_annotations(),
+    ] {
+        let airlift = trapped(&trap);
         for args in [INSPECT, VERIFY, IMPORT, SERVE] {
             confined(&airlift, args).exits(1).says(&["[content.too-large]"]);
         }

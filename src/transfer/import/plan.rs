@@ -1,7 +1,7 @@
 //! What an import will do: every artifact with its name in the target, and what the target has of it. Nothing is pushed.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     content::{self, Target, Targets},
-    oci::{Descriptor, Digest, Repository},
+    oci::{Descriptor, Digest, Name, Repository},
     progress::{Event, Phase, Progress},
 };
 
@@ -91,6 +91,7 @@ impl ImportPlan {
             bytes_present: 0,
         };
         plan.ask_tags(targets, request).await;
+        plan.ask_children(targets).await;
         plan.ask_blobs(targets, request).await;
         plan.report.fail(&plan.failures);
         if !plan.failures.is_empty() && !request.continue_on_errors {
@@ -140,6 +141,38 @@ impl ImportPlan {
         }
         drop(answers);
         self.failures.extend(failures);
+    }
+
+    /// Takes those off the list of tags in place that lack a child of their index. An import of fewer platforms gave such a tag,
+    /// at a registry that accepts an index without all of its children.
+    async fn ask_children(&mut self, targets: &dyn Targets) {
+        let items = &self.items;
+        let asking = self.in_place.iter().flat_map(|&at| {
+            let item = &items[at];
+            let place = targets.target(item.target.context());
+            let (_, children) = item.manifests.split_last().expect("an artifact has at least its root");
+            children.iter().map(move |child| {
+                let (place, name) = (Arc::clone(&place), Name::Digest(child.digest()));
+                async move { (at, place.head(&name).await) }
+            })
+        });
+        let asking: Vec<_> = asking.collect();
+        let mut answers = stream::iter(asking).buffer_unordered(REQUESTS);
+        let (mut lacking, mut failures) = (HashSet::new(), BTreeMap::new());
+        while let Some((at, answer)) = answers.next().await {
+            match answer {
+                Ok(Some(_)) => {}
+                Ok(None) => drop(lacking.insert(at)),
+                Err(error) => drop(failures.entry(at).or_insert(error)),
+            }
+        }
+        drop(answers);
+        self.in_place.retain(|at| !lacking.contains(at) && !failures.contains_key(at));
+        self.failures.extend(failures.into_iter().map(|(at, error)| Failure {
+            artifact: self.items[at].reference.clone(),
+            side: Side::Target,
+            cause: error.into(),
+        }));
     }
 
     /// Whether all of an item but what is attached to it is in the target: its tag is right, and tags come last.

@@ -50,10 +50,12 @@ impl BlobPush {
 
 /// Locks by key, made when they are asked for.
 #[derive(Default)]
-struct Locks(Mutex<HashMap<(Repository, Digest), Arc<tokio::sync::Mutex<()>>>>);
+struct Locks(Mutex<HashMap<(Repository, Digest), SubjectLock>>);
+
+type SubjectLock = Arc<tokio::sync::Mutex<()>>;
 
 impl Locks {
-    fn of(&self, repository: &Repository, subject: Digest) -> Arc<tokio::sync::Mutex<()>> {
+    fn of(&self, repository: &Repository, subject: Digest) -> SubjectLock {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(all.entry((repository.clone(), subject)).or_default())
     }

@@ -39,7 +39,7 @@ enum Work {
 /// What came of it.
 enum Done {
     /// A blob of one of the supplies.
-    Pushed(Descriptor, usize, Result<(), BrokenMove>),
+    Pushed(Descriptor, usize, Result<(), Box<BrokenMove>>),
     /// Whether anything was put there that was not there before.
     Published(usize, content::Result<bool>),
 }
@@ -98,7 +98,7 @@ impl<'a> ImportRun<'a> {
         let step = |work: Work| match work {
             Work::Push(push) => {
                 let (meter, blob, supply) = (meter.clone(), push.blob.clone(), push.supply);
-                async move { Done::Pushed(blob, supply, push.run(&meter).await) }.boxed()
+                async move { Done::Pushed(blob, supply, push.run(&meter).await.map_err(Box::new)) }.boxed()
             }
             Work::Publish(at) => {
                 let (items, publisher, is_complete) =
@@ -176,7 +176,7 @@ impl<'a> ImportRun<'a> {
                     }
                 }
             }
-            Done::Pushed(blob, supply, Err(broken)) => self.fail_waiting(&blob, supply, broken),
+            Done::Pushed(blob, supply, Err(broken)) => self.fail_waiting(&blob, supply, *broken),
             Done::Published(at, Ok(changed)) => {
                 let moved = changed || self.plan.items[at].blobs.iter().any(|blob| !self.was_present(at, blob));
                 self.plan.report.artifacts[at].state =
