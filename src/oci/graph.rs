@@ -13,7 +13,7 @@ pub struct Budget {
     pub manifests: u64,
     /// Descriptors in them.
     pub descriptors: u64,
-    /// Bytes of memory, see [`weigh`].
+    /// Bytes of memory, as estimated before it is parsed.
     pub bytes: u64,
     /// Indexes within indexes.
     pub depth: u64,

@@ -143,7 +143,7 @@ impl Manifest {
         &self.descriptor
     }
 
-    /// About how many bytes of memory it takes, see [`weigh`].
+    /// About how many bytes of memory it takes.
     pub const fn weight(&self) -> u64 {
         self.weight
     }

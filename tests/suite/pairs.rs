@@ -14,7 +14,6 @@ use airlift::{
         destination::RegistryPrefix,
         export::{self, Foreign},
         import, mirror,
-        resolve::ReferrerLimits,
     },
 };
 use rstest::rstest;
@@ -92,15 +91,9 @@ impl Bench {
     }
 
     fn export(&self, artifacts: Vec<Reference>) -> export::Request {
-        export::Request {
-            artifacts,
-            platforms: self.platforms.clone(),
-            foreign: Foreign::Include,
-            referrers: true,
-            continue_on_errors: false,
-            jobs: 4,
-            limits: ReferrerLimits::default(),
-        }
+        let mut request = export::Request::new(artifacts);
+        request.platforms.clone_from(&self.platforms);
+        request
     }
 
     /// Fills the source and says how it is called there.
@@ -195,18 +188,7 @@ fn states(report: &Report) -> Vec<ArtifactState> {
 }
 
 fn importing(to: RegistryPrefix) -> import::Request {
-    import::Request {
-        to,
-        keep_host: false,
-        map: Vec::new(),
-        overwrite_tags: false,
-        continue_on_errors: false,
-        rewrite_foreign: false,
-        verify_first: false,
-        delete_source: false,
-        check_blobs: false,
-        jobs: 4,
-    }
+    import::Request::new(to)
 }
 
 async fn memory(reference: &Reference) -> Memories {
@@ -294,23 +276,16 @@ async fn a_bundle_that_is_exported_from_a_bundle_is_the_same_file() {
     let folder = TempDir::with_prefix("airlift-pairs-").unwrap();
     let (one, two) = (folder.path().join("one.tar"), folder.path().join("two.tar"));
     let reference: Reference = format!("{HOST}/{REPOSITORY}:v1").parse().unwrap();
-    let request = |artifacts, platforms| export::Request {
-        artifacts,
-        platforms,
-        foreign: Foreign::Skip,
-        referrers: true,
-        continue_on_errors: false,
-        jobs: 4,
-        limits: ReferrerLimits::default(),
-    };
     let silent = Progress::silent();
-    let first = request(vec![reference.clone()], vec!["windows/amd64".parse().unwrap()]);
+    let mut first = export::Request::new(vec![reference.clone()]);
+    first.platforms = vec!["windows/amd64".parse().unwrap()];
+    first.foreign = Foreign::Skip;
     let to = export::Destination::File { path: one.clone(), overwrite: false };
     export::run(&memory(&reference).await, &first, to, &silent).await.unwrap();
     let settings = storage::Settings::default();
     let places = Places::open(&[Location::Path(one.clone())], None, &settings, &silent).await.unwrap();
     let to = export::Destination::File { path: two.clone(), overwrite: false };
-    let second = export::Request { foreign: Foreign::Include, ..request(places.artifacts(), Vec::new()) };
+    let second = export::Request::new(places.artifacts());
     export::run(&places, &second, to, &silent).await.unwrap();
     assert_eq!(std::fs::read(one).unwrap(), std::fs::read(two).unwrap());
 }

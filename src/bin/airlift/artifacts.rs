@@ -15,7 +15,6 @@ use airlift::{
         Opened,
         export::{self, Request},
         list,
-        resolve::ReferrerLimits,
     },
 };
 
@@ -50,18 +49,16 @@ pub(crate) fn asked_for(args: &Chosen) -> Result<Vec<Reference>, CommandError> {
 
 /// What a run takes of `artifacts`.
 pub(crate) fn chosen(args: &Chosen, artifacts: Vec<Reference>, transfer: &Transfer) -> Request {
-    Request {
-        artifacts,
-        platforms: args.platform.clone(),
-        foreign: match args.foreign {
-            ForeignChoice::Include => export::Foreign::Include,
-            ForeignChoice::Skip => export::Foreign::Skip,
-        },
-        referrers: !args.no_referrers,
-        continue_on_errors: transfer.continue_on_errors,
-        jobs: transfer.jobs.count(),
-        limits: ReferrerLimits::default(),
-    }
+    let mut request = Request::new(artifacts);
+    request.platforms.clone_from(&args.platform);
+    request.foreign = match args.foreign {
+        ForeignChoice::Include => export::Foreign::Include,
+        ForeignChoice::Skip => export::Foreign::Skip,
+    };
+    request.referrers = !args.no_referrers;
+    request.continue_on_errors = transfer.continue_on_errors;
+    request.jobs = transfer.jobs.count();
+    request
 }
 
 /// Returns `path` if it is a path on this machine, for commands that need one.

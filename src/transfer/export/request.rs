@@ -3,6 +3,9 @@
 use super::super::resolve::{ReferrerLimits, Selection};
 use crate::oci::{Platform, Reference};
 
+/// Transfers at once where nothing is said.
+const JOBS: usize = 6;
+
 /// What to do with non-distributable layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Foreign {
@@ -13,8 +16,9 @@ pub enum Foreign {
     Skip,
 }
 
-/// What to export, and how.
+/// What to export, and how. [`Request::new`] takes everything that the artifacts have.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Request {
     /// Which artifacts. Their order does not matter, and doubles count once.
     pub artifacts: Vec<Reference>,
@@ -33,6 +37,19 @@ pub struct Request {
 }
 
 impl Request {
+    /// All of `artifacts`: every platform, non-distributable layers, and what is attached.
+    pub fn new(artifacts: Vec<Reference>) -> Self {
+        Self {
+            artifacts,
+            platforms: Vec::new(),
+            foreign: Foreign::Include,
+            referrers: true,
+            continue_on_errors: false,
+            jobs: JOBS,
+            limits: ReferrerLimits::default(),
+        }
+    }
+
     pub(in crate::transfer) fn selection(&self) -> Selection {
         Selection { platforms: self.platforms.clone(), referrers: self.referrers, limits: self.limits }
     }

@@ -2,6 +2,9 @@
 
 use crate::transfer::destination::{RegistryPrefix, Renaming, Rule};
 
+/// Transfers at once where nothing is said.
+const JOBS: usize = 4;
+
 /// What to import, and how.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own, and any combination makes sense")]
@@ -29,6 +32,22 @@ pub struct Request {
 }
 
 impl Request {
+    /// Everything in the bundles to `to`. Tags that point elsewhere stay, and the first failure ends the run.
+    pub fn new(to: RegistryPrefix) -> Self {
+        Self {
+            to,
+            keep_host: false,
+            map: Vec::new(),
+            overwrite_tags: false,
+            continue_on_errors: false,
+            rewrite_foreign: false,
+            verify_first: false,
+            delete_source: false,
+            check_blobs: false,
+            jobs: JOBS,
+        }
+    }
+
     /// How names change on the way.
     pub(in crate::transfer) fn renaming(&self) -> Renaming {
         Renaming { to: self.to.clone(), keep_host: self.keep_host, rules: self.map.clone() }

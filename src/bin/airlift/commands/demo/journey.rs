@@ -20,7 +20,6 @@ use airlift::{
         destination::RegistryPrefix,
         export, import,
         report::Report,
-        resolve::ReferrerLimits,
         verify::{Finding, Verification, verify},
     },
 };
@@ -118,15 +117,7 @@ impl<S: Fn(String)> Journey<'_, S> {
             })
             .map(|reference| reference.parse())
             .collect();
-        let request = export::Request {
-            artifacts: artifacts.map_err(|source| Mistake::Reference { source })?,
-            platforms: Vec::new(),
-            foreign: export::Foreign::Include,
-            referrers: true,
-            continue_on_errors: false,
-            jobs: JOBS,
-            limits: ReferrerLimits::default(),
-        };
+        let request = export::Request::new(artifacts.map_err(|source| Mistake::Reference { source })?);
         let path = self.folder.join("bundle.tar");
         let to = export::Destination::File { path: path.clone(), overwrite: true };
         let report = export::run(self.client, &request, to, &Progress::silent()).await.map_err(report::failure)?;
@@ -192,18 +183,8 @@ impl<S: Fn(String)> Journey<'_, S> {
 
     async fn import(&self, bundle: &Path) -> Result<Report, CommandError> {
         let opened = Opened::open(&Location::Path(bundle.to_owned()), &Settings::default()).await?;
-        let request = import::Request {
-            to: RegistryPrefix { registry: self.target.address().to_owned(), prefix: None },
-            keep_host: false,
-            map: Vec::new(),
-            overwrite_tags: false,
-            continue_on_errors: false,
-            rewrite_foreign: false,
-            check_blobs: false,
-            verify_first: false,
-            delete_source: false,
-            jobs: JOBS,
-        };
+        let to = RegistryPrefix { registry: self.target.address().to_owned(), prefix: None };
+        let request = import::Request::new(to);
         let report =
             import::run(self.client, &[opened], &request, &Progress::silent()).await.map_err(report::failure)?;
         self.tell(
