@@ -11,7 +11,8 @@
 //! | 1 | [`content`], [`progress`] | the seam: what a place offers, what a run tells |
 //! | 0 | [`oci`] | digests, references, descriptors, manifests |
 //!
-//! The command line (`src/bin/airlift`) sees only what is public here.
+//! The command line (`src/bin/airlift`) sees only what is public here. What it alone needs, such as the pipelines, is hidden from this
+//! documentation and may change at any time.
 //!
 //! # Export
 //!
@@ -112,6 +113,7 @@
 pub mod bundle;
 pub mod content;
 pub mod oci;
+#[doc(hidden)]
 pub mod pipeline;
 pub mod progress;
 pub mod recovery;

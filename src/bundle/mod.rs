@@ -9,11 +9,13 @@ pub mod error;
 pub mod facts;
 pub mod gather;
 pub mod graph;
+#[doc(hidden)]
 pub mod header;
 pub mod index;
 pub mod layout;
 pub mod owners;
 pub mod reader;
+#[doc(hidden)]
 pub mod stack;
 pub mod stream;
 pub mod volume;

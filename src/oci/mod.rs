@@ -2,8 +2,11 @@
 
 pub mod descriptor;
 pub mod digest;
+#[doc(hidden)]
 pub mod error_code;
+#[doc(hidden)]
 pub mod graph;
+#[doc(hidden)]
 pub mod hasher;
 pub mod manifest;
 pub mod media_type;

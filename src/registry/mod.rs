@@ -42,6 +42,7 @@ pub use retry::Retry;
 pub use settings::Settings;
 
 /// The readers of headers, which take anything that a stranger may write.
+#[doc(hidden)]
 pub mod headers {
     pub use super::{
         auth::challenge::{Bearer, Challenge},

@@ -7,6 +7,7 @@ mod complete;
 pub mod copy;
 pub mod copy_set;
 pub mod destination;
+#[doc(hidden)]
 pub mod discs;
 mod documents;
 pub mod error;
@@ -20,6 +21,7 @@ pub mod list;
 pub mod mirror;
 pub mod opened;
 mod origin;
+#[doc(hidden)]
 pub mod outline;
 pub mod plan;
 pub mod protect;
@@ -29,6 +31,7 @@ pub mod resolve;
 mod rewrite;
 mod scheduler;
 mod send;
+#[doc(hidden)]
 pub mod sets;
 mod storage_stack;
 mod supply;

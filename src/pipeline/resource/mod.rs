@@ -1,6 +1,6 @@
 //! The three resources of the feature that this room grows from, in the shape of Azure's resource manager.
 //!
-//! Texts become resources by [`read`] and [`file::documents`] only, which tell every problem at once, each with its JSON
+//! Texts become resources by `read` and [`file::documents`] only, which tell every problem at once, each with its JSON
 //! path; [`Resource::document`] is the way back.
 
 mod arm;
