@@ -206,7 +206,7 @@ pub enum Error {
         actual: u64,
     },
     /// Content that must be there is not.
-    #[error("{digest} is not in the bundle")]
+    #[error("the bundle lacks {digest}")]
     Missing {
         /// Which content.
         digest: Digest,

@@ -44,6 +44,13 @@ pub async fn plan(origins: &dyn Origins, request: &Request, progress: &Progress)
     possible(Plan::make(origins, request, progress).await?, request)
 }
 
+/// As [`plan`], without a question about a blob.
+async fn resolved(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Plan, Error> {
+    let plan = Plan::resolved(origins, request, progress).await?;
+    progress.tell(Event::Phase(Phase::Planning));
+    possible(plan, request)
+}
+
 /// The plan, if `request` goes on with what failed.
 pub(super) fn possible(plan: Plan, request: &Request) -> Result<Plan, Error> {
     let hopeless = plan.contents().index.roots().is_empty();
@@ -63,7 +70,11 @@ pub async fn run(
     progress: &Progress,
 ) -> Result<Report, Error> {
     complete::check(&to, request).await?;
-    let plan = plan(origins, request, progress).await?;
+    // Every blob is fetched anyway: to ask for each first would tell of a missing one sooner, at a third more requests. A plan
+    // that goes on without what fails must know it before the layout is fixed, and a stream has no second try.
+    let asks = request.continue_on_errors || matches!(to, Destination::Stdout);
+    let plan =
+        if asks { plan(origins, request, progress).await? } else { resolved(origins, request, progress).await? };
     if let Some(finished) = complete::complete(&to, plan.contents(), request.jobs, progress).await? {
         return Ok(complete::report(plan, finished));
     }

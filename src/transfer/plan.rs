@@ -34,11 +34,20 @@ struct PlannedArtifact {
     origin: Arc<dyn Origin>,
 }
 
+/// The artifacts that name a blob.
+#[derive(Default)]
+struct Holders {
+    /// Places in the list of artifacts, in order.
+    artifacts: Vec<usize>,
+    /// Which of them describes it with the most `urls`, and as which of its blobs.
+    best: Option<(usize, usize)>,
+}
+
 /// What an export will do.
 pub struct Plan {
     artifacts: Vec<PlannedArtifact>,
-    /// By blob, which artifacts name it, as places in `artifacts`.
-    holders: HashMap<Digest, Vec<usize>>,
+    /// By blob, what names it.
+    holders: HashMap<Digest, Holders>,
     failures: Vec<Failure>,
     report: Report,
     contents: Contents,
@@ -115,7 +124,10 @@ impl Plan {
         let bytes = blobs.iter().map(|blob| blob.size).sum();
         let pieces = (resolved.manifests.len() + blobs.len()) as u64;
         progress.tell(Event::Resolved { artifact: resolved.reference.clone(), pieces, bytes });
-        if let Some(outcome) = self.report.artifacts.iter_mut().find(|one| one.reference == resolved.reference) {
+        // The report is in the order of the references, each once.
+        let place = self.report.artifacts.binary_search_by(|one| one.reference.cmp(&resolved.reference));
+        if let Ok(place) = place {
+            let outcome = &mut self.report.artifacts[place];
             outcome.digest = Some(resolved.root.digest);
             outcome.bytes = bytes;
             outcome.attached = (resolved.attached.len() + resolved.tagged.len()) as u64;
@@ -170,19 +182,18 @@ impl Plan {
     /// Where a blob may be had: every repository whose artifacts name it.
     pub(super) fn origins(&self, blob: &Digest) -> Vec<Arc<dyn Source>> {
         let mut seen = HashSet::new();
-        let holders = self.holders.get(blob).into_iter().flatten();
+        let holders = self.holders.get(blob).into_iter().flat_map(|holders| &holders.artifacts);
         holders
             .map(|&at| &self.artifacts[at])
-            .filter(|artifact| seen.insert(artifact.resolved.reference.context().clone()))
+            .filter(|artifact| seen.insert(artifact.resolved.reference.context()))
             .map(|artifact| Arc::clone(&artifact.origin) as Arc<dyn Source>)
             .collect()
     }
 
     /// A blob as a manifest describes it; with the `urls` of a foreign layer, which a bundle's layout does without.
     pub(super) fn described(&self, blob: &Descriptor) -> Descriptor {
-        let holders = self.holders.get(&blob.digest).into_iter().flatten();
-        let described = holders.flat_map(|&at| &self.artifacts[at].blobs).filter(|one| one.digest == blob.digest);
-        described.max_by_key(|one| one.urls.len()).unwrap_or(blob).clone()
+        let best = self.holders.get(&blob.digest).and_then(|holders| holders.best);
+        best.map_or(blob, |(at, nth)| &self.artifacts[at].blobs[nth]).clone()
     }
 
     /// What the bundle will hold; its layout follows from it alone.
@@ -225,14 +236,19 @@ fn leave_out_foreign(resolved: &mut Resolved) {
     resolved.absent.extend(absent);
 }
 
-fn holders_of(artifacts: &[PlannedArtifact]) -> HashMap<Digest, Vec<usize>> {
-    let mut holders: HashMap<Digest, Vec<usize>> = HashMap::new();
+fn holders_of(artifacts: &[PlannedArtifact]) -> HashMap<Digest, Holders> {
+    let mut all: HashMap<Digest, Holders> = HashMap::new();
     for (at, artifact) in artifacts.iter().enumerate() {
-        for blob in &artifact.blobs {
-            holders.entry(blob.digest).or_default().push(at);
+        for (nth, blob) in artifact.blobs.iter().enumerate() {
+            let holders = all.entry(blob.digest).or_default();
+            holders.artifacts.push(at);
+            let known = holders.best.map_or(0, |(at, nth)| artifacts[at].blobs[nth].urls.len());
+            if holders.best.is_none() || blob.urls.len() > known {
+                holders.best = Some((at, nth));
+            }
         }
     }
-    holders
+    all
 }
 
 fn contents_of(artifacts: &[PlannedArtifact]) -> Contents {

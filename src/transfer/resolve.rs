@@ -96,6 +96,7 @@ pub async fn resolve(
         requests,
         tasks: FuturesUnordered::new(),
         known: HashSet::new(),
+        left_out: HashSet::new(),
         found: Resolved {
             root: root.descriptor().clone(),
             reference,
@@ -133,6 +134,8 @@ struct Walk<'a> {
     tasks: FuturesUnordered<BoxFuture<'a, Result<Fetched, Cause>>>,
     /// Manifests that are or will be in `found`.
     known: HashSet<Digest>,
+    /// Content that is in `found` as absent.
+    left_out: HashSet<Digest>,
     found: Resolved,
 }
 
@@ -203,11 +206,13 @@ impl Walk<'_> {
         }));
         for tag in Tag::cosign(&subject) {
             self.tasks.push(Box::pin(async move {
-                match limited(requests, origin.resolve(&Name::Tag(tag.clone()))).await {
-                    Ok(manifest) => Ok(Fetched::Tagged(tag, manifest, depth + 1)),
-                    Err(error) if error.is_not_found() => Ok(Fetched::Nothing),
-                    Err(error) => Err(error.into()),
+                // By HEAD, which registries do not count as a pull: most artifacts have no such tag.
+                let name = Name::Tag(tag.clone());
+                if limited(requests, origin.head(&name)).await?.is_none() {
+                    return Ok(Fetched::Nothing);
                 }
+                let manifest = limited(requests, origin.resolve(&name)).await?;
+                Ok(Fetched::Tagged(tag, manifest, depth + 1))
             }));
         }
     }
@@ -236,7 +241,8 @@ impl Walk<'_> {
             children.iter().filter(|child| self.wants(child)).map(|child| child.digest).collect();
         let describes_wanted = |child: &Descriptor| {
             // BuildKit's attestations stand beside the images they describe, as platform unknown/unknown.
-            child.annotations.get("vnd.docker.reference.digest").map(|of| wanted.iter().any(|w| w.to_string() == *of))
+            let of = child.annotations.get("vnd.docker.reference.digest");
+            of.map(|of| of.parse().is_ok_and(|digest| wanted.contains(&digest)))
         };
         let (keep, leave): (Vec<_>, Vec<_>) = children
             .iter()
@@ -266,7 +272,7 @@ impl Walk<'_> {
 
     fn leave_out(&mut self, content: &Descriptor, reason: Reason) {
         let (digest, size) = (content.digest, content.size);
-        if !self.found.absent.iter().any(|absent| absent.digest == digest) {
+        if self.left_out.insert(digest) {
             self.found.absent.push(Absent { digest, reason, size });
         }
     }
