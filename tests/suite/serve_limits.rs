@@ -114,7 +114,7 @@ fn rest_of(stream: &mut TcpStream, size: usize) -> usize {
 }
 
 #[test]
-fn a_connection_without_a_request_and_one_above_its_addresss_share_are_let_go() {
+fn a_connection_without_a_request_and_one_above_the_share_of_its_address_are_let_go() {
     let folder = tempfile::tempdir().unwrap();
     let (path, blob) = bundle(folder.path());
     let limits = ServeLimits { share: 1, head: Duration::from_millis(200), ..ServeLimits::default() };
