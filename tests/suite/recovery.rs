@@ -4,7 +4,6 @@ use std::{
     fs::{self, OpenOptions},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 use airlift::{
@@ -16,6 +15,7 @@ use serde_json::Value;
 use crate::support::{
     Airlift, Options, Registry, Tmpfs,
     artifacts::{Artifact, Blob, noise},
+    kills::moments,
     needs,
     packed::Packed,
 };
@@ -259,15 +259,17 @@ fn a_lost_volume_is_rebuilt_byte_for_byte_though_the_run_is_killed_at_any_moment
         flip(&folder.join("set.1.recovery"), 300_000);
     };
     damage();
-    let begun = Instant::now();
-    airlift.run(["repair", "set"]).success();
-    let whole = begun.elapsed();
+    let repair = ["repair", "set", "--progress", "json"];
+    let lines = airlift.run(repair).success().stderr.lines().count();
     assert!(all(&folder) == sound);
-    let mut interrupted = 0;
-    for moment in 1..=12_u32 {
+    // At an event of the check before the repair, or when the repair begins, in turns.
+    for (n, line) in moments(lines as u64 / 2).into_iter().enumerate() {
         damage();
-        let mut process = airlift.start(["repair", "set"]);
-        interrupted += u32::from(process.wait_at_most(whole * moment / 13).is_none());
+        let mut process = airlift.start(repair);
+        if n % 2 == 1 {
+            process.wait_for_line("repairing");
+        }
+        assert!(process.wait_for_lines(usize::try_from(line).unwrap() + 1), "it ended before:\n{}", process.log());
         process.kill();
         for (path, content) in all(&folder) {
             let name = path.file_name().unwrap().to_str().unwrap();
@@ -276,13 +278,8 @@ fn a_lost_volume_is_rebuilt_byte_for_byte_though_the_run_is_killed_at_any_moment
             assert!(is_sound || may_be_bad, "{name} is neither what it was nor what it must be");
         }
         airlift.run(["repair", "set"]).success();
-        assert!(all(&folder) == sound, "killed after {:?}", whole * moment / 13);
+        assert!(all(&folder) == sound, "killed after {line} lines");
     }
-    assert!(
-        interrupted >= 4,
-        "only {interrupted} runs were killed before their end, of {:?}",
-        whole.max(Duration::ZERO)
-    );
 }
 
 #[tokio::test]

@@ -130,7 +130,7 @@ fn tags_that_stay_are_neither_moved_nor_deleted() {
 }
 
 #[test]
-fn behind_a_proxy_addresses_are_the_proxys() {
+fn behind_a_proxy_the_address_is_that_of_the_proxy() {
     let folder = tempfile::tempdir().unwrap();
     let serving = Serving::new(Config {
         htpasswd: Some(users(folder.path(), &["ann"])),

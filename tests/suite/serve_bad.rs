@@ -172,7 +172,8 @@ fn pages_of_names_are_capped_and_lead_on() {
     }
     let mut path = "/v2/r/tags/list?n=3".to_owned();
     let mut pages = Vec::new();
-    loop {
+    // Two are expected; a list that leads in a circle must not hold the test up.
+    while pages.len() < 5 {
         let page = serving.get(&path).success();
         let names: Value = serde_json::from_slice(&page.body).unwrap();
         pages.push(names["tags"].clone());

@@ -13,10 +13,13 @@ use reqwest::{Client, StatusCode};
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::support::{Airlift, artifacts::noise, http::block_on, process::Process};
-
-/// How often the server is killed.
-const KILLS: u64 = 50;
+use crate::support::{
+    Airlift,
+    artifacts::noise,
+    http::block_on,
+    kills::{self, moments},
+    process::Process,
+};
 
 /// Clients that push at the same time.
 const PUSHERS: u64 = 4;
@@ -174,7 +177,7 @@ async fn check(url: &str, known: &Mutex<Known>) {
 }
 
 #[test]
-fn fifty_kills_under_load_lose_nothing_that_was_acknowledged() {
+fn kills_under_load_lose_nothing_that_was_acknowledged() {
     let airlift = Airlift::new();
     let store = airlift.home().join("store");
     let known = Arc::new(Mutex::new(Known { tags: vec![(None, Vec::new()); 4], ..Known::default() }));
@@ -184,15 +187,16 @@ fn fifty_kills_under_load_lose_nothing_that_was_acknowledged() {
     let mut server = Server::start(&airlift, &store);
     let begun = block_on(client().post(format!("{}/v2/load/blobs/uploads/", server.url)).send()).unwrap();
     let location = begun.headers()["location"].to_str().unwrap().to_owned();
-    for kill in 0..KILLS {
+    let kills = kills::count() as u64;
+    // From the first request on, spread over the first sixty events.
+    for event in moments(60) {
         let url = server.url.clone();
         let load = async {
             let pushers = (0..PUSHERS).map(|pusher| push(&url, pusher, &counter, &known, &events));
             let all = futures::future::join_all(pushers);
             let upload = continue_upload(&url, &location, &content, &acknowledged, &events);
-            // From the first request on, spread over the first sixty events.
             let killed = async {
-                events.wait_for(1 + kill * 37 % 60).await;
+                events.wait_for(1 + event).await;
                 server.process.signal(rustix::process::Signal::KILL);
             };
             // The one who kills is asked first, so that it has begun to count before anything happens.
@@ -203,11 +207,11 @@ fn fifty_kills_under_load_lose_nothing_that_was_acknowledged() {
         server = Server::start(&airlift, &store);
         block_on(check(&server.url, &known));
     }
-    assert!(counter.load(Ordering::SeqCst) > KILLS, "there was a load");
+    assert!(counter.load(Ordering::SeqCst) > kills, "there was a load");
     block_on(async {
         continue_upload(&server.url, &location, &content, &acknowledged, &events).await.unwrap();
         let digest = Digest::sha256(&content);
         let done = client().put(format!("{}{location}?digest={digest}", server.url)).send().await.unwrap();
-        assert_eq!(done.status(), StatusCode::CREATED, "what was sent through {KILLS} kills is one blob");
+        assert_eq!(done.status(), StatusCode::CREATED, "what was sent through {kills} kills is one blob");
     });
 }

@@ -21,7 +21,7 @@ use crate::support::{
     artifacts::{Artifact, Blob},
     http::block_on,
     packed::Packed,
-    process::PATIENCE,
+    process::{PATIENCE, until},
 };
 
 /// More than the buffers of both ends hold, so that a client that does not read holds the server up.
@@ -114,7 +114,7 @@ fn rest_of(stream: &mut TcpStream, size: usize) -> usize {
 }
 
 #[test]
-fn a_connection_without_a_request_and_one_above_its_addresss_share_are_let_go() {
+fn a_connection_without_a_request_and_one_above_the_share_of_its_address_are_let_go() {
     let folder = tempfile::tempdir().unwrap();
     let (path, blob) = bundle(folder.path());
     let limits = ServeLimits { share: 1, head: Duration::from_millis(200), ..ServeLimits::default() };
@@ -183,7 +183,7 @@ fn whoever_sends_or_reads_too_slowly_is_let_go_and_others_are_served() {
     let mut lazy = get(serving.address(), &url(&blob));
     let alone = |text: &str| text.contains("\nairlift_connections 1\n");
     let metrics = || String::from_utf8(serving.get("/metrics").success().body.to_vec()).unwrap();
-    while !alone(&metrics()) {}
+    until("the lazy client is let go", || alone(&metrics()));
     assert!(rest(&mut lazy).len() < LARGE);
     serving.get("/v2/").success();
 }
@@ -199,7 +199,7 @@ fn a_server_that_is_told_to_stop_finishes_what_it_has_begun() {
     assert!(heads.iter().all(|head| head.starts_with("HTTP/1.1 200")), "{heads:?}");
     server.signal(rustix::process::Signal::TERM);
     // Nobody else is let in; those who wait in the system's queue are turned away, too.
-    while TcpStream::connect(&address).is_ok() {}
+    until("nobody is let in", || TcpStream::connect(&address).is_err());
     for pull in &mut pulls {
         assert_eq!(Digest::sha256(&rest(pull)), blob.descriptor.digest);
     }
@@ -228,7 +228,7 @@ fn an_upload_that_nobody_continues_goes_while_the_store_is_served() {
     };
     let sweep = Duration::from_millis(1);
     let (location, serving, folder) = upload(ServeLimits { upload: Duration::ZERO, sweep, ..ServeLimits::default() });
-    while serving.get(&location).status != StatusCode::NOT_FOUND {}
+    until("the upload is gone", || serving.get(&location).status == StatusCode::NOT_FOUND);
     assert_eq!(folder.path().join("uploads").read_dir().unwrap().count(), 0);
     let (location, serving, _folder) = upload(ServeLimits { sweep, ..ServeLimits::default() });
     for _ in 0..20 {

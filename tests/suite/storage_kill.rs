@@ -1,32 +1,20 @@
 //! Bundles on their way into, between and out of storages, killed at any moment and run again.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::fs;
 
 use crate::{
     storage_move::{azurite, references, source, with_source},
     support::{
         Airlift, Options, Registry,
-        artifacts::noise,
         azurite::{self, Account, Grant},
         compare,
         google::{self, Google},
+        kills::{kill_after, moments_of_leg},
         moto::{self, Moto},
         needs,
         proxy::Proxy,
     },
 };
-
-/// Moments of each leg in Azure at which the process is killed; `AIRLIFT_KILLS` says otherwise.
-const MOMENTS: usize = 20;
-
-/// Moments of each leg in S3, whose server here is slow: the engine is the same, the journal is another.
-const S3_MOMENTS: usize = 6;
-
-/// Moments of each leg in Google Cloud Storage, for the same reason.
-const GOOGLE_MOMENTS: usize = 4;
 
 /// Bytes of a part.
 const PART: u64 = 8 << 20;
@@ -37,20 +25,14 @@ const JOBS: u64 = 2;
 /// HTTP's own bytes, block lists and heads that a second run moves again; generous.
 const SMALL: u64 = 3 << 20;
 
-fn moments(whole: Duration, count: usize) -> Vec<Duration> {
-    let count = std::env::var("AIRLIFT_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(count);
-    let random = noise(u64::from(std::process::id()), 4 * count);
-    let fraction = |bytes: &[u8]| f64::from(u32::from_le_bytes(bytes.try_into().unwrap())) / f64::from(u32::MAX);
-    random.chunks(4).map(|bytes| whole.mul_f64(fraction(bytes))).collect()
-}
-
 /// A place that bundles go to, over a wire that counts.
 struct Leg<'a> {
     airlift: &'a Airlift,
     wire: &'a Proxy,
     /// What the bundle must be.
     bundle: &'a [u8],
-    moments: usize,
+    /// How many legs share the kills.
+    legs: usize,
     /// Bytes that pass the wire besides the bundle when nothing is moved twice.
     beside: u64,
 }
@@ -58,41 +40,39 @@ struct Leg<'a> {
 impl Leg<'_> {
     /// Kills what `write` makes for a name at each moment, runs it to its end, and reads what is there by `read`.
     fn killed(&self, write: &dyn Fn(&str) -> Vec<String>, read: &dyn Fn(&str) -> String) {
-        // The moments are those of a run that meets warm caches, as the killed ones do.
-        self.airlift.run(write("cold.tar")).success();
-        let begun = Instant::now();
-        self.airlift.run(write("whole.tar")).success();
-        let mut interrupted = 0;
-        for (round, moment) in moments(begun.elapsed(), self.moments).into_iter().enumerate() {
+        let whole = self.measured(&write("whole.tar"));
+        for (round, moment) in moments_of_leg(whole, self.legs).into_iter().enumerate() {
             let name = format!("round-{round}.tar");
             let before = self.wire.uploaded();
-            let mut process = self.airlift.start(write(&name));
-            interrupted += usize::from(process.wait_at_most(moment).is_none());
-            process.kill();
+            kill_after(self.wire, moment, || self.airlift.start(write(&name)));
             self.airlift.run(write(&name)).success();
             let sent = self.wire.uploaded() - before;
             let limit = self.beside + JOBS * PART + SMALL;
-            assert!(sent <= limit, "{sent} bytes were sent, {limit} at the most, killed after {moment:?}");
+            assert!(sent <= limit, "{sent} bytes were sent, {limit} at the most, killed after {moment} bytes");
             let back = format!("{name}.back");
             self.airlift.run(["copy", &read(&name), &back]).success();
             let path = self.airlift.home().join(back);
-            assert!(fs::read(&path).unwrap() == self.bundle, "another bundle, killed after {moment:?}");
+            assert!(fs::read(&path).unwrap() == self.bundle, "another bundle, killed after {moment} bytes");
             fs::remove_file(path).unwrap();
         }
-        assert!(interrupted > 0 || self.moments < 3, "nothing was killed before its end");
     }
 
-    /// Kills imports of `from` at each moment.
+    /// How many bytes pass the wire in a run that nothing stops.
+    fn measured(&self, args: &[String]) -> u64 {
+        let before = self.wire.passed();
+        self.airlift.run(args).success();
+        self.wire.passed() - before
+    }
+
+    /// Kills imports of `from`, which is behind the wire, at each moment.
     fn imported(&self, from: &str, source: &Registry) {
         let target = Registry::start(Options::default());
-        let begun = Instant::now();
-        self.airlift.run(["import", from, "--to", &format!("{}/whole", target.address())]).success();
-        for (round, moment) in moments(begun.elapsed(), self.moments).into_iter().enumerate() {
-            let to = format!("{}/round-{round}", target.address());
-            let mut process = self.airlift.start(["import", from, "--to", &to]);
-            process.wait_at_most(moment);
-            process.kill();
-            self.airlift.run(["import", from, "--to", &to]).success();
+        let import = |to: &str| ["import", from, "--to", &format!("{}/{to}", target.address())].map(str::to_owned);
+        let whole = self.measured(&import("whole"));
+        for (round, moment) in moments_of_leg(whole, self.legs).into_iter().enumerate() {
+            let args = import(&format!("round-{round}"));
+            kill_after(self.wire, moment, || self.airlift.start(&args));
+            self.airlift.run(&args).success();
             for (name, tag) in [("team/app", "v1"), ("team/tool", "v2")] {
                 compare::same((source, name), (&target, &format!("round-{round}/{name}")), tag);
             }
@@ -109,7 +89,7 @@ fn a_bundle_goes_from_account_to_account_and_into_a_registry_killed_at_any_momen
     let here = fs::read(airlift.home().join("here.tar")).unwrap();
     let wire = Proxy::before(azurite.address());
     let beside = here.len() as u64;
-    let leg = Leg { airlift: &airlift, wire: &wire, bundle: &here, moments: MOMENTS, beside };
+    let leg = Leg { airlift: &airlift, wire: &wire, bundle: &here, legs: 1, beside };
     let jobs = JOBS.to_string();
     let url = |account, name: &str| azurite::url(&wire.address(), account, "box", name, &Grant::default());
     let at = |account, name: &str| azurite.url(account, "box", name, &Grant::only("rd"));
@@ -121,7 +101,7 @@ fn a_bundle_goes_from_account_to_account_and_into_a_registry_killed_at_any_momen
     let from = at(Account::A, "whole.tar");
     let copy = |name: &str| ["copy", "--jobs", &jobs, &from, &url(Account::B, name)].map(str::to_owned).to_vec();
     leg.killed(&copy, &|name| at(Account::B, name));
-    leg.imported(&at(Account::B, "whole.tar"), &registry);
+    leg.imported(&url(Account::B, "whole.tar"), &registry);
 }
 
 #[test]
@@ -136,7 +116,7 @@ fn a_bundle_goes_through_s3_killed_at_any_moment() {
     for (name, value) in moto::variables(&format!("http://{}", wire.address())) {
         airlift.set(&name, value);
     }
-    let leg = Leg { airlift: &airlift, wire: &wire, bundle: &here, moments: S3_MOMENTS, beside: here.len() as u64 };
+    let leg = Leg { airlift: &airlift, wire: &wire, bundle: &here, legs: 3, beside: here.len() as u64 };
     let jobs = JOBS.to_string();
     let export = |name: &str| {
         let fixed = ["export", "--jobs", &jobs, "-o", &format!("s3://box/{name}")].map(str::to_owned);
@@ -168,7 +148,7 @@ fn a_bundle_goes_through_google_killed_at_any_moment() {
         airlift.set(&name, value);
     }
     let beside = here.len() as u64;
-    let leg = Leg { airlift: &airlift, wire: &wire, bundle: &here, moments: GOOGLE_MOMENTS, beside };
+    let leg = Leg { airlift: &airlift, wire: &wire, bundle: &here, legs: 3, beside };
     let jobs = JOBS.to_string();
     let export = |name: &str| {
         let fixed = ["export", "--jobs", &jobs, "-o", &format!("gs://box/{name}")].map(str::to_owned);

@@ -1,24 +1,18 @@
 //! Sets of volumes in storages: read where they lie, copied whole, and what is wrong with them named.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use airlift::storage::{self, Finish, Location, Pinned, Settings, conformance};
 
 use crate::{
     storage_move::azurite,
     support::{
-        Airlift, Options, Ran, Registry, Skopeo,
-        artifacts::noise,
+        Airlift, Options, Proxy, Ran, Registry, Skopeo,
         azurite::{self, Account, Azurite, Grant},
         compare,
         http::block_on,
-        moto::Moto,
+        kills::{kill_after, moments_of_leg},
+        moto::{self, Moto},
         needs,
         process::files_below,
     },
@@ -218,39 +212,32 @@ fn what_is_wrong_with_a_set_in_a_storage_is_named() {
     assert!(stored(&at("copied"), &Settings::default()) == set);
 }
 
-/// Kills copies to places that `to` names at random moments, and ends each with the same command.
+/// Kills copies to places that `to` names when so many bytes have passed `wire`, and ends each with the same command.
 fn killed(
     airlift: &Airlift,
+    wire: &Proxy,
     from: &str,
     to: &dyn Fn(usize) -> String,
     read: &dyn Fn(&str) -> BTreeMap<String, Vec<u8>>,
 ) {
     let set = contents(&airlift.home().join("set"));
-    let begun = Instant::now();
+    let before = wire.passed();
     airlift.run(["copy", from, &to(0)]).success();
-    let whole = begun.elapsed();
-    let (mut interrupted, mut reused) = (0, 0);
-    for (round, random) in noise(u64::from(std::process::id()), 4 * 6).chunks(4).enumerate() {
+    let mut reused = 0;
+    for (round, moment) in moments_of_leg(wire.passed() - before, 2).into_iter().enumerate() {
         let to = to(round + 1);
-        let fraction = f64::from(u32::from_le_bytes(random.try_into().unwrap())) / f64::from(u32::MAX);
-        let moment: Duration = whole.mul_f64(fraction);
-        let mut process = airlift.start(["copy", from, &to]);
-        interrupted += usize::from(process.wait_at_most(moment).is_none());
-        process.kill();
+        kill_after(wire, moment, || airlift.start(["copy", from, &to]));
         let there = read(&to);
         let is_whole = |name: &String| there.get(name) == set.get(name);
-        assert!(
-            !there.contains_key("release.set.json") || set.keys().all(is_whole),
-            "visible too early: {:?}",
-            there.keys()
-        );
-        if Path::new(&to).is_absolute() && there.contains_key("release.set.json") {
+        let visible = there.contains_key("release.set.json");
+        assert!(!visible || set.keys().all(is_whole), "visible too early: {:?}", there.keys());
+        if visible && Path::new(&to).is_absolute() {
             continue;
         }
         reused += airlift.json(["copy", from, &to, "--json"])["bytes_reused"].as_u64().unwrap();
-        assert!(read(&to) == set, "killed after {moment:?}");
+        assert!(read(&to) == set, "killed after {moment} bytes");
     }
-    assert!(interrupted > 1 && reused > 0, "{interrupted} were killed before their end, {reused} bytes reused");
+    assert!(reused > 0, "no run found anything of the one before it");
 }
 
 #[test]
@@ -259,15 +246,17 @@ fn a_copy_of_a_set_that_was_killed_is_finished_by_the_same_command() {
     let (_registry, references) = source();
     let (azurite, moto, mut airlift) = (azurite(), Moto::start(), exported(&references));
     moto.create("box");
-    for (name, value) in moto.variables() {
+    let near_azure = Proxy::before(azurite.address());
+    let near_s3 = Proxy::before(&moto.endpoint()["http://".len()..]);
+    for (name, value) in moto::variables(&format!("http://{}", near_s3.address())) {
         airlift.set(&name, value);
     }
     let s3 = Settings { variables: moto.variables(), ..Settings::default() };
-    let url = |account, name: &str| azurite.url(account, "box", name, &Grant::default());
+    let url = |account, name: &str| azurite::url(&near_azure.address(), account, "box", name, &Grant::default());
     let read = |place: &str| stored(place, &Settings::default());
-    killed(&airlift, "set", &|round| url(Account::A, &format!("r{round}")), &read);
-    killed(&airlift, &url(Account::A, "r0"), &|round| url(Account::B, &format!("r{round}")), &read);
-    killed(&airlift, "set", &|round| format!("s3://box/r{round}"), &|place| stored(place, &s3));
+    killed(&airlift, &near_azure, "set", &|round| url(Account::A, &format!("r{round}")), &read);
+    killed(&airlift, &near_azure, &url(Account::A, "r0"), &|round| url(Account::B, &format!("r{round}")), &read);
+    killed(&airlift, &near_s3, "set", &|round| format!("s3://box/r{round}"), &|place| stored(place, &s3));
     let local = |round| {
         let folder = airlift.home().join(format!("r{round}"));
         fs::create_dir(&folder).unwrap();
@@ -277,7 +266,7 @@ fn a_copy_of_a_set_that_was_killed_is_finished_by_the_same_command() {
         let names = files_below(Path::new(place)).into_iter().filter(|name| !name.contains(".airlift-"));
         names.map(|name| (name.clone(), fs::read(Path::new(place).join(name)).unwrap())).collect()
     };
-    killed(&airlift, &url(Account::A, "r0"), &local, &visible);
+    killed(&airlift, &near_azure, &url(Account::A, "r0"), &local, &visible);
 }
 
 #[test]

@@ -189,8 +189,9 @@ fn killed(airlift: &Airlift, references: &[String], wire: &Proxy, at: &dyn Fn(&s
         let before = wire.uploaded();
         wire.hold_after(moment);
         let mut process = airlift.start(args(&to(round)));
-        wire.wait_until_held(&mut process);
+        let held = wire.wait_until_held(&mut process);
         process.kill();
+        assert!(held || moment > whole - 4000, "it ended before {moment} bytes had passed:\n{}", process.log());
         wire.release();
         let there = stored(&at(&format!("r{round}")), settings);
         assert!(there.iter().all(|(name, bytes)| set.get(name) == Some(bytes)), "{:?}", there.keys());

@@ -117,7 +117,7 @@ fn converse(mut child: Child, input: &str) -> io::Result<(ExitStatus, Vec<u8>)> 
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+    use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Instant};
 
     use super::*;
 
@@ -178,13 +178,14 @@ mod tests {
         }
         // Nobody reads the pipe any more, so that it cannot be opened for writing without waiting for a reader.
         let writer = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
-        let opened = (0..).find_map(|_| match rustix::fs::open(&fifo, writer, rustix::fs::Mode::empty()) {
-            Ok(_reader) => {
-                thread::yield_now();
-                None
+        let deadline = Instant::now() + PATIENCE;
+        let errno = loop {
+            match rustix::fs::open(&fifo, writer, rustix::fs::Mode::empty()) {
+                Ok(_reader) => assert!(Instant::now() < deadline, "the child of the helper still reads"),
+                Err(errno) => break errno,
             }
-            Err(errno) => Some(errno),
-        });
-        assert_eq!(opened, Some(rustix::io::Errno::NXIO));
+            thread::yield_now();
+        };
+        assert_eq!(errno, rustix::io::Errno::NXIO);
     }
 }

@@ -1,23 +1,17 @@
 //! What pipelines and runs are kept as, and what becomes of it when processes die and disks fill.
 
-use std::{
-    fs,
-    io::Write as _,
-    time::{Duration, Instant},
-};
+use std::{fs, io::Write as _};
 
 use serde_json::{Value, json};
 
 use super::{SECRET, Site, response};
 use crate::support::{
     Airlift, Proxy, Tmpfs,
-    artifacts::{Artifact, noise},
+    artifacts::Artifact,
+    kills::{kill_after, moments},
     needs,
     process::files_below,
 };
-
-/// Moments of an export, and of an import, at which the process is killed.
-const MOMENTS: usize = 15;
 
 /// Five resources of every shape, with something wrong at each of these paths.
 const BAD: &str = r#"
@@ -234,12 +228,10 @@ fn failed_runs_are_cleaned_away_and_others_stay() {
     site.airlift.run(site.export("bad", "y.tar", &["ap:v1"])).success();
 }
 
-/// Kills `words` after a part of `whole`, and goes on with them; `done` are the runs before, which are not to suffer. Says
-/// whether the process was still running.
-fn killed_and_gone_on_with(site: &Site, words: &[&str], whole: Duration, part: u8, done: &mut Vec<String>) -> bool {
-    let mut process = site.airlift.start(words);
-    let alive = process.wait_at_most(whole.mul_f64(f64::from(part) / 255.0)).is_none();
-    process.kill();
+/// Kills `words` once `moment` bytes have passed the wire, and runs them again; `done` are the runs before, which are not to
+/// suffer.
+fn killed_and_gone_on_with(site: &Site, wire: &Proxy, words: &[&str], moment: u64, done: &mut Vec<String>) {
+    kill_after(wire, moment, || site.airlift.start(words));
     let name = words[words.iter().position(|word| *word == "-n").unwrap() + 1];
     let mut rows = history(&site.airlift);
     let own: Vec<_> = rows.iter().filter(|(run, _)| run == name).map(|(_, status)| status.clone()).collect();
@@ -251,7 +243,6 @@ fn killed_and_gone_on_with(site: &Site, words: &[&str], whole: Duration, part: u
     let gone_on = site.airlift.json(words);
     assert_eq!(response(&gone_on)["status"], "Succeeded", "{gone_on:#}");
     done.push(name.to_owned());
-    alive
 }
 
 fn strs(words: &[String]) -> Vec<&str> {
@@ -275,24 +266,28 @@ fn a_run_killed_at_any_moment_keeps_its_row_and_is_gone_on_with() {
         Artifact::small(n, 1_500_000).push(&site.from, &format!("app-{n}"), Some("v1"));
     }
     let artifacts = ["app-0:v1", "app-1:v1", "app-2:v1"];
-    site.up(&[]);
-    let timed = |words: &[&str]| {
-        let begun = Instant::now();
+    let [above, below] = [&site.from, &site.to].map(|registry| Proxy::before(registry.address()));
+    let from = above.address();
+    site.pipeline("export-pipeline", &from, "up", &[]);
+    let measured = |wire: &Proxy, words: &[&str]| {
+        let before = wire.passed();
         site.airlift.run(words).success();
-        begun.elapsed()
+        wire.passed() - before
     };
-    let whole = timed(&site.export("warm", "warm.tar", &artifacts)).min(timed(&site.export("up", "x.tar", &artifacts)));
-    let parts = noise(u64::from(std::process::id()), 2 * MOMENTS);
-    let (mut interrupted, mut done) = (0, vec!["warm".to_owned(), "up".to_owned()]);
-    let names: Vec<[String; 2]> = (0..MOMENTS).map(|n| [format!("out-{n}"), format!("{n}.tar")]).collect();
-    for ([name, blob], part) in names.iter().zip(&parts) {
-        let words = site.export(name, blob, &artifacts);
-        interrupted += u32::from(killed_and_gone_on_with(&site, &words, whole, *part, &mut done));
+    let export = |name: &str, blob: &str| {
+        let fixed = ["pipeline-run", "create", "-r", &from, "-n", name, "-p", "up", "-t", "export", "-b", blob, "-a"];
+        fixed.into_iter().chain(artifacts).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let exports = moments(measured(&above, &strs(&export("up", "x.tar"))));
+    let mut done = vec!["up".to_owned()];
+    for (n, moment) in exports.iter().enumerate() {
+        let (name, blob) = (format!("out-{n}"), format!("{n}.tar"));
+        killed_and_gone_on_with(&site, &above, &strs(&export(&name, &blob)), *moment, &mut done);
         let file = |name: &str| fs::read(site.airlift.home().join("transfer").join(name)).unwrap();
-        assert!(file(blob) == file("x.tar"));
+        assert!(file(&blob) == file("x.tar"));
     }
     // A place of its own for each import, so that each has everything to do.
-    let registries: Vec<String> = (0..=MOMENTS).map(|n| format!("{}/round-{n}", site.to.address())).collect();
+    let registries: Vec<String> = (0..=exports.len()).map(|n| format!("{}/round-{n}", below.address())).collect();
     let folder = site.airlift.home().join("transfer");
     let pipeline = |registry: &String| {
         json!({"type": "Microsoft.ContainerRegistry/registries/importPipelines",
@@ -305,15 +300,15 @@ fn a_run_killed_at_any_moment_keeps_its_row_and_is_gone_on_with() {
         let fixed = ["pipeline-run", "create", "-p", "down", "-t", "import", "-b", "x.tar", "-r", &registries[round]];
         fixed.map(str::to_owned).into_iter().chain(["-n".into(), format!("in-{round}")]).collect::<Vec<_>>()
     };
-    let whole = timed(&strs(&import(MOMENTS)));
-    done.push(format!("in-{MOMENTS}"));
-    for (round, part) in parts[MOMENTS..].iter().enumerate() {
-        interrupted += u32::from(killed_and_gone_on_with(&site, &strs(&import(round)), whole, *part, &mut done));
+    let last = exports.len();
+    let imports = moments(measured(&below, &strs(&import(last))));
+    done.push(format!("in-{last}"));
+    for (round, moment) in imports.into_iter().enumerate() {
+        killed_and_gone_on_with(&site, &below, &strs(&import(round)), moment, &mut done);
         for n in 0..3 {
             assert_eq!(site.to.tags(&format!("round-{round}/app-{n}")), ["v1"]);
         }
     }
-    assert!(interrupted > u32::try_from(MOMENTS).unwrap() / 2, "only {interrupted} runs were killed before their end");
 }
 
 #[test]

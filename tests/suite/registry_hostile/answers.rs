@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 
 use super::*;
+use crate::support::process::PATIENCE;
 
 #[tokio::test]
 async fn only_a_definite_404_means_absent() {
@@ -166,9 +167,12 @@ async fn a_registry_that_is_starting_again_is_waited_for() {
     settings.retry.attempts = 10_000;
     let client = Client::new(settings).unwrap();
     let asking = tokio::spawn(async move { ask(&client, registry, "team/app").await.code() });
-    while watcher.0.lock().unwrap().len() < 2 {
-        tokio::task::yield_now().await;
-    }
+    let waited = async {
+        while watcher.0.lock().unwrap().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waited).await.expect("it asks again");
     let _server = Hostile::start_at(registry, |_| |_: &Request| Reply::error(404, "MANIFEST_UNKNOWN")).await;
     assert_eq!(asking.await.unwrap(), Code::RegistryNotFound);
 }

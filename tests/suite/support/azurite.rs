@@ -131,7 +131,7 @@ impl Azurite {
         url(&self.address, account, container, name, grant)
     }
 
-    /// A SAS of the whole account for these resource types: `s`ervice, `c`ontainer, `o`bject.
+    /// A SAS of the whole account for these resource types: `s` is the service, `c` containers, `o` objects.
     pub(crate) fn account_token(account: Account, types: &str) -> String {
         account_sas(account, types)
     }

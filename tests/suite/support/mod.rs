@@ -16,6 +16,7 @@ pub(crate) mod google;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod identity;
+pub(crate) mod kills;
 pub(crate) mod lowkey;
 pub(crate) mod moto;
 pub(crate) mod packed;

@@ -15,6 +15,16 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long a peer may take to get ready or to end before the test fails; generous, since two cores may run many tests.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
+/// Asks until `is_so`; fails the test where that never comes. Each question takes a while itself: a request, or a connection.
+#[track_caller]
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        thread::yield_now();
+    }
+}
+
 /// A process that goes on until it is dropped; it is ended by its own pid, and what it said is shown if the test fails.
 pub(crate) struct Process {
     name: String,
@@ -71,6 +81,18 @@ impl Process {
         }
     }
 
+    /// Waits until it has said `count` lines; `false` if it ended before.
+    pub(crate) fn wait_for_lines(&self, count: usize) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        let mut text = self.log.text.lock().unwrap_or_else(PoisonError::into_inner);
+        while text.0.lines().count() < count && !text.1 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{} never said {count} lines:\n{}", self.name, text.0);
+            text = self.log.grown.wait_timeout(text, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        !text.1
+    }
+
     /// `kill -9`, and waits until it is gone.
     pub(crate) fn kill(&mut self) -> ExitStatus {
         let _ = self.child.kill();
@@ -84,7 +106,8 @@ impl Process {
 
     /// Waits for the process to end by itself.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+        let status = self.wait_at_most(PATIENCE);
+        status.unwrap_or_else(|| panic!("{} does not end:\n{}", self.name, self.log()))
     }
 
     /// The exit status if it ends within `patience`.

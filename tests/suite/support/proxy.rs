@@ -9,10 +9,10 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use super::process::Process;
+use super::process::{PATIENCE, Process};
 
 /// A TCP proxy on a loopback port of its own.
 pub(crate) struct Proxy {
@@ -80,6 +80,11 @@ impl Proxy {
         self.wire.up.load(SeqCst)
     }
 
+    /// Bytes in both directions so far.
+    pub(crate) fn passed(&self) -> u64 {
+        self.wire.passed()
+    }
+
     /// The most connections that were open at once so far.
     pub(crate) fn most(&self) -> usize {
         self.wire.most.load(SeqCst)
@@ -105,8 +110,14 @@ impl Proxy {
 
     /// Waits until the wire stands still; `false` if `process` ended before.
     pub(crate) fn wait_until_held(&self, process: &mut Process) -> bool {
+        let deadline = Instant::now() + PATIENCE;
         let mut hold = self.wire.hold.lock().unwrap();
         while !hold.reached {
+            assert!(
+                Instant::now() < deadline,
+                "so many bytes never passed, and the process did not end:\n{}",
+                process.log()
+            );
             if process.try_wait().is_some() {
                 return false;
             }

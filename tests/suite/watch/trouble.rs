@@ -11,7 +11,7 @@ use std::{
 use rustix::process::Signal;
 
 use super::{Site, ended, exit, told};
-use crate::support::{Proxy, Tmpfs, artifacts::noise, needs};
+use crate::support::{Proxy, Tmpfs, kills::moments, needs, process::PATIENCE};
 
 #[test]
 fn a_signal_finishes_or_parks_what_is_under_way_and_a_second_one_ends_it_at_once() {
@@ -48,7 +48,9 @@ fn a_signal_finishes_or_parks_what_is_under_way_and_a_second_one_ends_it_at_once
     assert_eq!(response("finished")["status"], "Succeeded");
 
     let mut cut = held("cut", "1h");
+    let begun = Instant::now();
     let code = loop {
+        assert!(begun.elapsed() < PATIENCE, "a second signal does not end the watch");
         // The second signal counts once the first was heard, so it is said until it is.
         cut.signal(Signal::TERM);
         if let Some(status) = cut.wait_at_most(Duration::from_millis(50)) {
@@ -104,36 +106,38 @@ fn a_full_disk_forgets_no_bundle_and_no_run_of_the_watch() {
     assert_eq!(runs().as_array().unwrap().len(), 3);
 }
 
-/// Moments at which the watch is killed.
-const MOMENTS: u32 = 30;
-
 #[test]
 fn killed_at_any_moment_no_bundle_is_imported_twice_and_none_is_forgotten() {
     needs!("docker-registry");
-    let site = Site::watched(&[]);
+    let site = Site::new();
+    let wire = Proxy::before(site.registry.address());
+    site.pipeline("down", &wire.address(), &site.source, &[]);
     let land = |n: u32| site.land(&site.bundle(&format!("b{n}"), u64::from(n), 400_000));
     let begun = Instant::now();
-    // How long it takes from the beginning of the watch to the end of a run.
+    // How much passes in one run.
     let watch = site.watch(&[]);
-    let watching = Instant::now();
     land(1000);
     ended(&watch, "b1000", "Succeeded");
-    let whole = watching.elapsed();
     drop(watch);
-    let random = noise(u64::from(std::process::id()), 4 * MOMENTS as usize);
+    let moments = moments(wire.passed());
     let mut kept: HashSet<String> = HashSet::new();
-    for (n, bytes) in (0..MOMENTS).zip(random.chunks(4)) {
-        let fraction = f64::from(u32::from_le_bytes(bytes.try_into().unwrap())) / f64::from(u32::MAX);
-        // Landed before the watch begins, while it is not there, or under its eyes.
+    for (n, moment) in (0..).zip(&moments) {
+        // Landed before the watch begins, under its eyes, or while it is not there; in the last case it need not have
+        // anything to do, and is killed once it listens.
+        let is_busy = n % 3 != 2;
         if n % 3 == 0 {
             land(n);
+        }
+        if is_busy {
+            wire.hold_after(*moment);
         }
         let mut watch = site.watch(&[]);
         if n % 3 == 1 {
             land(n);
         }
-        watch.wait_at_most(whole.mul_f64(fraction));
+        assert!(!is_busy || wire.wait_until_held(&mut watch), "the watch ended by itself");
         watch.kill();
+        wire.release();
         if n % 3 == 2 {
             land(n);
         }
@@ -145,13 +149,13 @@ fn killed_at_any_moment_no_bundle_is_imported_twice_and_none_is_forgotten() {
     let watch = site.watch(&[]);
     site.fence(&watch, "last");
     assert!(broken > 0, "no run was killed before its end");
-    let names: Vec<String> = (0..MOMENTS).chain([1000]).map(|n| format!("b{n}")).collect();
+    let names: Vec<String> = (0..moments.len()).chain([1000]).map(|n| format!("b{n}")).collect();
     let requests = loop {
         let tagged = names.iter().filter(|name| site.registry.tags(name) == ["v1"]).count();
         if tagged == names.len() {
             break site.registry.requests();
         }
-        assert!(Instant::now() < begun + crate::support::process::PATIENCE, "{tagged} of {} are there", names.len());
+        assert!(Instant::now() < begun + PATIENCE, "{tagged} of {} are there", names.len());
     };
     let puts = |name: &str| {
         let path = format!("/v2/{name}/manifests/v1");
