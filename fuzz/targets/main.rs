@@ -1,0 +1,38 @@
+//! One program with every target in it; `FUZZ_TARGET` says which one runs. `fuzz/run` builds and runs it.
+#![no_main]
+
+mod files;
+mod ground;
+mod text;
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+
+/// What is done with an input.
+type Target = fn(&[u8]);
+
+/// Targets by name; each has seeds in `fuzz/seeds`.
+const TARGETS: [(&str, Target); 14] = [
+    ("archive", files::archive),
+    ("artifact_list", text::artifact_list),
+    ("bundle", files::bundle),
+    ("challenge", text::challenge),
+    ("content_range", text::content_range),
+    ("docker_config", files::docker_config),
+    ("index", text::index),
+    ("journal", files::journal),
+    ("link", text::link),
+    ("manifest", text::manifest),
+    ("recovery", files::recovery),
+    ("recovery_head", files::recovery_head),
+    ("reference", text::reference),
+    ("set_manifest", text::set_manifest),
+];
+
+static TARGET: LazyLock<Target> = LazyLock::new(|| {
+    let name = std::env::var("FUZZ_TARGET").expect("FUZZ_TARGET names a target");
+    TARGETS.iter().find(|(target, _)| *target == name).unwrap_or_else(|| panic!("there is no target {name}")).1
+});
+
+fuzz_target!(|input: &[u8]| TARGET(input));
