@@ -8,6 +8,7 @@
 //! | 3 | [`transfer`], [`server`] | the engines: export, copy, verify, import; the distribution API |
 //! | 2+ | [`recovery`] | files rebuilt from Reed–Solomon blocks |
 //! | 2 | [`registry`], [`bundle`], [`storage`], [`store`] | places where content lives |
+//! | 2 | [`find`] | the artifacts that files need, and lists of artifacts |
 //! | 1 | [`content`], [`progress`] | the seam: what a place offers, what a run tells |
 //! | 0 | [`oci`] | digests, references, descriptors, manifests |
 //!
@@ -112,6 +113,8 @@
 
 pub mod bundle;
 pub mod content;
+#[doc(hidden)]
+pub mod find;
 pub mod oci;
 #[doc(hidden)]
 pub mod pipeline;

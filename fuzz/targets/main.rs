@@ -13,13 +13,14 @@ use libfuzzer_sys::fuzz_target;
 type Target = fn(&[u8]);
 
 /// Targets by name; each has seeds in `fuzz/seeds`.
-const TARGETS: [(&str, Target); 14] = [
+const TARGETS: [(&str, Target); 15] = [
     ("archive", files::archive),
     ("artifact_list", text::artifact_list),
     ("bundle", files::bundle),
     ("challenge", text::challenge),
     ("content_range", text::content_range),
     ("docker_config", files::docker_config),
+    ("find", text::find),
     ("index", text::index),
     ("journal", files::journal),
     ("link", text::link),

@@ -2,9 +2,9 @@
 
 use airlift::{
     bundle::{Facts, Index, volume},
+    find::{Confidence, Inventory, SearchRules, Searcher, lists, update},
     oci::{Manifest, Reference},
     registry::headers::{Challenge, ContentRange, next_link},
-    transfer::list,
 };
 
 /// `index.json` and `airlift.json`: what is taken for ours has one form.
@@ -42,10 +42,24 @@ pub(crate) fn set_manifest(text: &[u8]) {
 pub(crate) fn artifact_list(text: &[u8]) {
     let Ok(text) = str::from_utf8(text) else { return };
     for registry in [None, Some("r.example")] {
-        for reference in list::parse(text, "list", registry).unwrap_or_default() {
-            assert_eq!(reference.to_string().parse(), Ok(reference));
+        for listed in lists::parse(text, "list", registry).map(|list| list.artifacts).unwrap_or_default() {
+            assert_eq!(listed.reference.to_string().parse(), Ok(listed.reference));
         }
     }
+}
+
+/// Manifests, charts' metadata, compose files, Dockerfiles and lists: what the search writes is a list that is read back.
+pub(crate) fn find(text: &[u8]) {
+    let Ok(text) = str::from_utf8(text) else { return };
+    let rules = SearchRules::default();
+    let mut search = Searcher::new(&rules);
+    search.text("text", text);
+    let inventory = Inventory::of(search.finish(), &rules);
+    let list = inventory.to_list();
+    let read = lists::read(&list, "list", None).expect("our own form");
+    assert_eq!(read.len(), inventory.count(Confidence::Sure) + inventory.count(Confidence::Likely));
+    let updated = update(&list, &inventory);
+    assert!(updated.appeared.is_empty() && updated.went.is_empty());
 }
 
 /// References.

@@ -58,8 +58,19 @@ codes! {
     UsageArgument = "usage.argument", Usage;
     /// An artifact list, a key, a certificate or another file given by the person cannot be read.
     UsageFile = "usage.file", Usage;
+    /// A list of artifacts asks for something that airlift does not do.
+    UsageListUnsupported = "usage.list-unsupported", Usage;
+    /// A list of artifacts chooses tags that a registry must be asked for.
+    UsageListQuery = "usage.list-query", Usage;
     /// A variable of the environment names no proxy that can be used.
     UsageProxy = "usage.proxy", Usage;
+
+    /// A source could not be searched whole, so artifacts may be missing from the result, which is printed.
+    FindIncomplete = "find.incomplete", Partial;
+    /// The artifact that `--why` names was found nowhere.
+    FindNowhere = "find.nowhere", Failed;
+    /// An archive is no chart.
+    FindArchive = "find.archive", Failed;
 
     /// No connection: unknown host, refused, reset before an answer.
     RegistryUnreachable = "registry.unreachable", Failed;

@@ -7,6 +7,7 @@
 mod answer;
 mod auth;
 mod blob;
+mod catalog;
 mod client;
 mod content_range;
 mod detail;

@@ -8,6 +8,8 @@ pub mod copy;
 pub mod copy_set;
 pub mod destination;
 #[doc(hidden)]
+pub mod discover;
+#[doc(hidden)]
 pub mod discs;
 mod documents;
 pub mod error;
@@ -17,7 +19,6 @@ pub mod failure;
 pub mod import;
 pub mod inspect;
 mod items;
-pub mod list;
 pub mod mirror;
 pub mod opened;
 mod origin;

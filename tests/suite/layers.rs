@@ -14,7 +14,7 @@ const ROWS: [&[&str]; 6] = [
     &["pipeline"],
     &["transfer", "server"],
     &["recovery"],
-    &["registry", "bundle", "storage", "store"],
+    &["registry", "bundle", "storage", "store", "find"],
     &["content", "progress"],
     &["oci"],
 ];

@@ -13,6 +13,7 @@ mod docs;
 mod errors;
 mod field_documents;
 mod field_registry;
+mod find;
 mod foreign;
 mod golden;
 mod google;

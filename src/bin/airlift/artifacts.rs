@@ -8,13 +8,13 @@ use std::{
 };
 
 use airlift::{
+    find::lists,
     oci::Reference,
     progress::Event,
     storage::Location,
     transfer::{
         Opened,
         export::{self, Request},
-        list,
     },
 };
 
@@ -34,7 +34,8 @@ pub(crate) fn asked_for(args: &Chosen) -> Result<Vec<Reference>, CommandError> {
     }
     for file in &args.file {
         let name = if is_stdin(file) { "standard input".to_owned() } else { file.display().to_string() };
-        artifacts.extend(list::parse(&read(file)?, &name, registry)?);
+        let listed = lists::read(&read(file)?, &name, registry)?;
+        artifacts.extend(listed.into_iter().map(|artifact| artifact.reference));
     }
     let mut seen = HashSet::new();
     artifacts.retain(|artifact| seen.insert(artifact.clone()));
@@ -104,7 +105,7 @@ pub(crate) fn warn_of_unfinished<'a>(paths: impl IntoIterator<Item = &'a PathBuf
     }
 }
 
-fn is_stdin(file: &Path) -> bool {
+pub(crate) fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
 }
 

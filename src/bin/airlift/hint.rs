@@ -16,6 +16,21 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::UsageTooManyArtifacts => "Raise the limit with `--max-artifacts N`, or split the list over several runs.",
         C::UsageArgument => "Run `airlift help COMMAND` to see the arguments of the command, with examples.",
         C::UsageFile => "Check the path and the content of the file. `airlift help COMMAND` shows its format.",
+        C::UsageListUnsupported => {
+            "Remove the line from the list, or do what it asks for in another way. `airlift find LIST` reads the rest of the list and names every such line."
+        }
+        C::UsageListQuery => {
+            "Look the tags up with `airlift find LIST --pin > artifacts.txt`, then export with `-f artifacts.txt`."
+        }
+        C::FindIncomplete => {
+            "Read the remarks above. The artifacts that were found are printed; add the missing ones to the list yourself."
+        }
+        C::FindNowhere => {
+            "Run the same command without `--why` to see everything that was found. Guesses are listed too."
+        }
+        C::FindArchive => {
+            "Name a chart as `helm package` makes it, a chart's folder, or an oci:// reference of a chart."
+        }
         C::UsageProxy => {
             "Write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, or unset the variable. Write characters such as @ and / in a password as %40 and %2F. SOCKS proxies are not supported. NO_PROXY lists the hosts to reach without a proxy."
         }

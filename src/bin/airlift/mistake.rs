@@ -56,6 +56,12 @@ pub(crate) enum Mistake {
     /// Some artifacts failed, and the run continued with the others.
     #[error("{failed} of {all} artifacts failed; the others are done")]
     Partial { failed: usize, all: usize },
+    /// Sources were not searched whole; what was found is printed already.
+    #[error("the list may be incomplete: {gaps} of the remarks above say what is missing")]
+    Incomplete { gaps: usize },
+    /// The artifact of `--why` is not needed by any source.
+    #[error("{reference} was found in no source")]
+    Nowhere { reference: String },
     /// A file cannot be read.
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
@@ -172,6 +178,8 @@ impl Fault for Mistake {
             | Self::NoAnswer => Code::UsageArgument,
             Self::Unsound { code, .. } => *code,
             Self::Partial { .. } => Code::TransferPartial,
+            Self::Incomplete { .. } => Code::FindIncomplete,
+            Self::Nowhere { .. } => Code::FindNowhere,
             Self::Runtime { .. } | Self::Json { .. } | Self::Yaml { .. } | Self::Demo { .. } => Code::Internal,
             Self::Interrupted { .. } => Code::Interrupted,
         }

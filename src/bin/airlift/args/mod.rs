@@ -8,6 +8,7 @@ pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod export_pipeline;
+pub(crate) mod find;
 pub(crate) mod global;
 pub(crate) mod import;
 pub(crate) mod import_pipeline;
@@ -59,6 +60,7 @@ To resume a run that was interrupted or failed, run the same command again.";
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Find(find::Args),
     Export(export::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),

@@ -5,6 +5,7 @@ mod completions;
 mod copy;
 mod demo;
 mod export;
+mod find;
 mod import;
 mod inspect;
 mod login;
@@ -25,6 +26,7 @@ use crate::{args::Command, context::Context, failure::CommandError};
 /// Runs what was asked for.
 pub(crate) fn run(command: Command, context: &Context) -> Result<(), CommandError> {
     match command {
+        Command::Find(args) => find::run(&args, context),
         Command::Export(args) => export::run(&args, context),
         Command::Import(args) => import::run(&args, context),
         Command::Login(args) => login::run(&args, context),

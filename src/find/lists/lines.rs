@@ -1,0 +1,37 @@
+//! Lines: a reference each. With `=` it is oc-mirror's `mapping.txt`: the source, and where it is to go.
+
+use super::document::{ArtifactList, Error, ListedArtifact, Unsupported};
+use crate::oci::Reference;
+
+pub(super) fn read(text: &str, file: &str, registry: Option<&str>, list: &mut ArtifactList) -> Result<(), Error> {
+    for (line, entry) in (1..).zip(text.lines().map(uncommented)) {
+        if entry.is_empty() || entry == "---" {
+            continue;
+        }
+        let (source, destination) = entry.split_once('=').map_or((entry, None), |(source, to)| (source, Some(to)));
+        let source = ["docker://", "oci://"].iter().find_map(|scheme| source.strip_prefix(scheme)).unwrap_or(source);
+        if destination.is_some_and(|to| to.starts_with("file://")) || source.starts_with("file://") {
+            list.unsupported
+                .push(Unsupported { line, what: "it maps to or from files of oc-mirror, not registries".to_owned() });
+            continue;
+        }
+        let reference = Reference::parse(source, registry).map_err(|source| Error::Reference {
+            file: file.to_owned(),
+            line,
+            source,
+        })?;
+        list.artifacts.push(ListedArtifact { reference, line });
+    }
+    if let Some(line) = (1..).zip(text.lines()).find(|(_, line)| uncommented(line).contains('=')).map(|(line, _)| line)
+    {
+        list.notes
+            .push(Unsupported { line, what: "where artifacts go is said at import (--map), not here".to_owned() });
+    }
+    Ok(())
+}
+
+/// A line without its comment and outer blanks. A `#` within a word is none.
+pub(in crate::find) fn uncommented(line: &str) -> &str {
+    let comment = line.match_indices('#').find(|(at, _)| *at == 0 || line[..*at].ends_with([' ', '\t']));
+    comment.map_or(line, |(at, _)| &line[..at]).trim()
+}
