@@ -1,6 +1,7 @@
 //! The search over the fixtures: exactly what a person who reads them would list, with the right confidence.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -142,7 +143,7 @@ fn hostile_documents_end_in_bounded_memory() {
     let mut bomb = "a0: &a0 {image: 'quay.io/a/b:1'}\n".to_owned();
     for level in 1..40 {
         let repeated = vec![format!("*a{}", level - 1); 9].join(", ");
-        bomb.push_str(&format!("a{level}: &a{level} [{repeated}]\n"));
+        writeln!(bomb, "a{level}: &a{level} [{repeated}]").unwrap();
     }
     let inventory = text(&bomb);
     assert_eq!(lines(&inventory), ["likely quay.io/a/b:1"]);

@@ -297,6 +297,8 @@ fn boxed(text: Cow<'_, str>) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn one(text: &str) -> ValueTree {
@@ -329,7 +331,7 @@ mod tests {
         let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
         for level in 1..10 {
             let repeated = vec![format!("*a{}", level - 1); 10].join(",");
-            text.push_str(&format!("a{level}: &a{level} [{repeated}]\n"));
+            writeln!(text, "a{level}: &a{level} [{repeated}]").unwrap();
         }
         assert!(one(&text).len() < 100);
     }

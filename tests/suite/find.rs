@@ -17,7 +17,8 @@ fn fixture(path: &str) -> PathBuf {
 
 /// A manifest with one container for each image.
 fn manifest(images: &[&str]) -> String {
-    let containers = images.iter().map(|image| format!("    - {{name: a, image: '{image}'}}\n")).collect::<String>();
+    let containers =
+        images.iter().map(|image| format!("    - {{name: a, image: '{image}'}}\n")).collect::<Vec<_>>().concat();
     format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n  containers:\n{containers}")
 }
 

@@ -24,7 +24,7 @@ pub enum Error {
         reason: String,
     },
     /// It is of no form that is known.
-    #[error("{file}, line {line}: not a list of artifacts")]
+    #[error("{file}, line {line}: not a list of artifacts in a form that docs/lists.md describes")]
     Form {
         /// The file as it was given.
         file: String,
