@@ -8,6 +8,7 @@
 //! | 3 | [`transfer`], [`server`] | the engines: export, copy, verify, import; the distribution API |
 //! | 2+ | [`recovery`] | files rebuilt from Reed–Solomon blocks |
 //! | 2 | [`registry`], [`bundle`], [`storage`], [`store`] | places where content lives |
+//! | 1+ | [`files`] | local files: unfinished ones, locks, free space |
 //! | 1 | [`content`], [`progress`] | the seam: what a place offers, what a run tells |
 //! | 0 | [`oci`] | digests, references, descriptors, manifests |
 //!
@@ -112,6 +113,7 @@
 
 pub mod bundle;
 pub mod content;
+pub mod files;
 pub mod oci;
 #[doc(hidden)]
 pub mod pipeline;

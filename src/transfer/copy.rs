@@ -9,16 +9,17 @@ use std::{
     thread,
 };
 
-use rustix::fs::Advice;
-
 use super::verify;
 use crate::{
-    bundle::{
-        self, Reader,
-        disk::{self, CHUNK, off_reactor},
+    bundle::{self, Reader},
+    content::{Code, Fault},
+    files::{
+        self,
+        blocking::off_reactor,
+        disk::{self, CHUNK},
+        name,
         partial::PartialFile,
     },
-    content::{Code, Fault},
     oci::{Algorithm, Digest, Hasher},
     progress::{Event, Phase, Progress},
 };
@@ -61,6 +62,9 @@ pub enum Error {
     /// Reading, writing or checking failed.
     #[error(transparent)]
     Bundle(#[from] bundle::Error),
+    /// The destination is there already, has no room, is being written by another run, or may not be written to.
+    #[error(transparent)]
+    File(#[from] files::Error),
     /// A storage failed, has no such object, or has one already.
     #[error(transparent)]
     Storage(#[from] crate::storage::Error),
@@ -122,6 +126,7 @@ impl Fault for Error {
     fn code(&self) -> Code {
         match self {
             Self::Bundle(error) => error.code(),
+            Self::File(error) => error.code(),
             Self::Storage(error) => error.code(),
             Self::NotAFile { .. } | Self::SameFile { .. } => Code::UsageArgument,
             Self::NoFolder { .. } => Code::IoWrite,
@@ -282,9 +287,7 @@ impl Job {
     /// from there.
     fn settle(&self) -> Result<(), Error> {
         let (file, path, size) = (self.partial.file(), self.partial.path(), self.meta.len());
-        file.set_len(size).and_then(|()| file.sync_all()).map_err(bundle::Error::write(path))?;
-        // A system that does not do it costs nothing but certainty.
-        let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
+        file.set_len(size).and_then(|()| disk::settle(file)).map_err(bundle::Error::write(path))?;
         self.progress.tell(Event::Phase(Phase::Verifying));
         Ok(())
     }
@@ -368,7 +371,7 @@ fn goal(request: &Request) -> Result<PathBuf, Error> {
     let destination = &request.destination;
     let named_folder = destination.as_os_str().as_encoded_bytes().ends_with(b"/");
     if !named_folder && !destination.is_dir() {
-        let folder = disk::folder_of(destination);
+        let folder = name::folder_of(destination);
         return if folder.is_dir() { Ok(destination.clone()) } else { Err(no_folder(folder)) };
     }
     let name = request.source.file_name().ok_or_else(|| Error::NotAFile { path: request.source.clone() })?;

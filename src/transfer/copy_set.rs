@@ -18,10 +18,10 @@ use super::{
 use crate::{
     bundle::{
         self, GatheredSet,
-        disk::{self, off_reactor},
         stack::Candidate,
         volume::{SetFile, SetManifest, volume_name},
     },
+    files::{blocking::off_reactor, disk},
     oci::{Algorithm, Digest},
     progress::Progress,
     recovery,

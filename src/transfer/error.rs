@@ -6,6 +6,7 @@ use super::{failure::Failure, report::Report};
 use crate::{
     bundle,
     content::{self, Code, Fault},
+    files,
     oci::{Digest, Reference},
 };
 
@@ -24,6 +25,9 @@ pub enum Error {
     /// The bundle could not be written or read.
     #[error(transparent)]
     Bundle(#[from] bundle::Error),
+    /// A local output is there already, has no room, or may not be written to.
+    #[error(transparent)]
+    File(#[from] files::Error),
     /// A storage failed, or has no such bundle.
     #[error(transparent)]
     Storage(#[from] crate::storage::Error),
@@ -121,6 +125,7 @@ impl Fault for Error {
         match self {
             Self::Artifacts { failures, .. } => failures.first().map_or(Code::Internal, Fault::code),
             Self::Bundle(error) => error.code(),
+            Self::File(error) => error.code(),
             Self::Storage(error) => error.code(),
             Self::Recovery(error) => error.code(),
             Self::StaleRecovery { .. } => Code::RecoveryStale,

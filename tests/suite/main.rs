@@ -27,6 +27,7 @@ mod partial;
 mod peers;
 mod pipelines;
 mod pipelines_walk;
+mod planted;
 mod proxies;
 mod recovery;
 mod registry;
