@@ -8,7 +8,7 @@ use airlift::{
 };
 
 use super::{
-    count, json, size,
+    count, digests, json, size,
     table::{Column, table},
 };
 use crate::{args::Transfer, context::Context, failure::CommandError, mistake::Mistake};
@@ -135,7 +135,7 @@ pub(crate) fn text(report: &Report) -> String {
         }
     }
     if let Some(id) = &report.bundle {
-        let _ = writeln!(text, "bundle id {id}");
+        text.push_str(&digests(Some(*id), None));
     }
     text
 }
