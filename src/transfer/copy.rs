@@ -51,6 +51,8 @@ pub struct Report {
     pub digest: Digest,
     /// Bytes that an earlier run had copied.
     pub reused: u64,
+    /// The bundle id, where it is a bundle of ours.
+    pub bundle: Option<Digest>,
     /// Whether all of it was there under its name already.
     pub already_there: bool,
 }
@@ -150,9 +152,9 @@ pub async fn copy(request: Request, progress: &Progress) -> Result<Report, Error
         }
     })
     .await?;
-    if let Some(report) = there {
+    if let Some(mut report) = there {
         if Reader::is_bundle(&report.path)? {
-            check_bundle(&report.path, &request.source, progress).await?;
+            report.bundle = Some(check_bundle(&report.path, &request.source, progress).await?);
         }
         remove_source(&request)?;
         return Ok(report);
@@ -169,10 +171,11 @@ pub async fn copy(request: Request, progress: &Progress) -> Result<Report, Error
         Ok::<_, Error>((job, digest, reused, sealed))
     })
     .await?;
-    if sealed {
-        check_bundle(job.partial.path(), &job.request.source, progress).await?;
-    }
-    off_reactor(move || job.publish(digest, reused)).await
+    let bundle = match sealed {
+        true => Some(check_bundle(job.partial.path(), &job.request.source, progress).await?),
+        false => None,
+    };
+    off_reactor(move || job.publish(digest, bundle, reused)).await
 }
 
 /// A copy under way.
@@ -308,12 +311,12 @@ impl Job {
         Ok(())
     }
 
-    fn publish(self, digest: Digest, reused: u64) -> Result<Report, Error> {
+    fn publish(self, digest: Digest, bundle: Option<Digest>, reused: u64) -> Result<Report, Error> {
         self.progress.tell(Event::Phase(Phase::Publishing));
         let bytes = self.meta.len();
         let path = self.partial.publish(bytes)?;
         remove_source(&self.request)?;
-        Ok(Report { path, bytes, digest, reused, already_there: false })
+        Ok(Report { path, bytes, digest, reused, bundle, already_there: false })
     }
 }
 
@@ -324,14 +327,14 @@ fn remove_source(Request { source, delete_source, .. }: &Request) -> Result<(), 
     Ok(())
 }
 
-/// Reads back a bundle of ours, all of which must verify: a faithful copy of a damaged bundle helps nobody.
-async fn check_bundle(path: &Path, source: &Path, progress: &Progress) -> Result<(), Error> {
+/// Reads back a bundle of ours, all of which must verify: a faithful copy of a damaged bundle helps nobody. Gives its id.
+async fn check_bundle(path: &Path, source: &Path, progress: &Progress) -> Result<Digest, Error> {
     let damaged = |count, first: String, code| Error::Damaged { path: source.to_owned(), count, first, code };
     let reader = Reader::open(path).await.map_err(|error| damaged(1, error.to_string(), error.code()))?;
     let jobs = thread::available_parallelism().map_or(1, usize::from);
     let verification = verify::verify(&reader, jobs, progress).await?;
     match verification.findings.first() {
-        None => Ok(()),
+        None => Ok(reader.id()),
         Some(first) => Err(damaged(verification.findings.len(), first.message.clone(), first.code)),
     }
 }
@@ -356,7 +359,7 @@ fn already(request: &Request, progress: &Progress) -> Result<Option<Report>, Err
     };
     match hash(&path)? {
         Some(digest) if hash(source)? == Some(digest) => {
-            Ok(Some(Report { path, bytes: from.len(), digest, reused: from.len(), already_there: true }))
+            Ok(Some(Report { path, bytes: from.len(), digest, reused: from.len(), bundle: None, already_there: true }))
         }
         _ => Ok(None),
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{failure::Failure, report::Report};
+use super::{copy, failure::Failure, report::Report};
 use crate::{
     bundle,
     content::{self, Code, Fault},
@@ -31,6 +31,9 @@ pub enum Error {
     /// A storage failed, or has no such bundle.
     #[error(transparent)]
     Storage(#[from] crate::storage::Error),
+    /// A copy could not be made or proven.
+    #[error(transparent)]
+    Copy(#[from] copy::Error),
     /// Recovery data could not be made, read or used.
     #[error(transparent)]
     Recovery(#[from] crate::recovery::Error),
@@ -127,6 +130,7 @@ impl Fault for Error {
             Self::Bundle(error) => error.code(),
             Self::File(error) => error.code(),
             Self::Storage(error) => error.code(),
+            Self::Copy(error) => error.code(),
             Self::Recovery(error) => error.code(),
             Self::StaleRecovery { .. } => Code::RecoveryStale,
             Self::Content(error) => error.code(),

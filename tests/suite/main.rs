@@ -7,6 +7,7 @@ mod budgets;
 mod bundle;
 mod canary;
 mod cli;
+mod companions;
 mod copy;
 mod deception;
 mod docs;
