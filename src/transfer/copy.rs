@@ -171,10 +171,8 @@ pub async fn copy(request: Request, progress: &Progress) -> Result<Report, Error
         Ok::<_, Error>((job, digest, reused, sealed))
     })
     .await?;
-    let bundle = match sealed {
-        true => Some(check_bundle(job.partial.path(), &job.request.source, progress).await?),
-        false => None,
-    };
+    let bundle =
+        if sealed { Some(check_bundle(job.partial.path(), &job.request.source, progress).await?) } else { None };
     off_reactor(move || job.publish(digest, bundle, reused)).await
 }
 

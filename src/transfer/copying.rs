@@ -15,6 +15,7 @@ use crate::{
 
 /// What to copy, and how.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct CopyRequest {
     /// A bundle or another file, or a set by its folder, its manifest or a volume.
     pub from: Location,

@@ -68,11 +68,11 @@ fn text(report: &CopyReport) -> String {
         }
         Some(set) => format!("{}: {}, {}", set.folder, count(set.volumes, "volume"), size(report.bytes)),
     };
-    let again = match report.already_there {
-        true => ", already there".to_owned(),
-        false if report.reused > 0 => format!(", {} of it by an earlier run", size(report.reused)),
-        false => String::new(),
+    let again = match report.reused {
+        _ if report.already_there => ", already there".to_owned(),
+        0 => String::new(),
+        reused => format!(", {} of it by an earlier run", size(reused)),
     };
-    let beside: String = report.companions.iter().map(|name| format!("with {name}\n")).collect();
+    let beside = report.companions.iter().fold(String::new(), |text, name| text + "with " + name + "\n");
     format!("{what}{again}, {how}\n{beside}{}", digests(report.bundle, report.file))
 }
