@@ -9,6 +9,7 @@
 //! | 2+ | [`recovery`] | files rebuilt from Reed–Solomon blocks |
 //! | 2 | [`registry`], [`bundle`], [`storage`], [`store`] | places where content lives |
 //! | 2 | [`find`] | the artifacts that files need, and lists of artifacts |
+//! | 1+ | [`files`] | local files: unfinished ones, locks, free space |
 //! | 1 | [`content`], [`progress`] | the seam: what a place offers, what a run tells |
 //! | 0 | [`oci`] | digests, references, descriptors, manifests |
 //!
@@ -113,6 +114,8 @@
 
 pub mod bundle;
 pub mod content;
+#[doc(hidden)]
+pub mod files;
 #[doc(hidden)]
 pub mod find;
 pub mod oci;

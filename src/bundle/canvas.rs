@@ -10,8 +10,11 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Error, Result, disk, partial::PartialFile, relocate::Shift};
-use crate::oci::{Algorithm, Hasher};
+use super::{Error, Result, relocate::Shift};
+use crate::{
+    files::{self, disk, partial::PartialFile},
+    oci::{Algorithm, Hasher},
+};
 
 /// Bits of a position within a volume. With 15 bits for the volume all of it stays a positive 64-bit number.
 const BITS: u32 = 48;
@@ -101,7 +104,7 @@ impl Canvas {
         let needed = totals.iter().map(|(_, total)| total).sum::<u64>().saturating_sub(occupied);
         let free = disk::free(&self.folder).map_err(Error::read(&self.folder))?;
         if needed > free {
-            return Err(Error::Space { path: first.goal().to_owned(), needed, free });
+            return Err(files::Error::Space { path: first.goal().to_owned(), needed, free }.into());
         }
         Ok(())
     }

@@ -6,12 +6,13 @@ use std::{fs, path::Path};
 use super::{
     Contents, Layout, Reader, Result,
     blueprint::Blueprint,
-    disk,
     output::{Output, read_manifest},
-    partial::with_suffix,
     volume::{self, SetManifest},
 };
-use crate::oci::Algorithm;
+use crate::{
+    files::{disk, name},
+    oci::Algorithm,
+};
 
 impl Output {
     /// Opens the files in the place of this output, if their sizes and heads are as `contents` plans them. What follows the
@@ -42,10 +43,10 @@ impl Output {
 
     /// Removes the journals of a run that was killed after it gave the names.
     pub(crate) fn tidy(&self) {
-        let partial = with_suffix(&self.volume(1), ".partial");
+        let partial = name::partial(&self.volume(1));
         if !partial.exists() {
             // It says nothing any more; that it cannot be removed harms nobody.
-            let _ = fs::remove_file(with_suffix(&partial, ".journal"));
+            let _ = fs::remove_file(name::journal(&partial));
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     content::{self, Code, Fault},
+    files,
     oci::{Digest, ManifestError, PeerText, graph::OverBudget},
 };
 
@@ -33,46 +34,9 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
-    /// The output is there already.
-    #[error("{} exists already", path.display())]
-    Exists {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// The name is taken by something that is not a file, and is not replaced by one.
-    #[error("{} is {kind}, and not replaced by a bundle", path.display())]
-    NotAFile {
-        /// What is in the way.
-        path: PathBuf,
-        /// What it is, with its article.
-        kind: &'static str,
-    },
-    /// Another run writes the same output.
-    #[error("another run is writing {}", path.display())]
-    Busy {
-        /// The partial file it holds.
-        path: PathBuf,
-    },
-    /// The file system has not enough room.
-    #[error("{} needs {needed} bytes more, but its file system has only {free} bytes free", path.display())]
-    Space {
-        /// What was to be written.
-        path: PathBuf,
-        /// Bytes still needed.
-        needed: u64,
-        /// Bytes free.
-        free: u64,
-    },
-    /// The file system, or a limit of this process, allows no file of that size.
-    #[error("{} would have {needed} bytes, but a file there can have only {limit}", path.display())]
-    FileLimit {
-        /// What was to be written.
-        path: PathBuf,
-        /// Its bytes.
-        needed: u64,
-        /// Bytes that a file can have.
-        limit: u64,
-    },
+    /// An output is there already, is held by another run, has no room, or may not be written to.
+    #[error(transparent)]
+    File(#[from] files::Error),
     /// A volume is to be smaller than what every volume must hold.
     #[error("a volume of {size} bytes is too small for this bundle: it takes {needed} bytes or more")]
     VolumeSize {
@@ -334,11 +298,7 @@ impl Fault for Error {
                 Code::OutputSpace
             }
             Self::Write { .. } => Code::IoWrite,
-            Self::Exists { .. } => Code::OutputExists,
-            Self::NotAFile { .. } => Code::OutputNotAFile,
-            Self::Busy { .. } => Code::OutputBusy,
-            Self::Space { .. } => Code::OutputSpace,
-            Self::FileLimit { .. } => Code::OutputFileLimit,
+            Self::File(error) => error.code(),
             Self::VolumeSize { .. } => Code::UsageVolumeSize,
             Self::NoVolume { .. } => Code::UsageArgument,
             Self::NotTheSet { .. } | Self::VolumeWrong { .. } => Code::BundleVolumeWrong,

@@ -6,7 +6,8 @@ use std::{
     path::Path,
 };
 
-use super::{Error, Result, disk};
+use super::{Error, Result};
+use crate::files::{self, disk};
 
 /// How much larger than the compressed file its content may be. Deflate reaches 1032; images seldom reach 10.
 const MAX_RATIO: u64 = 256;
@@ -65,7 +66,7 @@ pub(crate) fn expand(file: &File, length: u64, compression: Compression, path: &
         };
         expanded += read as u64;
         if expanded > limit && limit < allowed {
-            return Err(Error::Space { path: folder, needed: expanded, free });
+            return Err(files::Error::Space { path: folder, needed: expanded, free }.into());
         }
         if expanded > limit {
             return Err(Error::TooLarge { what: format!("the content of {}", path.display()), limit });

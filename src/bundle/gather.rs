@@ -9,12 +9,11 @@ use futures::future::try_join_all;
 
 use super::{
     Error, Reader, Result,
-    disk::off_reactor,
     layout::MARKER_NAME,
     stack::{Candidate, Look, NamedFiles, Near, Stack},
     volume::{SUMS, SetManifest, SetManifestError, volume_name},
 };
-use crate::oci::Digest;
+use crate::{files::blocking::off_reactor, oci::Digest};
 
 /// Largest manifest of a set that is read, in bytes: it has some 150 for each piece.
 const MANIFEST_LIMIT: u64 = 64 << 20;

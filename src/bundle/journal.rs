@@ -2,16 +2,18 @@
 //! trusted; it only says where to look, and what is found there is hashed again.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::File,
+    io::{Read, Seek as _, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Result, partial::NO_LINK};
-use crate::oci::Digest;
+use super::{Error, Result};
+use crate::{
+    files::{open, rename::remove},
+    oci::Digest,
+};
 
 /// Largest journal that is read; a line has about 200 bytes.
 const LIMIT: u64 = 64 << 20;
@@ -97,14 +99,14 @@ impl Journal {
     /// Opens the journal at `path` and reads what is in it. A `fresh` partial file has none: what lies there belongs to
     /// an older one.
     pub(crate) fn open(path: &Path, fresh: bool) -> Result<(Self, Vec<JournalLine>)> {
-        let mut options = OpenOptions::new();
-        options.custom_flags(NO_LINK);
-        let mut file = options.create(true).append(true).read(true).open(path).map_err(Error::write(path))?;
+        let mut file = open::own(path, open::Access::Usual)?;
         if fresh {
             file.set_len(0).map_err(Error::write(path))?;
         }
         let mut text = Vec::new();
         (&mut file).take(LIMIT).read_to_end(&mut text).map_err(Error::read(path))?;
+        // More than the limit is not read, and not overwritten.
+        file.seek(SeekFrom::End(0)).map_err(Error::write(path))?;
         // A run that was killed may have left half a line; the next one must not be glued to it.
         if text.last().is_some_and(|&last| last != b'\n') {
             file.write_all(b"\n").map_err(Error::write(path))?;
@@ -122,15 +124,14 @@ impl Journal {
 
     /// Removes it: what it tells of is complete.
     pub(crate) fn remove(self) -> Result<()> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::write(&self.path)(error)),
-            _ => Ok(()),
-        }
+        remove(&self.path).map_err(Error::write(&self.path))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

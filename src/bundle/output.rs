@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -16,12 +15,19 @@ use super::{
     Error, Layout, Result,
     blueprint::{Blueprint, FileLayout},
     canvas::{Canvas, position},
-    disk,
     journal::{Journal, JournalLine},
-    partial::{PartialFile, check_goal, with_suffix},
     volume::{self, SUMS, SetManifest, Size, volume_name},
 };
-use crate::oci::{Algorithm, Digest};
+use crate::{
+    files::{
+        disk, name,
+        open::check_goal,
+        partial::PartialFile,
+        rename::{remove, rename, sync_folder},
+        small,
+    },
+    oci::{Algorithm, Digest},
+};
 
 /// A bundle that is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +80,7 @@ impl Output {
 
     pub(crate) fn folder(&self) -> &Path {
         match self {
-            Self::File { path, .. } => disk::folder_of(path),
+            Self::File { path, .. } => name::folder_of(path),
             Self::Set(goal) => &goal.folder,
         }
     }
@@ -120,7 +126,7 @@ impl Output {
                         // What stays behind is empty; the error that is reported matters more.
                         let _ = partial.remove_fresh();
                     }
-                    return Err(error);
+                    return Err(error.into());
                 }
             }
         }
@@ -143,7 +149,7 @@ impl Output {
             .take(usize::try_from(last).unwrap_or(0).saturating_add(1))
             .take_while(|number| *number <= volume::MAX_VOLUMES)
         {
-            if with_suffix(&self.volume(number), ".partial").exists() {
+            if name::partial(&self.volume(number)).exists() {
                 self.ensure(canvas, number)?;
             }
         }
@@ -188,7 +194,7 @@ impl Goal {
     }
 
     fn pending(&self) -> PathBuf {
-        with_suffix(&self.manifest(), ".partial")
+        name::partial(&self.manifest())
     }
 
     pub(super) fn sums(&self) -> PathBuf {
@@ -217,10 +223,10 @@ impl Goal {
         let Some(pending) = read_manifest(&self.pending())? else { return Ok(()) };
         for file in &pending.volumes {
             let path = self.folder.join(&file.name);
-            let partial = with_suffix(&path, ".partial");
+            let partial = name::partial(&path);
             let is_that = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == file.size);
             if is_that && !partial.exists() {
-                fs::rename(&path, &partial).map_err(Error::write(&path))?;
+                rename(&path, &partial, true).map_err(Error::write(&path))?;
             }
         }
         Ok(())
@@ -288,7 +294,7 @@ impl Goal {
         let bytes = volumes.iter().map(|file| file.size).sum();
         let set = plan.first().facts().set_id();
         let manifest = SetManifest::new(plan.first().id(), set, cut, volumes);
-        write_new(&self.pending(), &manifest.to_json())?;
+        small::write_new(&self.pending(), &manifest.to_json(), small::USUAL)?;
         if self.overwrite {
             self.remove_old(&manifest)?;
         }
@@ -301,10 +307,10 @@ impl Goal {
         for partial in partials.into_values() {
             fs::remove_file(partial.path()).map_err(Error::write(partial.path()))?;
         }
-        publish_file(&self.sums(), manifest.sums(&SetManifest::file_name(&self.name)).as_bytes())?;
+        small::publish(&self.sums(), manifest.sums(&SetManifest::file_name(&self.name)).as_bytes(), small::USUAL)?;
         let path = self.manifest();
-        fs::rename(self.pending(), &path).map_err(Error::write(&path))?;
-        disk::sync_folder(&self.folder).map_err(Error::write(&path))?;
+        rename(&self.pending(), &path, true).map_err(Error::write(&path))?;
+        sync_folder(&self.folder).map_err(Error::write(&path))?;
         Ok(Finished { path, bytes, id: plan.first().id() })
     }
 
@@ -312,20 +318,14 @@ impl Goal {
     fn remove_old(&self, new: &SetManifest) -> Result<()> {
         let old = read_manifest(&self.manifest())?;
         for path in [self.manifest(), self.sums()] {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::write(&path)(error)),
-                _ => {}
-            }
+            remove(&path).map_err(Error::write(&path))?;
         }
         for file in old.iter().flat_map(SetManifest::files) {
             let is_ours = SetManifest::set_name(&SetManifest::file_name(&self.name))
                 .is_some_and(|name| file.name.starts_with(name));
             if is_ours && !new.files().any(|one| one.name == file.name) {
                 let path = self.folder.join(&file.name);
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::write(&path)(error)),
-                    _ => {}
-                }
+                remove(&path).map_err(Error::write(&path))?;
             }
         }
         Ok(())
@@ -377,25 +377,4 @@ pub(super) fn read_manifest(path: &Path) -> Result<Option<SetManifest>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::read(path)(error)),
     }
-}
-
-/// Writes a file of that name, durably; what an earlier run left there is replaced, a link never followed.
-fn write_new(path: &Path, content: &[u8]) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::write(path)(error)),
-        _ => {}
-    }
-    let write = || {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
-        file.write_all(content)?;
-        file.sync_all()
-    };
-    write().map_err(Error::write(path))
-}
-
-/// Makes a small file visible at once and whole.
-pub(crate) fn publish_file(path: &Path, content: &[u8]) -> Result<()> {
-    let partial = with_suffix(path, ".partial");
-    write_new(&partial, content)?;
-    fs::rename(&partial, path).map_err(Error::write(path))
 }

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use tokio::runtime::Handle;
 
-use super::disk;
 use crate::{
     content::{ReadAt, read_at::read_whole},
+    files::disk,
     oci::Hasher,
 };
 

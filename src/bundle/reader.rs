@@ -13,9 +13,7 @@ use bytes::Bytes;
 use super::{
     Contents, Error, Facts, Index, Layout, Result,
     contents::DOCUMENTS,
-    disk::{self, off_reactor},
     expand::{self, Compression},
-    folder::OpenFolder,
     header::{self, blob_name},
     layout::{FACTS_NAME, INDEX_NAME, MARKER_NAME},
     random_access::RandomAccess,
@@ -26,6 +24,7 @@ use super::{
 };
 use crate::{
     content::ReadAt,
+    files::{blocking::off_reactor, disk, folder::OpenFolder},
     oci::{
         Descriptor, Digest, Manifest,
         graph::{Account, walk},

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs::File, io};
 
-use super::disk;
+use crate::files::disk;
 
 /// What ranges are moved on: one file, or several.
 pub(crate) trait Shift {

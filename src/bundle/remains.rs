@@ -8,14 +8,16 @@ use std::{collections::BTreeMap, collections::HashMap, fs::File, path::Path, syn
 use super::{
     Contents, Error, Facts, Format, Index, Reader, Result,
     contents::DOCUMENTS,
-    disk::off_reactor,
     layout::{FACTS_NAME, INDEX_NAME},
     reader::{Backing, OpenBundle},
     scan,
     set::FileCheck,
     strict::{self, by_digest},
 };
-use crate::oci::{Descriptor, Digest, graph::walk};
+use crate::{
+    files::blocking::off_reactor,
+    oci::{Descriptor, Digest, graph::walk},
+};
 
 impl Reader {
     /// Opens what is left of a bundle that [`Reader::open`] refuses, and tells everything that is wrong on the way; `None`

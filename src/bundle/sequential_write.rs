@@ -4,7 +4,7 @@ use std::{fs::File, io};
 
 use bytes::Bytes;
 
-use super::disk;
+use crate::files::disk;
 
 /// Bytes after which the system is asked to bring them to the disk. Left to itself it waits for the sync at the end, and so
 /// does everybody: a third of an export's time where the disk takes 2 GB/s.

@@ -9,15 +9,16 @@ use std::{
 
 use super::{
     Error, Reader, Result, TarEntry,
-    disk::{self, off_reactor},
-    partial::with_suffix,
     random_access::RandomAccess,
     reader::{Backing, OpenBundle},
     tar_framing,
     volume::{Cut, Piece, volume_name},
     volume_file::{Aside, VolumeFile},
 };
-use crate::oci::{Descriptor, Digest};
+use crate::{
+    files::{self, blocking::off_reactor, disk, name, open, private, rename::rename},
+    oci::{Descriptor, Digest},
+};
 
 /// Something of a file of ours that can be hashed and held against what must be there.
 #[derive(Clone, Debug)]
@@ -98,7 +99,7 @@ impl Reader {
             let folder = std::env::temp_dir();
             let free = disk::free(&folder).map_err(Error::read(&folder))?;
             if needed > free {
-                return Err(Error::Space { path: folder, needed, free });
+                return Err(files::Error::Space { path: folder, needed, free }.into());
             }
             for blob in blobs {
                 let file = tempfile::tempfile().map_err(Error::write(&folder))?;
@@ -139,23 +140,23 @@ impl Reader {
         if wanted.is_empty() {
             return Ok(());
         }
-        fs::create_dir_all(folder).map_err(Error::write(folder))?;
+        private::create(folder)?;
         let needed = wanted.iter().map(|(_, place)| place.size()).sum();
         let free = disk::free(folder).map_err(Error::read(folder))?;
         if needed > free {
-            return Err(Error::Space { path: folder.to_owned(), needed, free });
+            return Err(files::Error::Space { path: folder.to_owned(), needed, free }.into());
         }
         let mut buffer = Vec::new();
         for (file, place) in wanted {
             let digest = place.blob.digest;
             self.check_segment(file, &digest, &mut buffer, |_| {})?;
             let path = aside_path(folder, &digest, place.from());
-            let partial = with_suffix(&path, ".partial");
-            let goal = fs::File::create(&partial).map_err(Error::write(&partial))?;
-            file.file
-                .carry_over(place.offset, &goal, 0, place.size())
+            let partial = name::partial(&path);
+            let goal = open::own(&partial, open::Access::Private)?;
+            goal.set_len(0)
+                .and_then(|()| file.file.carry_over(place.offset, &goal, 0, place.size()))
                 .and_then(|()| goal.sync_all())
-                .and_then(|()| fs::rename(&partial, &path))
+                .and_then(|()| rename(&partial, &path, true))
                 .map_err(Error::write(&path))?;
         }
         Ok(())

@@ -8,13 +8,16 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
     Error, Reader,
-    disk::{self, joined, off_reactor},
     random_access::RandomAccess,
     reader::{FoundBlob, OpenBundle},
     scan::BlobSpot,
 };
 use crate::{
     content::{self, ByteStream, Lookup, Referrers, Resolve, Source},
+    files::{
+        blocking::{joined, off_reactor},
+        disk,
+    },
     oci::{Descriptor, Digest, Manifest, Name},
 };
 

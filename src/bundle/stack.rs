@@ -9,13 +9,11 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{
-    Error, Reader, Result,
-    disk::{folder_of, off_reactor},
-    random_access::RandomAccess,
-    strict,
+use super::{Error, Reader, Result, random_access::RandomAccess, strict};
+use crate::{
+    content::ReadAt,
+    files::{blocking::off_reactor, name::folder_of},
 };
-use crate::content::ReadAt;
 
 /// Most files of a folder that are looked at.
 const FILES: usize = 20_000;

@@ -15,15 +15,14 @@ use super::{
     Contents, Error, Layout, Result,
     blueprint::{Blueprint, FileLayout},
     canvas::{Canvas, Span},
-    disk::off_reactor,
     held::{self, HeldBytes},
     journal::{Journal, JournalLine},
     output::{Finished, Goal, Output},
-    partial::PartialFile,
     sequential_write::SequentialWrite,
 };
 use crate::{
     content::{self, Landing, Lookup, Sink, Verified},
+    files::{blocking::off_reactor, partial::PartialFile},
     oci::{Descriptor, Digest, Hasher},
 };
 

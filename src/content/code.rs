@@ -219,6 +219,8 @@ codes! {
 
     /// Something is there already, and `--overwrite` was not given.
     OutputExists = "output.exists", Failed;
+    /// What is at the name of an unfinished file or of a report is a link, not a regular file, or of another user.
+    OutputForeign = "output.foreign", Failed;
     /// A folder, a device or a pipe is where the output is to be.
     OutputNotAFile = "output.not-a-file", Failed;
     /// Too little free space.
@@ -233,6 +235,8 @@ codes! {
     IoRead = "io.read", Failed;
     /// Writing a file failed.
     IoWrite = "io.write", Failed;
+    /// A folder that must be private can be changed by other users, or is not known.
+    IoExposed = "io.exposed", Failed;
     /// The copy is not equal to its source.
     CopyMismatch = "copy.mismatch", Unverified;
 

@@ -1,4 +1,4 @@
-//! What every run needs: settings, and threads for work that blocks.
+//! What every run needs: its settings.
 
 use crate::{progress::Progress, registry, storage};
 
@@ -13,13 +13,4 @@ pub struct RunContext {
     pub progress: Progress,
     /// Parallel transfers; at least one.
     pub jobs: usize,
-}
-
-/// Runs work that waits for the disk on a thread for such work.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        // Blocking work is never cancelled here, so it can only have panicked.
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-    }
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     content::{Code, Fault},
+    files,
     oci::Digest,
     registry, storage, transfer,
 };
@@ -126,15 +127,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
-    /// There is no home folder, and so no default folder for the state.
-    #[error("there is no folder for the state of the pipelines: neither XDG_STATE_HOME nor HOME is set")]
-    NoHome,
-    /// Another user can change the folder of the state.
-    #[error("{} is owned by another user or writable by others, so its pipelines cannot be trusted", path.display())]
-    Exposed {
-        /// Which.
-        path: PathBuf,
-    },
+    /// The folder of the state is not private, is not known, or has a file in it that is not ours.
+    #[error("the state of the pipelines cannot be trusted: {0}")]
+    File(#[from] files::Error),
     /// The secret could not be fetched.
     #[error(transparent)]
     Secret(#[from] secret::Error),
@@ -160,9 +155,7 @@ impl Fault for Error {
             Self::CatalogDigest { .. } => Code::PipelineCatalogDigest,
             Self::Database(error) if is_full(error) => Code::OutputSpace,
             Self::Folder { source, .. } if source.kind() == io::ErrorKind::StorageFull => Code::OutputSpace,
-            Self::Database(_) | Self::Damaged { .. } | Self::Folder { .. } | Self::NoHome | Self::Exposed { .. } => {
-                Code::PipelineState
-            }
+            Self::Database(_) | Self::Damaged { .. } | Self::Folder { .. } | Self::File(_) => Code::PipelineState,
             Self::Version { .. } => Code::PipelineStateVersion,
             Self::Secret(error) => error.code(),
             Self::Transfer(error) => error.code(),

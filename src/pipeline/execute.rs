@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use futures::TryStreamExt;
 
 use super::{
-    context::{RunContext, blocking},
+    context::RunContext,
     error::{Error, Result},
     recorder::Recorder,
     resource::{
@@ -23,6 +23,7 @@ use crate::{
         volume::{SetManifest, Size},
     },
     content::{Code, Fault},
+    files::blocking::off_reactor,
     oci::{Algorithm, Digest, Hasher, Reference},
     progress::{Observe, Progress},
     registry::Client,
@@ -308,7 +309,7 @@ async fn digest(pinned: &Pinned) -> Result<Digest> {
     let mut chunks = pinned.chunks(0..pinned.stat().size).await?;
     let mut hasher = Hasher::new(Algorithm::Sha256);
     while let Some(chunk) = chunks.try_next().await? {
-        hasher = blocking(move || {
+        hasher = off_reactor(move || {
             hasher.update(&chunk);
             hasher
         })

@@ -9,13 +9,17 @@ use std::{
     time::Duration,
 };
 
-use rustix::{fs::FlockOperation, io::Errno};
-
 use super::{
     error::{Error, Result},
     resource::ResourceId,
 };
-use crate::oci::Digest;
+use crate::{
+    files::{
+        lock::{self, Locked},
+        open,
+    },
+    oci::Digest,
+};
 
 /// Tries to get a lock that a reader may hold for the blink of an eye, to see whether it is free.
 const TRIES: u32 = 20;
@@ -41,12 +45,11 @@ impl Lock {
         let path = path(folder, pipeline, blob);
         let error = |source| Error::Folder { path: path.clone(), source };
         fs::create_dir_all(folder).map_err(error)?;
-        let file = File::create(&path).map_err(error)?;
+        let file = open::own(&path, open::Access::Private)?;
         for _ in 0..TRIES {
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Some(Self { _file: file })),
-                Err(Errno::WOULDBLOCK) => thread::sleep(WAIT),
-                Err(errno) => return Err(error(errno.into())),
+            match lock::exclusive(&file, &path).map_err(error)? {
+                Locked::Ours => return Ok(Some(Self { _file: file })),
+                Locked::Theirs => thread::sleep(WAIT),
             }
         }
         Ok(None)
@@ -61,11 +64,7 @@ impl Lock {
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(source) => return Err(error(source)),
         };
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => Ok(false),
-            Err(Errno::WOULDBLOCK) => Ok(true),
-            Err(errno) => Err(error(errno.into())),
-        }
+        Ok(lock::shared(&file, &path).map_err(error)? == Locked::Theirs)
     }
 }
 

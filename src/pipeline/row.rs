@@ -4,11 +4,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
-    context::blocking,
     error::Result,
     response::Response,
     state::{PipelineState, Record},
 };
+use crate::files::blocking::off_reactor;
 
 /// A row that this process writes.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl Row {
     /// Changes what became of the run, and writes it; it is on the disk when this returns.
     pub(super) async fn note(&self, change: impl FnOnce(&mut Response) + Send + 'static) -> Result<()> {
         let this = self.clone();
-        blocking(move || {
+        off_reactor(move || {
             let mut record = this.record.lock().unwrap_or_else(PoisonError::into_inner);
             change(&mut record.response);
             this.state.note(&record)

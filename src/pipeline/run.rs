@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    context::{RunContext, blocking},
+    context::RunContext,
     error::{Error, Result},
     execute::{self, RunEnd},
     recorder::Recorder,
@@ -15,7 +15,7 @@ use super::{
     row::Row,
     state::{Begun, PipelineState, Record},
 };
-use crate::storage::Location;
+use crate::{files::blocking::off_reactor, storage::Location};
 
 /// How often the progress of a run is written down, where it changes.
 const EVERY: Duration = Duration::from_millis(500);
@@ -43,7 +43,7 @@ pub async fn run(
     with: &RunContext,
 ) -> Result<Ran> {
     let (kept, mut run) = (state.clone(), run.clone());
-    let (pipeline, begun) = blocking(move || {
+    let (pipeline, begun) = off_reactor(move || {
         let pipeline = kept.get(&run.request.pipeline)?;
         check(&pipeline, &mut run)?;
         let begun = kept.begin(&run, at_first(&pipeline, &run, trigger)?)?;

@@ -6,27 +6,20 @@
 mod runs;
 
 use std::{
-    env,
-    fs::{self, File},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use rustix::{
-    fs::{FlockOperation, OFlags},
-    process::geteuid,
-};
-
 pub use runs::{Begun, Pruned, Record, Retention};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
     error::{Error, Result},
     resource::{self, ExportPipeline, ImportPipeline, Kind, Resource, ResourceId},
 };
+use crate::files::{lock, open, private};
 
 /// `user_version` of the database.
 const VERSION: i64 = 1;
@@ -58,26 +51,6 @@ struct Inner {
     database: Mutex<Connection>,
 }
 
-/// Opens or creates a file of the state, readable by its owner only, and never through a link.
-fn private_file(path: &Path) -> Result<File> {
-    let flags = OFlags::NOFOLLOW.bits().cast_signed();
-    let opened =
-        File::options().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path);
-    opened.map_err(|source| Error::Folder { path: path.to_owned(), source })
-}
-
-/// Refuses a folder in which another user can put files.
-fn check_private(dir: &Path) -> Result<()> {
-    let found = fs::metadata(dir).map_err(|source| Error::Folder { path: dir.to_owned(), source })?;
-    let (is_own, is_roots) = (found.uid() == geteuid().as_raw(), found.uid() == 0);
-    // An administrator may share a folder with a group, as the volumes of Kubernetes are.
-    let shared = if is_own { 0o022 } else { 0o002 };
-    if !(is_own || is_roots) || found.mode() & shared != 0 {
-        return Err(Error::Exposed { path: dir.to_owned() });
-    }
-    Ok(())
-}
-
 /// What [`PipelineState::put`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
@@ -93,12 +66,10 @@ impl PipelineState {
     /// The default folder: `$XDG_STATE_HOME/airlift`, or `~/.local/state/airlift`.
     ///
     /// # Errors
-    /// [`Error::NoHome`]. There is no fallback to a shared folder: a stranger could put pipelines there, and with them
+    /// [`crate::files::Error::NoHome`]. There is no fallback to a shared folder: a stranger could put pipelines there, and with them
     /// commands that print secrets.
     pub fn default_dir() -> Result<PathBuf> {
-        let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
-        Ok(state.ok_or(Error::NoHome)?.join("airlift"))
+        Ok(private::state_folder()?)
     }
 
     /// Opens the state in `dir`, or makes an empty one there.
@@ -110,14 +81,13 @@ impl PipelineState {
             let path = path.to_owned();
             move |source| Error::Folder { path, source }
         };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(error(dir))?;
-        check_private(dir)?;
-        let (lock, path) = (dir.join("pipelines.lock"), dir.join("pipelines.db"));
-        let file = private_file(&lock)?;
+        private::create(dir)?;
+        let (lock_path, path) = (dir.join("pipelines.lock"), dir.join("pipelines.db"));
+        let file = open::own(&lock_path, open::Access::Private)?;
         // SQLite creates its files with the permissions of the database.
-        drop(private_file(&path)?);
+        drop(open::own(&path, open::Access::Private)?);
         // Two processes that make the database at once would get into each other's way.
-        rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|errno| error(&lock)(errno.into()))?;
+        lock::wait(&file, &lock_path).map_err(error(&lock_path))?;
         let mut database = Connection::open(&path)?;
         database.busy_timeout(BUSY)?;
         database.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
@@ -266,9 +236,13 @@ fn parsed(document: &str, id: &ResourceId) -> Result<Resource> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{
+        fs,
+        os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    };
 
     use super::*;
+    use crate::files;
 
     #[test]
     fn a_state_that_other_users_can_change_is_refused() {
@@ -279,7 +253,7 @@ mod tests {
         assert_eq!((mode(&dir), mode(&dir.join("pipelines.db"))), (0o700, 0o600));
         for shared in [0o777, 0o770] {
             fs::set_permissions(&dir, fs::Permissions::from_mode(shared)).unwrap();
-            assert!(matches!(PipelineState::open(&dir), Err(Error::Exposed { .. })), "{shared:o}");
+            assert!(matches!(PipelineState::open(&dir), Err(Error::File(files::Error::Exposed { .. }))), "{shared:o}");
         }
     }
 
@@ -292,7 +266,7 @@ mod tests {
             let dir = folder.path().join(name);
             fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
             std::os::unix::fs::symlink(&victim, dir.join(name)).unwrap();
-            assert!(matches!(PipelineState::open(&dir), Err(Error::Folder { .. })), "{name}");
+            assert!(matches!(PipelineState::open(&dir), Err(Error::File(files::Error::Foreign { .. }))), "{name}");
         }
         assert_eq!(fs::read_to_string(&victim).unwrap(), "kept");
     }

@@ -10,6 +10,7 @@ use super::{
     table::MergedTable,
 };
 use crate::{
+    files::name::PARTIAL,
     oci::Digest,
     progress::{Event, Phase, Progress},
 };
@@ -225,7 +226,7 @@ impl AssessRun<'_> {
                 let name = entry.file_name();
                 let known = name.to_str().is_none_or(|name| self.set.head.names().any(|one| one == name));
                 // What a killed run left is about to be written anew.
-                let is_draft = name.to_str().is_some_and(|name| name.ends_with(".partial"));
+                let is_draft = name.to_str().is_some_and(|name| name.ends_with(PARTIAL));
                 let fits = || entry.metadata().is_ok_and(|found| found.is_file() && found.len() == length);
                 if !known && !is_draft && fits() && found.len() < MOST_CANDIDATES {
                     found.extend(open(&entry.path()));

@@ -17,7 +17,8 @@ use super::{
     table::{self, BlockChecksum},
 };
 use crate::{
-    bundle::{self, disk, partial::PartialFile},
+    bundle,
+    files::{disk, partial::PartialFile},
     oci::Digest,
     progress::{Event, Phase, Progress},
 };

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::{Error, Result, space::Handle};
-use crate::bundle::partial::PartialFile;
+use crate::files::partial::PartialFile;
 
 /// A file under way. Dropped before it is published, it vanishes; a kill leaves it for the next run, which writes it anew.
 #[derive(Debug)]

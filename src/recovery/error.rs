@@ -8,6 +8,7 @@ use std::{
 use crate::{
     bundle,
     content::{Code, Fault},
+    files,
     oci::Digest,
 };
 
@@ -115,6 +116,12 @@ impl Error {
 
     pub(super) fn malformed(path: &Path, reason: impl Into<String>) -> Self {
         Self::Malformed { path: path.to_owned(), reason: reason.into() }
+    }
+}
+
+impl From<files::Error> for Error {
+    fn from(error: files::Error) -> Self {
+        Self::File(error.into())
     }
 }
 

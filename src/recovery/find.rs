@@ -13,7 +13,7 @@ use super::{
     head::{ALIGN, Bad, Head, MOST_HEAD},
     space::{Handle, read_or_zeros},
 };
-use crate::{bundle::disk, oci::Digest};
+use crate::{files::name::folder_of, oci::Digest};
 
 /// A set whose recovery data was found.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ impl ProtectedSet {
             if path.is_dir() {
                 folders.push(path.clone());
             } else {
-                folders.push(disk::folder_of(path).to_owned());
+                folders.push(folder_of(path).to_owned());
                 names.extend(path.file_name().map(OsStr::to_owned));
                 files.push(path.clone());
             }

@@ -13,7 +13,10 @@ use super::{
     space::Space,
     table,
 };
-use crate::oci::{Algorithm, Digest};
+use crate::{
+    files::name::PARTIAL,
+    oci::{Algorithm, Digest},
+};
 
 /// What a recovery file begins with.
 pub const MAGIC: &[u8; 16] = b"airlift-recovery";
@@ -217,7 +220,7 @@ impl Head {
 /// Whether `name` names a file in a folder and nothing else, and is no name that runs use for themselves.
 pub(super) fn is_plain(name: &str) -> bool {
     let fits = !name.is_empty() && name.len() <= MOST_NAME && name != "." && name != "..";
-    fits && !name.chars().any(|c| c == '/' || c == '\\' || c.is_control()) && !name.ends_with(".partial")
+    fits && !name.chars().any(|c| c == '/' || c == '\\' || c.is_control()) && !name.ends_with(PARTIAL)
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use std::{error::Error as StdError, io, path::PathBuf};
 use jiff::Timestamp;
 
 use super::sas::Permission;
-use crate::content::{Code, Fault, UnusableProxy, proxies};
+use crate::{
+    content::{Code, Fault, UnusableProxy, proxies},
+    files,
+};
 
 /// `Result` of this room.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -130,16 +133,9 @@ pub enum Error {
         /// Bytes it may have.
         limit: u64,
     },
-    /// There is too little room for the object.
-    #[error("{what} needs {needed} bytes more, but its file system has only {free} bytes free")]
-    Space {
-        /// Which object.
-        what: String,
-        /// Bytes that are still to be written.
-        needed: u64,
-        /// Bytes that the file system has free.
-        free: u64,
-    },
+    /// A local file has no room, or may not be written to; or there is no folder for the state.
+    #[error(transparent)]
+    File(files::Error),
     /// Another run writes the same object.
     #[error("{what} is being written by another run")]
     Busy {
@@ -208,11 +204,23 @@ impl Fault for Error {
             Self::Server { .. } => Code::StorageServer,
             Self::Protocol { .. } => Code::StorageProtocol,
             Self::Limit { .. } => Code::StorageLimit,
-            Self::Space { .. } => Code::OutputSpace,
+            Self::File(error) => error.code(),
             Self::Busy { .. } => Code::OutputBusy,
             Self::Read { .. } => Code::IoRead,
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => Code::OutputSpace,
             Self::Write { .. } => Code::IoWrite,
+        }
+    }
+}
+
+impl From<files::Error> for Error {
+    fn from(error: files::Error) -> Self {
+        match error {
+            files::Error::Exists { path } => Self::Exists { what: path.display().to_string() },
+            files::Error::Busy { path } => Self::Busy { what: path.display().to_string() },
+            files::Error::Read { path, source } => Self::Read { path, source },
+            files::Error::Write { path, source } => Self::Write { path, source },
+            other => Self::File(other),
         }
     }
 }

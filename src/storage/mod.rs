@@ -37,7 +37,7 @@ pub use renewal::Renew;
 pub use sas::{Permission, Sas};
 pub use settings::Settings;
 
-use crate::oci::Digest;
+use crate::{files::blocking::off_reactor, oci::Digest};
 
 /// Bytes on their way out of a storage.
 pub type Chunks = BoxStream<'static, Result<Bytes>>;
@@ -193,7 +193,7 @@ impl Body {
     async fn md5(&self) -> [u8; 16] {
         match (self.md5, self.bytes.clone()) {
             (Some(md5), _) => md5,
-            (None, hashed) => blocking(move || Md5::digest(&hashed).into()).await,
+            (None, hashed) => off_reactor(move || Md5::digest(&hashed).into()).await,
         }
     }
 }
@@ -282,13 +282,5 @@ pub fn open_folder(location: &Location, settings: &Settings) -> Result<Arc<dyn F
         Location::Standard => {
             Err(Error::Location { text: location.to_string(), reason: "standard input and output are no folder" })
         }
-    }
-}
-
-/// Runs what blocks where it may.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

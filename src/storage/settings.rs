@@ -1,12 +1,19 @@
 //! What the providers take from their surroundings.
 
-use std::{env, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    env, fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     azure::{AzureIdentity, Credentials},
+    error::Result,
     renewal::Renew,
     sas::Sas,
 };
+use crate::files::{self, private};
 
 /// How long one request is tried again where nothing else is said.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -30,8 +37,9 @@ pub struct Settings {
     pub identity: AzureIdentity,
     /// The tokens that Azure gave, for all who have these settings or a copy of them.
     pub credentials: Credentials,
-    /// Where the journals of unfinished uploads lie: of all that S3 has parts of, and of those that were begun here at Google.
-    pub state: PathBuf,
+    /// Where the journals of unfinished uploads are: of all that S3 has parts of, and of those that were begun here at Google.
+    /// Uploads to those fail without it, as there is no fallback to a shared folder.
+    pub state: Option<PathBuf>,
     /// Variables of the S3 and Google clients, such as `AWS_ENDPOINT_URL` and `GOOGLE_APPLICATION_CREDENTIALS`.
     pub variables: Vec<(String, String)>,
     /// Whether S3 is to keep the SHA-256 of what is uploaded, by which [`Upload::attest`](super::Upload::attest) proves it.
@@ -50,7 +58,7 @@ impl Default for Settings {
             ca_certs: Vec::new(),
             identity: AzureIdentity::Found,
             credentials: Credentials::default(),
-            state: env::temp_dir().join("airlift/uploads"),
+            state: None,
             variables: Vec::new(),
             attest: false,
             patience: PATIENCE,
@@ -62,12 +70,10 @@ impl Default for Settings {
 impl Settings {
     /// From the environment of the process.
     pub fn from_env() -> Self {
-        let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
         Self {
             sas: env::var("AZURE_STORAGE_SAS_TOKEN").ok().as_deref().and_then(Sas::parse),
             identity: AzureIdentity::Found,
-            state: state.unwrap_or_else(env::temp_dir).join("airlift/uploads"),
+            state: private::state_folder().ok().map(|state| state.join("uploads")),
             variables: env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .filter(|(name, _)| {
@@ -76,6 +82,14 @@ impl Settings {
                 .collect(),
             ..Self::default()
         }
+    }
+
+    /// The folder of the journals.
+    ///
+    /// # Errors
+    /// Neither `XDG_STATE_HOME` nor `HOME` said where it is.
+    pub(crate) fn state(&self) -> Result<&Path> {
+        Ok(self.state.as_deref().ok_or(files::Error::NoHome)?)
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     content::{self, Code, Fault},
+    files,
     oci::Digest,
 };
 
@@ -42,6 +43,9 @@ pub enum StoreError {
     /// The database failed.
     #[error("the store's database failed")]
     Database(#[from] rusqlite::Error),
+    /// The folder can be changed by others, or a file in it is not ours.
+    #[error(transparent)]
+    File(#[from] files::Error),
     /// The disk is full.
     #[error("no space is left in the store")]
     Full,
@@ -97,6 +101,7 @@ impl Fault for StoreError {
     fn code(&self) -> Code {
         match self {
             Self::Busy { .. } => Code::OutputBusy,
+            Self::File(error) => error.code(),
             Self::Absent { .. } => Code::UsageFile,
             Self::Version { .. } => Code::StoreVersion,
             Self::Database(error) if is_full(error) => Code::OutputSpace,

@@ -6,14 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use rustix::fs::{FlockOperation, flock};
-
 use super::{
     error::{Result, StoreError},
     metadata::Database,
     paths::Paths,
     sessions::Sessions,
 };
+use crate::files::{lock, open, private};
 
 /// An open store. Cloning it is cheap; all clones are one.
 #[derive(Clone, Debug)]
@@ -32,12 +31,16 @@ impl Store {
     /// Opens the store in `dir`, or makes an empty one there. It is this process's alone until the last clone is dropped.
     pub fn open(dir: &Path) -> Result<Self> {
         let paths = Paths::new(dir);
+        private::create(dir)?;
         for folder in paths.folders() {
             fs::create_dir_all(&folder).map_err(|source| StoreError::write(&folder, source))?;
         }
         let lock_path = paths.lock();
-        let lock = File::create(&lock_path).map_err(|source| StoreError::write(&lock_path, source))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| StoreError::Busy { dir: dir.to_owned() })?;
+        let lock = open::own(&lock_path, open::Access::Private)?;
+        let locked = lock::exclusive(&lock, &lock_path).map_err(|source| StoreError::write(&lock_path, source))?;
+        if locked == lock::Locked::Theirs {
+            return Err(StoreError::Busy { dir: dir.to_owned() });
+        }
         let metadata = Database::open(&paths.database())?;
         Ok(Self(Arc::new(Inner { paths, metadata, sessions: Sessions::default(), _lock: lock })))
     }
@@ -62,14 +65,5 @@ impl Store {
 
     pub(super) fn sessions(&self) -> &Sessions {
         &self.0.sessions
-    }
-}
-
-/// Runs what waits for the disk where waiting hurts nobody.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        // Blocking work is never cancelled here, so it can only have panicked.
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
 }

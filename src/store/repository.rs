@@ -9,11 +9,12 @@ use futures::{StreamExt, stream};
 use super::{
     document::{self, RawManifest},
     error::{Result, StoreError},
-    handle::{Store, blocking},
+    handle::Store,
     upload::{self, StoreUpload, UploadWriter},
 };
 use crate::{
     content::{self, Assign, ByteStream, Lookup, Referrers, Resolve, Sink, Source, Verified},
+    files::blocking::off_reactor,
     oci::{Algorithm, Descriptor, Digest, Manifest, Name, Tag, manifest, media_type},
 };
 
@@ -97,7 +98,7 @@ impl StoredRepository {
     /// Takes a blob that another repository has (`from`, or any where that is `None`). Whether there was one to take.
     pub async fn mount(&self, digest: Digest, from: Option<&str>) -> Result<bool> {
         let (store, name, from) = (self.store.clone(), Arc::clone(&self.name), from.map(str::to_owned));
-        blocking(move || {
+        off_reactor(move || {
             let found = store.metadata().read(|db| match &from {
                 Some(from) => db.blob(from, &digest),
                 None => db.blob_anywhere(&digest),
@@ -118,7 +119,7 @@ impl StoredRepository {
         let (store, name, tags) = (self.store.clone(), Arc::clone(&self.name), tags.to_vec());
         let descriptor = document::referrer(manifest);
         let (subject, bytes) = (manifest.subject().map(|subject| subject.digest), manifest.raw().clone());
-        blocking(move || {
+        off_reactor(move || {
             store.metadata().write(|db| {
                 let digest = descriptor.digest.to_string();
                 for tag in tags.iter().filter(|_| fixed) {
@@ -137,13 +138,13 @@ impl StoredRepository {
     /// Deletes a tag, or a manifest with all its tags. Whether there was one.
     pub async fn delete(&self, named: Name) -> Result<bool> {
         let (store, name) = (self.store.clone(), Arc::clone(&self.name));
-        blocking(move || store.metadata().write(|db| db.delete(&name, &named))).await
+        off_reactor(move || store.metadata().write(|db| db.delete(&name, &named))).await
     }
 
     /// Takes a blob out of this repository; its bytes go with the next sweep, if no other has it. Whether it was there.
     pub async fn delete_blob(&self, digest: Digest) -> Result<bool> {
         let (store, name) = (self.store.clone(), Arc::clone(&self.name));
-        blocking(move || store.metadata().write(|db| db.let_go(&name, &digest))).await
+        off_reactor(move || store.metadata().write(|db| db.let_go(&name, &digest))).await
     }
 
     /// Begins an upload whose content is expected to be named by `algorithm`.
@@ -212,7 +213,7 @@ fn read_from(blob: StoredBlob, from: u64) -> ByteStream {
             return Ok(None);
         }
         let file = Arc::clone(&blob.file);
-        let read = blocking(move || {
+        let read = off_reactor(move || {
             let mut buffer = vec![0; left];
             file.read_exact_at(&mut buffer, at).map(|()| Bytes::from(buffer))
         });

@@ -17,10 +17,13 @@ use uuid::Uuid;
 use super::{
     batch::{BATCH, WriteBatch},
     error::{Result, StoreError},
-    handle::{Store, blocking},
+    handle::Store,
     sessions::{Session, session},
 };
-use crate::oci::{Algorithm, Digest, Hasher};
+use crate::{
+    files::blocking::off_reactor,
+    oci::{Algorithm, Digest, Hasher},
+};
 
 /// An upload under way.
 #[derive(Clone, Debug)]
@@ -36,7 +39,7 @@ pub(super) async fn begin(store: Store, repository: Arc<str>, algorithm: Algorit
     let id = Uuid::new_v4();
     let path = store.paths().upload(&id, &repository, algorithm);
     let file = path.clone();
-    blocking(move || File::create_new(&file).map(drop).map_err(|source| StoreError::write(&file, source))).await?;
+    off_reactor(move || File::create_new(&file).map(drop).map_err(|source| StoreError::write(&file, source))).await?;
     let session = session(path, 0, Some(Hasher::new(algorithm)));
     store.sessions().lock().insert(id, Arc::clone(&session));
     Ok(StoreUpload { store, repository, id, algorithm, session })
@@ -44,7 +47,7 @@ pub(super) async fn begin(store: Store, repository: Arc<str>, algorithm: Algorit
 
 pub(super) async fn find(store: Store, repository: Arc<str>, id: &str) -> Result<Option<StoreUpload>> {
     let Ok(id) = Uuid::try_parse(id) else { return Ok(None) };
-    blocking(move || {
+    off_reactor(move || {
         for algorithm in Algorithm::ALL {
             let path = store.paths().upload(&id, &repository, algorithm);
             let received = match fs::metadata(&path) {
@@ -81,7 +84,7 @@ impl StoreUpload {
             return Err(StoreError::Superseded);
         }
         let (session, algorithm) = (Arc::clone(&self.session), self.algorithm);
-        let batch = blocking(move || WriteBatch::reopen(session, progress, algorithm)).await?;
+        let batch = off_reactor(move || WriteBatch::reopen(session, progress, algorithm)).await?;
         Ok(UploadWriter {
             turn,
             gathered: Vec::new(),
@@ -99,7 +102,7 @@ impl StoreUpload {
         progress.over = true;
         self.store.sessions().forget(&self.id);
         let path = self.session.path.clone();
-        blocking(move || match fs::remove_file(&path) {
+        off_reactor(move || match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::write(&path, error)),
             _ => Ok(()),
         })
@@ -189,7 +192,7 @@ impl UploadWriter {
     pub async fn finish(mut self, digest: Digest) -> Result<u64> {
         let batch = self.settle().await?;
         let upload = self.upload.clone();
-        blocking(move || upload.publish(batch, digest)).await
+        off_reactor(move || upload.publish(batch, digest)).await
     }
 
     fn hand_over(&mut self, batch: WriteBatch) -> JoinHandle<Result<WriteBatch>> {

@@ -12,7 +12,8 @@ use super::{
     verify::verify,
 };
 use crate::{
-    bundle::{self, Contents, Finished, Layout, Reader, disk, disk::off_reactor, output::Output, partial::check_goal},
+    bundle::{self, Contents, Finished, Layout, Reader, output::Output},
+    files::{self, blocking::off_reactor, name, open::check_goal},
     progress::Progress,
     storage::{self, Object, Stat},
 };
@@ -23,16 +24,16 @@ pub(super) async fn check(to: &Destination, request: &Request) -> Result<(), Err
     match to {
         Destination::File { path, overwrite } => {
             check_goal(path, true)?;
-            let folder = disk::folder_of(path);
+            let folder = name::folder_of(path);
             fs::metadata(folder).map_err(|source| bundle::Error::Write { path: folder.to_owned(), source })?;
             if !overwrite && is_there(path)? && !may_be(path, request).await {
-                return Err(bundle::Error::Exists { path: path.clone() }.into());
+                return Err(files::Error::Exists { path: path.clone() }.into());
             }
         }
         Destination::Volumes(goal) if goal.only.is_none() && !goal.overwrite => {
             let output = Output::set(goal.clone());
             if is_there(&output.named())? && !may_be(&output.volume(1), request).await {
-                return Err(bundle::Error::Exists { path: output.named() }.into());
+                return Err(files::Error::Exists { path: output.named() }.into());
             }
         }
         Destination::Object { object, overwrite: false }
@@ -83,7 +84,7 @@ pub(super) async fn complete(
     }
     let contents = contents.clone();
     let (found, output) = off_reactor(move || (output.alike(contents), output)).await;
-    let exists = || Error::from(bundle::Error::Exists { path: path.clone() });
+    let exists = || Error::from(files::Error::Exists { path: path.clone() });
     let (reader, layout) = found?.ok_or_else(exists)?;
     if !verify(&reader, jobs, progress).await?.is_sound() {
         return Err(exists());

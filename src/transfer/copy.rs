@@ -9,16 +9,17 @@ use std::{
     thread,
 };
 
-use rustix::fs::Advice;
-
 use super::verify;
 use crate::{
-    bundle::{
-        self, Reader,
-        disk::{self, CHUNK, off_reactor},
+    bundle::{self, Reader},
+    content::{Code, Fault},
+    files::{
+        self,
+        blocking::off_reactor,
+        disk::{self, CHUNK},
+        name,
         partial::PartialFile,
     },
-    content::{Code, Fault},
     oci::{Algorithm, Digest, Hasher},
     progress::{Event, Phase, Progress},
 };
@@ -50,6 +51,8 @@ pub struct Report {
     pub digest: Digest,
     /// Bytes that an earlier run had copied.
     pub reused: u64,
+    /// The bundle id, where it is a bundle of ours.
+    pub bundle: Option<Digest>,
     /// Whether all of it was there under its name already.
     pub already_there: bool,
 }
@@ -61,6 +64,9 @@ pub enum Error {
     /// Reading, writing or checking failed.
     #[error(transparent)]
     Bundle(#[from] bundle::Error),
+    /// The destination is there already, has no room, is being written by another run, or may not be written to.
+    #[error(transparent)]
+    File(#[from] files::Error),
     /// A storage failed, has no such object, or has one already.
     #[error(transparent)]
     Storage(#[from] crate::storage::Error),
@@ -122,6 +128,7 @@ impl Fault for Error {
     fn code(&self) -> Code {
         match self {
             Self::Bundle(error) => error.code(),
+            Self::File(error) => error.code(),
             Self::Storage(error) => error.code(),
             Self::NotAFile { .. } | Self::SameFile { .. } => Code::UsageArgument,
             Self::NoFolder { .. } => Code::IoWrite,
@@ -145,9 +152,9 @@ pub async fn copy(request: Request, progress: &Progress) -> Result<Report, Error
         }
     })
     .await?;
-    if let Some(report) = there {
+    if let Some(mut report) = there {
         if Reader::is_bundle(&report.path)? {
-            check_bundle(&report.path, &request.source, progress).await?;
+            report.bundle = Some(check_bundle(&report.path, &request.source, progress).await?);
         }
         remove_source(&request)?;
         return Ok(report);
@@ -164,10 +171,9 @@ pub async fn copy(request: Request, progress: &Progress) -> Result<Report, Error
         Ok::<_, Error>((job, digest, reused, sealed))
     })
     .await?;
-    if sealed {
-        check_bundle(job.partial.path(), &job.request.source, progress).await?;
-    }
-    off_reactor(move || job.publish(digest, reused)).await
+    let bundle =
+        if sealed { Some(check_bundle(job.partial.path(), &job.request.source, progress).await?) } else { None };
+    off_reactor(move || job.publish(digest, bundle, reused)).await
 }
 
 /// A copy under way.
@@ -282,9 +288,7 @@ impl Job {
     /// from there.
     fn settle(&self) -> Result<(), Error> {
         let (file, path, size) = (self.partial.file(), self.partial.path(), self.meta.len());
-        file.set_len(size).and_then(|()| file.sync_all()).map_err(bundle::Error::write(path))?;
-        // A system that does not do it costs nothing but certainty.
-        let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
+        file.set_len(size).and_then(|()| disk::settle(file)).map_err(bundle::Error::write(path))?;
         self.progress.tell(Event::Phase(Phase::Verifying));
         Ok(())
     }
@@ -305,12 +309,12 @@ impl Job {
         Ok(())
     }
 
-    fn publish(self, digest: Digest, reused: u64) -> Result<Report, Error> {
+    fn publish(self, digest: Digest, bundle: Option<Digest>, reused: u64) -> Result<Report, Error> {
         self.progress.tell(Event::Phase(Phase::Publishing));
         let bytes = self.meta.len();
         let path = self.partial.publish(bytes)?;
         remove_source(&self.request)?;
-        Ok(Report { path, bytes, digest, reused, already_there: false })
+        Ok(Report { path, bytes, digest, reused, bundle, already_there: false })
     }
 }
 
@@ -321,14 +325,14 @@ fn remove_source(Request { source, delete_source, .. }: &Request) -> Result<(), 
     Ok(())
 }
 
-/// Reads back a bundle of ours, all of which must verify: a faithful copy of a damaged bundle helps nobody.
-async fn check_bundle(path: &Path, source: &Path, progress: &Progress) -> Result<(), Error> {
+/// Reads back a bundle of ours, all of which must verify: a faithful copy of a damaged bundle helps nobody. Gives its id.
+async fn check_bundle(path: &Path, source: &Path, progress: &Progress) -> Result<Digest, Error> {
     let damaged = |count, first: String, code| Error::Damaged { path: source.to_owned(), count, first, code };
     let reader = Reader::open(path).await.map_err(|error| damaged(1, error.to_string(), error.code()))?;
     let jobs = thread::available_parallelism().map_or(1, usize::from);
     let verification = verify::verify(&reader, jobs, progress).await?;
     match verification.findings.first() {
-        None => Ok(()),
+        None => Ok(reader.id()),
         Some(first) => Err(damaged(verification.findings.len(), first.message.clone(), first.code)),
     }
 }
@@ -353,7 +357,7 @@ fn already(request: &Request, progress: &Progress) -> Result<Option<Report>, Err
     };
     match hash(&path)? {
         Some(digest) if hash(source)? == Some(digest) => {
-            Ok(Some(Report { path, bytes: from.len(), digest, reused: from.len(), already_there: true }))
+            Ok(Some(Report { path, bytes: from.len(), digest, reused: from.len(), bundle: None, already_there: true }))
         }
         _ => Ok(None),
     }
@@ -368,7 +372,7 @@ fn goal(request: &Request) -> Result<PathBuf, Error> {
     let destination = &request.destination;
     let named_folder = destination.as_os_str().as_encoded_bytes().ends_with(b"/");
     if !named_folder && !destination.is_dir() {
-        let folder = disk::folder_of(destination);
+        let folder = name::folder_of(destination);
         return if folder.is_dir() { Ok(destination.clone()) } else { Err(no_folder(folder)) };
     }
     let name = request.source.file_name().ok_or_else(|| Error::NotAFile { path: request.source.clone() })?;

@@ -5,11 +5,10 @@ mod publish;
 mod request;
 mod room;
 
-use std::path::PathBuf;
-
 pub use self::request::Request;
 use self::{publish::Publication, room::check_room};
 use super::{
+    companions::{self, Companion, CompanionKind},
     copy::{self, Error},
     relay,
     sets::FoundSet,
@@ -18,13 +17,12 @@ use super::{
 use crate::{
     bundle::{
         self, GatheredSet,
-        disk::{self, off_reactor},
         stack::Candidate,
-        volume::{SetFile, SetManifest, volume_name},
+        volume::{SetFile, volume_name},
     },
+    files::{blocking::off_reactor, disk},
     oci::{Algorithm, Digest},
     progress::Progress,
-    recovery,
     storage::{self, Location, Pinned, Settings},
 };
 
@@ -45,6 +43,8 @@ pub struct Report {
     pub reused: u64,
     /// Whether all of it was there already, with its manifest.
     pub already_there: bool,
+    /// File names of the companions that were copied with it, recovery data too.
+    pub companions: Vec<String>,
 }
 
 /// A file on its way.
@@ -74,14 +74,15 @@ pub async fn copy(
     }
     let copying = Copying { set, far, request, settings, progress };
     let (name, volumes) = copying.volumes();
-    let recovery = copying.recovery(&volumes).await?;
+    let companions = companions::of_set(&copying.set, copying.far.as_ref(), settings).await?;
+    let beside = copying.beside(&companions);
     let mut publication = Publication::of(&copying.set, &name, request, settings);
     let was_there = publication.check().await?;
     if let Location::Path(folder) = &request.to {
-        check_room(folder, volumes.iter().chain(&recovery).map(|one| (one.name.as_str(), one.file.size)))?;
+        check_room(folder, volumes.iter().chain(&beside).map(|one| (one.name.as_str(), one.file.size)))?;
     }
     let (mut bytes, mut reused) = (0, 0);
-    for (item, is_volume) in volumes.iter().map(|item| (item, true)).chain(recovery.iter().map(|item| (item, false))) {
+    for (item, is_volume) in volumes.iter().map(|item| (item, true)).chain(beside.iter().map(|item| (item, false))) {
         let (file, again) = copying.one(item).await?;
         (bytes, reused) = (bytes + file.size, reused + again);
         if is_volume {
@@ -90,11 +91,14 @@ pub async fn copy(
     }
     let manifest = publication.publish().await?;
     if request.delete_source {
-        copying.remove(&recovery).await?;
+        companions::remove(&companions).await?;
+        copying.remove().await?;
     }
-    let (folder, volumes, recovery) = (request.to.clone(), volumes.len(), recovery.len());
+    let recovery = companions.iter().filter(|one| one.kind == CompanionKind::Recovery).count();
+    let companions = companions.into_iter().map(|one| one.name).collect();
+    let (folder, volumes) = (request.to.clone(), volumes.len());
     let already_there = was_there && reused == bytes;
-    Ok(Report { folder, manifest, volumes, recovery, bytes, reused, already_there })
+    Ok(Report { folder, manifest, volumes, recovery, bytes, reused, already_there, companions })
 }
 
 struct Copying<'a> {
@@ -110,11 +114,7 @@ impl Copying<'_> {
     /// The set's name, and its volumes, the first of them first.
     fn volumes(&self) -> (String, Vec<FileCopy>) {
         let set = &self.set;
-        let of_manifest =
-            set.manifest.as_ref().and_then(|(path, _)| SetManifest::set_name(path.file_name()?.to_str()?));
-        let of_volume = set.reader.volume_name(1);
-        let of_volume = of_volume.strip_suffix(&volume_name("", 1)).unwrap_or("bundle");
-        let name = of_manifest.unwrap_or(of_volume).to_owned();
+        let name = companions::name_of(set);
         let volumes = set.reader.volumes().into_iter().enumerate().map(|(at, (number, path))| {
             let known = set.manifest.as_ref().map(|(_, manifest)| manifest.volumes[at].clone());
             let new = known.as_ref().map_or_else(|| volume_name(&name, number), |known| known.name.clone());
@@ -126,24 +126,11 @@ impl Copying<'_> {
         (name, volumes)
     }
 
-    /// The recovery files beside the set that protect volumes of it, by what they say themselves.
-    async fn recovery(&self, volumes: &[FileCopy]) -> Result<Vec<FileCopy>, Error> {
-        let mut found = Vec::new();
-        for file in self.set.beside.iter().filter(|file| file.name.ends_with(recovery::SUFFIX)) {
-            let begin = self.pinned(file).await?.bytes(0..file.size.min(recovery::BEGIN)).await?;
-            let protected = recovery::protected(&begin).unwrap_or_default();
-            if volumes.iter().any(|volume| protected.contains(&volume.name)) {
-                found.push(FileCopy { file: file.clone(), name: file.name.clone(), known: None });
-            }
-        }
-        Ok(found)
-    }
-
-    async fn pinned(&self, file: &Candidate) -> Result<Pinned, storage::Error> {
-        match &self.far {
-            Some(far) => far.pinned(file).await,
-            None => Pinned::open(storage::open(&Location::Path(file.path.clone()), self.settings)?).await,
-        }
+    /// The companions, under their names.
+    fn beside(&self, companions: &[Companion]) -> Vec<FileCopy> {
+        let is_one = |file: &&Candidate| companions.iter().any(|one| one.name == file.name);
+        let copy = |file: &Candidate| FileCopy { file: file.clone(), name: file.name.clone(), known: None };
+        self.set.beside.iter().filter(is_one).map(copy).collect()
     }
 
     /// Copies one file, or finds that an earlier run has; with it the bytes of it that were there.
@@ -176,7 +163,7 @@ impl Copying<'_> {
             let report = copy::copy(request, self.progress).await?;
             return Ok((Some(report.digest), report.bytes, report.reused));
         }
-        let source = self.pinned(&item.file).await?;
+        let source = companions::pin(&item.file, self.far.as_ref(), self.settings).await?;
         let request = relay::Request {
             from: source.object().location().clone(),
             to: destination.clone(),
@@ -203,7 +190,7 @@ impl Copying<'_> {
         }
         let expected = match &item.known {
             Some(known) => known.digest,
-            None => relay::hash(&self.pinned(&item.file).await?).await?,
+            None => relay::hash(&companions::pin(&item.file, self.far.as_ref(), self.settings).await?).await?,
         };
         let (path, size) = (path.clone(), item.file.size);
         let found = off_reactor(move || {
@@ -225,22 +212,21 @@ impl Copying<'_> {
             return Ok(None);
         }
         let digest = relay::hash(&found).await?;
-        let is_same = digest == relay::hash(&self.pinned(&item.file).await?).await?;
+        let is_same =
+            digest == relay::hash(&companions::pin(&item.file, self.far.as_ref(), self.settings).await?).await?;
         Ok(is_same.then(|| SetFile { digest, name: item.name.clone(), size }))
     }
 
-    /// Removes the source: the set, and the recovery data that went with it.
-    async fn remove(&self, recovery: &[FileCopy]) -> Result<(), Error> {
-        let more = recovery.iter().map(|item| item.file.path.clone());
-        let paths: Vec<PathBuf> = self.set.files.iter().cloned().chain(more).collect();
+    /// Removes the set at the source.
+    async fn remove(&self) -> Result<(), Error> {
         if let Some(far) = &self.far {
-            for pinned in far.pinned_of(&paths).await {
+            for pinned in far.pinned_of(&self.set.files).await {
                 pinned.delete().await?;
             }
             return Ok(());
         }
-        for path in paths {
-            std::fs::remove_file(&path).map_err(bundle::Error::write(&path))?;
+        for path in &self.set.files {
+            std::fs::remove_file(path).map_err(bundle::Error::write(path))?;
         }
         Ok(())
     }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{failure::Failure, report::Report};
+use super::{copy, failure::Failure, report::Report};
 use crate::{
     bundle,
     content::{self, Code, Fault},
+    files,
     oci::{Digest, Reference},
 };
 
@@ -24,9 +25,15 @@ pub enum Error {
     /// The bundle could not be written or read.
     #[error(transparent)]
     Bundle(#[from] bundle::Error),
+    /// A local output is there already, has no room, or may not be written to.
+    #[error(transparent)]
+    File(#[from] files::Error),
     /// A storage failed, or has no such bundle.
     #[error(transparent)]
     Storage(#[from] crate::storage::Error),
+    /// A copy could not be made or proven.
+    #[error(transparent)]
+    Copy(#[from] copy::Error),
     /// Recovery data could not be made, read or used.
     #[error(transparent)]
     Recovery(#[from] crate::recovery::Error),
@@ -121,7 +128,9 @@ impl Fault for Error {
         match self {
             Self::Artifacts { failures, .. } => failures.first().map_or(Code::Internal, Fault::code),
             Self::Bundle(error) => error.code(),
+            Self::File(error) => error.code(),
             Self::Storage(error) => error.code(),
+            Self::Copy(error) => error.code(),
             Self::Recovery(error) => error.code(),
             Self::StaleRecovery { .. } => Code::RecoveryStale,
             Self::Content(error) => error.code(),

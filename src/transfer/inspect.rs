@@ -8,6 +8,7 @@ use std::{
 use futures::{StreamExt, stream};
 use serde::Serialize;
 
+use super::companions::Companion;
 use crate::{
     bundle::{self, Absent, BundledArtifact, Contents, Format, Graph, Reader, Root, facts::Reason, volume::Piece},
     content::Verified,
@@ -48,6 +49,9 @@ pub struct Inspection {
     /// The volumes of the set, where it is one or a volume of one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<InspectedVolume>,
+    /// Files that belong to it and are beside it: recovery data, the statement, signatures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub companions: Vec<Companion>,
 }
 
 /// A volume of a set.
@@ -139,7 +143,16 @@ pub fn inspect(reader: &Reader) -> bundle::Result<Inspection> {
     let (artifacts, blobs) = artifacts(reader.contents(), |digest| reader.offset(digest))?;
     let absent = reader.contents().absent.values().cloned().collect();
     let volumes = volumes(reader);
-    Ok(Inspection { format, bundle: reader.id(), size: reader.size(), artifacts, blobs, absent, volumes })
+    Ok(Inspection {
+        format,
+        bundle: reader.id(),
+        size: reader.size(),
+        artifacts,
+        blobs,
+        absent,
+        volumes,
+        companions: Vec::new(),
+    })
 }
 
 /// As [`inspect`], and the config of each single image is read, which the head of a bundle does not have: its platform.

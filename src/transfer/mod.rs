@@ -3,9 +3,11 @@
 //! What each run does is data before it is done ([`export::plan`], [`import::plan`]). Everything that moves bytes goes
 //! through `execute`, whatever the two places are.
 
+pub mod companions;
 mod complete;
 pub mod copy;
 pub mod copy_set;
+pub mod copying;
 pub mod destination;
 #[doc(hidden)]
 pub mod discover;

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
+    companions::{self, Companion},
     error::Error,
     sets::{FoundSet, Leads, leads, sets},
 };
@@ -18,6 +19,9 @@ use crate::{
 pub struct Opened {
     reader: Reader,
     place: BundleSource,
+    /// What belongs to the set, where it is one.
+    beside: Vec<Companion>,
+    settings: Settings,
 }
 
 #[derive(Clone, Debug)]
@@ -72,20 +76,20 @@ impl Opened {
     /// # Errors
     /// There is nothing that can be read.
     pub async fn survey_all(places: &[Location], settings: &Settings) -> Result<(Self, Option<GatheredSet>), Error> {
+        let opened = |reader, place| Self { reader, place, beside: Vec::new(), settings: settings.clone() };
         match leads(places, settings).await? {
-            Leads::Path(path) => {
-                Ok((Self { reader: Reader::open(&path).await?, place: BundleSource::Path(path) }, None))
-            }
+            Leads::Path(path) => Ok((opened(Reader::open(&path).await?, BundleSource::Path(path)), None)),
             Leads::Object(far) => {
                 let (pinned, reader) = far.alone().await?;
-                Ok((Self { reader, place: BundleSource::Object(pinned) }, None))
+                Ok((opened(reader, BundleSource::Object(pinned)), None))
             }
             Leads::Set(found) => {
                 let objects = found.objects().await;
+                let beside = companions::of_set(&found.set, found.far.as_ref(), settings).await?;
                 let FoundSet { set, far } = *found;
                 let files = || BundleSource::Files(set.files.clone());
                 let place = if far.is_some() { BundleSource::Objects(objects) } else { files() };
-                Ok((Self { reader: set.reader.clone(), place }, Some(set)))
+                Ok((Self { beside, ..opened(set.reader.clone(), place) }, Some(set)))
             }
         }
     }
@@ -100,7 +104,7 @@ impl Opened {
     /// # Errors
     /// One of them cannot be read.
     pub fn with_aside(&self, folder: &Path) -> Result<Self, Error> {
-        Ok(Self { reader: self.reader.with_aside(folder)?, place: self.place.clone() })
+        Ok(Self { reader: self.reader.with_aside(folder)?, ..self.clone() })
     }
 
     /// Its path, or its address without secrets.
@@ -116,11 +120,25 @@ impl Opened {
         }
     }
 
-    /// Removes it; in a storage only if it is still the one that was opened.
+    /// The files that belong to it and are beside it.
+    ///
+    /// # Errors
+    /// Its folder cannot be read, or its storage does not answer.
+    pub async fn companions(&self) -> Result<Vec<Companion>, Error> {
+        Ok(match &self.place {
+            BundleSource::Path(path) => companions::of_file(&Location::Path(path.clone()), &self.settings).await?,
+            BundleSource::Object(pinned) => companions::of_file(pinned.object().location(), &self.settings).await?,
+            BundleSource::Files(_) | BundleSource::Objects(_) => self.beside.clone(),
+        })
+    }
+
+    /// Removes it and its companions; in a storage only if it is still the one that was opened. The companions go first:
+    /// the bundle leads to them, should this be killed on the way.
     ///
     /// # Errors
     /// It cannot be removed, or was replaced.
     pub async fn remove(&self) -> Result<(), Error> {
+        companions::remove(&self.companions().await?).await?;
         let path = match &self.place {
             BundleSource::Object(pinned) => return Ok(pinned.delete().await?),
             BundleSource::Objects(objects) => {

@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     bundle::{
-        self, Goal, Reader,
-        disk::off_reactor,
+        Goal, Reader,
         volume::{SUMS, SetManifest},
     },
     content::{Code, Origins},
+    files::{self, blocking::off_reactor, name},
     oci::{Digest, Reference},
     progress::Progress,
     recovery::{self, Assessment, Created, Damage, Percent, ProtectedSet, Repaired},
@@ -35,7 +35,7 @@ pub async fn export(
 ) -> Result<Report, Error> {
     let beside = recovery_of(path);
     if !overwrite && beside.exists() && !path.exists() {
-        return Err(bundle::Error::Exists { path: beside }.into());
+        return Err(files::Error::Exists { path: beside }.into());
     }
     let to = Destination::File { path: path.to_owned(), overwrite };
     let mut report = export::run(origins, request, to, progress).await?;
@@ -95,10 +95,10 @@ pub async fn protect(
 ) -> Result<Created, Error> {
     let unfit = |reason: String| Error::Recovery(recovery::Error::Unfit { reason });
     let Some(first) = files.first() else { return Err(unfit("no file was named".to_owned())) };
-    let folder = bundle::disk::folder_of(first).to_owned();
+    let folder = name::folder_of(first).to_owned();
     let mut names = Vec::new();
     for path in files {
-        if bundle::disk::folder_of(path) != folder {
+        if name::folder_of(path) != folder {
             return Err(unfit(format!("{} and {} lie in two folders", first.display(), path.display())));
         }
         let name = path.file_name().and_then(|name| name.to_str());

@@ -19,8 +19,9 @@ use super::{
     send::{self, FilePart, SendMode, Sending, Sent, Stop},
 };
 use crate::{
-    bundle::{self, Format, Layout, Reader, disk},
+    bundle::{Format, Layout, Reader},
     content::{self, Code, Fault},
+    files::{self, disk, name},
     oci::Digest,
     progress::{Event, Phase, Progress},
     storage::{
@@ -129,13 +130,13 @@ fn is_said(stat: &Stat, layout: &Layout) -> bool {
 
 /// Checks that a file of `size` bytes can be at `path`, before the first of them is written.
 fn check_limit(path: &Path, size: u64) -> Result<(), Error> {
-    let folder = disk::folder_of(path);
+    let folder = name::folder_of(path);
     // Where there is no such folder yet, it is made later, and nobody knows its file system.
     let Ok(Some(limit)) = disk::largest_file(folder) else { return Ok(()) };
     if size <= limit {
         return Ok(());
     }
-    Err(bundle::Error::FileLimit { path: path.to_owned(), needed: size, limit }.into())
+    Err(files::Error::FileLimit { path: path.to_owned(), needed: size, limit }.into())
 }
 
 /// Whether a storage may refuse so because it cannot take parts, as against the source being gone or changed.

@@ -10,8 +10,9 @@ use std::{
 };
 
 use crate::{
-    bundle::{self, FileCheck, Owners, Reader, disk::off_reactor},
+    bundle::{self, FileCheck, Owners, Reader},
     content::{Code, Fault},
+    files::blocking::off_reactor,
     oci::{Digest, Reference},
     progress::{Event, Phase, Progress},
 };

@@ -37,7 +37,7 @@ use crate::{
 const PART: usize = 1 << 20;
 
 fn settings(address: &str, state: &TempDir) -> Settings {
-    Settings { variables: google::variables(address), state: state.path().to_owned(), ..Settings::default() }
+    Settings { variables: google::variables(address), state: Some(state.path().to_owned()), ..Settings::default() }
 }
 
 fn open(place: &str, settings: &Settings) -> Arc<dyn Object> {
@@ -264,7 +264,7 @@ fn parts_that_were_left_in_google_are_removed_and_nothing_else() {
     google.create("box");
     let airlift = airlift_at(google.address());
     let state = airlift.home().join(".local/state/airlift/uploads");
-    let settings = Settings { variables: google.variables(), state: state.clone(), ..Settings::default() };
+    let settings = Settings { variables: google.variables(), state: Some(state.clone()), ..Settings::default() };
     put(google.address(), "gs://box/sets/one/done.tar", b"whole");
     for key in ["a.tar", "sets/one/v1.tar", "sets/one/v2.tar", "sets/other.tar"] {
         put_part(&*upload(&*open(&format!("gs://box/{key}"), &settings), 2), 0);

@@ -10,11 +10,12 @@ use std::{
 };
 
 /// Rows from the top; a room may import rooms of rows below its own.
-const ROWS: [&[&str]; 6] = [
+const ROWS: [&[&str]; 7] = [
     &["pipeline"],
     &["transfer", "server"],
     &["recovery"],
     &["registry", "bundle", "storage", "store", "find"],
+    &["files"],
     &["content", "progress"],
     &["oci"],
 ];

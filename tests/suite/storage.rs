@@ -22,7 +22,7 @@ use crate::support::{
 };
 
 fn settings(state: &TempDir) -> Settings {
-    Settings { state: state.path().to_owned(), ..Settings::default() }
+    Settings { state: Some(state.path().to_owned()), ..Settings::default() }
 }
 
 fn open(location: &Location) -> Arc<dyn Object> {

@@ -39,7 +39,7 @@ fn parts_that_were_left_in_s3_are_removed_and_nothing_else() {
         airlift.set(&name, value);
     }
     let state = airlift.home().join(".local/state/airlift/uploads");
-    let settings = Settings { variables: moto.variables(), state: state.clone(), ..Settings::default() };
+    let settings = Settings { variables: moto.variables(), state: Some(state.clone()), ..Settings::default() };
     for key in ["a.tar", "sets/one/v1.tar", "sets/one/v2.tar", "sets/other.tar"] {
         begin(&format!("s3://box/{key}"), &settings);
     }

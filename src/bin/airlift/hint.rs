@@ -224,6 +224,12 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Another program may use the port. Choose an address of this machine and a free port with `--listen ADDR:PORT`."
         }
         C::OutputExists => "Add `--overwrite` to replace it, or choose another name.",
+        C::OutputForeign => {
+            "Look at that file. Remove it if it is not needed, or choose an output in a folder that only you can write to."
+        }
+        C::IoExposed => {
+            "Restrict the folder to yourself (`chmod go-w DIR`), or name another one. Without HOME, set XDG_STATE_HOME to a folder of your own."
+        }
         C::OutputNotAFile => {
             "Name a file. For a folder, add the name of the bundle. For a disk, mount it and name a file on it. For a pipe, write with `-o -`."
         }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use rusqlite::params;
 
+use crate::files::blocking::off_reactor;
 use crate::pipeline::{
-    context::blocking,
     error::{Error, Result},
     resource::ResourceId,
     state::PipelineState,
@@ -47,7 +47,7 @@ pub(super) struct Landed {
 impl Landed {
     pub(super) async fn open(state: PipelineState, pipeline: &ResourceId) -> Result<Self> {
         let pipeline = pipeline.to_string();
-        blocking(move || {
+        off_reactor(move || {
             state.write(|db| Ok(db.execute_batch(FORMAT)?))?;
             Ok(Self { state, pipeline })
         })
@@ -56,7 +56,7 @@ impl Landed {
 
     pub(super) async fn all(&self) -> Result<HashMap<String, SeenBundle>> {
         let this = self.clone();
-        blocking(move || {
+        off_reactor(move || {
             this.state.read(|db| {
                 let mut query = db.prepare_cached(
                     "SELECT blob, version, content, done, attempts, next FROM landed WHERE pipeline = ?1",
@@ -81,7 +81,7 @@ impl Landed {
 
     pub(super) async fn put(&self, blob: &str, landing: &SeenBundle) -> Result<()> {
         let (this, blob, landing) = (self.clone(), blob.to_owned(), landing.clone());
-        blocking(move || {
+        off_reactor(move || {
             this.state.write(|db| {
                 db.prepare_cached(
                     "INSERT OR REPLACE INTO landed (pipeline, blob, version, content, done, attempts, next)
@@ -105,7 +105,7 @@ impl Landed {
     /// What is gone from the source may land there again.
     pub(super) async fn forget(&self, blobs: Vec<String>) -> Result<()> {
         let this = self.clone();
-        blocking(move || {
+        off_reactor(move || {
             this.state.write(|db| {
                 let mut delete = db.prepare_cached("DELETE FROM landed WHERE pipeline = ?1 AND blob = ?2")?;
                 for blob in &blobs {

@@ -24,11 +24,12 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    context::{RunContext, blocking},
+    context::RunContext,
     error::Result,
     resource::{ImportPipeline, Resource, ResourceId},
     state::PipelineState,
 };
+use crate::files::blocking::off_reactor;
 pub use context::Options;
 use context::WatchContext;
 pub use event::WatchEvent;
@@ -86,7 +87,7 @@ pub async fn watch(
 
 async fn enabled(state: &PipelineState) -> Result<Vec<ImportPipeline>> {
     let state = state.clone();
-    let all = blocking(move || state.import_pipelines(None)).await?;
+    let all = off_reactor(move || state.import_pipelines(None)).await?;
     Ok(all.into_iter().filter(|pipeline| pipeline.trigger).collect())
 }
 

@@ -12,6 +12,7 @@ use super::writers::Writers;
 use crate::{
     bundle::{Reader, volume::SUMS},
     content::{Class, Code, Fault},
+    files::name::is_unfinished,
     oci::Digest,
     pipeline::{
         error::{Error, Result},
@@ -235,7 +236,7 @@ fn mark(version: &Version) -> String {
 /// hidden files), blobs within layout folders, and what lies beside bundles and sets for other purposes, are not looked at.
 pub(super) fn may_be_bundle(name: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or_default();
-    let unfinished = last.ends_with(".partial") || last.contains(".partial.") || last.contains(".airlift-");
+    let unfinished = is_unfinished(last);
     let beside = last == SUMS || last.ends_with(recovery::SUFFIX);
     !last.is_empty() && !last.starts_with('.') && !unfinished && !beside && !format!("/{name}").contains("/blobs/sha")
 }

@@ -23,14 +23,13 @@ use super::{
     source::{WatchedSource, may_be_bundle},
     writers::Writers,
 };
-use crate::content::Code;
 use crate::pipeline::{
-    context::blocking,
     error::{Error, Result},
     resource::{ImportPipeline, Resource, ResourceId},
     run,
     state::Record,
 };
+use crate::{content::Code, files::blocking::off_reactor};
 
 /// Runs of one pipeline at once: a large bundle must not keep the small ones waiting, nor one pipeline the others.
 const RUNS: usize = 2;
@@ -140,11 +139,11 @@ impl Watcher {
     /// leads to them any more.
     async fn conclude(&self, there: &HashSet<&str>) -> Result<()> {
         let (state, id) = (self.shared.state.clone(), self.id.clone());
-        let cut_off = blocking(move || state.confirmed_and_interrupted(&id)).await?;
+        let cut_off = off_reactor(move || state.confirmed_and_interrupted(&id)).await?;
         for Record { run, .. } in cut_off.into_iter().filter(|one| !there.contains(one.run.request.blob.as_str())) {
             let shared = Arc::clone(&self.shared);
             let go_on = move || Handle::current().block_on(run::run(&shared.state, &run, None, &shared.with));
-            match blocking(go_on).await {
+            match off_reactor(go_on).await {
                 Ok(ran) => tell_end(&self.shared, &ran.record, None),
                 // Somebody else goes on with it.
                 Err(Error::Busy { .. }) => {}

@@ -4,21 +4,23 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 use super::super::{
     PartCheckpoint,
     error::{Error, Result},
 };
-use crate::oci::Digest;
+use crate::{
+    files::{lock, open, private, rename::remove},
+    oci::Digest,
+};
 
 /// What the names of journals end in.
 const SUFFIX: &str = "jsonl";
@@ -62,7 +64,7 @@ impl UploadJournal {
     /// Opens the journal of the upload of `identity` to `object`, or makes an empty one.
     pub(super) fn open(folder: &Path, object: &str, identity: &Digest) -> Result<Self> {
         let name = Digest::sha256(format!("{object}\n{identity}").as_bytes()).hex();
-        fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
+        private::create(folder)?;
         Self::open_at(folder.join(format!("{name}.{SUFFIX}")), object)
     }
 
@@ -91,12 +93,10 @@ impl UploadJournal {
 
     fn open_at(path: PathBuf, object: &str) -> Result<Self> {
         let unwritable = |error: io::Error| Error::write(&path, error);
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = open.map_err(unwritable)?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            rustix::io::Errno::WOULDBLOCK => Error::Busy { what: object.to_owned() },
-            error => unwritable(error.into()),
-        })?;
+        let mut file = open::own(&path, open::Access::Private)?;
+        if lock::exclusive(&file, &path).map_err(unwritable)? == lock::Locked::Theirs {
+            return Err(Error::Busy { what: object.to_owned() });
+        }
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(unwritable)?;
         // A line that was cut off in the middle is forgotten, and its part uploaded again.
@@ -147,10 +147,7 @@ impl UploadJournal {
 
     /// The upload is at its end.
     pub(super) fn remove(&self) -> Result<()> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::write(&self.path, error)),
-            _ => Ok(()),
-        }
+        remove(&self.path).map_err(|error| Error::write(&self.path, error))
     }
 }
 
@@ -164,4 +161,23 @@ fn read_line(line: &str) -> Option<((u32, PartCheckpoint), UploadedPart)> {
     let UploadLine { part, note, id, sha256 } = serde_json::from_str(line).ok()?;
     let note = BASE64_STANDARD.decode(note).ok()?.try_into().ok()?;
     Some(((part, PartCheckpoint(note)), UploadedPart { id, sha256 }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_a_journal_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("uploads");
+        let open = || UploadJournal::open(&state, "s3://bucket/key", &Digest::sha256(b"x"));
+        let path = open().unwrap().path;
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "kept").unwrap();
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        assert!(matches!(open(), Err(Error::File(_))));
+        assert_eq!(fs::read(&victim).unwrap(), b"kept");
+    }
 }

@@ -198,7 +198,8 @@ impl super::Object for CloudObject {
     async fn abandon(&self) -> Result<Abandoned> {
         let (here, below) = (self.location.to_string(), format!("{}/", self.location));
         let mut abandoned = Abandoned::default();
-        for (object, journal) in UploadJournal::all(&self.settings.state, |one| one == here || one.starts_with(&below))?
+        for (object, journal) in
+            UploadJournal::all(self.settings.state()?, |one| one == here || one.starts_with(&below))?
         {
             let location = Location::parse(&object)?;
             let (Location::S3(place) | Location::Gcs(place)) = &location else { continue };

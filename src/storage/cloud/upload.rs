@@ -13,13 +13,12 @@ use object_store::{Attribute, Attributes, PutMode, PutMultipartOptions, PutOptio
 use super::{
     super::{
         Body, Finish, Location, Object as _, PartCheckpoint, Pinned, Stat, Sums, TakeFrom, Upload, UploadSpec,
-        blocking,
         error::{Error, Result},
     },
     CloudObject,
     journal::{UploadJournal, UploadedPart},
 };
-use crate::oci::Digest;
+use crate::{files::blocking::off_reactor, oci::Digest};
 
 /// An upload to a bucket.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ impl Multipart {
         // An upload that the provider keeps checksums for takes no parts without them, nor the other way round.
         let attested = || Digest::sha256(format!("{}\nattested", draft.identity).as_bytes());
         let identity = if object.settings.attest { attested() } else { draft.identity };
-        let mut journal = UploadJournal::open(&object.settings.state, &name, &identity)?;
+        let mut journal = UploadJournal::open(object.settings.state()?, &name, &identity)?;
         let upload = if let Some(upload) = journal.upload() {
             upload.to_owned()
         } else {
@@ -109,7 +108,7 @@ impl Upload for Multipart {
         let at = usize::try_from(number).unwrap_or(usize::MAX);
         let sha256 = if self.object.settings.attest {
             let hashed = body.clone();
-            Some(blocking(move || Digest::sha256(&hashed)).await)
+            Some(off_reactor(move || Digest::sha256(&hashed)).await)
         } else {
             None
         };

@@ -17,15 +17,13 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::{
-    Chunks, ListedObject, Location, Object, PartLimits, Stat, Upload, UploadSpec, Version, blocking,
+    Chunks, ListedObject, Location, Object, PartLimits, Stat, Upload, UploadSpec, Version,
     error::{Error, Result},
 };
+use crate::files::{blocking::off_reactor, name};
 
 /// Bytes read at a time.
 const CHUNK: u64 = 1 << 20;
-
-/// What every unfinished file's name has in it, so that lists leave it out.
-const UNFINISHED: &str = ".airlift-";
 
 /// A local file, there or not.
 #[derive(Debug)]
@@ -78,12 +76,12 @@ impl Object for LocalFile {
 
     async fn stat(&self) -> Result<Stat> {
         let file = Self::new(&self.path);
-        blocking(move || file.look()).await
+        off_reactor(move || file.look()).await
     }
 
     async fn read(&self, version: &Version, range: Range<u64>) -> Result<Chunks> {
         let file = Self::new(&self.path);
-        let (opened, file) = blocking(move || (fs::File::open(&file.path), file)).await;
+        let (opened, file) = off_reactor(move || (fs::File::open(&file.path), file)).await;
         // A file replaced by renaming stays readable here; one that was written in place is found at the end of the read.
         let opened = Arc::new(opened.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => self.changed(),
@@ -95,7 +93,7 @@ impl Object for LocalFile {
             if reading.at >= reading.end {
                 return Ok(None);
             }
-            let (chunk, reading) = blocking(move || (reading.chunk(), reading)).await;
+            let (chunk, reading) = off_reactor(move || (reading.chunk(), reading)).await;
             chunk.map(|chunk| Some((chunk, reading)))
         };
         Ok(stream::try_unfold(reading, step).boxed())
@@ -103,7 +101,7 @@ impl Object for LocalFile {
 
     async fn delete(&self, version: &Version) -> Result<()> {
         let (file, version) = (Self::new(&self.path), version.clone());
-        blocking(move || match file.look() {
+        off_reactor(move || match file.look() {
             Ok(stat) if stat.version == version => {
                 fs::remove_file(&file.path).map_err(|error| Error::write(&file.path, error))
             }
@@ -116,7 +114,7 @@ impl Object for LocalFile {
 
     async fn upload(&self, draft: &UploadSpec) -> Result<Box<dyn Upload>> {
         let (path, identity, parts) = (self.path.clone(), draft.identity, draft.parts);
-        Ok(Box::new(blocking(move || partial::LocalUpload::open(&path, &identity, parts)).await?))
+        Ok(Box::new(off_reactor(move || partial::LocalUpload::open(&path, &identity, parts)).await?))
     }
 }
 
@@ -168,7 +166,7 @@ impl super::Folder for LocalFolder {
 
     async fn list(&self) -> Result<Vec<ListedObject>> {
         let path = self.path.clone();
-        blocking(move || list(&path)).await
+        off_reactor(move || list(&path)).await
     }
 
     fn object(&self, name: &str) -> Result<Arc<dyn Object>> {
@@ -192,7 +190,7 @@ fn list(root: &Path) -> Result<Vec<ListedObject>> {
                 open.push(path);
             } else if let Some(name) = path.strip_prefix(root).ok().and_then(Path::to_str)
                 && metadata.is_file()
-                && !entry.file_name().to_string_lossy().contains(UNFINISHED)
+                && !entry.file_name().to_string_lossy().contains(name::UPLOAD)
             {
                 let stat = stat_of(&metadata);
                 found.push(ListedObject {

@@ -2,31 +2,27 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, Metadata, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{FileExt, MetadataExt},
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
-use rustix::fs::{Advice, CWD, FlockOperation, RenameFlags};
 
-use super::{
-    super::{
-        Body, Finish, Object, PartCheckpoint, Parts, Stat, Upload, blocking,
-        error::{Error, Result},
-        parts::NOTE,
-    },
-    UNFINISHED,
+use super::super::{
+    Body, Finish, Object, PartCheckpoint, Parts, Stat, Upload,
+    error::{Error, Result},
+    parts::NOTE,
 };
-use crate::oci::Digest;
+use crate::{
+    files::{blocking::off_reactor, disk, name, open, partial::PartialFile, rename::remove},
+    oci::Digest,
+};
 
 /// Bytes of a record: the number of a part, little-endian, and its note.
 const RECORD: usize = 4 + NOTE;
-
-/// Bytes of a block in which a file's allocation is told (POSIX leaves it open; Linux says 512 for every file system).
-const ALLOCATION_UNIT: u64 = 512;
 
 /// An upload to a local file. One run at a time writes it: the file is locked.
 #[derive(Debug)]
@@ -37,10 +33,8 @@ pub(super) struct LocalUpload {
 
 #[derive(Debug)]
 struct LockedPartial {
-    target: PathBuf,
-    partial: PathBuf,
+    file: PartialFile,
     journal: PathBuf,
-    file: File,
     records: Mutex<File>,
     parts: Parts,
 }
@@ -50,51 +44,27 @@ impl LocalUpload {
         let beside = |end: &str| {
             let mut name = OsString::from(".");
             name.push(target.file_name().unwrap_or_default());
-            name.push(format!("{UNFINISHED}{}{end}", identity.short()));
+            name.push(format!("{}{}{end}", name::UPLOAD, identity.short()));
             target.with_file_name(name)
         };
         let (partial, journal) = (beside(""), beside("-parts"));
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
-        }
-        let open = |path: &Path| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = open(&partial).map_err(|error| Error::write(&partial, error))?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            rustix::io::Errno::WOULDBLOCK => Error::Busy { what: target.display().to_string() },
-            error => Error::write(&partial, error.into()),
-        })?;
-        let metadata = file.metadata().map_err(|error| Error::read(&partial, error))?;
-        check_space(target, &metadata, parts.total()).inspect_err(|_| {
-            if metadata.len() == 0 {
-                // What stays behind is empty; the error that is reported matters more.
-                let _ = fs::remove_file(&partial);
-            }
-        })?;
-        let length = metadata.len();
-        let mut records = open(&journal).map_err(|error| Error::write(&journal, error))?;
+        let folder = name::folder_of(target);
+        fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
+        // Whether the target may be replaced is known only at the end.
+        let file = PartialFile::open_as(partial, target, true)?;
+        file.check_space(parts.total())?;
+        let length = file.file().metadata().map_err(|error| Error::read(file.path(), error))?.len();
+        let mut records = open::own(&journal, open::Access::Usual)?;
+        let unwritable = |error| Error::write(&journal, error);
         let mut text = Vec::new();
-        records.read_to_end(&mut text).map_err(|error| Error::read(&journal, error))?;
+        records.read_to_end(&mut text).map_err(unwritable)?;
         let present = parse(&text, &parts, length);
         // A record that was cut off in the middle would shift those after it.
         let whole = text.len() / RECORD * RECORD;
-        records.set_len(whole as u64).map_err(|error| Error::write(&journal, error))?;
-        io::Seek::seek(&mut records, io::SeekFrom::End(0)).map_err(|error| Error::write(&journal, error))?;
-        let target = target.to_owned();
-        let inner = LockedPartial { target, partial, journal, file, records: Mutex::new(records), parts };
+        records.set_len(whole as u64).and_then(|()| records.seek(SeekFrom::End(0))).map_err(unwritable)?;
+        let inner = LockedPartial { file, journal, records: Mutex::new(records), parts };
         Ok(Self { inner: Arc::new(inner), present })
     }
-}
-
-/// Whether `total` bytes fit beside `target`, counting what its partial file has already.
-fn check_space(target: &Path, partial: &Metadata, total: u64) -> Result<()> {
-    let needed = total.saturating_sub(partial.blocks() * ALLOCATION_UNIT);
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let found = rustix::fs::statvfs(folder).map_err(|error| Error::read(folder, error.into()))?;
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
-    if needed > free {
-        return Err(Error::Space { what: target.display().to_string(), needed, free });
-    }
-    Ok(())
 }
 
 /// The last note of each part that the file is long enough to hold.
@@ -112,8 +82,8 @@ fn parse(text: &[u8], parts: &Parts, length: u64) -> Vec<(u32, PartCheckpoint)> 
 
 impl LockedPartial {
     fn put(&self, number: u32, note: PartCheckpoint, body: &[u8]) -> Result<()> {
-        let unwritable = |error| Error::write(&self.partial, error);
-        self.file.write_all_at(body, self.parts.range(number).start).map_err(unwritable)?;
+        let unwritable = |error| Error::write(self.file.path(), error);
+        self.file.file().write_all_at(body, self.parts.range(number).start).map_err(unwritable)?;
         let mut record = [0; RECORD];
         record[..4].copy_from_slice(&number.to_le_bytes());
         record[4..].copy_from_slice(&note.0);
@@ -121,57 +91,24 @@ impl LockedPartial {
         records.write_all(&record).map_err(|error| Error::write(&self.journal, error))
     }
 
-    /// Brings everything to the medium, and drops it from memory as far as the system lets us: what is read after this
-    /// comes from there.
     fn settle(&self) -> Result<()> {
-        let unwritable = |error| Error::write(&self.partial, error);
-        self.file.set_len(self.parts.total()).map_err(unwritable)?;
-        self.file.sync_all().map_err(unwritable)?;
-        // A system that does not do it costs nothing but certainty.
-        let _ = rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed);
-        Ok(())
+        let file = self.file.file();
+        let settled = file.set_len(self.parts.total()).and_then(|()| disk::settle(file));
+        settled.map_err(|error| Error::write(self.file.path(), error))
     }
 
     fn commit(&self, overwrite: bool) -> Result<Stat> {
-        let unwritable = |error| Error::write(&self.partial, error);
-        self.file.set_len(self.parts.total()).map_err(unwritable)?;
-        self.file.sync_all().map_err(unwritable)?;
-        let stat = super::stat_of(&self.file.metadata().map_err(unwritable)?);
-        if overwrite {
-            fs::rename(&self.partial, &self.target).map_err(|error| Error::write(&self.target, error))?;
-        } else {
-            self.rename_new()?;
-        }
-        let _ = fs::remove_file(&self.journal);
-        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // Not every file system can sync a folder, and none that cannot loses the name by it.
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-        Ok(stat)
-    }
-
-    fn rename_new(&self) -> Result<()> {
-        use rustix::io::Errno;
-        let exists = || Error::Exists { what: self.target.display().to_string() };
-        match rustix::fs::renameat_with(CWD, &self.partial, CWD, &self.target, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(()),
-            Err(Errno::EXIST) => Err(exists()),
-            // Some network file systems do not know the flag.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if self.target.exists() => Err(exists()),
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                fs::rename(&self.partial, &self.target).map_err(|error| Error::write(&self.target, error))
-            }
-            Err(error) => Err(Error::write(&self.target, error.into())),
-        }
+        self.file.give_name(self.parts.total(), overwrite)?;
+        let metadata = self.file.file().metadata().map_err(|error| Error::read(self.file.goal(), error))?;
+        // It says nothing any more; that it cannot be removed harms nobody.
+        let _ = remove(&self.journal);
+        Ok(super::stat_of(&metadata))
     }
 
     fn abandon(&self) -> Result<()> {
-        for path in [&self.partial, &self.journal] {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::write(path, error)),
-                _ => {}
-            }
-        }
-        Ok(())
+        [self.file.path(), &self.journal]
+            .into_iter()
+            .try_for_each(|path| remove(path).map_err(|error: io::Error| Error::write(path, error)))
     }
 }
 
@@ -183,22 +120,22 @@ impl Upload for LocalUpload {
 
     async fn put(&self, number: u32, note: PartCheckpoint, body: Body) -> Result<()> {
         let inner = Arc::clone(&self.inner);
-        blocking(move || inner.put(number, note, &body.bytes)).await
+        off_reactor(move || inner.put(number, note, &body.bytes)).await
     }
 
     async fn commit(&self, _notes: &[PartCheckpoint], finish: &Finish) -> Result<Stat> {
         let (inner, overwrite) = (Arc::clone(&self.inner), finish.overwrite);
-        blocking(move || inner.commit(overwrite)).await
+        off_reactor(move || inner.commit(overwrite)).await
     }
 
     async fn unfinished(&self) -> Result<Option<Arc<dyn Object>>> {
         let inner = Arc::clone(&self.inner);
-        blocking(move || inner.settle()).await?;
-        Ok(Some(Arc::new(super::LocalFile::new(&self.inner.partial))))
+        off_reactor(move || inner.settle()).await?;
+        Ok(Some(Arc::new(super::LocalFile::new(self.inner.file.path()))))
     }
 
     async fn abandon(&self) -> Result<()> {
         let inner = Arc::clone(&self.inner);
-        blocking(move || inner.abandon()).await
+        off_reactor(move || inner.abandon()).await
     }
 }

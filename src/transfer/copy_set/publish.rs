@@ -8,9 +8,10 @@ use super::{
 };
 use crate::{
     bundle::{
-        self, GatheredSet,
+        GatheredSet,
         volume::{SUMS, SetFile, SetManifest},
     },
+    files::{self},
     storage::{Location, Settings},
 };
 
@@ -78,5 +79,5 @@ impl<'a> Publication<'a> {
 }
 
 fn exists(place: &Location) -> Error {
-    bundle::Error::Exists { path: PathBuf::from(place.to_string()) }.into()
+    files::Error::Exists { path: PathBuf::from(place.to_string()) }.into()
 }

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use super::super::copy::Error;
-use crate::bundle::{self, disk};
+use crate::{
+    bundle,
+    files::{self, disk, name},
+};
 
 /// Checks it for `files`, each a name and its bytes.
 pub(super) fn check_room<'a>(to: &Path, files: impl Iterator<Item = (&'a str, u64)>) -> Result<(), Error> {
@@ -14,9 +17,9 @@ pub(super) fn check_room<'a>(to: &Path, files: impl Iterator<Item = (&'a str, u6
     let mut needed = 0;
     for (name, size) in files {
         if let Some(limit) = limit.filter(|limit| size > *limit) {
-            return Err(bundle::Error::FileLimit { path: to.join(name), needed: size, limit }.into());
+            return Err(files::Error::FileLimit { path: to.join(name), needed: size, limit }.into());
         }
-        let partial = to.join(format!("{name}.partial"));
+        let partial = name::partial(&to.join(name));
         let there = [to.join(name), partial]
             .iter()
             .filter_map(|path| std::fs::metadata(path).ok())
@@ -26,7 +29,7 @@ pub(super) fn check_room<'a>(to: &Path, files: impl Iterator<Item = (&'a str, u6
     }
     let free = disk::free(to).map_err(bundle::Error::read(to))?;
     if needed > free {
-        return Err(bundle::Error::Space { path: to.to_owned(), needed, free }.into());
+        return Err(files::Error::Space { path: to.to_owned(), needed, free }.into());
     }
     Ok(())
 }

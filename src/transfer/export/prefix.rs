@@ -189,7 +189,7 @@ impl ExportRun<'_> {
 
     /// Sends the set and makes it visible; its bytes, and how many of them were there.
     async fn send_set(&self, set: &VolumeLayout, to: &Prefix) -> Result<(u64, u64), Stop> {
-        let (contents, state) = (self.plan.contents(), &to.settings.state);
+        let (contents, state) = (self.plan.contents(), to.settings.state()?);
         let cut_here = set.cut_here()?;
         let segments = self.segments(&set.cut, &cut_here, state).await?;
         let outcome = self.send_volumes(set, &segments, to).await;

@@ -47,7 +47,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     }
     if args.volume_prompt {
         let [Location::Path(place)] = &places[..] else { return Err(Mistake::OneDrive.into()) };
-        let drive = volumes::Terminal { spool: args.spool.as_deref(), context };
+        let spool = spool::root(args.spool.as_deref())?;
+        let drive = volumes::Terminal { spool: &spool, context };
         let imported = discs::import(place.clone(), &drive, targets, &request, &settings, &progress);
         let outcome = runtime::run(async { Ok(imported.await) })?;
         return report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text));

@@ -1,4 +1,7 @@
-use airlift::transfer::inspect::{Inspection, inspect_with_configs};
+use airlift::transfer::{
+    companions::{Companion, CompanionKind},
+    inspect::{Inspection, inspect_with_configs},
+};
 
 use crate::{
     args::inspect::Args,
@@ -17,7 +20,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     artifacts::warn_of_unfinished([&args.bundle], context);
     let found = runtime::run(async {
         let bundle = artifacts::survey(&args.bundle, context).await?;
-        Ok::<_, CommandError>(inspect_with_configs(bundle.reader()).await?)
+        let mut found = inspect_with_configs(bundle.reader()).await?;
+        found.companions = bundle.companions().await?;
+        Ok::<_, CommandError>(found)
     })?;
     context.answer(&found, |found| match args {
         Args { tree: true, .. } => tree::tree(found),
@@ -54,10 +59,10 @@ fn summary(found: &Inspection) -> String {
     let Inspection { format, bundle, size: bytes, .. } = found;
     let head = format!("{table}\n{artifacts}, {blobs} ({shared} shared){absent}\n");
     if found.volumes.is_empty() {
-        return format!("{head}{format} of {}, id {bundle}\n", size(*bytes));
+        return format!("{head}{format} of {}, id {bundle}\n{}", size(*bytes), companions(found));
     }
     let number = count(found.volumes.len(), "volume");
-    format!("{head}\n{}\nset of {number}, {} here, id {bundle}\n", volumes(found), size(*bytes))
+    format!("{head}\n{}\nset of {number}, {} here, id {bundle}\n{}", volumes(found), size(*bytes), companions(found))
 }
 
 fn volumes(found: &Inspection) -> String {
@@ -67,6 +72,16 @@ fn volumes(found: &Inspection) -> String {
         vec![volume.name.clone(), bytes, volume.blobs.to_string(), volume.segments.to_string()]
     });
     table(&columns, rows)
+}
+
+fn companions(found: &Inspection) -> String {
+    let what = |kind| match kind {
+        CompanionKind::Recovery => "recovery data",
+        CompanionKind::Statement => "statement",
+        CompanionKind::Signature => "signature of the statement",
+    };
+    let line = |one: &Companion| format!("beside it: {}, {}, {}\n", one.name, what(one.kind), size(one.size));
+    found.companions.iter().map(line).collect()
 }
 
 /// What `sha256sum -c` reads, in a folder that the bundle was unpacked into.

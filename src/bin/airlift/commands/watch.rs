@@ -16,7 +16,7 @@ const SHORTEST: std::time::Duration = std::time::Duration::from_millis(200);
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let state = PipelineState::open(&args.state.clone().map_or_else(PipelineState::default_dir, Ok)?)?;
     let mut storage = context.storage();
-    storage.state = state.dir().join("uploads");
+    storage.state = Some(state.dir().join("uploads"));
     let options = Options { interval: args.interval.max(SHORTEST), runs: args.runs.into(), grace: args.grace };
     // Runs record their progress in the state. Bars of many parallel runs would be unreadable.
     let progress = Progress::default();

@@ -178,7 +178,7 @@ pub(crate) fn text(verdict: &BundleVerdict) -> String {
     }
     if verdict.sound {
         let BundleVerdict { artifacts, blobs, bytes, .. } = verdict;
-        let id = verdict.bundle.map(|id| format!("\n  id {id}")).unwrap_or_default();
+        let id = verdict.bundle.map(|id| format!("\n  bundle {id}")).unwrap_or_default();
         let outlook = verdict.recovery.as_ref();
         let recovery = outlook.map(|outlook| format!("\n  {}", recovery::outlook(outlook))).unwrap_or_default();
         return format!(

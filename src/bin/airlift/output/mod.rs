@@ -24,7 +24,7 @@ use std::{
 
 use airlift::progress::Observe;
 
-pub(crate) use words::{count, size};
+pub(crate) use words::{count, digests, size};
 
 use crate::{args::global::ProgressChoice, failure::CommandError, mistake::Mistake};
 

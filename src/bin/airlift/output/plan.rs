@@ -124,7 +124,7 @@ fn export_text(artifacts: &str, answer: &PlannedExport) -> String {
     for (reason, number) in absent {
         let _ = writeln!(text, "left out ({reason}): {}", count(number, "blob"));
     }
-    let _ = writeln!(text, "bundle id {}", answer.bundle);
+    let _ = writeln!(text, "bundle {}", answer.bundle);
     if !answer.volumes.is_empty() {
         let _ = write!(text, "\n{}", volumes_text(&answer.volumes));
     }

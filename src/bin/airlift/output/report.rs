@@ -1,16 +1,14 @@
 //! The result of each artifact of a run: on stdout, in the report file, and in the failure that ends the run.
 
-use std::{
-    ffi::OsString,
-    fmt::Write as _,
-    fs, io,
-    path::{Path, PathBuf},
+use std::{fmt::Write as _, path::Path};
+
+use airlift::{
+    files::small::ReportFile,
+    transfer::{self, ArtifactState, Outcome, Report},
 };
 
-use airlift::transfer::{self, ArtifactState, Outcome, Report};
-
 use super::{
-    count, json, size,
+    count, digests, json, size,
     table::{Column, table},
 };
 use crate::{args::Transfer, context::Context, failure::CommandError, mistake::Mistake};
@@ -77,34 +75,19 @@ fn detail(outcome: &Outcome) -> Option<String> {
 
 /// Checks before a run that its report can be written, so that a run of hours does not fail at its very end.
 pub(crate) fn check(options: &Transfer) -> Result<(), CommandError> {
-    let Some(path) = &options.report else { return Ok(()) };
-    let refuse = |source: io::Error| Err(Mistake::Write { path: path.clone(), source }.into());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match fs::metadata(folder) {
-        Err(error) => refuse(error),
-        Ok(found) if !found.is_dir() => refuse(io::ErrorKind::NotADirectory.into()),
-        Ok(_) if path.is_dir() => refuse(io::ErrorKind::IsADirectory.into()),
-        Ok(_) => Ok(()),
+    if let Some(path) = &options.report {
+        ReportFile::check(path)?;
     }
+    Ok(())
 }
 
 /// Writes the report as JSON, and beside it the failed artifacts as a list for `export -f`.
 fn save(report: &Report, path: &Path) -> Result<(), CommandError> {
-    let write = |path: &Path, text: &str| {
-        fs::write(path, text).map_err(|source| Mistake::Write { path: path.to_owned(), source })
-    };
-    write(path, &json::pretty(report)?)?;
     let mut list = "# Artifacts to try again, for `airlift export -f`.\n".to_owned();
     for reference in report.retry() {
         let _ = writeln!(list, "{reference}");
     }
-    Ok(write(&retry_list(path), &list)?)
-}
-
-fn retry_list(report: &Path) -> PathBuf {
-    let mut name = OsString::from(report);
-    name.push(".retry.txt");
-    name.into()
+    Ok(ReportFile::check(path)?.save(&json::pretty(report)?, &list)?)
 }
 
 /// The artifacts in a table, each with its size and `words` for its state.
@@ -152,7 +135,7 @@ pub(crate) fn text(report: &Report) -> String {
         }
     }
     if let Some(id) = &report.bundle {
-        let _ = writeln!(text, "bundle id {id}");
+        text.push_str(&digests(Some(*id), None));
     }
     text
 }

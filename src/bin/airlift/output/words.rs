@@ -1,5 +1,6 @@
 //! Events in words, for bars and lines alike.
 
+use airlift::oci::Digest;
 use std::time::Duration;
 
 use airlift::{
@@ -69,6 +70,13 @@ pub(super) fn step(event: &Event) -> Option<String> {
         Event::Completed { artifact } => format!("done: {artifact}"),
         other => return notice(other),
     })
+}
+
+/// The digests of a bundle, a line each: its id, and the SHA-256 of the whole file.
+pub(crate) fn digests(bundle: Option<Digest>, file: Option<Digest>) -> String {
+    let line =
+        |label: &str, digest: Option<Digest>| digest.map_or_else(String::new, |digest| format!("{label} {digest}\n"));
+    line("bundle", bundle) + &line("file", file)
 }
 
 #[cfg(test)]

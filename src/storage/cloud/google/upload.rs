@@ -55,7 +55,7 @@ impl Composed {
         };
         let name = object.location.to_string();
         let folder = parts::folder(&place.key, &draft.identity);
-        let mut journal = UploadJournal::open(&object.settings.state, &name, &draft.identity)?;
+        let mut journal = UploadJournal::open(object.settings.state()?, &name, &draft.identity)?;
         if journal.upload() != Some(&folder) {
             journal.begin(&name, &folder)?;
         }

@@ -1,16 +1,18 @@
-//! Where segments of layers wait that are cut over volumes, until the rest of them came.
+//! Where segments of layers wait that are cut over volumes, until the other segments arrive.
 
 use std::path::{Path, PathBuf};
 
-use airlift::oci::Digest;
+use airlift::{files, oci::Digest};
 
-/// A folder of the set's own, below what was asked for.
-pub(super) fn of(asked: Option<&Path>, set: Option<Digest>) -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let state = || {
-        let state = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
-        state.unwrap_or_else(std::env::temp_dir).join("airlift/spool")
-    };
-    let name = set.map_or_else(|| "none".to_owned(), |set| set.hex());
-    asked.map_or_else(state, Path::to_owned).join(name)
+/// The folder that was asked for, or the one in the state.
+pub(super) fn root(asked: Option<&Path>) -> Result<PathBuf, files::Error> {
+    match asked {
+        Some(folder) => Ok(folder.to_owned()),
+        None => Ok(files::private::state_folder()?.join("spool")),
+    }
+}
+
+/// The folder of one set in it.
+pub(super) fn of(root: &Path, set: Option<Digest>) -> PathBuf {
+    root.join(set.map_or_else(|| "none".to_owned(), |set| set.hex()))
 }

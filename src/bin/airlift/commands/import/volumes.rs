@@ -13,7 +13,7 @@ use crate::context::Context;
 
 /// A drive of this machine, and the terminal at which the next disc is asked for.
 pub(super) struct Terminal<'a> {
-    pub(super) spool: Option<&'a Path>,
+    pub(super) spool: &'a Path,
     pub(super) context: &'a Context,
 }
 

@@ -47,7 +47,7 @@ pub(super) fn done(
     context: &Context,
 ) -> Result<Ran, CommandError> {
     let mut storage = context.storage();
-    storage.state = state.dir().join("uploads");
+    storage.state = Some(state.dir().join("uploads"));
     let with = RunContext { registry: context.settings()?, storage, progress: context.progress(), jobs: jobs.count() };
     let ran = runtime::run(async { pipeline::run(state, run, None, &with).await.map_err(told::failure) })?;
     context.status().finish();

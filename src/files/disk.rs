@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, IoSlice},
     num::NonZeroU64,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::Path,
 };
 
@@ -16,23 +16,11 @@ use rustix::{
 
 use crate::oci::{Algorithm, Hasher};
 
+/// Bytes of a block in which a file's allocation is told (POSIX leaves it open; Linux says 512 for every file system).
+const ALLOCATION_UNIT: u64 = 512;
+
 /// Bytes read or moved at a time: large enough that system calls do not count, small enough for the processor's cache.
 pub(crate) const CHUNK: usize = 1 << 20;
-
-/// Runs what blocks where it may.
-pub(crate) async fn off_reactor<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    joined(tokio::task::spawn_blocking(work)).await
-}
-
-/// What a task for blocking work gave; a panic in it goes on here.
-pub(crate) async fn joined<T>(task: tokio::task::JoinHandle<T>) -> T {
-    match task.await.map_err(tokio::task::JoinError::try_into_panic) {
-        Ok(outcome) => outcome,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // Only a runtime that shuts down cancels such a task, and then nobody waits for this any more.
-        Err(Err(_cancelled)) => std::future::pending().await,
-    }
-}
 
 /// Writes all of `chunks`, one after the other, from `offset` on.
 pub(crate) fn write_at(file: &File, chunks: &[Bytes], mut offset: u64) -> io::Result<()> {
@@ -184,6 +172,11 @@ pub(crate) fn free(path: &Path) -> io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// Bytes that `file` occupies on its disk.
+pub(crate) fn occupied(file: &File) -> io::Result<u64> {
+    Ok(file.metadata()?.blocks() * ALLOCATION_UNIT)
+}
+
 /// Largest file of FAT32, whose sizes have 32 bits.
 const FAT_LIMIT: u64 = (4 << 30) - 1;
 
@@ -211,20 +204,13 @@ pub(crate) fn reserve(file: &File, size: u64) -> io::Result<()> {
     }
 }
 
-/// Makes the names in `folder` durable. File systems that cannot sync a folder need not.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder)?.sync_all() {
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-        outcome => outcome,
-    }
-}
-
-/// The folder that `path` lies in.
-pub(crate) fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
+/// Brings all of `file` to the medium and drops it from memory as far as the system allows: what is read next comes from
+/// the medium.
+pub(crate) fn settle(file: &File) -> io::Result<()> {
+    file.sync_all()?;
+    // A system that does not drop it costs nothing but certainty.
+    let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
+    Ok(())
 }
 
 /// Asks the system to begin to bring written bytes to the disk, and waits for nothing.
