@@ -11,7 +11,7 @@ use airlift::transfer::{self, ArtifactState, Outcome, Report};
 
 use super::{
     count, json, size,
-    table::{Column, table},
+    table::{Column, named_table, short},
 };
 use crate::{args::Transfer, context::Context, failure::CommandError, mistake::Mistake};
 
@@ -84,17 +84,24 @@ pub(crate) fn check(options: &Transfer) -> Result<(), CommandError> {
         Err(error) => refuse(error),
         Ok(found) if !found.is_dir() => refuse(io::ErrorKind::NotADirectory.into()),
         Ok(_) if path.is_dir() => refuse(io::ErrorKind::IsADirectory.into()),
-        Ok(_) => Ok(()),
+        Ok(_) => probe(path).or_else(refuse),
     }
 }
 
-/// Writes the report as JSON, and beside it the failed artifacts as a list for `export -f`.
+/// Opens the report for writing, and leaves everything as it was.
+fn probe(path: &Path) -> io::Result<()> {
+    let is_new = !path.exists();
+    fs::OpenOptions::new().append(true).create(true).open(path)?;
+    if is_new { fs::remove_file(path) } else { Ok(()) }
+}
+
+/// Writes the report as JSON, and beside it the failed artifacts as a list for `-f`.
 fn save(report: &Report, path: &Path) -> Result<(), CommandError> {
     let write = |path: &Path, text: &str| {
         fs::write(path, text).map_err(|source| Mistake::Write { path: path.to_owned(), source })
     };
     write(path, &json::pretty(report)?)?;
-    let mut list = "# Artifacts to try again, for `airlift export -f`.\n".to_owned();
+    let mut list = "# Artifacts to try again, for `-f` of the same command.\n".to_owned();
     for reference in report.retry() {
         let _ = writeln!(list, "{reference}");
     }
@@ -119,13 +126,13 @@ pub(crate) fn artifacts(report: &Report, words: impl Fn(ArtifactState) -> &'stat
     ];
     let row = |outcome: &Outcome| {
         let name = outcome.target.as_ref().unwrap_or(&outcome.reference);
-        let digest = outcome.rewritten.or(outcome.digest).map_or_else(|| "-".to_owned(), |digest| digest.to_string());
+        let digest = outcome.rewritten.or(outcome.digest).map_or_else(|| "-".to_owned(), |digest| short(&digest));
         let known = outcome.digest.is_some();
         let [size, attached] =
             if known { [size(outcome.bytes), outcome.attached.to_string()] } else { ["-".into(), "-".into()] };
         vec![name.to_string(), digest, size, attached, words(outcome.state).to_owned()]
     };
-    table(&columns, report.artifacts.iter().map(row))
+    named_table(&columns, report.artifacts.iter().map(row))
 }
 
 /// A state in words.
