@@ -7,6 +7,7 @@
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_saphyr::Spanned;
 
+use super::report::chain;
 use crate::{
     content::{Code, Fault},
     oci::{Reference, reference::ParseReferenceError},
@@ -26,23 +27,35 @@ pub enum Error {
         /// The parser's complaint.
         source: Box<serde_saphyr::Error>,
     },
-    /// An entry is no reference.
-    #[error("{file}, line {line}")]
-    Reference {
+    /// Entries are no references.
+    #[error("{file}: {} no name of an artifact", are(.bad))]
+    References {
         /// The file as it was given.
         file: String,
-        /// From 1.
-        line: u64,
-        /// What is wrong with it.
-        source: ParseReferenceError,
+        /// Each of them; never empty.
+        bad: Vec<BadEntry>,
     },
+}
+
+/// An entry that is no reference.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {}", chain(.source))]
+pub struct BadEntry {
+    /// From 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub source: ParseReferenceError,
+}
+
+fn are(bad: &[BadEntry]) -> String {
+    if bad.len() == 1 { "1 line is".to_owned() } else { format!("{} lines are", bad.len()) }
 }
 
 impl Fault for Error {
     fn code(&self) -> Code {
         match self {
             Self::Form { .. } => Code::UsageFile,
-            Self::Reference { .. } => Code::UsageReference,
+            Self::References { .. } => Code::UsageReference,
         }
     }
 }
@@ -68,10 +81,15 @@ pub fn parse(text: &str, file: &str, registry: Option<&str>) -> Result<Vec<Refer
         }
     };
     let registry = registry.or(own.as_deref());
-    let reference = |(line, entry): (u64, String)| {
-        Reference::parse(&entry, registry).map_err(|source| Error::Reference { file: file.to_owned(), line, source })
-    };
-    entries.into_iter().map(reference).collect()
+    let mut bad = Vec::new();
+    let mut references = Vec::with_capacity(entries.len());
+    for (line, entry) in entries {
+        match Reference::parse(&entry, registry) {
+            Ok(reference) => references.push(reference),
+            Err(source) => bad.push(BadEntry { line, source }),
+        }
+    }
+    if bad.is_empty() { Ok(references) } else { Err(Error::References { file: file.to_owned(), bad }) }
 }
 
 enum ListForm {
@@ -152,11 +170,23 @@ mod tests {
     }
 
     #[test]
+    fn every_bad_entry_is_named_with_its_line() {
+        for (text, lines) in [
+            ("alpine:3\n\nUPPER/case", &[3][..]),
+            ("- alpine:3\n- UPPER/case\n", &[2]),
+            ("{\"artifacts\": [\n\"alpine:3\",\n\"UPPER/case\"]}", &[3]),
+            ("a:1\nB:1\nc:1\nd@sha256:12\n a b", &[2, 4, 5]),
+        ] {
+            let error = parse(text, "list", None).unwrap_err();
+            assert_eq!(error.code(), Code::UsageReference);
+            let Error::References { bad, .. } = error else { panic!("{text}: {error}") };
+            assert_eq!(bad.iter().map(|one| one.line).collect::<Vec<_>>(), lines, "{text}");
+        }
+    }
+
+    #[test]
     fn errors_name_the_file_and_the_line() {
         for (text, message, code) in [
-            ("alpine:3\n\nUPPER/case", "list, line 3", Code::UsageReference),
-            ("- alpine:3\n- UPPER/case\n", "list, line 2", Code::UsageReference),
-            ("{\"artifacts\": [\n\"alpine:3\",\n\"UPPER/case\"]}", "list, line 3", Code::UsageReference),
             ("- alpine:3\n- [a]\n", "list, line 2: not a list of artifacts", Code::UsageFile),
             ("artifacts:\n  - a:1\nimages:\n  - b:1\n", "list, line 3: not a list of artifacts", Code::UsageFile),
             ("[\"alpine:3\",\n\"b:1\"", "list, line 1: not a list of artifacts", Code::UsageFile),

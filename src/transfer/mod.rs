@@ -3,6 +3,7 @@
 //! What each run does is data before it is done ([`export::plan`], [`import::plan`]). Everything that moves bytes goes
 //! through `execute`, whatever the two places are.
 
+pub mod choice;
 mod complete;
 pub mod copy;
 pub mod copy_set;
@@ -34,6 +35,7 @@ mod storage_stack;
 mod supply;
 pub mod verify;
 
+pub use choice::Choice;
 pub use error::Error;
 pub use failure::{Cause, Failure, Side};
 pub use opened::Opened;

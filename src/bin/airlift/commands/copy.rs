@@ -4,9 +4,10 @@ use std::path::Path;
 
 use airlift::{
     bundle::volume::SetManifest,
+    content::Code,
     storage::Location,
     transfer::{
-        copy::{self, Request},
+        copy::{self as file_copy, Request},
         relay,
         sets::FoundSet,
     },
@@ -17,8 +18,27 @@ use crate::{
     args::copy::Args, artifacts, context::Context, failure::CommandError, mistake::Mistake, output::size, runtime,
 };
 
+/// What is wrong with the source, of which `copy` cannot make a sound copy.
+const OF_SOURCE: &[Code] = &[
+    Code::BundleTruncated,
+    Code::BundleStructure,
+    Code::BundleSeal,
+    Code::BundleDigestMismatch,
+    Code::BundleSizeMismatch,
+    Code::BundleForeignEntry,
+];
+const BAD_SOURCE: &str = "The source is damaged itself, and so would be its copy: nothing was published. Copy from another medium that has a \
+    sound one, or export the artifacts again, which gives the same bytes.";
+
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
-    let (from, to) = (artifacts::location(&args.from)?, artifacts::location(&args.to)?);
+    let explained = |failure: CommandError| {
+        artifacts::or_repair(failure.hint_for(OF_SOURCE, BAD_SOURCE), std::slice::from_ref(&args.from))
+    };
+    copy(args, context).map_err(explained)
+}
+
+fn copy(args: &Args, context: &Context) -> Result<(), CommandError> {
+    let (from, to) = (artifacts::source(&args.from)?, artifacts::location(&args.to)?);
     artifacts::warn_of_unfinished([&args.from], context);
     let into_folder = is_folder(&args.to, &to);
     if may_be_set(&from, into_folder)
@@ -69,8 +89,8 @@ fn may_be_set(from: &Location, into_folder: bool) -> bool {
 
 fn files(request: Request, context: &Context) -> Result<(Value, String), CommandError> {
     let progress = context.progress();
-    let report = runtime::run(async { Ok(copy::copy(request, &progress).await?) })?;
-    let copy::Report { path, bytes, digest, reused, already_there } = report;
+    let report = runtime::run(async { Ok(file_copy::copy(request, &progress).await?) })?;
+    let file_copy::Report { path, bytes, digest, reused, already_there } = report;
     let answer = json!({
         "path": path, "bytes": bytes, "digest": digest, "bytes_reused": reused, "already_there": already_there,
     });
