@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     content::Targets,
-    oci::{Platform, Reference},
+    oci::{Platform, Reference, Tag},
     progress::Progress,
 };
 
@@ -93,7 +93,7 @@ impl Choice {
     /// A pattern means none of them.
     fn of(&self, all: &[Reference]) -> Result<Vec<Reference>, Error> {
         // What cosign attaches by a tag comes with its subject.
-        let all = all.iter().filter(|one| self.referrers || !one.tag().is_some_and(|tag| tag.is_of_attached()));
+        let all = all.iter().filter(|one| self.referrers || !one.tag().is_some_and(Tag::is_of_attached));
         if self.artifacts.is_empty() && self.patterns.is_empty() {
             return Ok(all.cloned().collect());
         }

@@ -74,12 +74,12 @@ fn section(page: &mut String, view: &PageView<'_>, group: &[PageArtifact]) {
 }
 
 fn article(page: &mut String, view: &PageView<'_>, artifact: &PageArtifact) {
-    let (shown, name) = match &artifact.tag {
-        Some(tag) => (escape(tag), format!("{}:{}", escape(&artifact.repository), escape(tag))),
-        None => {
-            let digest = artifact.digest.to_string();
-            (format!("@{}…", &digest[..19]), format!("{}@{digest}", escape(&artifact.repository)))
-        }
+    let repository = escape(&artifact.repository);
+    let (shown, name) = if let Some(tag) = &artifact.tag {
+        (escape(tag), format!("{repository}:{}", escape(tag)))
+    } else {
+        let digest = artifact.digest.to_string();
+        (format!("@{}…", &digest[..19]), format!("{repository}@{digest}"))
     };
     let platforms: Vec<_> = artifact.platforms.iter().map(|platform| escape(platform)).collect();
     let about = match (&platforms[..], &artifact.kind) {

@@ -107,9 +107,9 @@ impl<'a> ImportRun<'a> {
                 let target = targets.target(items[at].target.context());
                 let is_done = is_complete && attached.contains(&at);
                 async move {
-                    let published =
+                    let outcome =
                         if is_done { Ok(false) } else { publisher.publish(&items[at], target, is_complete).await };
-                    Done::Published(at, published)
+                    Done::Published(at, outcome)
                 }
                 .boxed()
             }

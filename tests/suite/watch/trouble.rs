@@ -203,7 +203,7 @@ fn a_file_that_ends_the_watch_is_left_alone_until_it_changes() {
     let database = || {
         let state = site.airlift.home().join(".local/state/airlift");
         let files = crate::support::process::files_below(&state);
-        let name = files.iter().find(|name| name.ends_with(".db") || name.ends_with(".sqlite")).expect("a database");
+        let name = files.iter().find(|name| name.ends_with("pipelines.db")).expect("a database");
         rusqlite::Connection::open(state.join(name)).unwrap()
     };
     // As two killed processes leave it; the next one is a third.

@@ -43,7 +43,7 @@ pub(crate) fn named_table(columns: &[Column], rows: impl IntoIterator<Item = Vec
     }
     let names = std::iter::once(*name).chain(rows.iter().map(|row| row[0].as_str()));
     let below = table(others, rows.iter().map(|row| row[1..].to_vec()));
-    names.zip(below.lines()).map(|(name, line)| format!("{name}\n  {line}\n")).collect()
+    names.zip(below.lines()).flat_map(|(name, line)| [name, "\n  ", line, "\n"]).collect()
 }
 
 /// A digest that people tell from others: its first 12 digits. `--json` has all of it.
