@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry};
 
-use super::{Absent, Error, Facts, Index, Result};
+use super::{Absent, Error, Facts, Index, Result, index::is_content};
 use crate::oci::{
     Descriptor, Digest, Manifest,
     graph::{Budget, walk},
@@ -48,6 +48,28 @@ impl Contents {
             tops.chain(named).flat_map(|one| one.deceptive().map(|(field, text)| (one.digest, field, text)));
         let found: BTreeSet<_> = deceptive.map(|(digest, field, text)| (digest, field, text.to_owned())).collect();
         found.into_iter().map(|(digest, field, text)| Error::Text { digest, field, text }).collect()
+    }
+
+    /// Manifests that carry something else in a descriptor's `data` than the content of its digest: readers differ in which of
+    /// the two they take.
+    pub(crate) fn inline_doubts(&self) -> Vec<String> {
+        let mut doubts = BTreeSet::new();
+        for manifest in self.manifests.values().filter(|manifest| may_inline(manifest.raw())) {
+            let document: serde_json::Value = serde_json::from_slice(manifest.raw()).unwrap_or_default();
+            let lists =
+                ["manifests", "layers", "blobs"].into_iter().filter_map(|list| document[list].as_array()).flatten();
+            for descriptor in lists.chain([&document["config"], &document["subject"]]) {
+                let (data, digest) = (descriptor["data"].as_str(), descriptor["digest"].as_str());
+                let Some((data, digest)) = data.zip(digest.and_then(|digest| digest.parse().ok())) else { continue };
+                if !is_content(data, &digest) {
+                    doubts.insert(format!(
+                        "manifest {} has data beside {digest} that is other content",
+                        manifest.digest()
+                    ));
+                }
+            }
+        }
+        doubts.into_iter().collect()
     }
 
     /// `airlift.json` of the bundle.
@@ -130,4 +152,9 @@ impl NamedContent<'_> {
         self.absent.insert(descriptor.digest, Absent { size: descriptor.size, ..absent.clone() });
         true
     }
+}
+
+/// Whether a document may have a member `data`; most have none, and need not be read again.
+fn may_inline(raw: &[u8]) -> bool {
+    raw.windows(6).any(|window| window == b"\"data\"")
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine as _;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Error, Result};
 use crate::oci::{
@@ -217,21 +218,17 @@ fn doubts(document: &ForeignDocument) -> Vec<String> {
     }
     let mut names: HashMap<String, (&str, Digest)> = HashMap::new();
     for ForeignItem { descriptor, data } in document.manifests.iter().flatten() {
-        let content = data.as_ref().map(|data| base64::engine::general_purpose::STANDARD.decode(data));
-        if let Some(content) = content
-            && content
-                .ok()
-                .is_none_or(|content| Digest::of(descriptor.digest.algorithm(), &content) != descriptor.digest)
-        {
+        if data.as_ref().is_some_and(|data| !is_content(data, &descriptor.digest)) {
             doubts.push(format!("the data beside {} is other content", descriptor.digest));
         }
         let Some(name) = descriptor.annotations.get(REF_NAME) else { continue };
         if name.is_empty() {
             doubts.push(format!("the name of {} is empty", descriptor.digest));
         }
-        match names.insert(name.to_lowercase(), (name, descriptor.digest)) {
+        match names.insert(folded(name), (name, descriptor.digest)) {
             Some((other, _)) if other != name => {
-                doubts.push(format!("the names {} and {} differ by case only", PeerText(other), PeerText(name)));
+                let (other, name) = (PeerText(other), PeerText(name));
+                doubts.push(format!("the names {other} and {name} differ by case or Unicode form only"));
             }
             Some((_, digest)) if digest != descriptor.digest => {
                 doubts.push(format!("{} names {digest} and {}", PeerText(name), descriptor.digest));
@@ -240,6 +237,17 @@ fn doubts(document: &ForeignDocument) -> Vec<String> {
         }
     }
     doubts
+}
+
+/// Names that file systems and people take for one another are the same in this form.
+fn folded(name: &str) -> String {
+    name.nfkc().flat_map(char::to_lowercase).collect()
+}
+
+/// Whether `data`, the base64 that a descriptor may carry (image-spec 1.1, *descriptor.md*), is the content of `digest`.
+pub(super) fn is_content(data: &str, digest: &Digest) -> bool {
+    let content = base64::engine::general_purpose::STANDARD.decode(data);
+    content.is_ok_and(|content| Digest::of(digest.algorithm(), &content) == *digest)
 }
 
 fn bare(descriptor: &Descriptor) -> Descriptor {
@@ -400,6 +408,7 @@ mod tests {
         for (text, part) in [
             (list(&[item("v1", b"1"), item("v1", b"2")]), "v1 names"),
             (list(&[item("v1", b"1"), item("V1", b"1")]), "differ by case"),
+            (list(&[item("caf\u{e9}", b"1"), item("cafe\u{301}", b"2")]), "Unicode form"),
             (list(&[item("", b"1")]), "is empty"),
             (list(&[with_data]), "other content"),
             (r#"{"schemaVersion":3,"manifests":[]}"#.to_owned(), "schemaVersion is 3"),

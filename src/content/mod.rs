@@ -76,6 +76,14 @@ pub trait Resolve: Send + Sync {
 pub trait Assign: Send + Sync {
     /// Makes `tag` name `manifest`, which is there already.
     async fn tag(&self, tag: &Tag, manifest: &Manifest) -> Result<()>;
+
+    /// Asks whether `manifest`, which was put by its digest alone, was kept. A place that is no stranger keeps what it takes.
+    ///
+    /// # Errors
+    /// It was not.
+    async fn confirm(&self, _manifest: &Manifest) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Somewhere that knows which artifacts are attached to a manifest.

@@ -14,6 +14,10 @@ pub const OCI_ARTIFACT_MANIFEST: &str = "application/vnd.oci.artifact.manifest.v
 /// The empty config `{}` of image-spec 1.1, "Guidance for an empty descriptor".
 pub const OCI_EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
+/// Configs of images, which say the platform.
+pub const IMAGE_CONFIGS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
+
 /// What to send as `Accept` for a manifest, in the order of our preference.
 pub const MANIFESTS: [&str; 5] =
     [OCI_INDEX, DOCKER_MANIFEST_LIST, OCI_MANIFEST, DOCKER_MANIFEST, OCI_ARTIFACT_MANIFEST];

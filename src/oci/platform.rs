@@ -30,10 +30,25 @@ pub struct ParsePlatformError(String);
 
 impl Platform {
     /// Whether `self`, as a filter, lets `other` through: equal in os and architecture, and in variant if one was asked.
+    /// Where no variant is said, the usual one is meant: most arm64 images say none, and are v8.
     pub fn selects(&self, other: &Self) -> bool {
-        self.os == other.os
-            && self.architecture == other.architecture
-            && (self.variant.is_none() || self.variant == other.variant)
+        let is_variant = |asked: &str| other.variant.as_deref().or_else(|| other.usual_variant()) == Some(asked);
+        self.os == other.os && self.architecture == other.architecture && self.variant.as_deref().is_none_or(is_variant)
+    }
+
+    /// The variant of an architecture that images leave out (containerd `platforms.Normalize`).
+    fn usual_variant(&self) -> Option<&'static str> {
+        match self.architecture.as_str() {
+            "arm64" => Some("v8"),
+            "arm" => Some("v7"),
+            "amd64" => Some("v1"),
+            _ => None,
+        }
+    }
+
+    /// Whether it says what it is for. Attestations are of platform unknown/unknown.
+    pub fn is_known(&self) -> bool {
+        !self.os.is_empty() && !self.architecture.is_empty() && self.os != "unknown"
     }
 }
 
@@ -76,8 +91,25 @@ mod tests {
     fn a_filter_without_variant_takes_every_variant() {
         let any: Platform = "linux/arm".parse().unwrap();
         let v7: Platform = "linux/arm/v7".parse().unwrap();
-        assert!(any.selects(&v7) && v7.selects(&v7) && !v7.selects(&any));
+        let v6: Platform = "linux/arm/v6".parse().unwrap();
+        assert!(any.selects(&v7) && v7.selects(&v7) && !v6.selects(&any) && !v6.selects(&v7));
         assert!(!"windows/arm".parse::<Platform>().unwrap().selects(&v7));
+    }
+
+    #[test]
+    fn an_image_without_variant_is_of_the_usual_one() {
+        let platform = |text: &str| text.parse::<Platform>().unwrap();
+        for (filter, image, selects) in [
+            ("linux/arm64/v8", "linux/arm64", true),
+            ("linux/arm64", "linux/arm64/v8", true),
+            ("linux/arm64/v9", "linux/arm64", false),
+            ("linux/arm/v7", "linux/arm", true),
+            ("linux/arm/v6", "linux/arm", false),
+            ("linux/amd64/v1", "linux/amd64", true),
+            ("linux/s390x/v8", "linux/s390x", false),
+        ] {
+            assert_eq!(platform(filter).selects(&platform(image)), selects, "{filter} {image}");
+        }
     }
 
     #[test]

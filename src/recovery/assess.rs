@@ -99,7 +99,13 @@ impl ProtectedSet {
                 let mut sound =
                     handle.file.metadata().is_ok_and(|found| found.len() == head.store_length(store.blocks));
                 let mut read = vec![0; own.len()];
+                let length = handle.file.metadata().map_or(0, |found| found.len());
                 for (at_head, at_table) in [(0, head.written()), (behind + head.table_length(), behind)] {
+                    // Nothing is there; a head may claim terabytes.
+                    if at_table >= length {
+                        sound = false;
+                        continue;
+                    }
                     sound &= read_or_zeros(&handle.file, &mut read, at_head).is_ok() && read == own;
                     sound &= read_or_zeros(&handle.file, &mut copy, at_table).is_ok() && table.take(&copy);
                 }

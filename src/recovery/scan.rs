@@ -20,15 +20,21 @@ pub(super) struct Scanned {
     pub(super) checks: Vec<Option<BlockChecksum>>,
 }
 
-/// Reads `piece` of `handle`. What cannot be read is not an error here: it is damage. `each` gets the number of bytes read.
+/// Reads `piece` of `handle`, as far as the file goes. What cannot be read is not an error here: it is damage. `each` gets the number of bytes read.
 pub(super) fn scan(handle: &Handle, piece: &ProtectedRange, block: u64, mut each: impl FnMut(u64)) -> Scanned {
     let chunk = (CHUNK / block).max(1) * block;
     let mut buffer = vec![0; usize::try_from(chunk).expect("a block is below its limit")];
     let mut hasher = Some(Hasher::new(Algorithm::Sha256));
     let mut checks = Vec::with_capacity(usize::try_from(piece.blocks).unwrap_or(0));
     let size = usize::try_from(block).expect("a block is below its limit");
+    // What a head claims beyond the end of the file are zeros, and is not worth reading: a head may claim terabytes.
+    let end = handle.file.metadata().map_or(u64::MAX, |found| found.len());
+    let there = end.saturating_sub(piece.offset).min(piece.length);
+    if there < piece.length {
+        hasher = None;
+    }
     let mut done = 0;
-    while done < piece.length {
+    while done < there {
         let real = (piece.length - done).min(chunk);
         let length = usize::try_from(real).expect("a chunk fits into memory");
         let padded = length.next_multiple_of(size);
@@ -52,6 +58,12 @@ pub(super) fn scan(handle: &Handle, piece: &ProtectedRange, block: u64, mut each
         }
         done += real;
         each(real);
+    }
+    if done < piece.length {
+        buffer[..size].fill(0);
+        let zeros = check(&buffer[..size]);
+        checks.resize(usize::try_from(piece.blocks).expect("a head that was checked has few blocks"), Some(zeros));
+        each(piece.length - done);
     }
     Scanned { digest: hasher.map(Hasher::finish), checks }
 }

@@ -9,9 +9,11 @@ use std::{
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::head::{Head, ProtectedFile, RecoveryFile, VERSION};
 use super::{Assessment, Created, Error, FileState, Percent, ProtectedSet, Request, SUFFIX, create};
 use crate::{
     content::{Code, Fault},
+    oci::Digest,
     progress::Progress,
 };
 
@@ -277,4 +279,27 @@ proptest! {
             }
         }
     }
+}
+
+/// A head may claim terabytes of files that are a few bytes long. What is not there is not read.
+#[test]
+fn a_head_that_claims_more_than_the_files_have_costs_no_more_than_they_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let (block, groups) = (16 << 20, 1 << 10);
+    let file = |name: &str| ProtectedFile { digest: Digest::sha256(b"x"), length: block << 20, name: name.to_owned() };
+    let head = Head {
+        block,
+        data: 1 << 10,
+        files: vec![file("a.tar")],
+        groups,
+        recovery: 1,
+        stores: vec![RecoveryFile { blocks: groups, name: "a.tar.recovery".to_owned() }],
+        table: Digest::sha256(b"t"),
+        version: VERSION,
+    };
+    fs::write(folder.path().join("a.tar"), noise(1, 3000)).unwrap();
+    fs::write(folder.path().join("a.tar.recovery"), head.write(0)).unwrap();
+    let set = ProtectedSet::find(&[folder.path().join("a.tar")]).unwrap();
+    let assessment = set.assess(&Progress::silent()).unwrap();
+    assert!(!assessment.is_sound() && !assessment.is_possible());
 }

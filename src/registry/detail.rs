@@ -32,7 +32,11 @@ const SAYING: [&str; 11] = [
 /// What a peer said about a failure: the error envelope of distribution-spec 1.1, "Error Codes", or any other document or
 /// text. May be empty.
 #[derive(Debug, Default)]
-pub struct Detail(Vec<(Option<ErrorCode>, String)>);
+pub struct Detail {
+    said: Vec<(Option<ErrorCode>, String)>,
+    /// It came as a page for people.
+    is_page: bool,
+}
 
 impl Detail {
     /// Reads the body of an answer; `secrets` are hidden in it.
@@ -61,35 +65,40 @@ impl Detail {
                 shown.push(one);
             }
         }
-        Self(shown)
+        Self { said: shown, is_page: starts_as_page(text) }
     }
 
     /// With words of ours after the peer's.
     pub(super) fn and(mut self, ours: &str) -> Self {
-        self.0.push((None, ours.to_owned()));
+        self.said.push((None, ours.to_owned()));
         self
+    }
+
+    /// Whether the words were those of a web page.
+    pub(super) const fn is_page(&self) -> bool {
+        self.is_page
     }
 
     /// Whether one of the codes is `code`.
     pub fn has(&self, code: &ErrorCode) -> bool {
-        self.0.iter().any(|(own, _)| own.as_ref() == Some(code))
+        self.said.iter().any(|(own, _)| own.as_ref() == Some(code))
     }
 
     /// Whether the peer answered as a registry does, with a code of the specification's.
     pub(super) fn is_of_a_registry(&self) -> bool {
-        self.0.iter().any(|(code, _)| matches!(code, Some(code) if !matches!(code, ErrorCode::Other(_))))
+        self.said.iter().any(|(code, _)| matches!(code, Some(code) if !matches!(code, ErrorCode::Other(_))))
     }
 
     /// Whether the registry gave no code at all, or only the one that says as much.
     pub(super) fn is_vague(&self) -> bool {
         let says_nothing = |code: &ErrorCode| matches!(code, ErrorCode::Other(text) if text == "UNKNOWN");
-        self.0.iter().all(|(code, _)| code.as_ref().is_none_or(says_nothing))
+        self.said.iter().all(|(code, _)| code.as_ref().is_none_or(says_nothing))
     }
 }
 
 impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (code, words) in &self.0 {
+        for (code, words) in &self.said {
             let name = code.as_ref().and_then(|code| serde_json::to_value(code).ok());
             let name = name.as_ref().and_then(Value::as_str).map(plain).unwrap_or_default();
             let space = if name.is_empty() || words.is_empty() { "" } else { " " };
@@ -97,6 +106,11 @@ impl fmt::Display for Detail {
         }
         Ok(())
     }
+}
+
+fn starts_as_page(text: &str) -> bool {
+    let begins = |tag: &str| text.get(..tag.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(tag));
+    ["<!doctype html", "<html"].into_iter().any(begins)
 }
 
 /// One item of an error envelope.

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use url::Url;
+
 use crate::{
     content::{self, Code, Fault, UnusableProxy, proxies},
     oci::{Digest, ManifestError},
@@ -402,6 +404,17 @@ impl Error {
         Self::Unreachable { at, via: None, source }
     }
 
+    /// Itself, or what it means that the answer of a plain address was no HTTP: a server of TLS answers with an alert.
+    pub(super) fn without_http(self, url: &Url) -> Self {
+        match self {
+            Self::Unreachable { at, source, .. } if url.scheme() == "http" && is_no_http(&source) => {
+                let reason = "the answer is no HTTP; if the registry speaks TLS, leave out --plain-http".to_owned();
+                Self::Protocol { at, reason }
+            }
+            error => error,
+        }
+    }
+
     /// With the proxy that was on the way, where that is what may have failed.
     pub(super) fn by_way_of(mut self, proxy: impl FnOnce() -> Option<String>) -> Self {
         if let Self::Unreachable { via, .. } = &mut self {
@@ -409,6 +422,12 @@ impl Error {
         }
         self
     }
+}
+
+/// Whether the first bytes of the answer were no HTTP.
+fn is_no_http(error: &reqwest::Error) -> bool {
+    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source())
+        .any(|error| error.downcast_ref().is_some_and(hyper::Error::is_parse))
 }
 
 /// The wait that a registry asks for, as a part of a sentence.

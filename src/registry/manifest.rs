@@ -125,7 +125,7 @@ impl RemoteRepository {
 
     /// Asks for what was put under `name`: a registry, or a proxy that answers for it, may have taken it and kept nothing.
     /// Registries on eventual storage are asked a few times.
-    pub(super) async fn confirm(&self, name: &Name, manifest: &Manifest) -> Result<(), Error> {
+    pub(super) async fn confirm_named(&self, name: &Name, manifest: &Manifest) -> Result<(), Error> {
         let at = self.at(format!("manifest {name}"));
         let mut waits = self.transport.waits();
         for _ in 0..CONFIRMATIONS {

@@ -2,16 +2,12 @@
 
 use reqwest::StatusCode;
 
-use crate::oci::{Manifest, Name, error_code::ErrorCode};
+use crate::oci::{Manifest, Name, error_code::ErrorCode, media_type::IMAGE_CONFIGS};
 
 use super::{
     detail::Detail,
     error::{At, Error},
 };
-
-/// What an image's config is, by which an image is told from other artifacts.
-const IMAGE_CONFIGS: [&str; 2] =
-    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 /// The error for a manifest that was refused under `name`.
 pub(super) fn of_manifest(error: Error, name: &Name, manifest: &Manifest) -> Error {
@@ -44,6 +40,12 @@ pub(super) fn of_manifest(error: Error, name: &Name, manifest: &Manifest) -> Err
 /// The error for a push into a repository, by manifest or by upload, that is not found.
 pub(super) fn of_push(error: Error) -> Error {
     match error {
+        // What takes no writes and answers with a page is a web server. One that limits or forbids may stand before a registry.
+        Error::NotFound { at, detail } | Error::Refused { at, status: 400 | 405 | 411 | 501, detail }
+            if detail.is_page() =>
+        {
+            Error::WebPage { at, detail }
+        }
         Error::NotFound { at, detail } if !lacks_content(&detail) => Error::NoRepository { at, detail },
         error => error,
     }

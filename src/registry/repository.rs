@@ -147,7 +147,11 @@ impl Assign for RemoteRepository {
     async fn tag(&self, tag: &Tag, manifest: &Manifest) -> content::Result<()> {
         let name = Name::Tag(tag.clone());
         self.put_manifest(&name, manifest).await?;
-        Ok(self.confirm(&name, manifest).await?)
+        Ok(self.confirm_named(&name, manifest).await?)
+    }
+
+    async fn confirm(&self, manifest: &Manifest) -> content::Result<()> {
+        Ok(self.confirm_named(&Name::Digest(manifest.digest()), manifest).await?)
     }
 }
 

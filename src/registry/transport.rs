@@ -152,7 +152,8 @@ impl Transport {
             let answer = tokio::time::timeout(patience, request.send())
                 .await
                 .map_err(|_| Error::Stalled { at: at.clone(), waited: patience, bytes: 0 })?
-                .map_err(|error| Error::transport(at.clone(), error, patience).by_way_of(|| self.proxy(&url)))?;
+                .map_err(|error| Error::transport(at.clone(), error, patience).by_way_of(|| self.proxy(&url)))
+                .map_err(|error| error.without_http(&url))?;
             if answer.status() == StatusCode::UNAUTHORIZED
                 && let Some(grant) = grant.as_ref().filter(|grant| grant.origin == origin(&url))
             {

@@ -43,6 +43,16 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
     fn has_manifest(&self, at: Requested<'_>, name: &Name) -> Result<bool, Refusal>;
     /// Tags in ASCII order, those after `after` only, at the most `limit`.
     fn tags(&self, at: Requested<'_>, after: &str, limit: usize) -> Result<Vec<String>, Refusal>;
+    /// Artifacts that have no tag and are no part of another, where that is known.
+    fn pinned(&self, at: Requested<'_>) -> Result<Vec<Digest>, Refusal> {
+        let _ = at;
+        Ok(Vec::new())
+    }
+    /// The registries that the repository came from, where that is known.
+    fn hosts(&self, at: Requested<'_>) -> Vec<String> {
+        let _ = at;
+        Vec::new()
+    }
     /// What is attached to `subject`.
     fn referrers(&self, at: Requested<'_>, subject: &Digest) -> Result<Vec<Descriptor>, Refusal>;
     /// Names of repositories in order, those after `after` only, at the most `limit`.
@@ -154,6 +164,19 @@ impl Backend for Backends {
 
     fn tags(&self, at: Requested<'_>, after: &str, limit: usize) -> Result<Vec<String>, Refusal> {
         self.merged(limit, |backend| backend.tags(at, after, limit))
+    }
+
+    fn pinned(&self, at: Requested<'_>) -> Result<Vec<Digest>, Refusal> {
+        let mut all = BTreeSet::new();
+        for backend in &self.0 {
+            all.extend(backend.pinned(at)?);
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    fn hosts(&self, at: Requested<'_>) -> Vec<String> {
+        let all: BTreeSet<String> = self.0.iter().flat_map(|backend| backend.hosts(at)).collect();
+        all.into_iter().collect()
     }
 
     fn referrers(&self, at: Requested<'_>, subject: &Digest) -> Result<Vec<Descriptor>, Refusal> {

@@ -53,6 +53,8 @@ pub(super) struct Bundles {
 #[derive(Debug, Default)]
 struct BundledRepository {
     tags: BTreeMap<String, Digest>,
+    /// Artifacts that were asked for by digest alone.
+    pinned: BTreeSet<Digest>,
     manifests: HashSet<Digest>,
     /// Size, by digest.
     blobs: HashMap<Digest, u64>,
@@ -106,6 +108,8 @@ impl Bundles {
                 if before.is_some_and(|before| before != root.descriptor.digest) {
                     self.notes.push(format!("{}:{tag} is in more than one bundle; {place} wins", reference.context()));
                 }
+            } else {
+                repository.pinned.insert(root.descriptor.digest);
             }
             self.add(&full(reference.registry(), reference.repository()), &root.descriptor);
         }
@@ -289,6 +293,17 @@ impl Backend for Bundles {
     fn tags(&self, at: Requested<'_>, after: &str, limit: usize) -> Result<Vec<String>, Refusal> {
         let Some(found) = self.only(at)? else { return Ok(Vec::new()) };
         Ok(found.tags.keys().filter(|tag| tag.as_str() > after).take(limit).cloned().collect())
+    }
+
+    fn pinned(&self, at: Requested<'_>) -> Result<Vec<Digest>, Refusal> {
+        let Some(found) = self.only(at)? else { return Ok(Vec::new()) };
+        let is_tagged = |digest: &&Digest| found.tags.values().any(|tagged| tagged == *digest);
+        Ok(found.pinned.iter().filter(|digest| !is_tagged(digest)).copied().collect())
+    }
+
+    fn hosts(&self, at: Requested<'_>) -> Vec<String> {
+        let host = |(name, _): (&str, &BundledRepository)| name.split('/').next().unwrap_or_default().to_owned();
+        self.meant(at).into_iter().map(host).collect()
     }
 
     fn referrers(&self, at: Requested<'_>, subject: &Digest) -> Result<Vec<Descriptor>, Refusal> {

@@ -144,7 +144,9 @@ impl Frontend {
                 Some(_) => Err(not_here("GET, HEAD")),
                 None => Err(mistaken(RouteError::Unknown)),
             },
-            Route::Page if reading => Ok(without_body_for(method, self.page(&parts.headers, caller).await?)),
+            Route::Page if reading => {
+                Ok(without_body_for(method, self.page(&parts.headers, query.get("q"), caller).await?))
+            }
             Route::Page | Route::Base | Route::Health | Route::Catalog | Route::Metrics => Err(not_here("GET, HEAD")),
         }
     }

@@ -62,6 +62,7 @@ impl Location {
     /// [`Error::Location`].
     pub fn parse(text: &str) -> Result<Self> {
         let fail = |reason| Error::Location { text: without_query(text).to_owned(), reason };
+        let text = unquoted(text);
         if text.is_empty() {
             return Err(Error::Location { text: "\"\"".to_owned(), reason: "it is empty" });
         }
@@ -196,6 +197,12 @@ fn azure_short(rest: &str) -> Result<Azure, &'static str> {
     Ok(Azure { endpoint, account: account.to_owned(), container: container.to_owned(), name, sas })
 }
 
+/// An address without the quotes that were meant for a shell.
+fn unquoted(text: &str) -> &str {
+    let inner = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).filter(|inner| inner.contains("://")).unwrap_or(text)
+}
+
 fn azure_url(text: &str, signed_later: bool) -> Result<Azure, &'static str> {
     let mut url = Url::parse(text).map_err(|_| "it cannot be read as a URL")?;
     if !url.username().is_empty() || url.password().is_some() {
@@ -204,6 +211,10 @@ fn azure_url(text: &str, signed_later: bool) -> Result<Azure, &'static str> {
     let host = url.host_str().unwrap_or_default().to_owned();
     let at_azure = AZURE_HOSTS.iter().any(|suffix| host.ends_with(suffix));
     let sas = url.query().and_then(Sas::parse);
+    if sas.is_none() && !signed_later && url.query().is_some_and(|query| query.contains("sv=") || query.contains("se="))
+    {
+        return Err("its signature is cut off: a shell ends a word at `&`, so put the address in single quotes");
+    }
     if sas.is_none() && !at_azure && !is_loopback(&url) && !signed_later {
         return Err(
             "a URL is taken as Azure's where it carries a SAS (sv=…&sig=…), or the host is Azure's or this machine",
@@ -328,6 +339,17 @@ mod tests {
             let error = Location::parse(&bad).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("CANARY"), "{error:?}");
         }
+    }
+
+    #[test]
+    fn an_address_is_read_within_quotes_and_not_when_a_shell_cut_it() {
+        let whole = format!("https://acct.blob.core.windows.net/cont/b?{SAS}");
+        for quoted in [format!("'{whole}'"), format!("\"{whole}\"")] {
+            assert_eq!(Location::parse(&quoted).unwrap(), Location::parse(&whole).unwrap());
+        }
+        let cut = Location::parse("https://acct.blob.core.windows.net/cont/b?sv=2024-11-04").unwrap_err();
+        assert!(cut.to_string().contains("cut off"), "{cut}");
+        assert_eq!(Location::parse("'a'").unwrap(), Location::Path("'a'".into()));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod cloud;
 mod local;
 mod pace;
 mod settings;
+mod trusted;
 
 use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
 

@@ -51,9 +51,11 @@ impl fmt::Display for Permission {
 pub struct Sas(String);
 
 impl Sas {
-    /// Reads a token, with or without the `?` in front; `None` unless it has `sv` and `sig`.
+    /// Reads a token, with or without the `?` in front and quotes around; `None` unless it has `sv` and `sig`.
     pub fn parse(token: &str) -> Option<Self> {
-        let sas = Self(token.trim().trim_start_matches('?').to_owned());
+        // `docker run --env-file` and systemd's files keep the quotes that a shell takes away.
+        let bare = token.trim().trim_matches(['"', '\'']);
+        let sas = Self(bare.trim_start_matches('?').to_owned());
         (sas.field("sv").is_some() && sas.field("sig").is_some()).then_some(sas)
     }
 
@@ -110,6 +112,9 @@ mod tests {
         assert!(sas.https_only());
         assert_eq!(format!("{sas:?}"), "Sas(rl)");
         assert!(Sas::parse("sv=1").is_none() && Sas::parse("sig=1").is_none() && Sas::parse("").is_none());
+        for quoted in ["'?sv=1&sig=x'", "\"sv=1&sig=x\""] {
+            assert_eq!(Sas::parse(quoted).unwrap().query(), "sv=1&sig=x");
+        }
         let by_policy = Sas::parse("sv=1&si=policy&sig=x").unwrap();
         assert_eq!((by_policy.allows(Permission::Read), by_policy.expiry()), (None, None));
     }

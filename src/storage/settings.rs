@@ -31,7 +31,7 @@ pub struct Settings {
     pub sas: Option<Sas>,
     /// Where `sas` is fetched again when it is about to end, or was refused.
     pub renew: Option<Arc<dyn Renew>>,
-    /// PEM files of authorities that Azure's servers are trusted by, beside the system's.
+    /// PEM files of certificates that servers are trusted by, beside those of the system.
     pub ca_certs: Vec<PathBuf>,
     /// Who to be towards Azure without a SAS.
     pub identity: AzureIdentity,

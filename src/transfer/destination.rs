@@ -1,6 +1,6 @@
 //! Where an artifact goes: its name at the source becomes its name in the target registry.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use crate::oci::{
     Digest, Name, Reference,
@@ -77,7 +77,18 @@ impl FromStr for Rule {
     }
 }
 
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--map {}={}", self.from, self.to)
+    }
+}
+
 impl Rule {
+    /// Whether it applies to `source`.
+    pub(super) fn matches(&self, source: &Reference) -> bool {
+        self.apply(source).is_some()
+    }
+
     /// The repository that this rule makes, or `None` where it does not apply.
     fn apply(&self, source: &Reference) -> Option<String> {
         let context = source.context().to_string();

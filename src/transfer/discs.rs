@@ -50,9 +50,12 @@ pub async fn import(
     progress: &Progress,
 ) -> Result<Report, Error> {
     let mut set: Option<Digest> = None;
+    // Where a volume was last found, or was said to be at first.
+    let mut good = place.clone();
     loop {
         let why_not = match look(&place, set, settings).await {
             Ok((opened, found)) => {
+                good.clone_from(&place);
                 set = opened.reader().set_id();
                 let spool = drive.spool(set);
                 let opened = opened.with_aside(&spool)?;
@@ -67,7 +70,11 @@ pub async fn import(
                 let names: Vec<String> = wanted.into_iter().map(|number| named(&opened, &found, number)).collect();
                 format!("{NEEDED}{}", names.join(", "))
             }
-            Err(reason) => reason,
+            Err(reason) => {
+                // An answer that leads nowhere was mistyped: an empty one then means the place before it.
+                place.clone_from(&good);
+                reason
+            }
         };
         let asked = drive.next(&why_not, &place).await;
         let unread = |source| Error::Io { what: "read", path: "standard input".into(), source };

@@ -66,6 +66,12 @@ pub enum Error {
         /// What it names in another.
         second: Digest,
     },
+    /// A pattern of names means no artifact of the bundles.
+    #[error("no artifact in the bundle matches {pattern:?}")]
+    NoneMatches {
+        /// The pattern.
+        pattern: String,
+    },
     /// A repository of a store has no name that a reference can have.
     #[error("the store's repository {repository} has no full name")]
     UnnamedRepository {
@@ -135,6 +141,7 @@ impl Fault for Error {
             Self::StaleRecovery { .. } => Code::RecoveryStale,
             Self::Content(error) => error.code(),
             Self::Collision { .. } | Self::TwoOfOneName { .. } => Code::TransferTagCollision,
+            Self::NoneMatches { .. } => Code::ContentNotFound,
             Self::Rename { .. } | Self::UnnamedRepository { .. } => Code::UsageReference,
             Self::Damaged { code, .. } => *code,
             Self::Io { what: "read", .. } => Code::IoRead,

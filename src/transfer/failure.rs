@@ -89,7 +89,7 @@ pub enum Cause {
         limit: usize,
     },
     /// A platform was asked for, and the index has none such.
-    #[error("none of its {manifests} manifests is for the platforms asked for; it has {offered}")]
+    #[error("nothing in it is for the platforms asked for; it has {offered}")]
     NoPlatform {
         /// Manifests in the index.
         manifests: usize,

@@ -30,11 +30,7 @@ pub async fn run(
     request: &Request,
     progress: &Progress,
 ) -> Result<Report, Error> {
-    if request.verify_first {
-        for bundle in bundles {
-            prove(bundle.reader(), request.jobs, progress).await?;
-        }
-    }
+    prove_first(bundles, request, progress).await?;
     let plan = plan(targets, bundles, request, progress).await?;
     let report = execute(plan, targets, request, progress).await?;
     if request.delete_source && !report.failed() {
@@ -67,6 +63,16 @@ pub(super) async fn execute(
     progress.tell(plan.planned());
     progress.tell(Event::Phase(Phase::Transferring));
     ImportRun::new(plan, targets, request, progress).finish().await
+}
+
+/// Re-hashes the bundles, if that is asked for.
+pub(super) async fn prove_first(bundles: &[Opened], request: &Request, progress: &Progress) -> Result<(), Error> {
+    if request.verify_first {
+        for bundle in bundles {
+            prove(bundle.reader(), request.jobs, progress).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Re-hashes a whole bundle.

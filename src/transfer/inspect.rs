@@ -179,7 +179,7 @@ pub async fn inspect_with_configs(reader: &Reader) -> bundle::Result<Inspection>
 async fn platform_of(reader: &Reader, config: &Descriptor) -> Option<Platform> {
     let content = Verified::open(Arc::new(reader.clone()), config).await.ok()?.collect().await.ok()?;
     let platform: Platform = serde_json::from_slice(&content).ok()?;
-    (!platform.os.is_empty() && !platform.architecture.is_empty() && platform.os != "unknown").then_some(platform)
+    platform.is_known().then_some(platform)
 }
 
 fn volumes(reader: &Reader) -> Vec<InspectedVolume> {

@@ -76,6 +76,12 @@ pub(super) fn items(
         }
     }
     let mut items: Vec<ImportItem> = by_target.into_values().collect();
+    for rule in &renaming.rules {
+        if !items.iter().any(|item| rule.matches(&item.reference)) {
+            warnings
+                .push(format!("{rule} renames nothing: no artifact has a repository that begins with {}", rule.from));
+        }
+    }
     let after = attached_by_tag(&items);
     for (item, after) in items.iter_mut().zip(after) {
         item.after = after;

@@ -3,6 +3,8 @@
 //! What each run does is data before it is done ([`export::plan`], [`import::plan`]). Everything that moves bytes goes
 //! through `execute`, whatever the two places are.
 
+pub mod choice;
+#[doc(hidden)]
 pub mod companions;
 mod complete;
 pub mod copy;
@@ -40,6 +42,7 @@ mod storage_stack;
 mod supply;
 pub mod verify;
 
+pub use choice::Choice;
 pub use error::Error;
 pub use failure::{Cause, Failure, Side};
 pub use opened::Opened;

@@ -48,12 +48,27 @@ impl Places {
         }
         let bundles: Vec<Location> = bundles.into_iter().cloned().collect();
         for bundle in Opened::all(&bundles, settings, progress).await? {
-            for root in bundle.reader().index().roots() {
-                places.add(root.reference.clone(), root.descriptor.digest)?;
-            }
-            places.origins.push(Arc::new(bundle.reader().clone()));
+            places.add_bundle(&bundle)?;
         }
         Ok(places)
+    }
+
+    /// Bundles that are open already.
+    ///
+    /// # Errors
+    /// Two have different artifacts of one name.
+    pub fn of(bundles: &[Opened]) -> Result<Self, Error> {
+        let mut places = Self { origins: Vec::new(), artifacts: BTreeMap::new() };
+        bundles.iter().try_for_each(|bundle| places.add_bundle(bundle))?;
+        Ok(places)
+    }
+
+    fn add_bundle(&mut self, bundle: &Opened) -> Result<(), Error> {
+        for root in bundle.reader().index().roots() {
+            self.add(root.reference.clone(), root.descriptor.digest)?;
+        }
+        self.origins.push(Arc::new(bundle.reader().clone()));
+        Ok(())
     }
 
     /// Every artifact by its name.

@@ -14,8 +14,8 @@ use tokio::sync::Semaphore;
 use super::failure::Cause;
 use crate::{
     bundle::{Absent, Reason},
-    content::{self, Origin},
-    oci::{Descriptor, Digest, Manifest, Name, Platform, Reference, Tag},
+    content::{self, Origin, Source, Verified},
+    oci::{Descriptor, Digest, Manifest, Name, Platform, Reference, Tag, media_type},
 };
 
 /// How far attached artifacts are followed.
@@ -44,6 +44,13 @@ pub struct Selection {
     pub referrers: bool,
     /// How far they are followed.
     pub limits: ReferrerLimits,
+}
+
+impl Selection {
+    /// Whether something for `platform` belongs to it.
+    fn wants(&self, platform: &Platform) -> bool {
+        self.platforms.is_empty() || self.platforms.iter().any(|filter| filter.selects(platform))
+    }
 }
 
 /// An artifact's graph.
@@ -90,6 +97,7 @@ pub async fn resolve(
     requests: &Semaphore,
 ) -> Result<Resolved, Cause> {
     let root = limited(requests, origin.resolve(&reference.name())).await?;
+    check_platform(&origin, &root, selection, requests).await?;
     let walk = Walk {
         origin: &*origin,
         selection,
@@ -279,11 +287,31 @@ impl Walk<'_> {
 
     /// Whether the filter lets a child through by its own platform; a child without one is no image to be filtered.
     fn wants(&self, child: &Descriptor) -> bool {
-        let platforms = &self.selection.platforms;
-        match &child.platform {
-            Some(platform) if !platforms.is_empty() => platforms.iter().any(|filter| filter.selects(platform)),
-            _ => true,
+        child.platform.as_ref().is_none_or(|platform| self.selection.wants(platform))
+    }
+}
+
+/// Largest config that is read for its platform; the largest known are some hundred kB.
+const MAX_CONFIG: u64 = 4 << 20;
+
+/// An image that is no part of an index says in its config which platform it is for.
+async fn check_platform(
+    origin: &Arc<dyn Origin>,
+    root: &Manifest,
+    selection: &Selection,
+    requests: &Semaphore,
+) -> Result<(), Cause> {
+    let is_image = |config: &&Descriptor| media_type::IMAGE_CONFIGS.contains(&&*config.media_type);
+    let config = root.config().filter(is_image).filter(|config| config.size <= MAX_CONFIG);
+    let Some(config) = config.filter(|_| !selection.platforms.is_empty()) else { return Ok(()) };
+    let source = Arc::clone(origin) as Arc<dyn Source>;
+    let text = limited(requests, async { Verified::open(source, config).await?.collect().await }).await?;
+    // One that says nothing, or cannot be read, is no reason to leave the image behind.
+    match serde_json::from_slice::<Platform>(&text) {
+        Ok(found) if found.is_known() && !selection.wants(&found) => {
+            Err(Cause::NoPlatform { manifests: 1, offered: found.to_string() })
         }
+        _ => Ok(()),
     }
 }
 

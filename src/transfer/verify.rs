@@ -123,6 +123,9 @@ fn check(
     // A seal leaves no doubt.
     let doubts = if reader.facts().is_none() { reader.index().doubts() } else { &[] };
     errors.extend(doubts.iter().map(|reason| (None, doubt(reason))));
+    if reader.facts().is_none() {
+        errors.extend(reader.contents().inline_doubts().iter().map(|reason| (None, doubt(reason))));
+    }
     errors.extend(reader.contents().deceptions().into_iter().map(|error| (None, error)));
     let missing = order.missing.iter().filter(|manifest| reader.offset(&manifest.digest).is_none());
     errors.extend(missing.map(|manifest| (None, bundle::Error::Missing { digest: manifest.digest })));

@@ -228,7 +228,9 @@ fn what_an_interrupted_run_has_left_is_told_as_that() {
 fn a_report_that_could_not_be_written_in_the_end_is_refused_at_the_beginning() {
     let airlift = Airlift::new();
     // Whoever asked first would say that there is no such host.
-    for (report, why) in [("no/such/folder/r.json", "No such file"), (".", "directory")] {
+    for (report, why) in
+        [("no/such/folder/r.json", "No such file"), (".", "directory"), ("/proc/r.json", "/proc/r.json")]
+    {
         let export = ["export", "r.invalid/app:1", "-o", "b.tar", "--report", report];
         airlift.run(export).exits(1).says(&["error[io.write]", report, why]);
         let import = ["import", "b.tar", "--to", "r.invalid", "--report", report];

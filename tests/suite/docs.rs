@@ -186,7 +186,7 @@ fn every_test_that_a_page_points_to_exists() {
     rust_in(&root().join("src"), &mut code);
     rust_in(&root().join("tests"), &mut code);
     let mut missing = Vec::new();
-    for name in ["docs/threats.md", "docs/comparison.md", "docs/design.md"] {
+    for name in ["docs/threats.md", "docs/comparison.md", "docs/design.md", "docs/field.md"] {
         let page = read(&root().join(name));
         let gone = quoted(&page).filter(|word| is_test_name(word) && !code.contains(&format!("fn {word}(")));
         missing.extend(gone.map(|word| format!("{name}: {word}")));

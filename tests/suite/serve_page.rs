@@ -36,7 +36,7 @@ fn the_page_shows_what_there_is_and_how_to_get_it() {
     for part in [
         "3 artifacts",
         "read-only",
-        "library/nginx:1",
+        "library/nginx",
         "linux/amd64, linux/arm64",
         "1 SBOM",
         "1 blob shared with others",
@@ -60,6 +60,50 @@ fn the_page_shows_what_there_is_and_how_to_get_it() {
     assert!(outside.is_empty() && !before.contains("<script"), "nothing is fetched from anywhere");
     let forged = serving.send(Method::GET, "/", &[("host", "x\"><script>")], "");
     assert!(!String::from_utf8_lossy(&forged.body).contains("x\"><script>"));
+}
+
+#[test]
+fn the_page_has_what_is_known_by_digest_charts_files_and_sources_and_is_searched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.tar");
+    let config = Blob::new("application/vnd.cncf.helm.config.v1+json", r#"{"name":"chart"}"#);
+    let chart = Artifact::manifest(None, config, vec![Blob::layer(5, 900)], None);
+    let mut file = Blob::new("application/octet-stream", "a tool");
+    file.descriptor.annotations.insert("org.opencontainers.image.title".into(), "tool-<1>.deb".into());
+    let files = Artifact::attached("application/x-files", file, None);
+    let pinned = Artifact::small(6, 500);
+    let digest = pinned.digest();
+    let mut packed = Packed::new()
+        .with("ghcr.io/team/chart:0.1.0_build", chart)
+        .with("files.example/team/tool:v1", files)
+        .with(&format!("quay.io/team/app@{digest}"), pinned);
+    for n in 0..300 {
+        packed =
+            packed.with(&format!("quay.io/many/repository-{:03}:v1", n / 2 * 2 + n % 2), Artifact::small(1000 + n, 50));
+    }
+    block_on(packed.write(&path));
+    let serving = Serving::new(Config::bundles(vec![block_on(Reader::open(&path)).unwrap()]));
+    let host = serving.address();
+    let page = |query: &str| String::from_utf8(serving.get(&format!("/{query}")).success().body.to_vec()).unwrap();
+    let all = page("");
+    for part in [
+        "303 artifacts",
+        "from ghcr.io",
+        &format!("helm pull --plain-http oci://{host}/team/chart --version 0.1.0+build"),
+        "tool-&lt;1&gt;.deb",
+        &format!("oras pull --plain-http {host}/team/tool:v1"),
+        &format!("docker pull {host}/team/app@{digest}"),
+    ] {
+        assert!(all.contains(part), "{part} is not on {}", &all[..4000]);
+    }
+    // A line for each, with the rest folded away, so that a telephone shows three hundred.
+    assert_eq!((all.matches("<details>").count(), all.matches("<summary>").count()), (303, 303));
+    let found = page("?q=TEAM%2Fchart");
+    assert!(found.contains("1 artifact,") && found.contains("team/chart") && !found.contains("team/tool"));
+    assert!(page(&format!("?q={}", &digest.to_string()[..30])).contains("1 artifact,"));
+    assert!(page("?q=quay.io").contains("301 artifacts"));
+    let none = page("?q=%22%3E%3Cscript%3E");
+    assert!(none.contains("Nothing here has such a name") && !none.contains("<script"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use airlift::{
+    content::Code,
     find::lists,
     oci::Reference,
     progress::Event,
@@ -22,8 +23,11 @@ use crate::{
     args::{Chosen, Transfer, chosen::ForeignChoice},
     context::Context,
     failure::CommandError,
-    mistake::Mistake,
+    mistake::{self, Mistake},
 };
+
+/// Bad lines of a list that are shown. A file with more of them is no list.
+const MAX_LINES: usize = 20;
 
 /// Returns every artifact once, in the order of the arguments: at least one, and at most `--max-artifacts`.
 pub(crate) fn asked_for(args: &Chosen) -> Result<Vec<Reference>, CommandError> {
@@ -32,11 +36,7 @@ pub(crate) fn asked_for(args: &Chosen) -> Result<Vec<Reference>, CommandError> {
     for text in &args.artifacts {
         artifacts.push(Reference::parse(text, registry).map_err(|source| Mistake::Reference { source })?);
     }
-    for file in &args.file {
-        let name = if is_stdin(file) { "standard input".to_owned() } else { file.display().to_string() };
-        let listed = lists::read(&read(file)?, &name, registry)?;
-        artifacts.extend(listed.into_iter().map(|artifact| artifact.reference));
-    }
+    artifacts.extend(listed(&args.file, registry)?);
     let mut seen = HashSet::new();
     artifacts.retain(|artifact| seen.insert(artifact.clone()));
     match artifacts.len() {
@@ -46,6 +46,30 @@ pub(crate) fn asked_for(args: &Chosen) -> Result<Vec<Reference>, CommandError> {
         }
         _ => Ok(artifacts),
     }
+}
+
+/// The artifacts in the lists `files`. `registry` is that of names without one.
+pub(crate) fn listed(files: &[PathBuf], registry: Option<&str>) -> Result<Vec<Reference>, CommandError> {
+    let mut artifacts = Vec::new();
+    for file in files {
+        let name = if is_stdin(file) { "standard input".to_owned() } else { file.display().to_string() };
+        let listed = lists::read(&read(file)?, &name, registry).map_err(with_lines)?;
+        artifacts.extend(listed.into_iter().map(|artifact| artifact.reference));
+    }
+    Ok(artifacts)
+}
+
+/// The failure of a list, with its bad lines.
+fn with_lines(error: lists::Error) -> CommandError {
+    let lines = match &error {
+        lists::Error::References { bad, .. } => {
+            let shown = bad.iter().take(MAX_LINES).map(ToString::to_string);
+            let more = bad.len().saturating_sub(MAX_LINES);
+            shown.chain((more > 0).then(|| format!("and {more} more"))).collect()
+        }
+        _ => Vec::new(),
+    };
+    CommandError::from(error).details(lines)
 }
 
 /// What a run takes of `artifacts`.
@@ -75,14 +99,55 @@ pub(crate) fn location(text: &Path) -> Result<Location, CommandError> {
     Ok(text.to_str().map_or_else(|| Ok(Location::Path(text.to_owned())), Location::parse)?)
 }
 
+/// As [`location`], of a bundle to read.
+pub(crate) fn source(text: &Path) -> Result<Location, CommandError> {
+    match location(text)? {
+        Location::Standard => Err(Mistake::StreamSource.into()),
+        place => Ok(place),
+    }
+}
+
+/// Adds the next step to the failure of reading a damaged bundle among `paths`: repair, if there is recovery data.
+pub(crate) fn or_repair(failure: CommandError, paths: &[PathBuf]) -> CommandError {
+    let damages = [
+        Code::BundleTruncated,
+        Code::BundleStructure,
+        Code::BundleSeal,
+        Code::BundleDigestMismatch,
+        Code::BundleSizeMismatch,
+        Code::BundleVolumeMissing,
+    ];
+    let hint = paths.iter().find(|path| has_recovery(path)).map(|path| {
+        let path = mistake::quoted(&path.to_string_lossy());
+        format!("There is recovery data: run `airlift repair {path}`, then the same command again.")
+    });
+    match hint {
+        Some(hint) => failure.hint_for(&damages, &hint),
+        None => failure,
+    }
+}
+
+/// Whether recovery data is beside a file, or in a folder.
+fn has_recovery(path: &Path) -> bool {
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let name = path.file_name().filter(|_| !path.is_dir()).map(|name| name.to_string_lossy().into_owned());
+    // A volume's data is named after its set: NAME.vol001.tar and NAME.vol001.recovery.
+    let stem = name.as_deref().map(|name| name.split_once(".vol").map_or(name, |(stem, _)| stem));
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).any(|entry| {
+        entry.contains(".recovery") && !entry.ends_with(".partial") && stem.is_none_or(|stem| entry.starts_with(stem))
+    })
+}
+
 /// Opens the bundle at `text`.
 pub(crate) async fn open(text: &Path, context: &Context) -> Result<Opened, CommandError> {
-    Ok(Opened::open(&location(text)?, &context.storage()).await?)
+    Ok(Opened::open(&source(text)?, &context.storage()).await?)
 }
 
 /// As [`open`], but accepts a set with missing volumes.
 pub(crate) async fn survey(text: &Path, context: &Context) -> Result<Opened, CommandError> {
-    Ok(Opened::survey(&location(text)?, &context.storage()).await?.0)
+    Ok(Opened::survey(&source(text)?, &context.storage()).await?.0)
 }
 
 /// Describes an unfinished file at `path`. Such a file looks complete, since its head is written first and its space is

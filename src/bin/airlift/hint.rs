@@ -87,7 +87,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
         }
         C::RegistryServer => "Run the same command again later to resume. `--log debug` shows the registry's answers.",
         C::RegistryProtocol => {
-            "Check the address: it must be a registry, and no web page or proxy may answer in its place. `--log debug` shows the answers."
+            "Check the host and the port: something that is no registry answers there. It may be the registry's web page on another port, or a proxy that wants a login. `--log debug` shows the answers."
         }
         C::RegistryPolicy => {
             "The registry leads to an address that airlift does not follow by itself. If you trust that host, add `--allow-host HOST`."
@@ -130,7 +130,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::ContentTooLarge => "No real document is this large. Check what the host serves under that name.",
         C::ContentShort => "Run the same command again. If the read ends early again, the file or object is damaged.",
         C::UsageLocation => {
-            "Write /path, ./path, az://ACCOUNT/CONTAINER/NAME, an Azure blob URL with its SAS in quotes, s3://BUCKET/KEY, gs://BUCKET/KEY, or -."
+            "Write /path, ./path, az://ACCOUNT/CONTAINER/NAME, an Azure blob URL with its SAS in quotes, s3://BUCKET/KEY, gs://BUCKET/KEY, or - for the output of an export."
         }
         C::StorageUnreachable => {
             "Check the account's name, the network and the proxy variables (HTTPS_PROXY, NO_PROXY). For S3, also check AWS_ENDPOINT_URL and AWS_REGION. For Google, also check GOOGLE_BASE_URL and STORAGE_EMULATOR_HOST."
@@ -148,7 +148,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "For a SAS, check that it is for this container, is complete (quote the URL in the shell), and that its key was not renewed. For an identity, give it the role \"Storage Blob Data Contributor\" on the container (\"Storage Blob Data Reader\" to read only), and check the clock of this machine. Also check the account's firewall."
         }
         C::StorageCredential => {
-            "For Azure, put a SAS into the address or into AZURE_STORAGE_SAS_TOKEN, run `az login`, or run airlift where there is a managed identity (AZURE_CLIENT_ID names a user-assigned one). For S3, set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. For Google, set GOOGLE_APPLICATION_CREDENTIALS. The message lists what airlift tried."
+            "For Azure, put a SAS into the address or into AZURE_STORAGE_SAS_TOKEN, run `az login`, or run airlift where there is a managed identity (AZURE_CLIENT_ID names a user-assigned one). For S3, set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION; other providers also need AWS_ENDPOINT_URL. For Google, set GOOGLE_APPLICATION_CREDENTIALS. The message lists what airlift tried."
         }
         C::StorageServer => "Run the same command again later to resume. `--log debug` shows the storage's answers.",
         C::StorageProtocol => {
@@ -168,7 +168,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
         }
         C::BundleVersion => "Use the airlift that wrote the bundle, or a newer one.",
         C::BundleTruncated => {
-            "Get the complete file: run `airlift copy SRC DST --overwrite` from a complete copy, or the interrupted export again."
+            "Get the complete file: run the interrupted copy or export again, or copy a complete one over it: `airlift copy GOOD BUNDLE --overwrite`."
         }
         C::BundleStructure => {
             "The file changed after airlift wrote it. Copy it again from a good copy: `airlift copy GOOD BUNDLE --overwrite`."

@@ -20,6 +20,7 @@ mod signal;
 
 use std::process::ExitCode;
 
+use airlift::progress::Event;
 use clap::Parser;
 
 use crate::{
@@ -45,5 +46,19 @@ fn main() -> ExitCode {
 
 fn run(command: Command, context: &Context) -> Result<(), CommandError> {
     context.begin_log()?;
+    warn_of_signature(context);
     commands::run(command, context)
+}
+
+/// Other users of the machine see arguments, and shells keep them.
+fn warn_of_signature(context: &Context) {
+    let is_signed = |word: std::ffi::OsString| {
+        let word = word.to_string_lossy();
+        word.contains("://") && word.split(['?', '&']).any(|part| part.starts_with("sig="))
+    };
+    if std::env::args_os().skip(1).any(is_signed) {
+        let text = "other users can see the signature in the address on the command line, and the shell's history keeps it; set \
+                    AZURE_STORAGE_SAS_TOKEN to it, and write the address without it";
+        context.progress().tell(Event::Warned(text.to_owned()));
+    }
 }

@@ -29,6 +29,9 @@ pub(crate) enum Mistake {
     /// Several volumes do not fit into one stream.
     #[error("--volume-size writes several files, but standard output is one stream")]
     VolumesInOrder,
+    /// A bundle is read in many places at once.
+    #[error("a bundle cannot be read from standard input")]
+    StreamSource,
     /// Binary data would garble the terminal.
     #[error("refusing to write a bundle to a terminal")]
     StreamToTerminal,
@@ -111,7 +114,7 @@ fn typed() -> String {
 }
 
 /// `word` as a shell reads it. A signature in an address is not repeated.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let word = word.split_once("sig=").map_or_else(|| word.to_owned(), |(before, _)| format!("{before}sig=…"));
     let plain = |c: char| c.is_alphanumeric() || "-_./:@=+,%".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
@@ -122,6 +125,9 @@ impl Mistake {
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::StreamToTerminal => "Redirect it, `-o - > bundle.tar`, or name a file, `-o bundle.tar`.",
+            Self::StreamSource => {
+                "A bundle is read in several places at once. Save it first with `cat > bundle.tar`, then name bundle.tar instead of -."
+            }
             Self::NoArtifacts => "Name artifacts, or a file that lists them with `-f FILE`.",
             Self::TooManyArtifacts { count, .. } => {
                 return Some(format!(
@@ -170,6 +176,7 @@ impl Fault for Mistake {
             | Self::NotLocal { .. }
             | Self::VolumesInOrder
             | Self::StreamToTerminal
+            | Self::StreamSource
             | Self::NoStorage { .. }
             | Self::Layout { .. }
             | Self::RecoveryElsewhere

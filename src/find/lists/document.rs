@@ -31,15 +31,13 @@ pub enum Error {
         /// From 1.
         line: u64,
     },
-    /// An entry is no reference.
-    #[error("{file}, line {line}")]
-    Reference {
+    /// Entries are not references.
+    #[error("{file}: {} no name of an artifact", are(.bad))]
+    References {
         /// The file as it was given.
         file: String,
-        /// From 1.
-        line: u64,
-        /// What is wrong with it.
-        source: ParseReferenceError,
+        /// Each of them; never empty.
+        bad: Vec<BadEntry>,
     },
     /// An entry chooses tags in a way that cannot be read.
     #[error("{file}, line {line}")]
@@ -73,11 +71,29 @@ pub enum Error {
     },
 }
 
+/// An entry that is not a reference.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {source}{}", why(.source))]
+pub struct BadEntry {
+    /// From 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub source: ParseReferenceError,
+}
+
+fn are(bad: &[BadEntry]) -> String {
+    if bad.len() == 1 { "1 line is".to_owned() } else { format!("{} lines are", bad.len()) }
+}
+
+fn why(error: &ParseReferenceError) -> String {
+    std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default()
+}
+
 impl Fault for Error {
     fn code(&self) -> Code {
         match self {
             Self::Syntax { .. } | Self::Form { .. } | Self::Filter { .. } => Code::UsageFile,
-            Self::Reference { .. } => Code::UsageReference,
+            Self::References { .. } => Code::UsageReference,
             Self::Unsupported { .. } => Code::UsageListUnsupported,
             Self::Query { .. } => Code::UsageListQuery,
         }
@@ -103,7 +119,7 @@ pub struct Unsupported {
 }
 
 /// The content of a list.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct ArtifactList {
     /// What it names.
     pub artifacts: Vec<ListedArtifact>,
@@ -113,6 +129,18 @@ pub struct ArtifactList {
     pub unsupported: Vec<Unsupported>,
     /// What does not change which artifacts are meant, such as where they are to go.
     pub notes: Vec<Unsupported>,
+    /// Entries that are not references; a list that is given out has none.
+    pub(super) bad: Vec<BadEntry>,
+}
+
+impl ArtifactList {
+    /// Adds the artifact `text` of a line.
+    pub(super) fn add(&mut self, text: &str, registry: Option<&str>, line: u64) {
+        match Reference::parse(text, registry) {
+            Ok(reference) => self.artifacts.push(ListedArtifact { reference, line }),
+            Err(source) => self.bad.push(BadEntry { line, source }),
+        }
+    }
 }
 
 /// One document of a list.
@@ -142,26 +170,14 @@ impl ListDocument<'_> {
     }
 
     /// Adds the reference `text`, which is at `id`.
-    pub(super) fn artifact(&self, id: Id, text: &str, list: &mut ArtifactList) -> Result<(), Error> {
-        self.artifact_of(id, text, self.registry, list)
+    pub(super) fn artifact(&self, id: Id, text: &str, list: &mut ArtifactList) {
+        self.artifact_of(id, text, self.registry, list);
     }
 
-    pub(super) fn artifact_of(
-        &self,
-        id: Id,
-        text: &str,
-        registry: Option<&str>,
-        list: &mut ArtifactList,
-    ) -> Result<(), Error> {
+    pub(super) fn artifact_of(&self, id: Id, text: &str, registry: Option<&str>, list: &mut ArtifactList) {
         let line = self.tree.line(id);
         let text = ["docker://", "oci://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
-        let reference = Reference::parse(text, registry).map_err(|source| Error::Reference {
-            file: self.file.to_owned(),
-            line,
-            source,
-        })?;
-        list.artifacts.push(ListedArtifact { reference, line });
-        Ok(())
+        list.add(text, registry, line);
     }
 
     /// Adds a choice of tags.
@@ -189,20 +205,20 @@ impl ListDocument<'_> {
         name: &str,
         version: &str,
         list: &mut ArtifactList,
-    ) -> Result<(), Error> {
+    ) {
         let Some(repository) = repository.strip_prefix("oci://") else {
             self.unsupported(
                 id,
                 format!("the chart {name} comes from {repository:?}, which is not an OCI registry"),
                 list,
             );
-            return Ok(());
+            return;
         };
         let tag = version.replace('+', "_");
         let repository = repository.trim_end_matches('/');
         let is_whole = name.is_empty() || repository.rsplit('/').next() == Some(name);
         let whole = if is_whole { repository.to_owned() } else { format!("{repository}/{name}") };
-        self.artifact_of(id, &format!("{whole}:{tag}"), None, list)
+        self.artifact_of(id, &format!("{whole}:{tag}"), None, list);
     }
 
     pub(super) fn unsupported(&self, id: Id, what: impl Into<String>, list: &mut ArtifactList) {

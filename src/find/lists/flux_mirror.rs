@@ -47,7 +47,8 @@ fn artifact(
 ) -> Result<(), Error> {
     let is_exact = text.contains('@') || text.rsplit('/').next().is_some_and(|last| last.contains(':'));
     if is_exact {
-        return document.artifact(source, text, list);
+        document.artifact(source, text, list);
+        return Ok(());
     }
     let mut filter = TagFilter::default();
     if let Some(pattern) = document.text_at(item, &["selector", "regex", "pattern"]) {

@@ -31,7 +31,7 @@ pub(super) fn read(document: &ListDocument<'_>, list: &mut ArtifactList) -> Resu
             for item in document.items(root, &["spec", "images"]) {
                 let name = tree.get(*item, "name").ok_or_else(|| document.form(*item))?;
                 let text = tree.text(name).ok_or_else(|| document.form(name))?;
-                document.artifact_of(name, text, document.registry.or(own), list)?;
+                document.artifact_of(name, text, document.registry.or(own), list);
                 undone(document, *item, &UNDONE, list);
             }
         }
@@ -65,7 +65,7 @@ fn charts(document: &ListDocument<'_>, list: &mut ArtifactList) -> Result<(), Er
             continue;
         };
         match member("version") {
-            Some(version) => document.chart(*item, repository, name, version, list)?,
+            Some(version) => document.chart(*item, repository, name, version, list),
             None => document.unsupported(*item, format!("the chart {name} has no version"), list),
         }
         undone(document, *item, &UNDONE, list);

@@ -9,7 +9,7 @@ pub(super) fn read(document: &ListDocument<'_>, list: &mut ArtifactList) -> Resu
         Some("ImagesLock") => {
             for item in document.items(root, &["images"]) {
                 let image = tree.get(*item, "image").ok_or_else(|| document.form(*item))?;
-                document.artifact(image, tree.text(image).ok_or_else(|| document.form(image))?, list)?;
+                document.artifact(image, tree.text(image).ok_or_else(|| document.form(image))?, list);
             }
         }
         Some("BundleLock") => {
@@ -20,7 +20,7 @@ pub(super) fn read(document: &ListDocument<'_>, list: &mut ArtifactList) -> Resu
                 (Some((name, digest)), Some(tag)) => format!("{name}:{tag}@{digest}"),
                 _ => text.to_owned(),
             };
-            document.artifact(image, &whole, list)?;
+            document.artifact(image, &whole, list);
             document.note(
                 image,
                 "the bundle is carried; the images that its own ImagesLock names are listed there",
@@ -38,7 +38,7 @@ pub(super) fn read_dt(document: &ListDocument<'_>, list: &mut ArtifactList) -> R
     for item in document.items(document.root(), &["images"]) {
         let image = tree.get(*item, "image").ok_or_else(|| document.form(*item))?;
         let text = tree.text(image).ok_or_else(|| document.form(image))?;
-        document.artifact(image, text, list)?;
+        document.artifact(image, text, list);
         if !document.items(*item, &["digests"]).is_empty() && !text.contains('@') {
             document.note(image, "the digests of the architectures are not compared; the tag is resolved", list);
         }

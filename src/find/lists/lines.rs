@@ -1,9 +1,8 @@
 //! Lines: a reference each. With `=` it is oc-mirror's `mapping.txt`: the source, and where it is to go.
 
-use super::document::{ArtifactList, Error, ListedArtifact, Unsupported};
-use crate::oci::Reference;
+use super::document::{ArtifactList, Unsupported};
 
-pub(super) fn read(text: &str, file: &str, registry: Option<&str>, list: &mut ArtifactList) -> Result<(), Error> {
+pub(super) fn read(text: &str, registry: Option<&str>, list: &mut ArtifactList) {
     for (line, entry) in (1..).zip(text.lines().map(uncommented)) {
         if entry.is_empty() || entry == "---" {
             continue;
@@ -15,19 +14,13 @@ pub(super) fn read(text: &str, file: &str, registry: Option<&str>, list: &mut Ar
                 .push(Unsupported { line, what: "it maps to or from files of oc-mirror, not registries".to_owned() });
             continue;
         }
-        let reference = Reference::parse(source, registry).map_err(|source| Error::Reference {
-            file: file.to_owned(),
-            line,
-            source,
-        })?;
-        list.artifacts.push(ListedArtifact { reference, line });
+        list.add(source, registry, line);
     }
     if let Some(line) = (1..).zip(text.lines()).find(|(_, line)| uncommented(line).contains('=')).map(|(line, _)| line)
     {
         list.notes
             .push(Unsupported { line, what: "where artifacts go is said at import (--map), not here".to_owned() });
     }
-    Ok(())
 }
 
 /// A line without its comment and outer blanks. A `#` within a word is none.

@@ -23,7 +23,7 @@ pub(super) fn read_charts(document: &ListDocument<'_>, list: &mut ArtifactList) 
             let Some(charts) = tree.get(repository, "charts") else { continue };
             for (name, versions) in tree.entries(charts) {
                 for version in tree.items(versions) {
-                    document.chart(*version, url, name, tree.text(*version).unwrap_or_default(), list)?;
+                    document.chart(*version, url, name, tree.text(*version).unwrap_or_default(), list);
                 }
             }
         }
@@ -31,7 +31,7 @@ pub(super) fn read_charts(document: &ListDocument<'_>, list: &mut ArtifactList) 
     for item in document.items(root, &["chartURLs"]) {
         let text = tree.text(*item).ok_or_else(|| document.form(*item))?;
         if text.starts_with("oci://") {
-            document.artifact(*item, text, list)?;
+            document.artifact(*item, text, list);
         } else {
             document.unsupported(*item, format!("the chart {text:?} is not in an OCI registry"), list);
         }

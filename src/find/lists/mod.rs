@@ -58,8 +58,8 @@ pub fn parse(text: &str, file: &str, registry: Option<&str>) -> Result<ArtifactL
     let text = text.trim_start_matches('\u{feff}');
     let mut list = ArtifactList::default();
     if is_lines(text) {
-        lines::read(text, file, registry, &mut list)?;
-        return Ok(list);
+        lines::read(text, registry, &mut list);
+        return whole(list, file);
     }
     let mut count = 0;
     for document in Documents::new(text) {
@@ -74,7 +74,13 @@ pub fn parse(text: &str, file: &str, registry: Option<&str>) -> Result<ArtifactL
     if count == 0 && text.lines().any(|line| !line.trim().is_empty() && !line.trim().starts_with('#')) {
         return Err(Error::Form { file: file.to_owned(), line: 1 });
     }
-    Ok(list)
+    whole(list, file)
+}
+
+/// The list, if each of its entries is a reference.
+fn whole(mut list: ArtifactList, file: &str) -> Result<ArtifactList, Error> {
+    let bad = std::mem::take(&mut list.bad);
+    if bad.is_empty() { Ok(list) } else { Err(Error::References { file: file.to_owned(), bad }) }
 }
 
 /// Whether `text` is lines of references: no reference begins with `-`, `[` or `{`, or holds a colon before a blank or an

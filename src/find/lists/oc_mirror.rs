@@ -11,7 +11,7 @@ pub(super) fn read(document: &ListDocument<'_>, list: &mut ArtifactList) -> Resu
     }
     for item in document.items(root, &["mirror", "additionalImages"]) {
         let name = tree.get(*item, "name").ok_or_else(|| document.form(*item))?;
-        document.artifact(name, tree.text(name).ok_or_else(|| document.form(name))?, list)?;
+        document.artifact(name, tree.text(name).ok_or_else(|| document.form(name))?, list);
         for key in ["targetRepo", "targetTag"] {
             if let Some(id) = tree.get(*item, key) {
                 document.note(id, "where artifacts go is said at import (--map), not here", list);
@@ -23,7 +23,7 @@ pub(super) fn read(document: &ListDocument<'_>, list: &mut ArtifactList) -> Resu
         for chart in document.items(*repository, &["charts"]) {
             let member = |name: &str| document.text_at(*chart, &[name]);
             match (member("name"), member("version")) {
-                (Some(name), Some(version)) => document.chart(*chart, url, name, version, list)?,
+                (Some(name), Some(version)) => document.chart(*chart, url, name, version, list),
                 _ => document.unsupported(*chart, "a chart without name and version is not carried", list),
             }
         }

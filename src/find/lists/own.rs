@@ -21,7 +21,7 @@ pub(super) fn read(document: &ListDocument<'_>, list: &mut ArtifactList) -> Resu
     let Value::Sequence(items) = tree.value(artifacts) else { return Err(document.form(artifacts)) };
     for item in items {
         let text = tree.text(*item).ok_or_else(|| document.form(*item))?;
-        document.artifact_of(*item, text, registry, list)?;
+        document.artifact_of(*item, text, registry, list);
     }
     Ok(())
 }

@@ -73,7 +73,7 @@ fn by_name(document: &ListDocument<'_>, host: &str, images: Id, list: &mut Artif
         for item in items {
             let version = tree.text(*item).ok_or_else(|| document.form(*item))?;
             let joint = if version.starts_with("sha256:") || version.starts_with("sha512:") { '@' } else { ':' };
-            document.artifact_of(*item, &format!("{host}/{repository}{joint}{version}"), None, list)?;
+            document.artifact_of(*item, &format!("{host}/{repository}{joint}{version}"), None, list);
         }
     }
     Ok(())

@@ -36,7 +36,7 @@ pub(super) fn read(document: &ListDocument<'_>, list: &mut ArtifactList) -> Resu
                 format!("all of {text} cannot be listed here; use `airlift find {text} --repositories '*'`"),
                 list,
             ),
-            Some("image") | None => document.artifact(source, text, list)?,
+            Some("image") | None => document.artifact(source, text, list),
             Some(other) => document.unsupported(source, format!("type {other:?} is not known"), list),
         }
         for name in ["platform", "platforms"] {

@@ -41,14 +41,28 @@ fn the_host_is_the_callers_then_the_lists() {
 }
 
 #[test]
+fn every_bad_entry_is_named_with_its_line() {
+    for (text, lines) in [
+        ("alpine:3\n\nUPPER/case", &[3][..]),
+        ("- alpine:3\n- UPPER/case\n", &[2]),
+        ("{\"artifacts\": [\n\"alpine:3\",\n\"UPPER/case\"]}", &[3]),
+        ("a:1\nB:1\nc:1\nd@sha256:12\n a b", &[2, 4, 5]),
+    ] {
+        let error = parse(text, "list", None).unwrap_err();
+        let Error::References { bad, .. } = error else { panic!("{text}: {error}") };
+        assert_eq!(bad.iter().map(|one| one.line).collect::<Vec<_>>(), lines, "{text}");
+    }
+}
+
+#[test]
 fn errors_name_the_file_and_the_line() {
     for (text, message) in [
-        ("alpine:3\n\nUPPER/case", "list, line 3"),
-        ("- alpine:3\n- UPPER/case\n", "list, line 2"),
-        ("{\"artifacts\": [\n\"alpine:3\",\n\"UPPER/case\"]}", "list, line 3"),
-        ("- alpine:3\n- [a]\n", "list, line 2: not a list of artifacts"),
-        ("artifacts:\n  - a:1\nimages:\n  - b:1\n", "list, line 4: not a list of artifacts"),
-        ("kind: Something\n", "list, line 1: not a list of artifacts"),
+        ("- alpine:3\n- [a]\n", "list, line 2: not a list of artifacts in a form that docs/lists.md describes"),
+        (
+            "artifacts:\n  - a:1\nimages:\n  - b:1\n",
+            "list, line 4: not a list of artifacts in a form that docs/lists.md describes",
+        ),
+        ("kind: Something\n", "list, line 1: not a list of artifacts in a form that docs/lists.md describes"),
     ] {
         assert_eq!(parse(text, "list", None).unwrap_err().to_string(), message, "{text}");
     }

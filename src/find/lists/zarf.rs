@@ -44,7 +44,7 @@ fn images(document: &ListDocument<'_>, component: Id, list: &mut ArtifactList) -
         } else if tree.get_text(*item, "source") == Some("daemon") {
             document.unsupported(id, "images of a Docker daemon are not read", list);
         } else {
-            document.artifact(id, text, list)?;
+            document.artifact(id, text, list);
         }
     }
     Ok(())
@@ -61,11 +61,15 @@ fn chart(document: &ListDocument<'_>, chart: Id, list: &mut ArtifactList) -> Res
             (None, Some(digest)) => format!("{url}@{digest}"),
             (None, None) => return Err(document.form(chart)),
         };
-        return document.artifact_of(chart, &whole, None, list);
+        document.artifact_of(chart, &whole, None, list);
+        return Ok(());
     }
     match (member(&["url"]), member(&["version"])) {
         // The address names the chart itself, not its folder.
-        (Some(url), Some(version)) if url.starts_with("oci://") => document.chart(chart, url, "", version, list),
+        (Some(url), Some(version)) if url.starts_with("oci://") => {
+            document.chart(chart, url, "", version, list);
+            Ok(())
+        }
         (Some(url), _) => {
             document.unsupported(
                 chart,

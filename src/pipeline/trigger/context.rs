@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::event::WatchEvent;
 use crate::{
-    content::Fault,
+    content::{Code, Fault},
     pipeline::{context::RunContext, error::Error, resource::ResourceId, state::PipelineState},
 };
 
@@ -63,6 +63,16 @@ impl WatchContext {
         }
         drop(troubles);
         self.tell(&WatchEvent::Trouble { pipeline, blob, token: error.code().token(), reason: &reason });
+    }
+
+    /// A file is not tried again until it changes.
+    pub(super) fn quarantined(&self, pipeline: &ResourceId, blob: &str, why: &str) {
+        let reason = format!(
+            "{why}; it is left alone until the file changes. `airlift verify` says what is wrong with it, and `airlift pipeline-run \
+             create` imports it all the same"
+        );
+        let token = Code::Internal.token();
+        self.tell(&WatchEvent::Trouble { pipeline, blob: Some(blob), token, reason: &reason });
     }
 
     /// The source as a whole can be looked at.

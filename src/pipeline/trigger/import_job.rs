@@ -25,6 +25,10 @@ use crate::{
 /// The longest wait between two runs of a bundle.
 const LONGEST: Duration = Duration::from_hours(1);
 
+/// How many times the process may end, without being asked to, while it reads one version of a file, before the file counts as
+/// the reason. A run is not among them: it is bounded and resumed, and may be killed as often as one likes.
+const MOST_LOST: u32 = 3;
+
 /// Letters of a bundle's name that its runs bear.
 const NAMED: usize = 60;
 
@@ -80,7 +84,17 @@ impl ImportJob {
         }
         (landing.done, landing.next) = (false, None);
         let imported = self.before.as_ref().filter(|before| before.done).and_then(|before| before.content.as_deref());
-        match self.source.check(&self.name, &self.writers, imported).await? {
+        if self.landed.begin(&self.name, &landing.version).await? >= MOST_LOST {
+            let why = format!("airlift ended {MOST_LOST} times while it read this file: killed, or short of memory");
+            self.shared.quarantined(&self.pipeline, &self.name, &why);
+            landing = SeenBundle { done: true, content: None, ..landing };
+            self.landed.put(&self.name, &landing).await?;
+            self.landed.end(&self.name).await?;
+            return Ok(JobOutcome::Settled(landing));
+        }
+        let checked = self.source.check(&self.name, &self.writers, imported).await;
+        self.landed.end(&self.name).await?;
+        match checked? {
             Readiness::Whole { plan, mark } => {
                 let same = imported == Some(plan.as_str());
                 (landing.content, landing.mark) = (Some(plan), mark);

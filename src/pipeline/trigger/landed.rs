@@ -18,7 +18,10 @@ CREATE TABLE IF NOT EXISTS landed (
     pipeline TEXT NOT NULL, blob TEXT NOT NULL, version TEXT NOT NULL, content TEXT,
     done INTEGER NOT NULL, attempts INTEGER NOT NULL, next TEXT,
     PRIMARY KEY (pipeline, blob)) WITHOUT ROWID;
-";
+CREATE TABLE IF NOT EXISTS job (
+    pipeline TEXT NOT NULL, blob TEXT NOT NULL, version TEXT NOT NULL, lost INTEGER NOT NULL,
+    PRIMARY KEY (pipeline, blob)) WITHOUT ROWID;
+"; // A row of `job` is a job that has begun; one that is there at the next begin was killed, or panicked.
 
 /// What became of a bundle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,6 +105,36 @@ impl Landed {
         .await
     }
 
+    /// Notes that a job looks at this version of `blob` from now on. Returns how many jobs before it did, and never ended.
+    pub(super) async fn begin(&self, blob: &str, version: &str) -> Result<u32> {
+        let (this, blob, version) = (self.clone(), blob.to_owned(), version.to_owned());
+        off_reactor(move || {
+            this.state.write(|db| {
+                let mut begin = db.prepare_cached(
+                    "INSERT INTO job (pipeline, blob, version, lost) VALUES (?1, ?2, ?3, 0)
+                     ON CONFLICT (pipeline, blob) DO UPDATE SET
+                     lost = CASE WHEN version = excluded.version THEN lost + 1 ELSE 0 END, version = excluded.version
+                     RETURNING lost",
+                )?;
+                Ok(begin.query_row([&this.pipeline, &blob, &version], |row| row.get(0))?)
+            })
+        })
+        .await
+    }
+
+    /// Notes that the job ended, whatever came of it.
+    pub(super) async fn end(&self, blob: &str) -> Result<()> {
+        let (this, blob) = (self.clone(), blob.to_owned());
+        off_reactor(move || {
+            this.state.write(|db| {
+                db.prepare_cached("DELETE FROM job WHERE pipeline = ?1 AND blob = ?2")?
+                    .execute([&this.pipeline, &blob])?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// What is gone from the source may land there again.
     pub(super) async fn forget(&self, blobs: Vec<String>) -> Result<()> {
         let this = self.clone();
@@ -122,6 +155,24 @@ impl Landed {
 mod tests {
     use super::*;
     use crate::pipeline::resource::Kind;
+
+    #[tokio::test]
+    async fn a_job_that_never_ended_is_counted_for_the_same_version_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = ResourceId { kind: Kind::ImportPipeline, registry: "r.site".into(), name: "down".into() };
+        let open = async || Landed::open(PipelineState::open(folder.path()).unwrap(), &id).await.unwrap();
+        let landed = open().await;
+        assert_eq!(landed.begin("a.tar", "1").await.unwrap(), 0);
+        landed.end("a.tar").await.unwrap();
+        for lost in 0..3 {
+            // Each time another process, as after a kill.
+            assert_eq!(open().await.begin("a.tar", "1").await.unwrap(), lost);
+        }
+        assert_eq!(landed.begin("b.tar", "1").await.unwrap(), 0, "another file");
+        assert_eq!(landed.begin("a.tar", "2").await.unwrap(), 0, "another version");
+        landed.end("a.tar").await.unwrap();
+        assert_eq!(landed.begin("a.tar", "2").await.unwrap(), 0);
+    }
 
     #[tokio::test]
     async fn what_landed_is_known_after_a_restart_and_forgotten_when_it_is_gone() {

@@ -23,13 +23,13 @@ use super::{
     source::{WatchedSource, may_be_bundle},
     writers::Writers,
 };
+use crate::files::blocking::off_reactor;
 use crate::pipeline::{
     error::{Error, Result},
     resource::{ImportPipeline, Resource, ResourceId},
     run,
     state::Record,
 };
-use crate::{content::Code, files::blocking::off_reactor};
 
 /// Runs of one pipeline at once: a large bundle must not keep the small ones waiting, nor one pipeline the others.
 const RUNS: usize = 2;
@@ -227,7 +227,7 @@ impl Watcher {
         };
         self.flying.insert(name.clone());
         let quarantined = SeenBundle { version: version.to_owned(), done: true, ..SeenBundle::default() };
-        let of = self.id.clone();
+        let (of, landed) = (self.id.clone(), self.landed.clone());
         let (slots, shared, ended) = (Arc::clone(&self.slots), Arc::clone(&self.shared), self.tell_end.clone());
         let parking = shared.park.clone();
         self.shared.jobs.spawn(async move {
@@ -252,17 +252,23 @@ impl Watcher {
                     }
                 })
             });
-            let outcome = done_job.await.unwrap_or_else(|_| {
-                // A file that made the job panic would do so again: it is left alone until it changes.
-                let reason = "its import failed by a defect of airlift; it is not tried again until the file changes";
-                shared.tell(&WatchEvent::Trouble {
-                    pipeline: &of,
-                    blob: Some(&name),
-                    token: Code::Internal.token(),
-                    reason,
-                });
-                Some(JobOutcome::Settled(quarantined))
-            });
+            let outcome = match done_job.await {
+                Ok(Some(outcome)) => Some(outcome),
+                // It was asked to stop, which is nothing that the file did.
+                Ok(None) => {
+                    let _ = landed.end(&name).await;
+                    None
+                }
+                // A file that made the job panic would do so again: it is left alone until it changes, after a restart too.
+                Err(_) => {
+                    shared.quarantined(&of, &name, "its import failed by a defect of airlift");
+                    if let Err(error) = landed.put(&name, &quarantined).await {
+                        shared.trouble(&of, Some(&name), &error);
+                    }
+                    let _ = landed.end(&name).await;
+                    Some(JobOutcome::Settled(quarantined))
+                }
+            };
             if let Some(outcome) = outcome {
                 // Nobody listens any more once the pipeline has changed.
                 let _ = ended.send((name, outcome));

@@ -34,12 +34,18 @@ pub(super) struct PageContent {
     pub(super) more: bool,
 }
 
-/// What a tag names.
+/// What a tag names, or what is known by its digest alone.
 #[derive(Debug)]
 pub(super) struct PageArtifact {
     pub(super) repository: String,
-    pub(super) tag: String,
+    /// The registries that it came from.
+    pub(super) hosts: Vec<String>,
+    pub(super) tag: Option<String>,
     pub(super) digest: Digest,
+    /// Whether it is a Helm chart.
+    pub(super) is_chart: bool,
+    /// Names of the files in it, where it is made of files.
+    pub(super) files: Vec<String>,
     /// What it is, where that is said.
     pub(super) kind: Option<String>,
     pub(super) platforms: BTreeSet<String>,
@@ -61,8 +67,8 @@ pub(super) struct CheckedCount {
     pub(super) all: usize,
 }
 
-/// Looks at everything.
-pub(super) fn gather(registry: &Frontend, caller: &Caller) -> Result<PageContent, Refusal> {
+/// Looks at everything whose name contains `search`, which is in lower case.
+pub(super) fn gather(registry: &Frontend, search: &str, caller: &Caller) -> Result<PageContent, Refusal> {
     let backends = &registry.backends;
     let mut gathered = PageContent::default();
     // Of one account for the whole page: many names of one large artifact cost as much as many such artifacts.
@@ -72,18 +78,22 @@ pub(super) fn gather(registry: &Frontend, caller: &Caller) -> Result<PageContent
             continue;
         }
         let at = Requested::plain(&repository);
-        for tag in backends.tags(at, "", MAX_ARTIFACTS + 1)? {
+        let hosts = backends.hosts(at);
+        let tags =
+            backends.tags(at, "", MAX_ARTIFACTS + 1)?.into_iter().filter_map(|tag| tag.parse().ok().map(Name::Tag));
+        for name in tags.chain(backends.pinned(at)?.into_iter().map(Name::Digest)) {
             // Signatures and the like that are kept under tags belong to what they sign.
-            if tag.starts_with("sha256-") || tag.starts_with("sha512-") {
+            if matches!(&name, Name::Tag(tag) if tag.is_of_attached()) || !is_sought(search, &hosts, &repository, &name)
+            {
                 continue;
             }
             if gathered.artifacts.len() == MAX_ARTIFACTS {
                 gathered.more = true;
                 break 'all;
             }
-            let found = artifact(registry, at, &tag, &mut account)?;
+            let found = artifact(registry, at, &name, &mut account)?;
             gathered.more |= found.is_none();
-            gathered.artifacts.extend(found);
+            gathered.artifacts.extend(found.map(|found| PageArtifact { hosts: hosts.clone(), ..found }));
         }
     }
     let mut owners: HashMap<Digest, (u64, usize)> = HashMap::new();
@@ -100,14 +110,28 @@ pub(super) fn gather(registry: &Frontend, caller: &Caller) -> Result<PageContent
     Ok(gathered)
 }
 
+fn is_sought(search: &str, hosts: &[String], repository: &str, name: &Name) -> bool {
+    let separator = if matches!(name, Name::Tag(_)) { ':' } else { '@' };
+    let full = format!("{} {repository}{separator}{name}", hosts.join(" "));
+    full.to_lowercase().contains(search)
+}
+
+/// Files of one artifact that are named on the page.
+const MAX_FILES: usize = 20;
+
+/// The annotation by which tools name the file that a layer is (image-spec 1.1, *annotations.md*).
+const TITLE: &str = "org.opencontainers.image.title";
+
+/// The config of Helm's charts.
+const CHART: &str = "application/vnd.cncf.helm.config.v1+json";
+
 fn artifact(
     registry: &Frontend,
     at: Requested<'_>,
-    tag: &str,
+    name: &Name,
     account: &mut Account,
 ) -> Result<Option<PageArtifact>, Refusal> {
-    let Ok(name) = tag.parse::<Tag>().map(Name::Tag) else { return Ok(None) };
-    let Some(manifests) = registry.backends.closure(at, &name, account)? else { return Ok(None) };
+    let Some(manifests) = registry.backends.closure(at, name, account)? else { return Ok(None) };
     let root = &manifests[0];
     let mut platforms: BTreeSet<String> = BTreeSet::new();
     let mut blobs = HashMap::new();
@@ -126,10 +150,17 @@ fn artifact(
         .artifact_type
         .clone()
         .filter(|kind| !kind.contains("image.config") && !kind.contains("container.image"));
+    let titles = manifests.iter().flat_map(Manifest::layers).filter_map(|layer| layer.annotations.get(TITLE));
     Ok(Some(PageArtifact {
         repository: at.repository.to_owned(),
-        tag: tag.to_owned(),
+        hosts: Vec::new(),
+        tag: match name {
+            Name::Tag(tag) => Some(tag.to_string()),
+            Name::Digest(_) => None,
+        },
         digest: root.digest(),
+        is_chart: root.config().is_some_and(|config| config.media_type == CHART),
+        files: titles.take(MAX_FILES).cloned().collect(),
         kind,
         platforms,
         bytes: blobs.values().fold(0, |sum: u64, size| sum.saturating_add(*size)),

@@ -11,6 +11,8 @@ pub(super) struct PageView<'a> {
     pub(super) secure: bool,
     pub(super) writable: bool,
     pub(super) gathered: &'a PageContent,
+    /// What the names on it contain.
+    pub(super) search: &'a str,
 }
 
 /// The whole page.
@@ -34,11 +36,19 @@ pub(super) fn page(view: &PageView<'_>) -> String {
         size(*bytes),
         count(*blobs, "blob")
     );
+    let _ = writeln!(
+        page,
+        "<form><input type=\"search\" name=\"q\" value=\"{}\" placeholder=\"name, tag or digest\" \
+         aria-label=\"name, tag or digest\"> <button>Search</button></form>",
+        escape(view.search)
+    );
     if artifacts.is_empty() {
-        page += "<p>There is nothing here yet.</p>\n";
+        let what = if view.search.is_empty() { "There is nothing here yet." } else { "Nothing here has such a name." };
+        let _ = writeln!(page, "<p>{what}</p>");
     }
-    for artifact in artifacts {
-        article(&mut page, view, artifact);
+    // Names come in order, so that those of a repository are neighbours.
+    for group in artifacts.chunk_by(|one, other| one.repository == other.repository) {
+        section(&mut page, view, group);
     }
     if *more {
         page += "<p>There is more than fits on this page; <code>/v2/_catalog</code> lists all repositories.</p>\n";
@@ -49,53 +59,93 @@ pub(super) fn page(view: &PageView<'_>) -> String {
 
 const STYLE: &str = include_str!("style.css");
 
+/// A repository with its artifacts: a line each, and the rest of each folded away.
+fn section(page: &mut String, view: &PageView<'_>, group: &[PageArtifact]) {
+    let Some(first) = group.first() else { return };
+    let _ = writeln!(page, "<section>\n<h2>{}</h2>", escape(&first.repository));
+    let hosts: Vec<_> = first.hosts.iter().map(|host| escape(host)).collect();
+    if !hosts.is_empty() {
+        let _ = writeln!(page, "<p class=\"from\">from {}</p>", hosts.join(", "));
+    }
+    for artifact in group {
+        article(page, view, artifact);
+    }
+    *page += "</section>\n";
+}
+
 fn article(page: &mut String, view: &PageView<'_>, artifact: &PageArtifact) {
-    let name = format!("{}:{}", escape(&artifact.repository), escape(&artifact.tag));
-    let _ = write!(page, "<article>\n<h2>{name}</h2>\n<ul>\n");
+    let repository = escape(&artifact.repository);
+    let (shown, name) = if let Some(tag) = &artifact.tag {
+        (escape(tag), format!("{repository}:{}", escape(tag)))
+    } else {
+        let digest = artifact.digest.to_string();
+        (format!("@{}…", &digest[..19]), format!("{repository}@{digest}"))
+    };
+    let platforms: Vec<_> = artifact.platforms.iter().map(|platform| escape(platform)).collect();
+    let about = match (&platforms[..], &artifact.kind) {
+        ([], _) if artifact.is_chart => "Helm chart".to_owned(),
+        ([], Some(kind)) => escape(kind),
+        ([], None) => String::new(),
+        (few, _) => few.join(", "),
+    };
+    let bad = if artifact.check.damaged > 0 { " <span class=\"bad\">damaged</span>" } else { "" };
+    let _ = write!(
+        page,
+        "<details>\n<summary><b>{shown}</b> <span>{about}</span> <span>{}</span>{bad}</summary>\n<ul>\n",
+        size(artifact.bytes)
+    );
     let mut item = |label: &str, value: &str| {
         let _ = writeln!(page, "<li><b>{label}</b> {value}</li>");
     };
     if let Some(kind) = &artifact.kind {
         item("type", &escape(kind));
     }
-    if !artifact.platforms.is_empty() {
-        let platforms: Vec<_> = artifact.platforms.iter().map(|platform| escape(platform)).collect();
-        item("for", &platforms.join(", "));
-    }
-    item("size", &size(artifact.bytes));
     let shared = if artifact.shared == 0 {
         String::new()
     } else {
         format!(", {} shared with others", count(artifact.shared, "blob"))
     };
     item("layers", &format!("{}{shared}", artifact.layers));
+    if !artifact.files.is_empty() {
+        let files: Vec<_> = artifact.files.iter().map(|file| escape(file)).collect();
+        item("files", &files.join(", "));
+    }
     if !artifact.attached.is_empty() {
         let attached: Vec<_> = artifact.attached.iter().map(|(kind, number)| count(*number, kind)).collect();
         item("with", &attached.join(", "));
     }
     item("content", &state(&artifact.check));
-    let _ = write!(
-        page,
-        "</ul>\n<code class=\"digest\">{}</code>\n<details>\n<summary>Pull it</summary>\n",
-        artifact.digest
-    );
-    for command in commands(view, &name) {
+    let _ = writeln!(page, "</ul>\n<code class=\"digest\">{}</code>", artifact.digest);
+    for command in commands(view, artifact, &name) {
         let _ = writeln!(page, "<pre><code>{command}</code></pre>");
     }
-    *page += "</details>\n</article>\n";
+    *page += "</details>\n";
 }
 
 /// How people get it, by tool; `name` is escaped.
-fn commands(view: &PageView<'_>, name: &str) -> [String; 4] {
+fn commands(view: &PageView<'_>, artifact: &PageArtifact, name: &str) -> Vec<String> {
     let reference = format!("{}/{name}", escape(view.host));
-    let (podman, ctr, skopeo) =
-        if view.secure { ("", "", "") } else { (" --tls-verify=false", " --plain-http", " --src-tls-verify=false") };
-    let archive = name.rsplit(['/', ':']).nth(1).unwrap_or("image");
-    [
+    let plain = |option: &'static str| if view.secure { "" } else { option };
+    let archive = escape(artifact.repository.rsplit('/').next().unwrap_or("artifact"));
+    let copy =
+        format!("skopeo copy --all{} docker://{reference} oci-archive:{archive}.tar", plain(" --src-tls-verify=false"));
+    if artifact.is_chart {
+        let chart = format!("{}/{}", escape(view.host), escape(&artifact.repository));
+        let version = match &artifact.tag {
+            // Helm writes + in a version as _ in a tag.
+            Some(tag) => format!("oci://{chart} --version {}", escape(&tag.replace('_', "+"))),
+            None => format!("oci://{reference}"),
+        };
+        return vec![format!("helm pull{} {version}", plain(" --plain-http")), copy];
+    }
+    if !artifact.files.is_empty() {
+        return vec![format!("oras pull{} {reference}", plain(" --plain-http")), copy];
+    }
+    vec![
         format!("docker pull {reference}"),
-        format!("podman pull{podman} {reference}"),
-        format!("ctr images pull{ctr} {reference}"),
-        format!("skopeo copy --all{skopeo} docker://{reference} oci-archive:{archive}.tar"),
+        format!("podman pull{} {reference}", plain(" --tls-verify=false")),
+        format!("ctr images pull{} {reference}", plain(" --plain-http")),
+        copy,
     ]
 }
 

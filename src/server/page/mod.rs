@@ -19,14 +19,19 @@ use super::{
 
 /// Only the page's own style may be used, whatever a name on it says.
 const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// Letters of a search that count. No name is longer.
+const LONGEST_SEARCH: usize = 300;
 
 impl Frontend {
-    /// `GET` of `/`.
-    pub(super) async fn page(self: &Arc<Self>, headers: &HeaderMap, caller: &Caller) -> Handled {
+    /// `GET` of `/`; `search` is what names are to contain.
+    pub(super) async fn page(self: &Arc<Self>, headers: &HeaderMap, search: Option<&str>, caller: &Caller) -> Handled {
         let (registry, caller) = (Arc::clone(self), caller.clone());
+        let search: String = search.unwrap_or_default().trim().chars().take(LONGEST_SEARCH).collect();
+        let sought = search.to_lowercase();
         // It reads configs from the disk and may look at thousands of blobs.
-        let gathered = tokio::task::spawn_blocking(move || gather::gather(&registry, &caller)).await;
+        let gathered = tokio::task::spawn_blocking(move || gather::gather(&registry, &sought, &caller)).await;
         let gathered = gathered.map_err(|error| super::answer::Refusal::internal(&error))??;
         let address = self.address(headers);
         let (scheme, host) = address.split_once("://").unwrap_or((self.scheme(), "localhost"));
@@ -35,6 +40,7 @@ impl Frontend {
             secure: scheme == "https",
             writable: self.store.is_some() && self.changes != Changes::None,
             gathered: &gathered,
+            search: &search,
         };
         let mut answer = answer::bytes(StatusCode::OK, "text/html; charset=utf-8", html::page(&view).into());
         for (name, value) in [(CACHE_CONTROL, "no-cache"), (CONTENT_SECURITY_POLICY, POLICY)] {

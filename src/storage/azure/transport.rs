@@ -1,6 +1,6 @@
 //! The HTTP client below the SDK. It alone knows the signature: the SDK sees, logs and reports addresses without it.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -12,13 +12,14 @@ use azure_core::{
 };
 use futures::{StreamExt, stream};
 
-use crate::content::{proxies, trust::Trust};
+use crate::content::proxies;
 
 use super::super::{
     error::{Error as StorageError, cause},
     renewal::Current,
     sas::Sas,
     settings::Settings,
+    trusted::trusting,
 };
 
 /// How long connecting may take.
@@ -152,26 +153,9 @@ fn builder(settings: &Settings) -> Result<reqwest::ClientBuilder, StorageError> 
         .connect_timeout(CONNECT)
         // A signature must not follow a redirect, and the protocol has none.
         .redirect(reqwest::redirect::Policy::none());
-    let trust = trust(settings)?;
-    if trust.is_empty() {
-        return Ok(http);
-    }
-    let what = "the certificates to trust".to_owned();
-    trust.client(http, true, None).map_err(|error| StorageError::Protocol { what, reason: error.to_string() })
+    trusting(http, settings)
 }
 
 fn build(http: reqwest::ClientBuilder, what: &str) -> Result<reqwest::Client, StorageError> {
     http.build().map_err(|error| StorageError::Protocol { what: what.to_owned(), reason: cause(&error).to_string() })
-}
-
-fn trust(settings: &Settings) -> Result<Trust, StorageError> {
-    let mut trust = Trust::default();
-    for path in &settings.ca_certs {
-        let pem = fs::read(path).map_err(|error| StorageError::read(path, error))?;
-        if !trust.add(&pem) {
-            let error = std::io::Error::new(std::io::ErrorKind::InvalidData, "it holds no PEM certificate");
-            return Err(StorageError::read(path, error));
-        }
-    }
-    Ok(trust)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::{
     Settings,
     error::{Error, Result, cause},
+    trusted::trusting,
 };
 
 /// How long connecting may take.
@@ -18,10 +19,11 @@ pub(super) const RETRIES: usize = 10;
 
 /// The client for what `object_store` has no call for. A signature or a token must not follow a redirect.
 pub(super) fn client_of_ours(settings: &Settings, what: &str) -> Result<reqwest::Client> {
-    reqwest::Client::builder()
+    let client = reqwest::Client::builder()
         .connect_timeout(CONNECT)
         .read_timeout(settings.silence * SENDING)
-        .redirect(reqwest::redirect::Policy::none())
+        .redirect(reqwest::redirect::Policy::none());
+    trusting(client, settings)?
         .build()
         .map_err(|error| Error::Protocol { what: what.to_owned(), reason: cause(&error).to_string() })
 }

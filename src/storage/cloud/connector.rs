@@ -8,24 +8,48 @@ use object_store::client::{
     ReqwestConnector,
 };
 
+use super::client::client_of_ours;
 use crate::{
     content::proxies,
-    storage::error::{Cause, cause_on_way},
+    storage::{
+        Settings,
+        error::{Cause, Error, cause_on_way},
+    },
 };
 
 /// What becomes of an object that is there when an upload is completed.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Connector {
+pub(super) enum OnCompletion {
     /// It is replaced.
     Replacing,
     /// It stays, and the completion fails.
     Creating,
 }
 
+/// Makes the clients of `object_store`.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    on_completion: OnCompletion,
+    /// A client that trusts certificates that were given; without any, `object_store` makes its own.
+    trusting: Option<reqwest::Client>,
+}
+
+impl Connector {
+    /// # Errors
+    /// A file of certificates cannot be read.
+    pub(super) fn new(on_completion: OnCompletion, settings: &Settings, what: &str) -> Result<Self, Error> {
+        let trusting = (!settings.ca_certs.is_empty()).then(|| client_of_ours(settings, what)).transpose()?;
+        Ok(Self { on_completion, trusting })
+    }
+}
+
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let inner = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(Service { inner, create: matches!(self, Self::Creating) }))
+        let inner = match &self.trusting {
+            Some(client) => HttpClient::new(client.clone()),
+            None => ReqwestConnector::default().connect(options)?,
+        };
+        Ok(HttpClient::new(Service { inner, create: matches!(self.on_completion, OnCompletion::Creating) }))
     }
 }
 

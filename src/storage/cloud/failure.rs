@@ -6,6 +6,9 @@ use object_store::client::{HttpError, HttpErrorKind};
 
 use super::super::error::{Error, cause, redact};
 
+/// Where clouds tell a machine its role.
+const METADATA: &str = "//169.254.169.254/";
+
 /// What was asked for when it failed.
 pub(super) struct CloudRequest {
     pub(super) what: String,
@@ -19,7 +22,9 @@ impl CloudRequest {
             E::NotFound { .. } => Error::NotFound { what },
             E::AlreadyExists { .. } => Error::Exists { what },
             E::Precondition { .. } | E::NotModified { .. } => Error::Changed { what },
-            E::PermissionDenied { .. } | E::Unauthenticated { .. } => Error::Refused { what, reason: reason(error) },
+            E::PermissionDenied { .. } | E::Unauthenticated { .. } if !cause(error).to_string().contains(METADATA) => {
+                Error::Refused { what, reason: reason(error) }
+            }
             error => self.generic(error),
         }
     }
@@ -34,6 +39,11 @@ impl CloudRequest {
         let what = self.what.clone();
         let source = cause(error);
         let text = source.to_string();
+        // Without keys the client asks the machine for a role, at the address of the clouds' metadata.
+        if text.contains(METADATA) {
+            let reason = format!("no key is given, and this machine has no role: {}", reason(error));
+            return Error::Credential { what, reason };
+        }
         match kind(error) {
             Some(HttpErrorKind::Connect) => return Error::Unreachable { what, source },
             Some(
@@ -49,7 +59,9 @@ impl CloudRequest {
             Some(409 | 412) => Error::Exists { what },
             Some(status @ (408 | 429 | 500..)) => Error::Server { what, status, reason: reason(error) },
             _ if text.contains("error decoding response body") => Error::Stalled { what, source },
-            _ if text.contains("redential") => Error::Credential { what, reason: reason(error) },
+            _ if ["redential", "SecretAccessKey", "AccessKeyId"].iter().any(|word| text.contains(word)) => {
+                Error::Credential { what, reason: reason(error) }
+            }
             _ => Error::Protocol { what, reason: reason(error) },
         }
     }

@@ -23,7 +23,7 @@ use object_store::{
 
 use self::{
     client::{CONNECT, RETRIES, SENDING},
-    connector::Connector,
+    connector::{Connector, OnCompletion},
     failure::CloudRequest,
     journal::UploadJournal,
     signed::Signed,
@@ -54,8 +54,9 @@ struct BucketClient {
 }
 
 /// A client of the bucket at `location`, and the key there.
-fn client(location: &Location, settings: &Settings, connector: Connector) -> Result<BucketClient> {
+fn client(location: &Location, settings: &Settings, on_completion: OnCompletion) -> Result<BucketClient> {
     proxies::check()?;
+    let connector = Connector::new(on_completion, settings, &location.to_string())?;
     let asked = CloudRequest { what: location.to_string() };
     let failed = |error: object_store::Error| asked.failed(&error);
     let options = ClientOptions::new()
@@ -77,7 +78,7 @@ fn client(location: &Location, settings: &Settings, connector: Connector) -> Res
             (Arc::clone(&store) as _, Some(store as _), None, &place.key)
         }
         Location::Gcs(place) => {
-            let (store, api) = google::clients(place, settings, (options, retry), &asked)?;
+            let (store, api) = google::clients(place, settings, (options, retry, connector), &asked)?;
             (store, None, Some(api), &place.key)
         }
         _ => return Err(Error::Location { text: location.to_string(), reason: "it is in no bucket" }),
@@ -102,8 +103,8 @@ pub(crate) struct CloudObject {
 
 impl CloudObject {
     pub(crate) fn new(location: &Location, settings: &Settings) -> Result<Self> {
-        let BucketClient { store, path, signer, google } = client(location, settings, Connector::Replacing)?;
-        let creating = client(location, settings, Connector::Creating)?.store;
+        let BucketClient { store, path, signer, google } = client(location, settings, OnCompletion::Replacing)?;
+        let creating = client(location, settings, OnCompletion::Creating)?.store;
         let sign = |signer| Signed::new(signer, location.to_string(), settings);
         let signed = signer.map(sign).transpose()?;
         Ok(Self { location: location.clone(), path, store, creating, signed, google, settings: settings.clone() })
@@ -249,7 +250,7 @@ pub(crate) struct CloudFolder {
 
 impl CloudFolder {
     pub(crate) fn new(location: &Location, settings: &Settings) -> Result<Self> {
-        let BucketClient { store, path, .. } = client(location, settings, Connector::Replacing)?;
+        let BucketClient { store, path, .. } = client(location, settings, OnCompletion::Replacing)?;
         Ok(Self { location: location.clone(), path, store, settings: settings.clone() })
     }
 }

@@ -34,6 +34,8 @@ pub struct ImportPlan {
     pub(super) present: HashSet<(Repository, Digest)>,
     /// Items whose tag, or digest where they have none, names the right manifest already.
     pub(super) in_place: HashSet<usize>,
+    /// Of those whose tag is in place, the items of which all that is attached is there too.
+    pub(super) attached_in_place: HashSet<usize>,
     pub(super) failures: Vec<Failure>,
     pub(super) report: Report,
     pub(super) bytes: u64,
@@ -85,6 +87,7 @@ impl ImportPlan {
             supplies,
             present: HashSet::new(),
             in_place: HashSet::new(),
+            attached_in_place: HashSet::new(),
             failures: Vec::new(),
             report,
             bytes: 0,
@@ -92,6 +95,7 @@ impl ImportPlan {
         };
         plan.ask_tags(targets, request).await;
         plan.ask_children(targets).await;
+        plan.ask_attached(targets).await;
         plan.ask_blobs(targets, request).await;
         plan.report.fail(&plan.failures);
         if !plan.failures.is_empty() && !request.continue_on_errors {
@@ -180,13 +184,28 @@ impl ImportPlan {
         self.in_place.contains(&at) && self.items[at].target.tag().is_some()
     }
 
+    /// Finds the complete items to which all is attached that should be. An earlier run may have left that out.
+    async fn ask_attached(&mut self, targets: &dyn Targets) {
+        let complete = (0..self.items.len()).filter(|&at| self.is_complete(at));
+        let asking: Vec<_> = complete
+            .map(|at| {
+                let item = &self.items[at];
+                let target = targets.target(item.target.context());
+                async move { (at, has_attached(item, &*target).await) }
+            })
+            .collect();
+        let answers: Vec<_> = stream::iter(asking).buffer_unordered(REQUESTS).collect().await;
+        // What cannot be told now is asked for once more when it is published, and fails there.
+        self.attached_in_place = answers.into_iter().filter(|(_, all)| *all).map(|(at, _)| at).collect();
+    }
+
     /// Asks for every leaf blob, never for interior manifests: an interrupted import must not look finished. Of what is
     /// complete the blobs are there, unless they are to be checked.
     async fn ask_blobs(&mut self, targets: &dyn Targets, request: &Request) {
         let failed: HashSet<_> = self.failures.iter().map(|failure| failure.artifact.clone()).collect();
         let mut wanted: HashMap<(Repository, Digest), Question> = HashMap::new();
         for (at, item) in self.items.iter().enumerate().filter(|(_, item)| !failed.contains(&item.reference)) {
-            let is_known = self.is_complete(at) && !request.check_blobs;
+            let is_known = self.is_complete(at) && self.attached_in_place.contains(&at) && !request.check_blobs;
             let repository = item.target.context();
             let place = targets.target(repository);
             for blob in item.blobs.iter().chain(&item.assumed) {
@@ -224,6 +243,23 @@ impl ImportPlan {
         self.failures.extend(failures);
         (self.present, self.bytes, self.bytes_present) = (present, bytes, bytes_present);
     }
+}
+
+/// Whether the target lists all that is attached to parts of an item: one list a subject.
+async fn has_attached(item: &ImportItem, target: &dyn Target) -> bool {
+    let mut wanted: HashMap<Digest, Vec<Digest>> = HashMap::new();
+    for manifest in &item.attached {
+        if let Some(subject) = manifest.subject() {
+            wanted.entry(subject.digest).or_default().push(manifest.digest());
+        }
+    }
+    for (subject, manifests) in wanted {
+        let Ok(known) = target.referrers(&subject).await else { return false };
+        if !manifests.iter().all(|digest| known.iter().any(|one| one.digest == *digest)) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Whether a blob of an item is in the target.

@@ -94,11 +94,13 @@ impl Publisher {
             let attached = stream::iter(attaching).buffer_unordered(REQUESTS);
             changed |= attached.try_fold(false, async |any, new| Ok(any | new)).await?;
         }
-        if let Some(tag) = item.target.tag()
-            && !is_complete
-        {
-            target.tag(tag, item.root()).await?;
-            changed = true;
+        match item.target.tag() {
+            Some(tag) if !is_complete => {
+                target.tag(tag, item.root()).await?;
+                changed = true;
+            }
+            None if changed => target.confirm(item.root()).await?,
+            _ => {}
         }
         Ok(changed)
     }

@@ -95,6 +95,7 @@ impl<'a> ImportRun<'a> {
         let (targets, publisher) = (self.targets, Arc::<Publisher>::default());
         let items: Arc<[ImportItem]> = self.plan.items.clone().into();
         let complete: HashSet<usize> = (0..items.len()).filter(|&at| self.plan.is_complete(at)).collect();
+        let attached = self.plan.attached_in_place.clone();
         let step = |work: Work| match work {
             Work::Push(push) => {
                 let (meter, blob, supply) = (meter.clone(), push.blob.clone(), push.supply);
@@ -104,7 +105,13 @@ impl<'a> ImportRun<'a> {
                 let (items, publisher, is_complete) =
                     (Arc::clone(&items), Arc::clone(&publisher), complete.contains(&at));
                 let target = targets.target(items[at].target.context());
-                async move { Done::Published(at, publisher.publish(&items[at], target, is_complete).await) }.boxed()
+                let is_done = is_complete && attached.contains(&at);
+                async move {
+                    let outcome =
+                        if is_done { Ok(false) } else { publisher.publish(&items[at], target, is_complete).await };
+                    Done::Published(at, outcome)
+                }
+                .boxed()
             }
         };
         // Publishing is small requests that wait for answers: more of them at once than transfers.

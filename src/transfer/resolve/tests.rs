@@ -150,6 +150,34 @@ async fn a_platform_that_nobody_offers_is_an_error_that_names_what_there_is() {
 }
 
 #[tokio::test]
+async fn a_single_image_of_another_platform_is_an_error_that_names_its_own() {
+    for (media_type, config, filter, is_wanted) in [
+        (media_type::IMAGE_CONFIGS[0], r#"{"os":"linux","architecture":"arm64"}"#, "linux/amd64", false),
+        (media_type::IMAGE_CONFIGS[1], r#"{"os":"linux","architecture":"arm64"}"#, "linux/amd64", false),
+        (media_type::IMAGE_CONFIGS[0], r#"{"os":"linux","architecture":"arm64"}"#, "linux/arm64/v8", true),
+        (media_type::IMAGE_CONFIGS[0], r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#, "linux/arm64", true),
+        (media_type::IMAGE_CONFIGS[0], "{}", "linux/amd64", true),
+        ("application/vnd.cncf.helm.config.v1+json", r#"{"os":"x","architecture":"y"}"#, "linux/amd64", true),
+    ] {
+        let place = Memory::new();
+        let content = Bytes::copy_from_slice(config.as_bytes());
+        let config = Descriptor::of(media_type, &content);
+        place.push(&config, Verified::bytes(config.clone(), content)).await.unwrap();
+        let layers = [blob(&place, "layer").await];
+        let document =
+            json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config, "layers": layers});
+        let root = put(&place, document).await;
+        let selection = Selection { platforms: vec![filter.parse().unwrap()], ..all() };
+        match run(place, &root, &selection).await {
+            Ok(_) => assert!(is_wanted, "{config:?} {filter}"),
+            Err(error) => {
+                assert!(!is_wanted && error.to_string().contains("linux/arm64"), "{error}: {config:?} {filter}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_index_of_blobs_is_carried_as_build_caches_are() {
     let place = Memory::new();
     let layer = blob(&place, "a cached layer").await;

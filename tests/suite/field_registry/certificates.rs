@@ -5,8 +5,10 @@ use std::{fs, path::Path};
 use airlift::{
     content::trust,
     server::{Certificate, Config},
+    storage,
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+use rstest::rstest;
 
 use super::*;
 use crate::support::{Airlift, Serving, tls};
@@ -82,4 +84,93 @@ fn what_clients_will_refuse_is_told_of_a_certificate() {
     assert_eq!(told(old.clone()), "");
     old.not_after = date_time_ymd(2001, 1, 1);
     assert!(told(old).contains("expired"));
+}
+
+/// How asking a storage for an absent object ends, with `given` as `--ca-cert`.
+async fn stat(serving: &Serving, location: &str, given: Option<&Path>) -> Code {
+    let url = format!("https://{}", serving.address());
+    let set = [
+        ("AWS_ENDPOINT_URL", &*url),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "key"),
+        ("AWS_REGION", "us-east-1"),
+        ("GOOGLE_BASE_URL", &*url),
+        ("GOOGLE_SKIP_SIGNATURE", "true"),
+    ];
+    let settings = storage::Settings {
+        ca_certs: given.into_iter().map(Path::to_owned).collect(),
+        variables: set.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        patience: Duration::from_millis(200),
+        ..storage::Settings::default()
+    };
+    let location = location.replace("HOST", serving.address()).parse().unwrap();
+    let object = storage::open(&location, &settings).unwrap();
+    object.stat().await.unwrap_err().code()
+}
+
+#[rstest]
+#[case("s3://box/b.tar")]
+#[case("gs://box/b.tar")]
+#[case("https://HOST/account/box/b.tar?sv=2021-12-02&sp=r&sig=c2ln")]
+#[tokio::test]
+async fn a_storage_is_trusted_by_the_same_certificates(#[case] location: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own");
+    write(&own, &self_made(&own, &["127.0.0.1"]));
+    let serving = serving(&own);
+    assert_eq!(stat(&serving, location, Some(&own.join("server.pem"))).await, Code::StorageNotFound);
+    assert_eq!(stat(&serving, location, None).await, Code::StorageUnreachable);
+}
+
+#[tokio::test]
+async fn a_vault_is_trusted_by_the_same_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own");
+    write(&own, &self_made(&own, &["127.0.0.1"]));
+    let serving = serving(&own);
+    let secret = format!("https://{}/secrets/sas", serving.address());
+    let airlift = Airlift::new();
+    let ca = own.join("server.pem");
+    let run = |more: &[&str]| {
+        let create =
+            ["export-pipeline", "create", "-r", "r.example", "-n", "out", "-c", "https://a.blob.core.windows.net/c"];
+        let secret = ["-m", "SasToken", "-s", &secret];
+        airlift.run(create.iter().chain(&secret).chain(more))
+    };
+    run(&[]).success();
+    let start = |more: &[&str]| {
+        let create = [
+            "pipeline-run",
+            "create",
+            "-r",
+            "r.example",
+            "-n",
+            "one",
+            "-p",
+            "out",
+            "-t",
+            "export",
+            "-b",
+            "b.tar",
+            "-f",
+        ];
+        airlift.run(create.iter().chain(&["-a", "app:1"]).chain(more))
+    };
+    let refused = start(&[]);
+    assert!(refused.stderr.contains("secret.unreachable"), "{refused}");
+    let reached = start(&["--ca-cert", ca.to_str().unwrap()]);
+    assert!(!reached.stderr.contains("secret.unreachable") && reached.stderr.contains("error[secret."), "{reached}");
+}
+
+#[test]
+fn serve_warns_of_a_certificate_that_clients_will_refuse() {
+    let airlift = Airlift::new();
+    let own = airlift.home().join("own");
+    write(&own, &self_made(&own, &["127.0.0.1"]));
+    let serve = ["serve", "--store", "store", "--listen", "127.0.0.1:0"];
+    let tls = ["--tls-cert", "own/server.pem", "--tls-key", "own/server.key"];
+    let server = airlift.start(serve.iter().chain(&tls));
+    let line = server.wait_for_line("clients will refuse the certificate");
+    assert!(line.contains("warning: ") && line.contains("CA:TRUE"), "{line}");
+    server.wait_for_line("Serving on https://");
 }

@@ -153,3 +153,22 @@ async fn chunks_shrink_to_what_a_proxy_takes_and_its_limit_is_named() {
     assert_eq!(error.code(), Code::RegistryBodyLimit, "{}", told(&error));
     assert!(told(&error).contains("a proxy at ") && told(&error).contains(&tiny.address()), "{}", told(&error));
 }
+
+/// A registry, or a proxy that answers for it, which takes everything and keeps nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_artifact_without_a_tag_is_asked_for_after_it_was_pushed() {
+    let server = answers(|request| match request.method.as_str() {
+        "PUT" => Reply::new(201),
+        "POST" => Reply::new(202).header("location", "/v2/team/app/blobs/uploads/1"),
+        _ => Reply::new(404),
+    })
+    .await;
+    let image = Artifact::small(1, 10);
+    let name = format!("r.example/team/app@{}", image.digest());
+    let airlift = crate::support::Airlift::new();
+    let packed = crate::support::packed::Packed::new().with(&name, image);
+    packed.write(&airlift.home().join("b.tar")).await;
+    let to = server.address();
+    let ran = tokio::task::spawn_blocking(move || airlift.run(["import", "b.tar", "--to", &to])).await.unwrap();
+    ran.exits(1).says(&["registry.not-stored", &name]);
+}

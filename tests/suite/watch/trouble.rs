@@ -195,3 +195,36 @@ fn two_hundred_bundles_at_once_are_all_imported_once_within_bounds() {
     // Two runs of a pipeline at once, each with its own connections.
     assert!(wire.most() <= 2 * 16, "{} connections at once", wire.most());
 }
+
+/// A file at which the process ended again and again is left alone, also by the next processes, until it changes.
+#[test]
+fn a_file_that_ends_the_watch_is_left_alone_until_it_changes() {
+    needs!("docker-registry");
+    let site = Site::watched(&[]);
+    let watch = site.watch(&[]);
+    site.fence(&watch, "bad");
+    drop(watch);
+    let database = || {
+        let state = site.airlift.home().join(".local/state/airlift");
+        let files = crate::support::process::files_below(&state);
+        let name = files.iter().find(|name| name.ends_with("pipelines.db")).expect("a database");
+        rusqlite::Connection::open(state.join(name)).unwrap()
+    };
+    // As two killed processes leave it; the next one is a third.
+    database().execute_batch(
+        "UPDATE landed SET done = 0, content = NULL WHERE blob = 'bad';
+         INSERT INTO job (pipeline, blob, version, lost) SELECT pipeline, blob, version, 2 FROM landed WHERE blob = 'bad';",
+    )
+    .unwrap();
+    let watch = site.watch(&[]);
+    let line = watch.wait_for_line("\"trouble\"");
+    assert!(line.contains("left alone until the file changes") && line.contains("\"bad\""), "{line}");
+    site.fence(&watch, "second");
+    drop(watch);
+    let watch = site.watch(&[]);
+    site.fence(&watch, "third");
+    assert!(!told(&watch, "trouble").contains(&"bad".to_owned()) && !told(&watch, "ended").contains(&"bad".to_owned()));
+    // Another file of that name is another matter.
+    site.land(&site.bundle("bad", 77, 5_000));
+    ended(&watch, "bad", "Failed");
+}

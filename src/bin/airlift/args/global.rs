@@ -44,7 +44,7 @@ pub(crate) struct Global {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Registry options")]
 pub(crate) struct Registry {
-    /// Also trust the certificates in this PEM file, for registries and Azure's storages and vaults; repeatable.
+    /// Also trust the certificates in this PEM file, for registries, storages and vaults; repeatable.
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub(crate) ca_cert: Vec<PathBuf>,
     /// Present this client certificate (PEM) to registries.

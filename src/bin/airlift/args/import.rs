@@ -1,6 +1,9 @@
 use std::path::PathBuf;
 
-use airlift::transfer::destination::RegistryPrefix;
+use airlift::{
+    oci::Platform,
+    transfer::{choice::NamePattern, destination::RegistryPrefix},
+};
 
 use super::{Renamed, Transfer};
 
@@ -16,6 +19,8 @@ Examples:
   airlift import bundle.tar --to registry.site/mirror --keep-host --report report.json
   airlift import bundle.tar --to registry.site --map docker.io/library=base --dry-run
   airlift import bundle.tar --store /var/lib/airlift
+  airlift import bundle.tar --to registry.site -f report.json.retry.txt --report report.json
+  airlift import bundle.tar --to registry.site --only 'docker.io/library/*' --platform linux/amd64
   airlift import /media/cdrom --to registry.site --volume-prompt")]
 pub(crate) struct Args {
     /// Bundles, OCI layouts or oci-archives: a path, an Azure blob URL, az://, s3:// or gs://.
@@ -28,15 +33,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", conflicts_with = "to")]
     pub(crate) store: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) taken: Taken,
+    #[command(flatten)]
     pub(crate) renamed: Renamed,
     /// Import a set disc by disc: ask for the next disc until every volume was read.
-    #[arg(long, conflicts_with_all = ["delete_source", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["delete_source", "dry_run", "file", "only", "platform", "no_referrers"])]
     pub(crate) volume_prompt: bool,
     /// Where to keep parts of layers that continue on another disc [default: in the state folder]
     #[arg(long, value_name = "DIR", requires = "volume_prompt")]
     pub(crate) spool: Option<PathBuf>,
     /// Remove the bundles after the registry confirmed every artifact.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["file", "only", "platform", "no_referrers"])]
     pub(crate) delete_source: bool,
     /// Verify the whole bundle before the first push. Without this, each blob is verified while it is pushed.
     #[arg(long)]
@@ -46,4 +53,24 @@ pub(crate) struct Args {
     pub(crate) rewrite_foreign: bool,
     #[command(flatten)]
     pub(crate) transfer: Transfer,
+}
+
+/// What an import takes of its bundles.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Taken {
+    /// Import only the artifacts in this file; '-' reads stdin; repeatable.
+    ///
+    /// Write the names as `airlift inspect` shows them, in a form that `export -f` takes. The FILE.retry.txt of a report is
+    /// such a list.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Vec<PathBuf>,
+    /// Import only the artifacts whose names match, such as 'docker.io/library/*' or 'team/app:v1'; repeatable.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) only: Vec<NamePattern>,
+    /// Import only this platform; repeatable. Indexes keep their digests [default: all platforms]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub(crate) platform: Vec<Platform>,
+    /// Leave out signatures, SBOMs and attestations.
+    #[arg(long)]
+    pub(crate) no_referrers: bool,
 }

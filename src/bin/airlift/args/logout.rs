@@ -5,6 +5,6 @@ Example:
   airlift logout registry.example.com")]
 pub(crate) struct Args {
     /// The registry: HOST or HOST:PORT.
-    #[arg(value_name = "REGISTRY")]
+    #[arg(value_name = "REGISTRY", value_parser = super::login::registry)]
     pub(crate) registry: String,
 }

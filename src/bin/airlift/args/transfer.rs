@@ -41,7 +41,7 @@ pub(crate) struct Transfer {
     pub(crate) dry_run: bool,
     /// Write the result of each artifact to this file, as JSON.
     ///
-    /// If artifacts failed, airlift also writes FILE.retry.txt, which lists them for `export -f`.
+    /// If artifacts failed, airlift also writes FILE.retry.txt, a list for `-f` of the same command.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     #[command(flatten)]

@@ -1,4 +1,7 @@
-use airlift::transfer::copying::{self, CopyProof, CopyReport, CopyRequest};
+use airlift::{
+    content::Code,
+    transfer::copying::{self, CopyProof, CopyReport, CopyRequest},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,11 +14,30 @@ use crate::{
     runtime,
 };
 
+/// What is wrong with the source, of which `copy` cannot make a sound copy.
+const OF_SOURCE: &[Code] = &[
+    Code::BundleTruncated,
+    Code::BundleStructure,
+    Code::BundleSeal,
+    Code::BundleDigestMismatch,
+    Code::BundleSizeMismatch,
+    Code::BundleForeignEntry,
+];
+const BAD_SOURCE: &str = "The source is damaged itself, and so would be its copy: nothing was published. Copy from another medium that has a \
+    sound one, or export the artifacts again, which gives the same bytes.";
+
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
+    let explained = |failure: CommandError| {
+        artifacts::or_repair(failure.hint_for(OF_SOURCE, BAD_SOURCE), std::slice::from_ref(&args.from))
+    };
+    copy(args, context).map_err(explained)
+}
+
+fn copy(args: &Args, context: &Context) -> Result<(), CommandError> {
     artifacts::warn_of_unfinished([&args.from], context);
     let to = args.to.to_string_lossy();
     let request = CopyRequest {
-        from: artifacts::location(&args.from)?,
+        from: artifacts::source(&args.from)?,
         to: artifacts::location(&args.to)?,
         to_folder: to.split('?').next().is_some_and(|text| text.ends_with('/')),
         overwrite: args.overwrite,

@@ -1,5 +1,7 @@
 mod destination;
 
+use std::path::Path;
+
 use airlift::{
     content::{Code, Origins},
     transfer::{
@@ -14,7 +16,7 @@ use crate::{
     artifacts,
     context::Context,
     failure::CommandError,
-    mistake::Mistake,
+    mistake::{Mistake, quoted},
     output::{plan, report},
     runtime,
 };
@@ -59,8 +61,24 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
             if is_stdout { context.answer_aside(found, report::text) } else { context.answer(found, report::text) }
         })
     };
-    let ended = outcome.and_then(conclude);
+    let ended = outcome.and_then(conclude).map_err(|failure| beside_another_set(failure, args));
     if is_stdout { ended.map_err(|failure| failure.hint_for(OF_STREAMS, STREAM)) } else { ended }
+}
+
+/// A folder has one list of sums, so it has one set.
+fn beside_another_set(failure: CommandError, args: &Args) -> CommandError {
+    let folder = args.output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Some(name) = args.output.file_name().filter(|_| args.volume_size.is_some()) else { return failure };
+    let name = name.to_string_lossy();
+    if !folder.join("SHA256SUMS").exists() || folder.join(format!("{name}.set.json")).exists() {
+        return failure;
+    }
+    let own = folder.join(&*name);
+    let (place, own) = (quoted(&own.join(&*name).to_string_lossy()), quoted(&own.to_string_lossy()));
+    failure.hint_for(
+        &[Code::OutputExists],
+        &format!("The folder has another set already, and its SHA256SUMS. Write this one into a folder of its own: `mkdir {own}`, then `-o {place}`."),
+    )
 }
 
 /// Where the artifacts come from, and which they are.
@@ -70,7 +88,7 @@ async fn source(args: &Args, context: &Context) -> Result<(Box<dyn Origins>, Req
         let artifacts = artifacts::asked_for(chosen)?;
         return Ok((Box::new(context.client()?), artifacts::chosen(chosen, artifacts, &args.transfer)));
     }
-    let locations = args.from.iter().map(|text| artifacts::location(text)).collect::<Result<Vec<_>, _>>()?;
+    let locations = args.from.iter().map(|text| artifacts::source(text)).collect::<Result<Vec<_>, _>>()?;
     let places = Places::open(&locations, chosen.registry.as_deref(), &context.storage(), &context.progress()).await?;
     let is_choice = !chosen.artifacts.is_empty() || !chosen.file.is_empty();
     let artifacts = if is_choice { artifacts::asked_for(chosen)? } else { places.artifacts() };

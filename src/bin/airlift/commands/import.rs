@@ -6,7 +6,7 @@ use airlift::{
     storage::Location,
     store::Store,
     transfer::{
-        Opened,
+        Choice, Opened,
         destination::RegistryPrefix,
         discs,
         import::{self, Request},
@@ -14,7 +14,10 @@ use airlift::{
 };
 
 use crate::{
-    args::{Renamed, Transfer, import::Args},
+    args::{
+        Renamed, Transfer,
+        import::{Args, Taken},
+    },
     artifacts,
     context::Context,
     failure::CommandError,
@@ -24,6 +27,10 @@ use crate::{
 };
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
+    import(args, context).map_err(|failure| artifacts::or_repair(failure, &args.bundles))
+}
+
+fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::check(&args.transfer)?;
     artifacts::warn_of_unfinished(&args.bundles, context);
     let to = args.to.clone().unwrap_or_else(RegistryPrefix::local);
@@ -33,7 +40,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         delete_source: args.delete_source,
         ..request(&to, &args.renamed, &args.transfer)
     };
-    let places = args.bundles.iter().map(|text| artifacts::location(text)).collect::<Result<Vec<_>, _>>()?;
+    let choice = choice(&args.taken)?;
+    let places = args.bundles.iter().map(|text| artifacts::source(text)).collect::<Result<Vec<_>, _>>()?;
     let settings = context.storage();
     let targets = targets(args, context)?;
     let targets = &*targets;
@@ -41,7 +49,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     if args.transfer.dry_run {
         let planned = runtime::run(async {
             let bundles = Opened::all(&places, &settings, &progress).await?;
-            Ok(import::plan(targets, &bundles, &request, &progress).await)
+            Ok(match &choice {
+                None => import::plan(targets, &bundles, &request, &progress).await,
+                Some(choice) => choice.plan(targets, &bundles, &request, &progress).await,
+            })
         })?;
         return plan::import(planned, &args.transfer, context);
     }
@@ -55,9 +66,27 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     }
     let outcome = runtime::run(async {
         let bundles = Opened::all(&places, &settings, &progress).await?;
-        Ok(import::run(targets, &bundles, &request, &progress).await)
+        Ok(match &choice {
+            None => import::run(targets, &bundles, &request, &progress).await,
+            Some(choice) => choice.import(targets, &bundles, &request, &progress).await,
+        })
     })?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
+}
+
+/// What is taken of the bundles; `None` for everything.
+fn choice(taken: &Taken) -> Result<Option<Choice>, CommandError> {
+    let choice = Choice {
+        artifacts: artifacts::listed(&taken.file, None)?,
+        patterns: taken.only.clone(),
+        platforms: taken.platform.clone(),
+        referrers: !taken.no_referrers,
+    };
+    // A list that is empty asks for nothing, not for everything.
+    if !taken.file.is_empty() && choice.artifacts.is_empty() && choice.patterns.is_empty() {
+        return Err(Mistake::NoArtifacts.into());
+    }
+    Ok((!choice.is_everything()).then_some(choice))
 }
 
 /// How artifacts go to a target.

@@ -10,7 +10,7 @@ use crate::{
     failure::CommandError,
     output::{
         count, size,
-        table::{Column, table},
+        table::{Column, named_table, short, table},
         tree,
     },
     runtime,
@@ -43,13 +43,17 @@ fn summary(found: &Inspection) -> String {
         let platforms: Vec<_> = artifact.platforms.iter().map(ToString::to_string).collect();
         vec![
             artifact.reference.to_string(),
-            artifact.root.digest.to_string(),
+            short(&artifact.root.digest),
             size(artifact.bytes),
-            if platforms.is_empty() { "-".to_owned() } else { platforms.join(",") },
+            match &platforms[..] {
+                [] => "-".to_owned(),
+                [first, second, others @ ..] if !others.is_empty() => format!("{first},{second} +{}", others.len()),
+                few => few.join(","),
+            },
             artifact.attached.len().to_string(),
         ]
     });
-    let table = table(&columns, rows);
+    let table = named_table(&columns, rows);
     let shared = found.blobs.iter().filter(|blob| blob.artifacts > 1).count();
     let (artifacts, blobs) = (count(found.artifacts.len(), "artifact"), count(found.blobs.len(), "blob"));
     let absent = match found.absent.len() {

@@ -26,7 +26,7 @@ const AGAIN: &str = "Run the same command again: it begins anew, and nothing was
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let mut verdicts = Vec::new();
     artifacts::warn_of_unfinished(&args.bundles, context);
-    let places = args.bundles.iter().map(|path| artifacts::location(path)).collect::<Result<Vec<_>, _>>()?;
+    let places = args.bundles.iter().map(|path| artifacts::source(path)).collect::<Result<Vec<_>, _>>()?;
     for named in runtime::run(async { Ok(sets::sets(&places, &context.storage()).await?) })? {
         match verdict(&named, args.jobs.count(), context) {
             Ok(verdict) => verdicts.push(verdict),
@@ -34,7 +34,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
             Err(failure) if args.bundles.len() > 1 && failure.code() != Code::Interrupted => {
                 verdicts.push(BundleVerdict::unread(&path(&named), &failure));
             }
-            Err(failure) => return Err(failure.hint_for(&[Code::Interrupted], AGAIN)),
+            Err(failure) => {
+                return Err(artifacts::or_repair(failure, &args.bundles).hint_for(&[Code::Interrupted], AGAIN));
+            }
         }
     }
     context.answer(&verdicts, |verdicts| verdicts.iter().map(findings::text).collect())?;
@@ -42,7 +44,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let unverified = bad.clone().find(|finding| finding.code.class() == Class::Unverified);
     match unverified.or(bad.clone().next()) {
         None => Ok(()),
-        Some(first) => Err(Mistake::Unsound { bad: bad.count(), all: verdicts.len(), code: first.code }.into()),
+        Some(first) => {
+            let failure: CommandError =
+                Mistake::Unsound { bad: bad.count(), all: verdicts.len(), code: first.code }.into();
+            Err(failure.or_hint(verdicts.iter().find_map(BundleVerdict::next_step).as_deref()))
+        }
     }
 }
 

@@ -17,7 +17,10 @@ use airlift::{
 use serde::{Serialize, Serializer};
 
 use super::{count, recovery, size};
-use crate::failure::{CommandError, causes};
+use crate::{
+    failure::{CommandError, causes},
+    mistake::quoted,
+};
 
 /// What is to be said of one bundle.
 #[derive(Serialize)]
@@ -159,6 +162,20 @@ impl BundleVerdict {
         self.recovery = Some(survey.outlook.clone());
         self.sound = self.findings.is_empty();
         self
+    }
+
+    /// What the recovery data of a damaged bundle is good for, as the next step.
+    pub(crate) fn next_step(&self) -> Option<String> {
+        let outlook = self.recovery.as_ref().filter(|_| !self.sound)?;
+        let path = quoted(&self.path.to_string_lossy());
+        Some(if outlook.possible {
+            format!("Run `airlift repair {path}`, which rebuilds what is damaged.")
+        } else {
+            format!(
+                "The recovery data is not enough. Copy a sound one over it, `airlift copy GOOD {path} --overwrite`, or read the \
+                 medium once more into another folder and run `airlift repair FOLDER FOLDER`."
+            )
+        })
     }
 
     /// With recovery data that cannot be taken.

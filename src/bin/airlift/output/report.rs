@@ -9,7 +9,7 @@ use airlift::{
 
 use super::{
     count, digests, json, size,
-    table::{Column, table},
+    table::{Column, named_table, short},
 };
 use crate::{args::Transfer, context::Context, failure::CommandError, mistake::Mistake};
 
@@ -81,9 +81,9 @@ pub(crate) fn check(options: &Transfer) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Writes the report as JSON, and beside it the failed artifacts as a list for `export -f`.
+/// Writes the report as JSON, and beside it the failed artifacts as a list for `-f`.
 fn save(report: &Report, path: &Path) -> Result<(), CommandError> {
-    let mut list = "# Artifacts to try again, for `airlift export -f`.\n".to_owned();
+    let mut list = "# Artifacts to try again, for `-f` of the same command.\n".to_owned();
     for reference in report.retry() {
         let _ = writeln!(list, "{reference}");
     }
@@ -102,13 +102,13 @@ pub(crate) fn artifacts(report: &Report, words: impl Fn(ArtifactState) -> &'stat
     ];
     let row = |outcome: &Outcome| {
         let name = outcome.target.as_ref().unwrap_or(&outcome.reference);
-        let digest = outcome.rewritten.or(outcome.digest).map_or_else(|| "-".to_owned(), |digest| digest.to_string());
+        let digest = outcome.rewritten.or(outcome.digest).map_or_else(|| "-".to_owned(), |digest| short(&digest));
         let known = outcome.digest.is_some();
         let [size, attached] =
             if known { [size(outcome.bytes), outcome.attached.to_string()] } else { ["-".into(), "-".into()] };
         vec![name.to_string(), digest, size, attached, words(outcome.state).to_owned()]
     };
-    table(&columns, report.artifacts.iter().map(row))
+    named_table(&columns, report.artifacts.iter().map(row))
 }
 
 /// A state in words.

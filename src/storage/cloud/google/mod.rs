@@ -22,6 +22,7 @@ pub(super) use self::{
 };
 use super::{
     super::{PartLimits, Settings, error::Result, location::Bucket, settings::GOOGLE_EMULATOR},
+    connector::Connector,
     failure::CloudRequest,
 };
 
@@ -35,13 +36,14 @@ const PUBLIC: &str = "https://storage.googleapis.com";
 pub(super) fn clients(
     place: &Bucket,
     settings: &Settings,
-    (options, retry): (ClientOptions, RetryConfig),
+    (options, retry, connector): (ClientOptions, RetryConfig, Connector),
     asked: &CloudRequest,
 ) -> Result<(Arc<GoogleCloudStorage>, Api)> {
     let keys = settings.variables.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
     let keys = keys.filter_map(|(name, value)| Some((name.parse().ok()?, value)));
     let builder = keys.fold(GoogleCloudStorageBuilder::new(), |builder, (key, value)| builder.with_config(key, value));
-    let builder = builder.with_bucket_name(&place.bucket).with_client_options(options).with_retry(retry);
+    let builder = builder.with_bucket_name(&place.bucket).with_client_options(options);
+    let builder = builder.with_retry(retry).with_http_connector(connector);
     let named = builder.get_config_value(&GoogleConfigKey::BaseUrl);
     let emulator = emulator(settings).filter(|_| named.is_none());
     let skips = builder.get_config_value(&GoogleConfigKey::SkipSignature).is_some_and(|value| is_yes(&value));
