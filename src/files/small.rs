@@ -43,7 +43,7 @@ impl ReportFile {
     /// Checks before a run that a report can be written at `path`, so that a run of hours does not fail at its very end.
     ///
     /// # Errors
-    /// Its folder is not there, or something other than a regular file is at `path`, a link too.
+    /// Its folder is not there or takes no files, or something other than a regular file is at `path`, a link too.
     pub fn check(path: &Path) -> Result<Self> {
         let folder = name::folder_of(path);
         let write = |path: &Path, kind: std::io::ErrorKind| Err(Error::write(path)(kind.into()));
@@ -58,7 +58,11 @@ impl ReportFile {
             Ok(found) if !found.is_file() => {
                 Err(Error::Foreign { path: path.to_owned(), reason: "is not a regular file" })
             }
-            _ => Ok(Self(path.to_owned())),
+            _ => {
+                // A report is written beside its name, and renamed: what its folder allows decides.
+                tempfile::tempfile_in(folder).map_err(Error::write(path))?;
+                Ok(Self(path.to_owned()))
+            }
         }
     }
 

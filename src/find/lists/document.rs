@@ -198,14 +198,7 @@ impl ListDocument<'_> {
     }
 
     /// Adds a chart of `repository`, which is one artifact if that is a registry.
-    pub(super) fn chart(
-        &self,
-        id: Id,
-        repository: &str,
-        name: &str,
-        version: &str,
-        list: &mut ArtifactList,
-    ) {
+    pub(super) fn chart(&self, id: Id, repository: &str, name: &str, version: &str, list: &mut ArtifactList) {
         let Some(repository) = repository.strip_prefix("oci://") else {
             self.unsupported(
                 id,

@@ -13,7 +13,7 @@ pub(super) fn read(document: &ListDocument<'_>, list: &mut ArtifactList) -> Resu
         let source = tree.get(*item, "source").ok_or_else(|| document.form(*item))?;
         let text = tree.text(source).ok_or_else(|| document.form(source))?;
         if let Some(id) = tree.get(*item, "verify") {
-            document.unsupported(id, "a signature is not verified here; use --trust", list);
+            document.unsupported(id, "a signature is not verified here; check it with cosign", list);
         }
         artifact(document, *item, source, text, list)?;
     }

@@ -5,12 +5,12 @@ use super::document::{ArtifactList, Error, ListDocument};
 
 /// Members of an image that ask for a check of signatures, or change what is stored.
 const UNDONE: [(&str, &str); 9] = [
-    ("key", "a signature is not verified here; use --trust"),
-    ("certificate-identity", "a signature is not verified here; use --trust"),
-    ("certificate-identity-regexp", "a signature is not verified here; use --trust"),
-    ("certificate-oidc-issuer", "a signature is not verified here; use --trust"),
-    ("certificate-oidc-issuer-regexp", "a signature is not verified here; use --trust"),
-    ("certificate-github-workflow-repository", "a signature is not verified here; use --trust"),
+    ("key", "a signature is not verified here; check it with cosign"),
+    ("certificate-identity", "a signature is not verified here; check it with cosign"),
+    ("certificate-identity-regexp", "a signature is not verified here; check it with cosign"),
+    ("certificate-oidc-issuer", "a signature is not verified here; check it with cosign"),
+    ("certificate-oidc-issuer-regexp", "a signature is not verified here; check it with cosign"),
+    ("certificate-github-workflow-repository", "a signature is not verified here; check it with cosign"),
     ("platform", "a platform of one image cannot be chosen; use --platform for all of them"),
     ("rewrite", "names are changed at import (--map), not here"),
     ("local", "images of a Docker daemon are not read"),
@@ -35,7 +35,7 @@ pub(super) fn read(document: &ListDocument<'_>, list: &mut ArtifactList) -> Resu
                 undone(document, *item, &UNDONE, list);
             }
         }
-        Some("Charts") => charts(document, list)?,
+        Some("Charts") => charts(document, list),
         Some(kind) => document.unsupported(root, format!("hauler's {kind} are not carried"), list),
         None => return Err(document.form(root)),
     }
@@ -51,7 +51,7 @@ fn undone(document: &ListDocument<'_>, item: Id, members: &[(&str, &str)], list:
     }
 }
 
-fn charts(document: &ListDocument<'_>, list: &mut ArtifactList) -> Result<(), Error> {
+fn charts(document: &ListDocument<'_>, list: &mut ArtifactList) {
     const UNDONE: [(&str, &str); 4] = [
         ("add-images", "images of a chart are found by `airlift find CHART`"),
         ("add-dependencies", "dependencies of a chart are not followed"),
@@ -70,5 +70,4 @@ fn charts(document: &ListDocument<'_>, list: &mut ArtifactList) -> Result<(), Er
         }
         undone(document, *item, &UNDONE, list);
     }
-    Ok(())
 }
