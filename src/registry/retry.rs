@@ -174,6 +174,8 @@ impl Waits {
         let own = self.limits.next()?;
         let wait = error.asked_wait().map_or(own, |asked| asked.max(own));
         self.limited = self.limited.checked_sub(wait)?;
+        // It has a patience of its own, and takes nothing from that with failures.
+        self.begun += wait;
         Some(wait)
     }
 }
