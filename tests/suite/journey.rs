@@ -247,7 +247,11 @@ fn a_platform_filter_keeps_the_index_and_says_what_is_absent() {
     let site = Site::new();
     let target = Registry::start(Options::default());
     let airlift = Airlift::new();
-    site.export(&airlift, "b.tar", &["--platform", "linux/arm64"]).success();
+    // The tool is a single image, and one of another platform.
+    let refused = site.export(&airlift, "b.tar", &["--platform", "linux/arm64"]).exits(2);
+    refused.says(&["tool:2", "linux/amd64"]);
+    let partial = site.export(&airlift, "b.tar", &["--platform", "linux/arm64", "--continue-on-errors"]).exits(3);
+    partial.says(&["tool:2", "linux/amd64"]);
     airlift.run(["verify", "b.tar"]).success();
     let shown = airlift.run(["inspect", "b.tar", "--json"]).success().stdout;
     assert!(shown.contains(&site.app.digest().to_string()), "the index keeps its digest\n{shown}");
