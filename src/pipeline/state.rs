@@ -43,10 +43,10 @@ CREATE INDEX run_by_blob ON run (pipeline, blob) WHERE status = 'Running';
 
 /// The open state. Cloning it is cheap; all clones are one.
 #[derive(Clone, Debug)]
-pub struct PipelineState(Arc<Inner>);
+pub struct PipelineState(Arc<OpenState>);
 
 #[derive(Debug)]
-struct Inner {
+struct OpenState {
     dir: PathBuf,
     database: Mutex<Connection>,
 }
@@ -98,7 +98,7 @@ impl PipelineState {
             found => return Err(Error::Version { path, found, known: VERSION }),
         }
         transaction.commit()?;
-        Ok(Self(Arc::new(Inner { dir: dir.to_owned(), database: Mutex::new(database) })))
+        Ok(Self(Arc::new(OpenState { dir: dir.to_owned(), database: Mutex::new(database) })))
     }
 
     /// The folder it is in.

@@ -16,10 +16,10 @@ use crate::files::{lock, open, private};
 
 /// An open store. Cloning it is cheap; all clones are one.
 #[derive(Clone, Debug)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<OpenStore>);
 
 #[derive(Debug)]
-struct Inner {
+struct OpenStore {
     paths: Paths,
     metadata: Database,
     sessions: Sessions,
@@ -42,7 +42,7 @@ impl Store {
             return Err(StoreError::Busy { dir: dir.to_owned() });
         }
         let metadata = Database::open(&paths.database())?;
-        Ok(Self(Arc::new(Inner { paths, metadata, sessions: Sessions::default(), _lock: lock })))
+        Ok(Self(Arc::new(OpenStore { paths, metadata, sessions: Sessions::default(), _lock: lock })))
     }
 
     /// Whether `dir` is the folder of a store.

@@ -37,13 +37,13 @@ use super::{
 const LIMITS: PartLimits = PartLimits { parts: 50_000, smallest: 0, largest: 4000 << 20 };
 
 /// Who signs: the SAS within the transport, or a token.
-struct Access {
+struct AzureAccess {
     place: Azure,
     options: ClientOptions,
     credential: Option<Arc<dyn TokenCredential>>,
 }
 
-impl Access {
+impl AzureAccess {
     fn of(place: &Azure, settings: &Settings) -> Result<Self> {
         let what = Location::Azure(place.clone()).to_string();
         let sas = place.sas.clone().or_else(|| settings.sas.clone());
@@ -89,7 +89,7 @@ pub(crate) struct AzureBlob {
 
 impl AzureBlob {
     pub(crate) fn new(place: &Azure, settings: &Settings) -> Result<Self> {
-        let Access { place, options, credential } = Access::of(place, settings)?;
+        let AzureAccess { place, options, credential } = AzureAccess::of(place, settings)?;
         let location = Location::Azure(place.clone());
         let what = location.to_string();
         let options = BlobClientOptions { client_options: options, ..BlobClientOptions::default() };
@@ -217,7 +217,7 @@ pub(crate) struct AzureContainer {
 
 impl AzureContainer {
     pub(crate) fn new(place: &Azure, settings: &Settings) -> Result<Self> {
-        let Access { place, options, credential } = Access::of(place, settings)?;
+        let AzureAccess { place, options, credential } = AzureAccess::of(place, settings)?;
         let location = Location::Azure(place.clone());
         let what = location.to_string();
         let options = BlobContainerClientOptions { client_options: options, ..BlobContainerClientOptions::default() };
