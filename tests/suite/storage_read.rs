@@ -91,7 +91,9 @@ fn a_bundle_in_s3_is_verified_and_imported() {
     needs!("moto_server", "docker-registry");
     let moto = Moto::start();
     moto.create("box");
-    let settings = Settings { variables: moto.variables(), ..Settings::default() };
+    let folder = TempDir::new().unwrap();
+    let state = Some(folder.path().to_owned());
+    let settings = Settings { variables: moto.variables(), state, ..Settings::default() };
     put(&Location::parse("s3://box/some/b.tar").unwrap(), &settings, &bundle());
     let mut airlift = Airlift::new();
     for (name, value) in moto.variables() {
