@@ -90,6 +90,7 @@ mod tests {
         assert!(Lock::take(folder.path(), &id, "b").unwrap().is_none());
         assert!(Lock::take(folder.path(), &id, "other").unwrap().is_some());
         drop(lock);
-        assert!(!Lock::is_held(folder.path(), &id, "b").unwrap());
+        // A process that another test is about to start shares our open files until it runs: a taker looks again.
+        assert!(Lock::take(folder.path(), &id, "b").unwrap().is_some());
     }
 }
