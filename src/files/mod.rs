@@ -1,7 +1,7 @@
 //! Local files: names of unfinished files, opening without following links, locks, renaming, durability and free space.
 //!
-//! Everything that writes a file on this machine does it by this room: a [`partial::PartialFile`] where the content comes
-//! over time, [`small::publish`] where it is there at once.
+//! Everything that writes a file on this machine does it by this room: a `partial::PartialFile` where the content comes
+//! over time, `small::publish` where it is there at once.
 
 pub mod error;
 

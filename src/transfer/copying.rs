@@ -1,7 +1,7 @@
 //! Copies whatever is named to wherever it is named: a file, an object or a set, here or in a storage, with its companions.
 //!
-//! Two files of this machine are copied by [`copy`](super::copy), which is faster; everything else goes by
-//! [`relay`](super::relay), and a set file by file ([`copy_set`](super::copy_set)).
+//! Two files of this machine are copied by `copy`, which is faster; everything else goes by
+//! `relay`, and a set file by file (`copy_set`).
 
 use std::path::Path;
 
