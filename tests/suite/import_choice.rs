@@ -130,5 +130,5 @@ fn all_bad_lines_of_a_list_are_named_at_once() {
     let airlift = Airlift::new();
     fs::write(airlift.home().join("list.txt"), "a:1\nUPPER:1\nb:1\nc@sha256:12\n").unwrap();
     let ran = airlift.run(["export", "-f", "list.txt", "-o", "b.tar"]).exits(2);
-    ran.says(&["usage.reference", "2 lines are", "line 2: ", "UPPER", "line 4: ", "sha256:12"]);
+    ran.says(&["usage.reference", "2 lines do not name an artifact", "line 2: ", "UPPER", "line 4: ", "sha256:12"]);
 }

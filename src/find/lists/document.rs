@@ -32,7 +32,7 @@ pub enum Error {
         line: u64,
     },
     /// Entries are not references.
-    #[error("{file}: {} no name of an artifact", are(.bad))]
+    #[error("{file}: {} not name an artifact", lines_do(.bad))]
     References {
         /// The file as it was given.
         file: String,
@@ -81,8 +81,8 @@ pub struct BadEntry {
     pub source: ParseReferenceError,
 }
 
-fn are(bad: &[BadEntry]) -> String {
-    if bad.len() == 1 { "1 line is".to_owned() } else { format!("{} lines are", bad.len()) }
+fn lines_do(bad: &[BadEntry]) -> String {
+    if bad.len() == 1 { "1 line does".to_owned() } else { format!("{} lines do", bad.len()) }
 }
 
 fn why(error: &ParseReferenceError) -> String {
