@@ -162,7 +162,7 @@ fn manifests_that_are_received_at_once_have_a_limit() {
 }
 
 #[test]
-fn whoever_sends_or_reads_too_slowly_is_let_go_and_others_are_served() {
+fn a_client_that_sends_or_reads_too_slowly_is_let_go_and_others_are_served() {
     let folder = tempfile::tempdir().unwrap();
     let (path, blob) = bundle(folder.path());
     let store = Store::open(&folder.path().join("store")).unwrap();
