@@ -8,6 +8,7 @@
 //! | 3 | [`transfer`], [`server`] | the engines: export, copy, verify, import; the distribution API |
 //! | 2+ | [`recovery`] | files rebuilt from Reed–Solomon blocks |
 //! | 2 | [`registry`], [`bundle`], [`storage`], [`store`] | places where content lives |
+//! | 2 | [`trust`] | who vouches for a bundle: statements, signatures, the trust file |
 //! | 1 | [`content`], [`progress`] | the seam: what a place offers, what a run tells |
 //! | 0 | [`oci`] | digests, references, descriptors, manifests |
 //!
@@ -24,3 +25,4 @@ pub mod server;
 pub mod storage;
 pub mod store;
 pub mod transfer;
+pub mod trust;

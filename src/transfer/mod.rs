@@ -28,6 +28,7 @@ mod send;
 pub mod sets;
 pub mod target;
 pub mod verify;
+pub mod vouch;
 
 pub use error::{Cause, Error, Failure, Side};
 pub use opened::Opened;

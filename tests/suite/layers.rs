@@ -10,7 +10,7 @@ const ROWS: [&[&str]; 6] = [
     &["pipeline"],
     &["transfer", "server"],
     &["recovery"],
-    &["registry", "bundle", "storage", "store"],
+    &["registry", "bundle", "storage", "store", "trust"],
     &["content", "progress"],
     &["oci"],
 ];

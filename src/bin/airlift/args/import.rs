@@ -13,7 +13,8 @@ Examples:
   airlift import bundle.tar --to registry.site:5000
   airlift import bundle.tar --to registry.site/mirror --keep-host --report report.json
   airlift import bundle.tar --to registry.site --map docker.io/library=base --dry-run
-  airlift import /media/cdrom --to registry.site --volume-prompt")]
+  airlift import /media/cdrom --to registry.site --volume-prompt
+  airlift import update.tar --to registry.site --trust trust.toml")]
 pub(crate) struct Args {
     /// Bundles, OCI layouts or oci-archives: a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "BUNDLE", required = true)]
@@ -28,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FROM=TO")]
     pub(crate) map: Vec<Rule>,
     /// Import a set disc by disc: ask for the next disc until every volume was read.
-    #[arg(long, conflicts_with_all = ["delete_source", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["delete_source", "dry_run", "trust"])]
     pub(crate) volume_prompt: bool,
     /// Where to keep parts of layers that continue on another disc [default: in the state folder]
     #[arg(long, value_name = "DIR", requires = "volume_prompt")]
@@ -47,4 +48,6 @@ pub(crate) struct Args {
     pub(crate) rewrite_foreign: bool,
     #[command(flatten)]
     pub(crate) transfer: super::Transfer,
+    #[command(flatten)]
+    pub(crate) trust: super::Trust,
 }

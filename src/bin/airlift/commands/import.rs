@@ -6,6 +6,7 @@ use airlift::transfer::{
     import::{self, Request},
 };
 
+use super::guarded::Guarded;
 use crate::{
     args::import::Args,
     artifacts,
@@ -33,9 +34,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let settings = context.storage();
     let client = context.client()?;
     let progress = context.progress();
+    let mut guarded = Guarded::new(&args.trust)?;
+    let to = args.to.prefix.iter().fold(args.to.registry.clone(), |to, prefix| format!("{to}/{prefix}"));
     if args.transfer.dry_run {
         let planned = runtime::run(async {
             let bundles = Opened::all(&places, &settings, &progress).await?;
+            guarded.check(&bundles)?;
             Ok(import::plan(&client, &bundles, &request, &progress).await)
         })?;
         return plan::import(planned, &args.transfer, context);
@@ -44,9 +48,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let outcome = runtime::run(volumes::import(&places, &client, &request, args.spool.as_deref(), context))?;
         return report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text));
     }
-    let outcome = runtime::run(async {
+    let (admitted, outcome) = runtime::run(async {
         let bundles = Opened::all(&places, &settings, &progress).await?;
-        Ok(import::run(&client, &bundles, &request, &progress).await)
+        let admitted = guarded.admit(&bundles, &to)?;
+        Ok((admitted, import::run(&client, &bundles, &request, &progress).await))
     })?;
+    guarded.conclude(&admitted, outcome.as_ref(), &to)?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
 }

@@ -1,4 +1,11 @@
-use airlift::transfer::inspect::{Inspection, inspect_with_configs};
+use airlift::{
+    transfer::{
+        inspect::{Inspection, inspect_with_configs},
+        vouch,
+    },
+    trust::Statement,
+};
+use serde::Serialize;
 
 use crate::{
     args::inspect::Args,
@@ -9,20 +16,36 @@ use crate::{
         count, size,
         table::{Column, table},
         tree,
+        trust::Beside,
     },
     runtime,
 };
+
+/// What a bundle holds, and what lies beside it.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    found: Inspection,
+    #[serde(flatten)]
+    beside: Option<Beside>,
+}
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     artifacts::warn_of_unfinished([&args.bundle], context);
     let found = runtime::run(async {
         let bundle = artifacts::survey(&args.bundle, context).await?;
-        Ok::<_, Failure>(inspect_with_configs(bundle.reader()).await)
+        let found = inspect_with_configs(bundle.reader()).await;
+        // What is beside a bundle is shown where it can be: elsewhere, or of another tool, there is nothing.
+        let evidence = vouch::evidence(&bundle).ok();
+        let at_hand = vouch::at_hand(bundle.reader());
+        let is_of = |statement: &Statement| at_hand.is_some_and(|bundle| bundle.is(&statement.bundle));
+        let beside = evidence.and_then(|evidence| Beside::of(&evidence, is_of));
+        Ok::<_, Failure>(Answer { found, beside })
     })?;
-    context.answer(&found, |found| match args {
+    context.answer(&found, |Answer { found, beside }| match args {
         Args { tree: true, .. } => tree::tree(found),
         Args { sums: true, .. } => sums(found),
-        _ => summary(found),
+        _ => summary(found) + &beside.as_ref().map(Beside::text).unwrap_or_default(),
     })
 }
 

@@ -7,9 +7,14 @@ use airlift::{
         self, Opened, protect,
         sets::{self, Named},
         verify::{verify, verify_remains},
+        vouch,
     },
+    trust::TrustFile,
 };
 
+use jiff::Timestamp;
+
+use super::guarded::refusal;
 use crate::{
     args::verify::Args,
     artifacts,
@@ -25,22 +30,23 @@ const AGAIN: &str = "Run the same command again: it begins anew, and nothing was
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut verdicts = Vec::new();
+    let trust = args.trust.as_deref().map(TrustFile::open).transpose()?;
     artifacts::warn_of_unfinished(&args.bundles, context);
     let places = args.bundles.iter().map(|path| artifacts::location(path)).collect::<Result<Vec<_>, _>>()?;
     for named in runtime::run(async { Ok(sets::sets(&places, &context.storage()).await?) })? {
-        let verdict = verdict(&named, args.jobs.count(), context);
+        let verdict = verdict(&named, args.jobs.count(), trust.as_ref(), context);
         verdicts.push(verdict.map_err(|failure| failure.hint_for(&[Code::Interrupted], AGAIN))?);
     }
     context.answer(&verdicts, |verdicts| verdicts.iter().map(findings::text).collect())?;
-    let bad = verdicts.iter().filter_map(|verdict| verdict.findings.first());
+    let bad = verdicts.iter().filter_map(Verdict::refusal);
     match bad.clone().next() {
         None => Ok(()),
-        Some(first) => Err(Mistake::Unsound { bad: bad.count(), all: verdicts.len(), code: first.code }.into()),
+        Some(code) => Err(Mistake::Unsound { bad: bad.count(), all: verdicts.len(), code }.into()),
     }
 }
 
 /// Verifies one bundle or set. That it cannot be read as one is a finding, if its content is to blame.
-fn verdict(named: &Named, jobs: usize, context: &Context) -> Result<Verdict, Failure> {
+fn verdict(named: &Named, jobs: usize, trust: Option<&TrustFile>, context: &Context) -> Result<Verdict, Failure> {
     let progress = context.progress();
     runtime::run(async {
         let places = named.places();
@@ -53,7 +59,13 @@ fn verdict(named: &Named, jobs: usize, context: &Context) -> Result<Verdict, Fai
         let verdict = match opened {
             Ok((bundle, set)) => {
                 let verification = verify(bundle.reader(), jobs, &progress).await?;
-                Verdict::of(bundle.path(), verification).with_set(bundle.reader(), set.as_ref())
+                let verdict = Verdict::of(bundle.path(), verification).with_set(bundle.reader(), set.as_ref());
+                match trust {
+                    None => verdict,
+                    Some(trust) => {
+                        verdict.with_trust(&vouch::judge(&bundle, trust, Timestamp::now()).map_err(refusal)?)
+                    }
+                }
             }
             Err(transfer::Error::Bundle(error)) => {
                 let protected = matches!(surveyed, Ok(Some(_)));

@@ -13,10 +13,14 @@ use airlift::{
         protect::{Outlook, Survey},
         verify::Verification,
     },
+    trust::TrustVerdict,
 };
 use serde::{Serialize, Serializer};
 
-use super::{count, recovery, size};
+use super::{
+    count, recovery, size,
+    trust::{self, TrustReport},
+};
 use crate::failure::causes;
 
 /// What is to be said of one bundle.
@@ -36,6 +40,9 @@ pub(crate) struct Verdict {
     /// What its recovery data, if there is some, can do.
     #[serde(skip_serializing_if = "Option::is_none")]
     recovery: Option<Outlook>,
+    /// What `--trust` found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust: Option<TrustReport>,
 }
 
 /// Something that is not as it must be.
@@ -81,7 +88,7 @@ impl Verdict {
         let Verification { id, artifacts, blobs, bytes, findings, .. } = verification;
         let findings: Vec<_> = findings.into_iter().map(Finding::from).collect();
         let (path, sound, notes) = (path.to_owned(), findings.is_empty(), Vec::new());
-        Self { path, sound, bundle: Some(id), artifacts, blobs, bytes, notes, findings, recovery: None }
+        Self { path, sound, bundle: Some(id), artifacts, blobs, bytes, notes, findings, recovery: None, trust: None }
     }
 
     /// With what is to be said of the set as a set: missing and wrong volumes. Of a volume that was looked at by itself,
@@ -123,7 +130,18 @@ impl Verdict {
         }
         let finding = Finding { digest: error.digest(), offset: error.offset(), ..Finding::of(&error) };
         let (path, notes, findings) = (path.to_owned(), Vec::new(), vec![finding]);
-        Ok(Self { path, sound: false, bundle: None, artifacts: 0, blobs: 0, bytes: 0, notes, findings, recovery: None })
+        Ok(Self {
+            path,
+            sound: false,
+            bundle: None,
+            artifacts: 0,
+            blobs: 0,
+            bytes: 0,
+            notes,
+            findings,
+            recovery: None,
+            trust: None,
+        })
     }
 
     /// With what else was found in what is left of it.
@@ -159,6 +177,18 @@ impl Verdict {
         self.sound = false;
         self
     }
+
+    /// With who vouches for it.
+    pub(crate) fn with_trust(mut self, verdict: &TrustVerdict) -> Self {
+        self.trust = Some(verdict.into());
+        self
+    }
+
+    /// The first thing that is wrong: with its content, else with who vouches for it.
+    pub(crate) fn refusal(&self) -> Option<Code> {
+        let content = self.findings.first().map(|finding| finding.code);
+        content.or_else(|| self.trust.as_ref().and_then(|trust| trust.refusal))
+    }
 }
 
 /// A line for a sound bundle; a line a finding for any other.
@@ -168,13 +198,14 @@ pub(crate) fn text(verdict: &Verdict) -> String {
     for note in &verdict.notes {
         let _ = writeln!(notes, "  {note}");
     }
+    let trust = verdict.trust.as_ref().map(trust::text).unwrap_or_default();
     if verdict.sound {
         let Verdict { artifacts, blobs, bytes, .. } = verdict;
         let id = verdict.bundle.map(|id| format!("\n  id {id}")).unwrap_or_default();
         let outlook = verdict.recovery.as_ref();
         let recovery = outlook.map(|outlook| format!("\n  {}", recovery::outlook(outlook))).unwrap_or_default();
         return format!(
-            "{path}: sound; {}, {}, {} re-hashed{id}{recovery}\n{notes}",
+            "{path}: sound; {}, {}, {} re-hashed{id}{recovery}\n{notes}{trust}",
             count(*artifacts, "artifact"),
             count(*blobs, "blob"),
             size(*bytes)
@@ -201,5 +232,5 @@ pub(crate) fn text(verdict: &Verdict) -> String {
     if let Some(outlook) = &verdict.recovery {
         let _ = writeln!(text, "  {}", recovery::outlook(outlook));
     }
-    text + &notes
+    text + &notes + &trust
 }
