@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 
 use airlift::{
     progress::Progress,
-    recovery::{Percent, Request, Set, create},
+    recovery::{Percent, Request, ProtectedSet, create},
 };
 use libfuzzer_sys::fuzz_target;
 use sha2::{Digest as _, Sha256};
@@ -52,7 +52,7 @@ fuzz_target!(|input: (Vec<u8>, Vec<(u16, u8)>)| {
         let mut bytes = head(&json);
         bytes.extend(&sound[(FRONT + length + 32).min(sound.len())..]);
         fs::write(&path, bytes).expect("it can be written to");
-        if let Ok(set) = Set::find(&[folder.clone()])
+        if let Ok(set) = ProtectedSet::find(&[folder.clone()])
             && let Ok(assessment) = set.assess(&Progress::silent())
         {
             let _ = assessment.repair(None, &Progress::silent());

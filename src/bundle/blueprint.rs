@@ -13,7 +13,7 @@ use crate::oci::{Descriptor, Digest};
 
 /// Into how many files a bundle goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum FileLayout {
     /// One.
     Whole,
     /// Volumes of at most so many bytes; of them all or one.
@@ -31,10 +31,10 @@ pub(crate) struct Blueprint {
 }
 
 impl Blueprint {
-    pub(crate) fn of(contents: Contents, form: Form) -> Result<Self> {
+    pub(crate) fn of(contents: Contents, form: FileLayout) -> Result<Self> {
         match form {
-            Form::Whole => Self::whole(contents),
-            Form::Set { size, only } => Self::set(contents, size, only),
+            FileLayout::Whole => Self::whole(contents),
+            FileLayout::Set { size, only } => Self::set(contents, size, only),
         }
     }
 
@@ -150,4 +150,15 @@ impl Blueprint {
         let Some(cut) = self.cut.as_ref().filter(|_| !segments.is_empty()) else { return Ok(None) };
         Layout::of_volume(&self.contents, cut, number, segments).map(Some)
     }
+}
+
+/// How the bundle of `contents` would be cut into volumes of at most `size` bytes, and the number and the bytes of each;
+/// of one of them, if `only` that is to be written.
+///
+/// # Errors
+/// As [`volume::pack()`], and [`Error::NoVolume`].
+pub(crate) fn preview(contents: &Contents, size: Size, only: Option<u32>) -> Result<(Cut, Vec<(u32, u64)>)> {
+    let plan = Blueprint::of(contents.clone(), FileLayout::Set { size, only })?;
+    let cut = plan.cut().cloned().unwrap_or(Cut { pieces: Vec::new(), size: size.0, volumes: 0 });
+    Ok((cut, plan.totals()))
 }

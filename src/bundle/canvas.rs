@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Error, Result, disk, moves::Ground, partial::Partial};
+use super::{Error, Result, disk, partial::PartialFile, relocate::Shift};
 use crate::oci::{Algorithm, Hasher};
 
 /// Bits of a position within a volume. With 15 bits for the volume all of it stays a positive 64-bit number.
@@ -38,32 +38,32 @@ pub(crate) struct Span {
 /// The partial files of a run, by volume.
 #[derive(Debug)]
 pub(crate) struct Canvas {
-    files: RwLock<BTreeMap<u32, Arc<Partial>>>,
+    files: RwLock<BTreeMap<u32, Arc<PartialFile>>>,
     /// Where there is room for what moves in circles.
     scratch: RwLock<Option<Arc<File>>>,
     folder: PathBuf,
 }
 
 impl Canvas {
-    pub(crate) fn new(folder: &Path, files: BTreeMap<u32, Partial>) -> Self {
+    pub(crate) fn new(folder: &Path, files: BTreeMap<u32, PartialFile>) -> Self {
         let files = files.into_iter().map(|(number, partial)| (number, Arc::new(partial))).collect();
         Self { files: RwLock::new(files), scratch: RwLock::default(), folder: folder.to_owned() }
     }
 
-    pub(crate) fn add(&self, number: u32, partial: Partial) {
+    pub(crate) fn add(&self, number: u32, partial: PartialFile) {
         self.files.write().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::new(partial));
     }
 
-    pub(crate) fn partials(&self) -> BTreeMap<u32, Arc<Partial>> {
+    pub(crate) fn partials(&self) -> BTreeMap<u32, Arc<PartialFile>> {
         self.files.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn partial(&self, number: u32) -> Option<Arc<Partial>> {
+    pub(crate) fn partial(&self, number: u32) -> Option<Arc<PartialFile>> {
         self.files.read().unwrap_or_else(PoisonError::into_inner).get(&number).cloned()
     }
 
     /// The files themselves, once nobody writes any more.
-    pub(crate) fn into_partials(self) -> BTreeMap<u32, Partial> {
+    pub(crate) fn into_partials(self) -> BTreeMap<u32, PartialFile> {
         let files = self.files.into_inner().unwrap_or_else(PoisonError::into_inner);
         files.into_iter().filter_map(|(number, partial)| Some((number, Arc::into_inner(partial)?))).collect()
     }
@@ -82,7 +82,7 @@ impl Canvas {
     /// Checks that volumes of these sizes fit, counting what they occupy already.
     pub(crate) fn check_space(&self, totals: &[(u32, u64)]) -> Result<()> {
         self.compare_space(totals).inspect_err(|_| {
-            // What this run has created goes again; the error that is told of matters more than that one.
+            // What this run created is removed again; the error that is reported matters more than one of removing it.
             for partial in self.partials().into_values() {
                 let _ = partial.remove_fresh();
             }
@@ -113,7 +113,7 @@ impl Canvas {
     }
 
     /// The file in which `position` lies, and the offset there.
-    pub(crate) fn place(&self, position: u64) -> Option<(Arc<Partial>, u64)> {
+    pub(crate) fn place(&self, position: u64) -> Option<(Arc<PartialFile>, u64)> {
         let (number, offset) = apart(position);
         Some((self.partial(number)?, offset))
     }
@@ -156,7 +156,7 @@ impl Canvas {
 }
 
 enum Footing {
-    Partial(Arc<Partial>),
+    Partial(Arc<PartialFile>),
     Scratch(Arc<File>),
 }
 
@@ -169,7 +169,7 @@ impl Footing {
     }
 }
 
-impl Ground for Canvas {
+impl Shift for Canvas {
     fn shift(&self, from: u64, to: u64, size: u64) -> io::Result<()> {
         let ((source, from), (target, to)) = (apart(from), apart(to));
         let (origin, goal) = (self.ground(source)?, self.ground(target)?);

@@ -9,7 +9,7 @@ use super::{
     disk,
     output::{Output, read_manifest},
     partial::with_suffix,
-    volume::{self, Manifest},
+    volume::{self, SetManifest},
 };
 use crate::oci::Algorithm;
 
@@ -56,7 +56,7 @@ impl super::Goal {
         let manifest = read_manifest(&self.manifest()).ok().flatten();
         let hashed = plan.volumes().iter().zip(volumes).map(|((number, layout), reader)| {
             let name = volume::volume_name(&self.name, *number);
-            Some(volume::File { digest: sum(reader.path(), layout.total())?, name, size: layout.total() })
+            Some(volume::SetFile { digest: sum(reader.path(), layout.total())?, name, size: layout.total() })
         });
         if self.only.is_some() {
             // The set's manifest is on another disc, perhaps.
@@ -64,8 +64,8 @@ impl super::Goal {
             return hashed.flatten().all(|file| manifest.volumes.contains(&file));
         }
         let (Some(found), Some(cut), Some(files)) = (manifest, plan.cut(), hashed.collect()) else { return false };
-        let planned = Manifest::new(plan.first().id(), plan.first().facts().set_id(), cut, files);
-        let own = Manifest::file_name(&self.name);
+        let planned = SetManifest::new(plan.first().id(), plan.first().facts().set_id(), cut, files);
+        let own = SetManifest::file_name(&self.name);
         found == planned && fs::read(self.sums()).is_ok_and(|sums| sums == planned.sums(&own).into_bytes())
     }
 }

@@ -1,9 +1,16 @@
 //! What a bundle is a pure function of, and the order in which its content lies in the file.
 
-use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry};
 
 use super::{Absent, Error, Facts, Index, Result};
-use crate::oci::{Descriptor, Digest, Manifest};
+use crate::oci::{
+    Descriptor, Digest, Manifest,
+    graph::{Budget, walk},
+};
+
+/// What the manifests of one bundle may cost, each once. With all that is made of them (the plan of the file, the list of
+/// what is to be hashed, a tree for people) a run stays below 256 MiB.
+pub(crate) const DOCUMENTS: Budget = Budget { manifests: 100_000, descriptors: 200_000, bytes: 96 << 20, depth: 64 };
 
 /// Everything the bytes of a bundle follow from, but for the blobs' own.
 #[derive(Clone, Debug)]
@@ -32,6 +39,17 @@ pub struct Order<'a> {
 }
 
 impl Contents {
+    /// Text in the manifests that is made to deceive a reader at a terminal.
+    pub(crate) fn deceptions(&self) -> Vec<Error> {
+        let tops = self.index.descriptors();
+        let manifests = self.manifests.values();
+        let named = manifests.flat_map(|one| one.children().iter().chain(one.blobs()).chain([one.descriptor()]));
+        let deceptive =
+            tops.chain(named).flat_map(|one| one.deceptive().map(|(field, text)| (one.digest, field, text)));
+        let found: BTreeSet<_> = deceptive.map(|(digest, field, text)| (digest, field, text.to_owned())).collect();
+        found.into_iter().map(|(digest, field, text)| Error::Text { digest, field, text }).collect()
+    }
+
     /// `airlift.json` of the bundle.
     pub fn facts(&self) -> Result<Facts> {
         Ok(Facts::new(self.index.id(), self.order()?.absent))
@@ -40,56 +58,57 @@ impl Contents {
     /// The content in the order of the file.
     ///
     /// # Errors
-    /// Two descriptors say different sizes of one digest.
+    /// Two descriptors say different sizes of one digest, or the manifests are more than a bundle may have.
     pub fn order(&self) -> Result<Order<'_>> {
-        let mut walk = Walk { contents: self, sizes: HashMap::new(), absent: BTreeMap::new(), missing: Vec::new() };
-        let manifests = walk.manifests()?;
+        let mut account = DOCUMENTS.open();
+        account.spend(self.index.weight())?;
+        let tops: Vec<&Descriptor> = self.index.descriptors().collect();
+        let mut missing = Vec::new();
+        let walked = walk(tops.iter().copied(), &mut account, |descriptor, _| {
+            if self.absent.contains_key(&descriptor.digest) {
+                return Ok(None);
+            }
+            let manifest = self.manifests.get(&descriptor.digest);
+            if manifest.is_none() {
+                missing.push(descriptor.clone());
+            }
+            Ok::<_, Error>(manifest)
+        })?;
+        let manifests = walked.described(&tops);
+        let mut named = NamedContent { contents: self, sizes: HashMap::new(), absent: BTreeMap::new() };
+        let children = manifests.iter().flat_map(|(_, manifest)| manifest.children());
+        for one in tops.into_iter().chain(children) {
+            named.agree(one)?;
+            named.is_absent(one);
+        }
+        for (descriptor, manifest) in &manifests {
+            let (digest, expected, actual) = (descriptor.digest, descriptor.size, manifest.raw().len() as u64);
+            if actual != expected {
+                return Err(Error::SizeMismatch { digest, expected, actual });
+            }
+        }
         let mut taken: HashSet<Digest> = manifests.iter().map(|(_, manifest)| manifest.digest()).collect();
         let mut blobs = Vec::new();
         let configs = manifests.iter().filter_map(|(_, manifest)| manifest.config());
         let layers = manifests.iter().flat_map(|(_, manifest)| manifest.layers());
         for blob in configs.chain(layers) {
-            walk.agree(blob)?;
-            if !walk.is_absent(blob) && taken.insert(blob.digest) {
+            named.agree(blob)?;
+            if !named.is_absent(blob) && taken.insert(blob.digest) {
                 blobs.push(Descriptor::new(blob.media_type.clone(), blob.digest, blob.size));
             }
         }
-        Ok(Order { manifests, blobs, absent: walk.absent.into_values().collect(), missing: walk.missing })
+        Ok(Order { manifests, blobs, absent: named.absent.into_values().collect(), missing })
     }
 }
 
-struct Walk<'a> {
+/// What is said of content, as far as it was seen.
+struct NamedContent<'a> {
     contents: &'a Contents,
     sizes: HashMap<Digest, u64>,
     absent: BTreeMap<Digest, Absent>,
-    missing: Vec<Descriptor>,
 }
 
-impl<'a> Walk<'a> {
-    fn manifests(&mut self) -> Result<Vec<(&'a Descriptor, &'a Manifest)>> {
-        let mut order = Vec::new();
-        let mut seen = HashSet::new();
-        // A stack of our own: how deep indexes nest is the content's choice.
-        let mut stack: Vec<&Descriptor> = self.contents.index.descriptors().rev().collect();
-        while let Some(descriptor) = stack.pop() {
-            self.agree(descriptor)?;
-            if self.is_absent(descriptor) || !seen.insert(descriptor.digest) {
-                continue;
-            }
-            let Some(manifest) = self.contents.manifests.get(&descriptor.digest) else {
-                self.missing.push(descriptor.clone());
-                continue;
-            };
-            let actual = manifest.raw().len() as u64;
-            if actual != descriptor.size {
-                return Err(Error::SizeMismatch { digest: descriptor.digest, expected: descriptor.size, actual });
-            }
-            order.push((descriptor, manifest));
-            stack.extend(manifest.children().iter().rev());
-        }
-        Ok(order)
-    }
-
+impl NamedContent<'_> {
     /// All that is said of one digest must be the same size.
     fn agree(&mut self, descriptor: &Descriptor) -> Result<()> {
         match self.sizes.entry(descriptor.digest) {

@@ -84,7 +84,7 @@ pub(crate) fn read_up_to(file: &File, offset: u64, size: u64) -> io::Result<Vec<
     Ok(bytes)
 }
 
-/// Hashes `size` bytes from `offset` on; `each` is told of every chunk's length. `None` where the file ends before.
+/// Hashes `size` bytes from `offset` on; `each` gets every chunk's length. `None` where the file ends before.
 pub(crate) fn hash_at(
     file: &File,
     algorithm: Algorithm,

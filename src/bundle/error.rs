@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     content::{self, Code, Fault},
-    oci::{Digest, ManifestError},
+    oci::{Digest, ManifestError, PeerText, graph::OverBudget},
 };
 
 /// `Result` of this room.
@@ -39,7 +39,7 @@ pub enum Error {
         /// Which file.
         path: PathBuf,
     },
-    /// What is there already is no file, and is not replaced by one.
+    /// The name is taken by something that is not a file, and is not replaced by one.
     #[error("{} is {kind}, and not replaced by a bundle", path.display())]
     NotAFile {
         /// What is in the way.
@@ -206,7 +206,7 @@ pub enum Error {
         actual: u64,
     },
     /// Content that must be there is not.
-    #[error("{digest} is not in the bundle")]
+    #[error("the bundle lacks {digest}")]
     Missing {
         /// Which content.
         digest: Digest,
@@ -227,6 +227,19 @@ pub enum Error {
         /// Bytes allowed.
         limit: u64,
     },
+    /// What a manifest says of content has characters that deceive people.
+    #[error("the {field} of {digest} has control characters or marks of direction: {}", PeerText(text))]
+    Text {
+        /// Which content.
+        digest: Digest,
+        /// Where.
+        field: &'static str,
+        /// What stands there.
+        text: String,
+    },
+    /// The manifests together are more than is read.
+    #[error(transparent)]
+    Budget(#[from] OverBudget),
     /// A manifest cannot be carried.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -264,6 +277,7 @@ impl Error {
             Self::DigestMismatch { expected: digest, .. }
             | Self::SizeMismatch { digest, .. }
             | Self::Missing { digest }
+            | Self::Text { digest, .. }
             | Self::Segment { digest, .. }
             | Self::Unplanned { digest } => Some(*digest),
             Self::Structure { entry, .. } | Self::Truncated { entry, .. } => blob_digest(entry),
@@ -340,7 +354,8 @@ impl Fault for Error {
             Self::SizeMismatch { .. } => Code::BundleSizeMismatch,
             Self::Missing { .. } => Code::BundleMissing,
             Self::Foreign { .. } => Code::BundleForeignEntry,
-            Self::TooLarge { .. } => Code::ContentTooLarge,
+            Self::Text { .. } => Code::BundleText,
+            Self::TooLarge { .. } | Self::Budget(_) => Code::ContentTooLarge,
             Self::Manifest(error) => error.code(),
             Self::Content(error) => error.code(),
             Self::Unplanned { .. } | Self::Order { .. } | Self::Incomplete { .. } => Code::Internal,

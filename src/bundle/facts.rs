@@ -6,23 +6,11 @@ use super::{
     Error, Result,
     volume::{Cut, Volume},
 };
+pub use crate::content::Absence as Reason;
 use crate::oci::Digest;
 
 /// The format that this code writes and reads (docs/bundle-format.md).
 pub const VERSION: u64 = 1;
-
-/// Why content that a manifest names is not in the bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Reason {
-    /// A platform filter left it out.
-    Platform,
-    /// It is a non-distributable layer, and those were left out.
-    Foreign,
-    /// The receiver has it already.
-    Delta,
-}
 
 /// Content that is absent on purpose. Fields stand in the order of canonical JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

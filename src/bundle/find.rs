@@ -1,42 +1,43 @@
 //! Where content is in a bundle's files, and whether it is what it should be.
 
 use super::{
-    Error, Layout, Result, frame,
+    Error, Layout, Result,
     header::{self, blob_name},
-    medium::Medium,
-    reader::{Found, Inner, Store},
-    scan::Spot,
+    random_access::RandomAccess,
+    reader::{Backing, FoundBlob, OpenBundle},
+    scan::BlobSpot,
     strict::read_up_to,
     structure::header_differs,
+    tar_framing,
 };
 use crate::oci::{Descriptor, Digest, Hasher};
 
-impl Inner {
-    pub(super) fn find_file(&self, name: &str) -> Result<Option<Found>> {
+impl OpenBundle {
+    pub(super) fn find_file(&self, name: &str) -> Result<Option<FoundBlob>> {
         match &self.store {
-            Store::Planned(_) | Store::Set(_) => Ok(None),
-            Store::Scanned(file, files) => Ok(files.get(name).map(|&spot| Found { file: file.clone(), spot })),
-            Store::Folder(folder) => {
+            Backing::Planned(_) | Backing::Set(_) => Ok(None),
+            Backing::Scanned(file, files) => Ok(files.get(name).map(|&spot| FoundBlob { file: file.clone(), spot })),
+            Backing::Folder(folder) => {
                 let path = self.path.join(name);
                 let Some(file) = folder.file(name).map_err(Error::read(&path))? else { return Ok(None) };
                 let size = file.metadata().map_err(Error::read(&path))?.len();
-                Ok(Some(Found { file: file.into(), spot: Spot { offset: 0, size } }))
+                Ok(Some(FoundBlob { file: file.into(), spot: BlobSpot { offset: 0, size } }))
             }
         }
     }
 
     /// Where a blob is, if all of it is in one place. In a bundle of ours the header in front of it must be the planned one.
-    pub(super) fn find(&self, digest: &Digest) -> Result<Option<Found>> {
-        let parts = self.find_parts(digest)?.and_then(|parts| <[Found; 1]>::try_from(parts).ok());
+    pub(super) fn find(&self, digest: &Digest) -> Result<Option<FoundBlob>> {
+        let parts = self.find_parts(digest)?.and_then(|parts| <[FoundBlob; 1]>::try_from(parts).ok());
         Ok(parts.map(|[found]| found))
     }
 
     /// Where a blob is: of one that is cut over volumes the parts of it in order. `None` unless all of it is here.
-    pub(super) fn find_parts(&self, digest: &Digest) -> Result<Option<Vec<Found>>> {
-        let whole = |found: Option<Found>| found.map(|found| vec![found]);
+    pub(super) fn find_parts(&self, digest: &Digest) -> Result<Option<Vec<FoundBlob>>> {
+        let whole = |found: Option<FoundBlob>| found.map(|found| vec![found]);
         match (&self.store, &self.layout) {
-            (Store::Planned(file), Some(layout)) => self.planned(file, layout, digest).map(whole),
-            (Store::Set(volumes), _) => {
+            (Backing::Planned(file), Some(layout)) => self.planned(file, layout, digest).map(whole),
+            (Backing::Set(volumes), _) => {
                 let Some(set) = self.facts.as_ref().and_then(|facts| facts.set.as_ref()) else { return Ok(None) };
                 let mut parts = Vec::new();
                 // The cut was checked when a volume was opened: the pieces of a blob stand in their order.
@@ -55,13 +56,13 @@ impl Inner {
         }
     }
 
-    fn aside_of(&self, digest: &Digest, from: u64) -> Option<Found> {
+    fn aside_of(&self, digest: &Digest, from: u64) -> Option<FoundBlob> {
         let aside = self.aside.iter().find(|aside| aside.digest == *digest && aside.from == from)?;
-        Some(Found { file: aside.file.clone(), spot: Spot { offset: 0, size: aside.size } })
+        Some(FoundBlob { file: aside.file.clone(), spot: BlobSpot { offset: 0, size: aside.size } })
     }
 
     /// Where `digest`, or the segment of it, is in a file of ours.
-    pub(super) fn planned(&self, file: &Medium, layout: &Layout, digest: &Digest) -> Result<Option<Found>> {
+    pub(super) fn planned(&self, file: &RandomAccess, layout: &Layout, digest: &Digest) -> Result<Option<FoundBlob>> {
         let Some(place) = layout.place(digest) else { return Ok(None) };
         let name = place.name();
         let planned = header::encode(&name, place.size());
@@ -73,11 +74,11 @@ impl Inner {
         if found != planned {
             return Err(header_differs(&found, &planned, place.header_offset, &name, place.size()));
         }
-        Ok(Some(Found { file: file.clone(), spot: Spot { offset: place.offset, size: place.size() } }))
+        Ok(Some(FoundBlob { file: file.clone(), spot: BlobSpot { offset: place.offset, size: place.size() } }))
     }
 
-    /// As [`Inner::find_parts`], of the size that is asked for.
-    pub(super) fn find_sized(&self, blob: &Descriptor) -> Result<Vec<Found>> {
+    /// As [`OpenBundle::find_parts`], of the size that is asked for.
+    pub(super) fn find_sized(&self, blob: &Descriptor) -> Result<Vec<FoundBlob>> {
         let found = self.find_parts(&blob.digest)?.ok_or(Error::Missing { digest: blob.digest })?;
         let actual = found.iter().map(|part| part.spot.size).sum();
         if actual != blob.size {
@@ -93,14 +94,14 @@ impl Inner {
     /// Hashes what lies at `parts` of the blob `digest`, and holds it against `expected`.
     pub(super) fn check_parts(
         &self,
-        parts: &[Found],
+        parts: &[FoundBlob],
         digest: Digest,
         expected: Digest,
         buffer: &mut Vec<u8>,
         mut each: impl FnMut(u64),
     ) -> Result<()> {
         let mut hasher = Hasher::new(expected.algorithm());
-        for Found { file, spot } in parts {
+        for FoundBlob { file, spot } in parts {
             let updated = file.update_at(&mut hasher, spot.offset, spot.size, buffer, &mut each);
             if !updated.map_err(Error::read(&self.path))? {
                 return Err(self.ends_early(*spot, &digest));
@@ -117,14 +118,14 @@ impl Inner {
         Err(Error::Segment { digest, expected, actual, offset })
     }
 
-    pub(super) fn ends_early(&self, spot: Spot, digest: &Digest) -> Error {
+    pub(super) fn ends_early(&self, spot: BlobSpot, digest: &Digest) -> Error {
         let expected = spot.offset + spot.size;
         Error::Truncated { length: self.size.min(expected - 1), expected, entry: blob_name(digest) }
     }
 
     pub(super) fn check_frame(&self) -> Result<Vec<Error>> {
         match (&self.store, &self.layout) {
-            (Store::Planned(file), Some(layout)) => frame::check(file, layout, &self.path),
+            (Backing::Planned(file), Some(layout)) => tar_framing::check(file, layout, &self.path),
             _ => Ok(Vec::new()),
         }
     }

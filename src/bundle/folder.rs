@@ -14,9 +14,9 @@ use rustix::{
 
 /// An open folder.
 #[derive(Debug)]
-pub(crate) struct Folder(OwnedFd);
+pub(crate) struct OpenFolder(OwnedFd);
 
-impl Folder {
+impl OpenFolder {
     /// Opens `path`, which may itself be a link: the person named it.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

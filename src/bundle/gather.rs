@@ -11,8 +11,8 @@ use super::{
     Error, Reader, Result,
     disk::off_reactor,
     layout::MARKER_NAME,
-    stack::{Asked, Candidate, Look, Near, Stack},
-    volume::{Manifest, ManifestError, SUMS, volume_name},
+    stack::{Candidate, Look, NamedFiles, Near, Stack},
+    volume::{SUMS, SetManifest, SetManifestError, volume_name},
 };
 use crate::oci::Digest;
 
@@ -24,11 +24,11 @@ const AT_ONCE: usize = 8;
 
 /// A set, as far as it was found.
 #[derive(Debug)]
-pub struct Gathered {
+pub struct GatheredSet {
     /// What reads it; the volumes that are missing are known to it.
     pub reader: Reader,
     /// The manifest, where there is a sound one.
-    pub manifest: Option<(PathBuf, Manifest)>,
+    pub manifest: Option<(PathBuf, SetManifest)>,
     /// Every file of the set that was found, volumes first.
     pub files: Vec<PathBuf>,
     /// What lies beside them and is no volume: recovery data, perhaps.
@@ -41,7 +41,7 @@ pub struct Gathered {
     pub alone: bool,
 }
 
-impl Gathered {
+impl GatheredSet {
     /// What the missing volumes are called.
     pub fn missing(&self) -> Vec<String> {
         let name = |number: u32| match &self.manifest {
@@ -66,7 +66,7 @@ impl Gathered {
     }
 }
 
-fn expected_name(manifest: &Manifest, number: u32) -> String {
+fn expected_name(manifest: &SetManifest, number: u32) -> String {
     let at = usize::try_from(number).unwrap_or(0).wrapping_sub(1);
     manifest.volumes.get(at).map_or_else(|| format!("volume {number}"), |file| file.name.clone())
 }
@@ -76,7 +76,7 @@ fn expected_name(manifest: &Manifest, number: u32) -> String {
 ///
 /// # Errors
 /// A set is meant and nothing of it can be read, or a folder holds several.
-pub async fn gather(named: Vec<PathBuf>) -> Result<Option<Gathered>> {
+pub async fn gather(named: Vec<PathBuf>) -> Result<Option<GatheredSet>> {
     match off_reactor(move || Near::of(&named)).await {
         Some(near) => gather_in(&near).await,
         None => Ok(None),
@@ -87,7 +87,7 @@ pub async fn gather(named: Vec<PathBuf>) -> Result<Option<Gathered>> {
 ///
 /// # Errors
 /// As [`gather()`], and those of the stack.
-pub async fn gather_in<S: Stack>(stack: &S) -> Result<Option<Gathered>, S::Error> {
+pub async fn gather_in<S: Stack>(stack: &S) -> Result<Option<GatheredSet>, S::Error> {
     let Some(mut search) = Search::of(stack).await? else { return Ok(None) };
     let looks = search.look(stack).await?;
     // An ordinary folder is for others to complain about.
@@ -96,8 +96,8 @@ pub async fn gather_in<S: Stack>(stack: &S) -> Result<Option<Gathered>, S::Error
         return Ok(None);
     }
     let named = match stack.asked() {
-        Asked::Folder(path) => vec![path.clone()],
-        Asked::Files(files) => files.iter().map(|file| file.path.clone()).collect(),
+        NamedFiles::Folder(path) => vec![path.clone()],
+        NamedFiles::Files(files) => files.iter().map(|file| file.path.clone()).collect(),
     };
     search.read_sums(stack).await?;
     Ok(search.run(stack, looks, &named).map(Some)?)
@@ -110,7 +110,7 @@ struct Search {
     candidates: Vec<Candidate>,
     /// All that lies in the place.
     listed: Vec<Candidate>,
-    manifest: Option<(PathBuf, Manifest)>,
+    manifest: Option<(PathBuf, SetManifest)>,
     /// What the list of sums beside the manifest says.
     sums: Option<(PathBuf, Vec<u8>)>,
     faults: Vec<(PathBuf, Error)>,
@@ -123,7 +123,7 @@ struct Search {
 impl Search {
     async fn of<S: Stack>(stack: &S) -> Result<Option<Self>, S::Error> {
         let mut search = Self::default();
-        if let Asked::Files(files) = stack.asked() {
+        if let NamedFiles::Files(files) = stack.asked() {
             let Some(first) = files.first() else { return Ok(None) };
             if is_manifest_name(&first.name) {
                 let manifest = read_manifest(stack, first).await??;
@@ -142,7 +142,7 @@ impl Search {
             }
         }
         search.listed = stack.list().await?;
-        if matches!(stack.asked(), Asked::Folder(_)) && search.listed.iter().any(|file| file.name == MARKER_NAME) {
+        if matches!(stack.asked(), NamedFiles::Folder(_)) && search.listed.iter().any(|file| file.name == MARKER_NAME) {
             return Ok(None);
         }
         search.take_manifest(stack).await?;
@@ -173,12 +173,12 @@ impl Search {
         }
         // Of a damaged volume that was named, its name says whose it is.
         let of_first = self.candidates.first().map(|file| file.name.as_str());
-        let names = |(_, manifest): &(PathBuf, Manifest)| manifest.files().any(|file| Some(&*file.name) == of_first);
+        let names = |(_, manifest): &(PathBuf, SetManifest)| manifest.files().any(|file| Some(&*file.name) == of_first);
         let at = fitting.iter().position(names);
         if fitting.len() > 1 && self.wanted.is_none() && at.is_none() {
             let path = match stack.asked() {
-                Asked::Folder(folder) => folder.clone(),
-                Asked::Files(files) => files.first().map(|file| file.path.clone()).unwrap_or_default(),
+                NamedFiles::Folder(folder) => folder.clone(),
+                NamedFiles::Files(files) => files.first().map(|file| file.path.clone()).unwrap_or_default(),
             };
             let names: Vec<_> = fitting.iter().map(|(path, _)| path.display().to_string()).collect();
             let reason = format!("it holds several sets; name one of them: {}", names.join(", "));
@@ -217,7 +217,7 @@ impl Search {
         Ok(())
     }
 
-    fn run<S: Stack>(mut self, stack: &S, looks: Vec<(Candidate, Look)>, named: &[PathBuf]) -> Result<Gathered> {
+    fn run<S: Stack>(mut self, stack: &S, looks: Vec<(Candidate, Look)>, named: &[PathBuf]) -> Result<GatheredSet> {
         let mut open_ones: Vec<(Candidate, Reader)> = Vec::new();
         let mut damaged: Vec<(PathBuf, Error)> = Vec::new();
         for (file, look) in looks {
@@ -283,7 +283,7 @@ impl Search {
         damaged: Vec<(PathBuf, Error)>,
         mut notes: Vec<String>,
         named: &[PathBuf],
-    ) -> Result<Gathered> {
+    ) -> Result<GatheredSet> {
         let path = named.first().cloned().unwrap_or_default();
         let volumes: Vec<Reader> = taken.values().map(|(_, reader)| reader.clone()).collect();
         if volumes.is_empty() {
@@ -321,7 +321,7 @@ impl Search {
             let own = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let wrong = check_manifest(&reader, manifest).or_else(|| check_sums(self.sums.as_ref(), own, manifest));
             self.faults.extend(wrong.map(|error| (path.clone(), error)));
-            let set = Manifest::set_name(own).unwrap_or_default();
+            let set = SetManifest::set_name(own).unwrap_or_default();
             // What a manifest names is removed with the set one day: nothing that is only said to be of it.
             let is_of = |name: &str| {
                 let is_known = name.starts_with(&format!("{set}.")) && self.is_expected(name);
@@ -338,7 +338,7 @@ impl Search {
         self.faults.extend(damaged);
         let alone = self.by_volume && taken.len() == 1 && reader.cut().is_some_and(|cut| cut.volumes > 1);
         let beside = self.listed.into_iter().filter(|file| !files.contains(&file.path)).collect();
-        Ok(Gathered { reader, manifest: self.manifest, files, beside, faults: self.faults, notes, alone })
+        Ok(GatheredSet { reader, manifest: self.manifest, files, beside, faults: self.faults, notes, alone })
     }
 }
 
@@ -364,7 +364,7 @@ pub(crate) fn differs(reader: &Reader, other: &Reader) -> String {
     format!("it is volume {number} of another set, bundle id {id}")
 }
 
-fn check_manifest(reader: &Reader, manifest: &Manifest) -> Option<Error> {
+fn check_manifest(reader: &Reader, manifest: &SetManifest) -> Option<Error> {
     let cut = reader.cut()?;
     let wrong = |reason: String| Some(Error::SetManifest { path: reader.path().to_owned(), reason });
     let same = manifest.bundle == reader.id() && Some(manifest.set) == reader.set_id();
@@ -383,7 +383,7 @@ fn check_manifest(reader: &Reader, manifest: &Manifest) -> Option<Error> {
 }
 
 /// The sums say what the manifest says, and of the manifest itself too: so a change of either is found.
-fn check_sums(sums: Option<&(PathBuf, Vec<u8>)>, own: &str, manifest: &Manifest) -> Option<Error> {
+fn check_sums(sums: Option<&(PathBuf, Vec<u8>)>, own: &str, manifest: &SetManifest) -> Option<Error> {
     let (path, found) = sums?;
     // A list of other files is somebody else's. It is ours if it names two of ours, or one where a name was damaged.
     let text = String::from_utf8_lossy(found);
@@ -396,7 +396,7 @@ fn check_sums(sums: Option<&(PathBuf, Vec<u8>)>, own: &str, manifest: &Manifest)
 }
 
 fn is_manifest_name(name: &str) -> bool {
-    Manifest::set_name(name).is_some()
+    SetManifest::set_name(name).is_some()
 }
 
 fn is_partial(path: &Path) -> bool {
@@ -410,8 +410,8 @@ fn looks_like_a_volume(name: &str) -> bool {
 }
 
 /// The manifest in `file`; the inner error where there is none that can be taken.
-async fn read_manifest<S: Stack>(stack: &S, file: &Candidate) -> Result<Result<Manifest>, S::Error> {
+async fn read_manifest<S: Stack>(stack: &S, file: &Candidate) -> Result<Result<SetManifest>, S::Error> {
     let text = stack.read(file, MANIFEST_LIMIT).await?;
-    let wrong = |error: ManifestError| Error::SetManifest { path: file.path.clone(), reason: error.to_string() };
-    Ok(Manifest::parse(&text).map_err(wrong))
+    let wrong = |error: SetManifestError| Error::SetManifest { path: file.path.clone(), reason: error.to_string() };
+    Ok(SetManifest::parse(&text).map_err(wrong))
 }

@@ -13,14 +13,14 @@ use std::{
 use super::{
     blueprint::Blueprint,
     canvas::Canvas,
-    journal::{Journal, Line},
-    moves::{self, Move},
+    journal::{Journal, JournalLine},
+    relocate::{self, Relocation},
 };
 use crate::oci::{Digest, Hasher};
 
 /// Bytes of a blob that are in the files and sound.
 #[derive(Clone, Debug)]
-pub(crate) struct Held {
+pub(crate) struct HeldBytes {
     pub(crate) digest: Digest,
     /// Where they lie, in the order of the blob: positions and numbers of bytes.
     pub(crate) places: Vec<(u64, u64)>,
@@ -28,7 +28,7 @@ pub(crate) struct Held {
     pub(crate) hasher: Option<Hasher>,
 }
 
-impl Held {
+impl HeldBytes {
     /// How many there are.
     pub(crate) fn bytes(&self) -> u64 {
         total(&self.places)
@@ -40,12 +40,12 @@ fn total(places: &[(u64, u64)]) -> u64 {
 }
 
 /// Hashes what `lines` say is on `canvas`, as far as `plan` wants it, on all cores, and tells what is sound.
-pub(crate) fn recheck(canvas: &Canvas, lines: &[Line], plan: &Blueprint) -> io::Result<Vec<Held>> {
-    let mut last: HashMap<Digest, &Line> = HashMap::new();
+pub(crate) fn recheck(canvas: &Canvas, lines: &[JournalLine], plan: &Blueprint) -> io::Result<Vec<HeldBytes>> {
+    let mut last: HashMap<Digest, &JournalLine> = HashMap::new();
     for line in lines {
         last.insert(line.digest(), line);
     }
-    let claim = |line: &Line| {
+    let claim = |line: &JournalLine| {
         let (places, prefix) = line.claim()?;
         let size = plan.kept(&line.digest())?;
         let is_whole = prefix == line.digest();
@@ -68,7 +68,7 @@ pub(crate) fn recheck(canvas: &Canvas, lines: &[Line], plan: &Blueprint) -> io::
                         let hasher = canvas.hash(prefix.algorithm(), places, &mut buffer)?;
                         let Some(hasher) = hasher.filter(|hasher| hasher.clone().finish() == *prefix) else { continue };
                         let hasher = (prefix != digest).then_some(hasher);
-                        let held = Held { digest: *digest, places: places.clone(), hasher };
+                        let held = HeldBytes { digest: *digest, places: places.clone(), hasher };
                         sound.lock().unwrap_or_else(PoisonError::into_inner).push(held);
                     }
                     Ok(())
@@ -83,7 +83,7 @@ pub(crate) fn recheck(canvas: &Canvas, lines: &[Line], plan: &Blueprint) -> io::
 }
 
 /// Content that contains other content could be found sound at overlapping places; one of the two is enough.
-fn without_overlaps(mut held: Vec<Held>) -> Vec<Held> {
+fn without_overlaps(mut held: Vec<HeldBytes>) -> Vec<HeldBytes> {
     held.sort_by_key(|one| (one.places.first().copied(), one.bytes()));
     let mut taken: std::collections::BTreeMap<u64, u64> = std::collections::BTreeMap::new();
     held.retain(|one| {
@@ -104,7 +104,7 @@ fn without_overlaps(mut held: Vec<Held>) -> Vec<Held> {
 pub(crate) fn bring(
     canvas: &Canvas,
     journal: &Journal,
-    held: &mut [Held],
+    held: &mut [HeldBytes],
     plan: &Blueprint,
     scratch: u64,
 ) -> io::Result<()> {
@@ -117,7 +117,7 @@ pub(crate) fn bring(
         if goal == one.places {
             // It stays, and nothing may be put there on the way.
             owners.extend(one.places.iter().map(|_| at));
-            moves.extend(one.places.iter().map(|&(at, size)| Move { from: at, to: at, size }));
+            moves.extend(one.places.iter().map(|&(at, size)| Relocation { from: at, to: at, size }));
         } else {
             let steps = refined(&one.places, &goal);
             waiting[at] = steps.len();
@@ -128,7 +128,7 @@ pub(crate) fn bring(
     }
     let ends = moves.iter().map(|step| step.from.max(step.to) + step.size);
     let scratch = ends.max().unwrap_or(0).max(scratch);
-    moves::carry_out(canvas, &moves, scratch, |step| {
+    relocate::carry_out(canvas, &moves, scratch, |step| {
         let owner = owners[step];
         if waiting[owner] == 0 {
             return Ok(());
@@ -138,7 +138,7 @@ pub(crate) fn bring(
             return Ok(());
         }
         let prefix = held[owner].hasher.as_ref().map_or(held[owner].digest, |hasher| hasher.clone().finish());
-        journal.add(&Line::of(held[owner].digest, goals[owner].clone(), prefix)).map_err(io::Error::other)
+        journal.add(&JournalLine::of(held[owner].digest, goals[owner].clone(), prefix)).map_err(io::Error::other)
     })?;
     for (one, goal) in held.iter_mut().zip(goals) {
         one.places = goal;
@@ -147,13 +147,13 @@ pub(crate) fn bring(
 }
 
 /// The moves by which bytes that lie at `from` come to lie at `to`, both in the order of the blob.
-fn refined(from: &[(u64, u64)], to: &[(u64, u64)]) -> Vec<Move> {
+fn refined(from: &[(u64, u64)], to: &[(u64, u64)]) -> Vec<Relocation> {
     let mut moves = Vec::new();
     let (mut sources, mut goals) = (from.iter().copied(), to.iter().copied());
     let (mut source, mut goal) = (sources.next(), goals.next());
     while let (Some((at, left)), Some((place, room))) = (source, goal) {
         let size = left.min(room);
-        moves.push(Move { from: at, to: place, size });
+        moves.push(Relocation { from: at, to: place, size });
         source = if left == size { sources.next() } else { Some((at + size, left - size)) };
         goal = if room == size { goals.next() } else { Some((place + size, room - size)) };
     }
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn bytes_in_stretches_come_to_lie_in_other_stretches() {
         let steps = refined(&[(0, 10), (100, 5)], &[(50, 4), (200, 11)]);
-        let step = |from, to, size| Move { from, to, size };
+        let step = |from, to, size| Relocation { from, to, size };
         assert_eq!(steps, [step(0, 50, 4), step(4, 200, 6), step(100, 206, 5)]);
         assert_eq!(refined(&[(7, 0)], &[(9, 0)]), [step(7, 9, 0)]);
     }

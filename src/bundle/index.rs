@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::{Deserialize, Serialize};
+use base64::Engine as _;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{Error, Result};
-use crate::oci::{Descriptor, Digest, Name, Reference, Tag, media_type, reference::is_repository};
+use crate::oci::{
+    Descriptor, Digest, Name, PeerText, Reference, Tag, media_type, reference::is_repository, weight::weigh,
+};
 
 /// The annotation by which image layouts name an artifact (image-spec 1.1, *annotations.md*).
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -43,13 +46,15 @@ pub struct Index {
     roots: Vec<Root>,
     attached: Vec<Attached>,
     id: Digest,
+    weight: u64,
+    doubts: Vec<String>,
 }
 
 /// `index.json`, its fields in the order of canonical JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Document {
-    manifests: Vec<Item>,
+struct IndexDocument {
+    manifests: Vec<IndexItem>,
     media_type: String,
     schema_version: u32,
 }
@@ -57,17 +62,30 @@ struct Document {
 /// A descriptor in it.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Item {
+struct IndexItem {
     annotations: BTreeMap<String, String>,
     digest: Digest,
     media_type: String,
     size: u64,
 }
 
-/// What is read of other tools' `index.json`.
+/// What is read of other tools' `index.json`. Any member may be `null`.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ForeignDocument {
-    manifests: Vec<Descriptor>,
+    schema_version: Option<u64>,
+    media_type: Option<String>,
+    manifests: Option<Vec<ForeignItem>>,
+    layers: Option<IgnoredAny>,
+    config: Option<IgnoredAny>,
+}
+
+/// A descriptor in it.
+#[derive(Deserialize)]
+struct ForeignItem {
+    #[serde(flatten)]
+    descriptor: Descriptor,
+    data: Option<String>,
 }
 
 impl Index {
@@ -86,7 +104,7 @@ impl Index {
         attached.sort_by(|a, b| (&a.repository, a.descriptor.digest).cmp(&(&b.repository, b.descriptor.digest)));
         attached.dedup_by(|b, a| a.repository == b.repository && a.descriptor.digest == b.descriptor.digest);
         let json = encode(&roots, &attached);
-        Self { roots, attached, id: Digest::sha256(&json) }
+        Self { roots, attached, id: Digest::sha256(&json), weight: weigh(&json), doubts: Vec::new() }
     }
 
     /// The exported artifacts, sorted by reference.
@@ -115,6 +133,16 @@ impl Index {
         self.id
     }
 
+    /// What another tool's index says that readers may understand in different ways.
+    pub(crate) fn doubts(&self) -> &[String] {
+        &self.doubts
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(crate) const fn weight(&self) -> u64 {
+        self.weight
+    }
+
     /// Canonical JSON.
     pub fn to_json(&self) -> Vec<u8> {
         encode(&self.roots, &self.attached)
@@ -123,7 +151,7 @@ impl Index {
     /// Reads an `index.json` of ours: exactly what [`Index::to_json`] writes.
     pub fn parse(text: &[u8]) -> Result<Self> {
         let seal = |reason: String| Error::Seal { document: "index.json", reason };
-        let document: Document = serde_json::from_slice(text).map_err(|error| seal(error.to_string()))?;
+        let document: IndexDocument = serde_json::from_slice(text).map_err(|error| seal(error.to_string()))?;
         let mut roots = Vec::new();
         let mut attached = Vec::new();
         for item in document.manifests {
@@ -147,29 +175,71 @@ impl Index {
     /// Reads an `index.json` of any tool's. A descriptor that names no repository gets `localhost/<default>`, by its tag
     /// or, where it has none, by its digest; `default` is any text, such as the archive's file name.
     pub fn parse_foreign(text: &[u8], default: &str) -> Result<Self> {
-        let seal = |reason: String| Error::Seal { document: "index.json", reason };
-        let document: ForeignDocument = serde_json::from_slice(text).map_err(|error| seal(error.to_string()))?;
+        // Nothing was sealed there, so no seal is broken.
+        let malformed = |reason: String| Error::Structure { offset: 0, entry: "index.json".to_owned(), reason };
+        let json = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let document: ForeignDocument = serde_json::from_slice(json).map_err(|error| malformed(error.to_string()))?;
+        let doubts = doubts(&document);
         let fallback = repository_from(default);
         let mut roots: Vec<Root> = Vec::new();
         let mut attached = Vec::new();
         let mut taken: HashMap<Reference, Digest> = HashMap::new();
-        for descriptor in document.manifests {
+        for ForeignItem { descriptor, .. } in document.manifests.into_iter().flatten() {
             if let Some(repository) = descriptor.annotations.get(ATTACHED).filter(|text| check_context(text).is_ok()) {
                 attached.push(Attached { repository: repository.clone(), descriptor });
                 continue;
             }
-            let mut reference = foreign_name(&descriptor, &fallback).map_err(seal)?;
+            let mut reference = foreign_name(&descriptor, &fallback).map_err(malformed)?;
             if taken.get(&reference).is_some_and(|digest| *digest != descriptor.digest) {
                 // One name for several platforms, as some builders write it: each keeps a name of its own.
                 let name = Name::Digest(descriptor.digest);
                 reference = Reference::new(reference.registry(), reference.repository(), &name)
-                    .map_err(|error| seal(error.to_string()))?;
+                    .map_err(|error| malformed(error.to_string()))?;
             }
             taken.insert(reference.clone(), descriptor.digest);
             roots.push(Root { reference, descriptor });
         }
-        Ok(Self { id: Digest::sha256(text), ..Self::new(roots, attached) })
+        Ok(Self { id: Digest::sha256(text), weight: weigh(text), doubts, ..Self::new(roots, attached) })
     }
+}
+
+/// What two readers of `document` may understand in two ways: none of it is read differently here, but it may be elsewhere.
+fn doubts(document: &ForeignDocument) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if let Some(version) = document.schema_version.filter(|&version| version != 2) {
+        doubts.push(format!("its schemaVersion is {version}, not 2"));
+    }
+    if let Some(kind) = document.media_type.as_ref().filter(|kind| !kind.is_empty() && !media_type::is_index(kind)) {
+        doubts.push(format!("it says that it is {}, not an index", PeerText(kind)));
+    }
+    if document.layers.is_some() || document.config.is_some() {
+        doubts.push("it has the fields of an index and of a manifest at once".to_owned());
+    }
+    let mut names: HashMap<String, (&str, Digest)> = HashMap::new();
+    for ForeignItem { descriptor, data } in document.manifests.iter().flatten() {
+        let content = data.as_ref().map(|data| base64::engine::general_purpose::STANDARD.decode(data));
+        if let Some(content) = content
+            && content
+                .ok()
+                .is_none_or(|content| Digest::of(descriptor.digest.algorithm(), &content) != descriptor.digest)
+        {
+            doubts.push(format!("the data beside {} is other content", descriptor.digest));
+        }
+        let Some(name) = descriptor.annotations.get(REF_NAME) else { continue };
+        if name.is_empty() {
+            doubts.push(format!("the name of {} is empty", descriptor.digest));
+        }
+        match names.insert(name.to_lowercase(), (name, descriptor.digest)) {
+            Some((other, _)) if other != name => {
+                doubts.push(format!("the names {} and {} differ by case only", PeerText(other), PeerText(name)));
+            }
+            Some((_, digest)) if digest != descriptor.digest => {
+                doubts.push(format!("{} names {digest} and {}", PeerText(name), descriptor.digest));
+            }
+            _ => {}
+        }
+    }
+    doubts
 }
 
 fn bare(descriptor: &Descriptor) -> Descriptor {
@@ -177,7 +247,7 @@ fn bare(descriptor: &Descriptor) -> Descriptor {
 }
 
 fn encode(roots: &[Root], attached: &[Attached]) -> Vec<u8> {
-    let item = |descriptor: &Descriptor, annotations: &[(&str, String)]| Item {
+    let item = |descriptor: &Descriptor, annotations: &[(&str, String)]| IndexItem {
         annotations: annotations.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
         digest: descriptor.digest,
         media_type: descriptor.media_type.clone(),
@@ -188,7 +258,7 @@ fn encode(roots: &[Root], attached: &[Attached]) -> Vec<u8> {
         item(&root.descriptor, &[(REF_NAME, name.clone()), (IMAGE_NAME, name)])
     });
     let attached = attached.iter().map(|one| item(&one.descriptor, &[(ATTACHED, one.repository.clone())]));
-    let document = Document {
+    let document = IndexDocument {
         manifests: roots.chain(attached).collect(),
         media_type: media_type::OCI_INDEX.to_owned(),
         schema_version: 2,
@@ -205,7 +275,7 @@ fn check_context(text: &str) -> Result<(), String> {
 }
 
 fn context_of(host: &str, repository: &str) -> Option<String> {
-    Reference::new(host, repository, &Name::Tag(Tag::latest())).ok().map(|reference| reference.context())
+    Reference::new(host, repository, &Name::Tag(Tag::latest())).ok().map(|reference| reference.context().to_string())
 }
 
 /// The best name that another tool left on a descriptor.
@@ -309,6 +379,37 @@ mod tests {
         }
         let both = format!(r#","annotations":{{"{REF_NAME}":"1","{IMAGE_NAME}":"r.example/y:1"}}"#);
         assert_eq!(read(&both), "r.example/y:1");
+    }
+
+    #[test]
+    fn what_another_tool_left_open_is_read_and_what_is_ambiguous_is_told() {
+        let item = |name: &str, content: &[u8]| {
+            let digest = Digest::sha256(content);
+            format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":1,"annotations":{{"{REF_NAME}":"{name}"}}}}"#)
+        };
+        let doubts = |text: &str| Index::parse_foreign(text.as_bytes(), "x").unwrap().doubts().join("; ");
+        let list = |items: &[String]| format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, items.join(","));
+        for plain in [
+            list(&[item("v1", b"1"), item("v2", b"2")]),
+            "\u{feff}{\"schemaVersion\":2,\"manifests\":[]}".to_owned(),
+            r#"{"schemaVersion":null,"mediaType":null,"manifests":null,"annotations":null}"#.to_owned(),
+        ] {
+            assert_eq!(doubts(&plain), "", "{plain}");
+        }
+        let with_data = item("v1", b"1").replacen('{', r#"{"data":"Mg==","#, 1);
+        for (text, part) in [
+            (list(&[item("v1", b"1"), item("v1", b"2")]), "v1 names"),
+            (list(&[item("v1", b"1"), item("V1", b"1")]), "differ by case"),
+            (list(&[item("", b"1")]), "is empty"),
+            (list(&[with_data]), "other content"),
+            (r#"{"schemaVersion":3,"manifests":[]}"#.to_owned(), "schemaVersion is 3"),
+            (format!(r#"{{"mediaType":"{}","manifests":[]}}"#, media_type::OCI_MANIFEST), "not an index"),
+            (r#"{"manifests":[],"layers":[]}"#.to_owned(), "at once"),
+        ] {
+            assert!(doubts(&text).contains(part), "{text}: {}", doubts(&text));
+        }
+        let wrong = Index::parse_foreign(b"{\"manifests\":1}", "x").unwrap_err();
+        assert_eq!(wrong.code(), Code::BundleStructure);
     }
 
     #[test]

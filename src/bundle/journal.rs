@@ -19,7 +19,7 @@ const LIMIT: u64 = 64 << 20;
 /// One thing that happened to the partial file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Line {
+pub(crate) enum JournalLine {
     /// A whole blob was written and verified.
     Blob {
         /// Which.
@@ -56,7 +56,7 @@ pub(crate) enum Line {
     },
 }
 
-impl Line {
+impl JournalLine {
     pub(crate) const fn digest(&self) -> Digest {
         match self {
             Self::Blob { digest, .. }
@@ -96,7 +96,7 @@ pub(crate) struct Journal {
 impl Journal {
     /// Opens the journal at `path` and reads what is in it. A `fresh` partial file has none: what lies there belongs to
     /// an older one.
-    pub(crate) fn open(path: &Path, fresh: bool) -> Result<(Self, Vec<Line>)> {
+    pub(crate) fn open(path: &Path, fresh: bool) -> Result<(Self, Vec<JournalLine>)> {
         let mut options = OpenOptions::new();
         options.custom_flags(NO_LINK);
         let mut file = options.create(true).append(true).read(true).open(path).map_err(Error::write(path))?;
@@ -114,7 +114,7 @@ impl Journal {
     }
 
     /// Adds a line, in one write.
-    pub(crate) fn add(&self, line: &Line) -> Result<()> {
+    pub(crate) fn add(&self, line: &JournalLine) -> Result<()> {
         let mut text = serde_json::to_vec(line).expect("strings and numbers serialise");
         text.push(b'\n');
         (&self.file).write_all(&text).map_err(Error::write(&self.path))
@@ -137,7 +137,7 @@ mod tests {
     fn half_a_line_is_passed_over_and_spoils_none() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let line = |content: &[u8]| Line::Drop { digest: Digest::sha256(content) };
+        let line = |content: &[u8]| JournalLine::Drop { digest: Digest::sha256(content) };
         let (journal, none) = Journal::open(&path, true).unwrap();
         assert_eq!(none, []);
         journal.add(&line(b"1")).unwrap();

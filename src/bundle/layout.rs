@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     Contents, Error, Facts, Order, Result,
     header::{self, END, blob_name, padding},
-    volume::{Cut, Placed},
+    volume::{Cut, PlacedPiece},
 };
 use crate::oci::{Descriptor, Digest};
 
@@ -26,7 +26,7 @@ const MAX_TOTAL: u64 = i64::MAX as u64;
 
 /// Where a manifest or blob lies. Offsets are bytes from the start of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct TarEntry {
     /// What lies there.
     pub blob: Descriptor,
     /// The first byte of its tar header.
@@ -48,7 +48,7 @@ pub struct Segment {
     pub size: u64,
 }
 
-impl Place {
+impl TarEntry {
     /// The first byte after its content.
     pub fn end(&self) -> u64 {
         self.offset + self.size()
@@ -93,7 +93,7 @@ pub struct Layout {
     facts: Facts,
     head: Bytes,
     documents: Vec<Entry>,
-    places: Vec<Place>,
+    places: Vec<TarEntry>,
     manifests: usize,
     by_digest: HashMap<Digest, usize>,
     total: u64,
@@ -139,10 +139,11 @@ impl Layout {
         facts: Facts,
         pieces: Vec<(Descriptor, Option<Segment>)>,
     ) -> Result<Self> {
+        contents.check_size()?;
         if let Some(missing) = order.missing.first() {
             return Err(Error::Missing { digest: missing.digest });
         }
-        let mut head = Head::default();
+        let mut head = FrontWriter::default();
         head.document(MARKER_NAME, MARKER);
         head.document(INDEX_NAME, &contents.index.to_json());
         head.document(FACTS_NAME, &facts.to_json());
@@ -152,12 +153,12 @@ impl Layout {
             head.document(&blob_name(&descriptor.digest), manifest.raw());
             let Some(entry) = head.entries.pop() else { continue };
             let blob = Descriptor::new(descriptor.media_type.clone(), descriptor.digest, descriptor.size);
-            places.push(Place { blob, header_offset: entry.header_offset, offset: entry.offset, segment: None });
+            places.push(TarEntry { blob, header_offset: entry.header_offset, offset: entry.offset, segment: None });
         }
         let manifests = places.len();
         let mut end = head.bytes.len() as u64;
         for (blob, segment) in pieces {
-            let mut place = Place { blob, header_offset: end, offset: end, segment };
+            let mut place = TarEntry { blob, header_offset: end, offset: end, segment };
             place.offset += header::length(&place.name());
             let next = place.offset.checked_add(place.size());
             let next = next.filter(|&next| next < MAX_TOTAL - END - header::BLOCK);
@@ -186,12 +187,12 @@ impl Layout {
     }
 
     /// Configs, then layers, in the order of the file.
-    pub fn blobs(&self) -> &[Place] {
+    pub fn blobs(&self) -> &[TarEntry] {
         &self.places[self.manifests..]
     }
 
     /// Manifests and indexes, in the order of the file.
-    pub fn manifests(&self) -> &[Place] {
+    pub fn manifests(&self) -> &[TarEntry] {
         &self.places[..self.manifests]
     }
 
@@ -213,11 +214,11 @@ impl Layout {
 
     /// Bytes of configs and layers, or of what lies here of them.
     pub fn blob_bytes(&self) -> u64 {
-        self.blobs().iter().map(Place::size).sum()
+        self.blobs().iter().map(TarEntry::size).sum()
     }
 
     /// Where a manifest or blob, or the segment of one, lies, if it is in the file.
-    pub fn place(&self, digest: &Digest) -> Option<&Place> {
+    pub fn place(&self, digest: &Digest) -> Option<&TarEntry> {
         self.by_digest.get(digest).map(|&at| &self.places[at])
     }
 
@@ -236,14 +237,14 @@ impl Layout {
             bytes.extend(header::encode(&place.name(), place.size()));
             (start, bytes.into())
         });
-        let end = blobs.last().map_or(self.head.len() as u64, Place::end);
+        let end = blobs.last().map_or(self.head.len() as u64, TarEntry::end);
         let last = (end, zeros(self.total - end).into());
         std::iter::once((0, self.head.clone())).chain(between).chain(std::iter::once(last))
     }
 }
 
-fn segment_of(placed: Placed) -> (Descriptor, Option<Segment>) {
-    let Placed { piece, segment, blob } = placed;
+fn segment_of(placed: PlacedPiece) -> (Descriptor, Option<Segment>) {
+    let PlacedPiece { piece, segment, blob } = placed;
     (blob, segment.map(|number| Segment { number, from: piece.from, size: piece.size }))
 }
 
@@ -254,12 +255,12 @@ fn zeros(count: u64) -> Vec<u8> {
 
 /// The front of the file as it is put together.
 #[derive(Default)]
-struct Head {
+struct FrontWriter {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
 }
 
-impl Head {
+impl FrontWriter {
     fn document(&mut self, name: &str, content: &[u8]) {
         let header_offset = self.bytes.len() as u64;
         let size = content.len() as u64;

@@ -13,16 +13,41 @@ use std::{
 };
 
 use super::{
-    Error, Finished, Layout, Result,
-    blueprint::{Blueprint, Form},
+    Error, Layout, Result,
+    blueprint::{Blueprint, FileLayout},
     canvas::{Canvas, position},
     disk,
-    journal::{Journal, Line},
-    partial::{Partial, check_goal, with_suffix},
-    volume::{self, Manifest, SUMS, volume_name},
-    writer::Goal,
+    journal::{Journal, JournalLine},
+    partial::{PartialFile, check_goal, with_suffix},
+    volume::{self, SUMS, SetManifest, Size, volume_name},
 };
-use crate::oci::Algorithm;
+use crate::oci::{Algorithm, Digest};
+
+/// A bundle that is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Where it is; `-` for a stream; of a set its manifest.
+    pub path: PathBuf,
+    /// Its bytes; of a set those of its volumes.
+    pub bytes: u64,
+    /// The bundle id.
+    pub id: Digest,
+}
+
+/// A set of volumes that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goal {
+    /// The folder that its files go into. It must be there.
+    pub folder: PathBuf,
+    /// What the names of its files begin with.
+    pub name: String,
+    /// Bytes that a volume may have.
+    pub size: Size,
+    /// Writes this volume alone; its bytes are the same as when all are written.
+    pub only: Option<u32>,
+    /// Whether a set of that name may be replaced.
+    pub overwrite: bool,
+}
 
 /// Where a run writes to.
 #[derive(Debug)]
@@ -40,10 +65,10 @@ impl Output {
         Self::Set(goal)
     }
 
-    pub(crate) const fn form(&self) -> Form {
+    pub(crate) const fn form(&self) -> FileLayout {
         match self {
-            Self::File { .. } => Form::Whole,
-            Self::Set(goal) => Form::Set { size: goal.size, only: goal.only },
+            Self::File { .. } => FileLayout::Whole,
+            Self::Set(goal) => FileLayout::Set { size: goal.size, only: goal.only },
         }
     }
 
@@ -86,13 +111,13 @@ impl Output {
             goal.check_free()?;
             goal.take_back()?;
         }
-        let mut files: BTreeMap<u32, Partial> = BTreeMap::new();
+        let mut files: BTreeMap<u32, PartialFile> = BTreeMap::new();
         for number in plan.numbers() {
-            match Partial::open(&self.volume(number), self.overwrite()) {
+            match PartialFile::open(&self.volume(number), self.overwrite()) {
                 Ok(partial) => drop(files.insert(number, partial)),
                 Err(error) => {
                     for partial in files.into_values() {
-                        // What stays behind is empty; the error that is told of matters more.
+                        // What stays behind is empty; the error that is reported matters more.
                         let _ = partial.remove_fresh();
                     }
                     return Err(error);
@@ -103,16 +128,16 @@ impl Output {
     }
 
     /// The journal of the run, beside its first partial file, and what it says.
-    pub(crate) fn journal(&self, canvas: &Canvas) -> Result<(Journal, Vec<Line>)> {
+    pub(crate) fn journal(&self, canvas: &Canvas) -> Result<(Journal, Vec<JournalLine>)> {
         let first = canvas.partials().into_values().next();
         let first = first.ok_or_else(|| Error::read(self.folder())(io::ErrorKind::NotFound.into()))?;
         Journal::open(&first.journal(), first.is_fresh())
     }
 
     /// Opens what an earlier run, whose plan had more volumes, has left beside those of this one.
-    pub(crate) fn open_more(&self, canvas: &Canvas, lines: &[Line]) -> Result<()> {
+    pub(crate) fn open_more(&self, canvas: &Canvas, lines: &[JournalLine]) -> Result<()> {
         let Self::Set(Goal { only: None, .. }) = self else { return Ok(()) };
-        let places = lines.iter().filter_map(Line::claim).flat_map(|(places, _)| places);
+        let places = lines.iter().filter_map(JournalLine::claim).flat_map(|(places, _)| places);
         let last = places.map(|(at, _)| at / position(2, 0)).max().unwrap_or(0);
         for number in (1..)
             .take(usize::try_from(last).unwrap_or(0).saturating_add(1))
@@ -128,7 +153,7 @@ impl Output {
     /// Opens the partial file of a volume unless it is open.
     pub(crate) fn ensure(&self, canvas: &Canvas, number: u32) -> Result<()> {
         if canvas.partial(number).is_none() {
-            canvas.add(number, Partial::open(&self.volume(number), self.overwrite())?);
+            canvas.add(number, PartialFile::open(&self.volume(number), self.overwrite())?);
         }
         Ok(())
     }
@@ -159,7 +184,7 @@ impl Output {
 impl Goal {
     /// Where the manifest of the set is.
     pub fn manifest(&self) -> PathBuf {
-        self.folder.join(Manifest::file_name(&self.name))
+        self.folder.join(SetManifest::file_name(&self.name))
     }
 
     fn pending(&self) -> PathBuf {
@@ -202,7 +227,7 @@ impl Goal {
     }
 
     /// Writes the digests of segments, brings every volume to the disk, and hashes all of each.
-    fn seal(&self, canvas: &Canvas, plan: &Blueprint) -> Result<Vec<volume::File>> {
+    fn seal(&self, canvas: &Canvas, plan: &Blueprint) -> Result<Vec<volume::SetFile>> {
         let next = AtomicUsize::new(0);
         let sealed = Mutex::new(Vec::new());
         let work = || -> Result<()> {
@@ -233,10 +258,10 @@ impl Goal {
         number: u32,
         layout: &Layout,
         buffer: &mut Vec<u8>,
-    ) -> Result<volume::File> {
+    ) -> Result<volume::SetFile> {
         let Some(partial) = canvas.partial(number) else { return Err(Error::Missing { digest: layout.id() }) };
         let path = partial.path();
-        let truncated = |place: &super::Place| Error::Missing { digest: place.blob.digest };
+        let truncated = |place: &super::TarEntry| Error::Missing { digest: place.blob.digest };
         let mut segments = Vec::new();
         for place in layout.blobs().iter().filter(|place| place.segment.is_some()) {
             let at = [(position(number, place.offset), place.size())];
@@ -250,19 +275,19 @@ impl Goal {
         let hasher = disk::hash_at(partial.file(), Algorithm::Sha256, 0, layout.total(), buffer, |_| {});
         let digest = hasher.map_err(Error::read(path))?.map(crate::oci::Hasher::finish);
         let digest = digest.ok_or(Error::Missing { digest: layout.id() })?;
-        Ok(volume::File { digest, name: volume_name(&self.name, number), size: layout.total() })
+        Ok(volume::SetFile { digest, name: volume_name(&self.name, number), size: layout.total() })
     }
 
     fn publish_all(
         &self,
-        mut partials: BTreeMap<u32, Partial>,
+        mut partials: BTreeMap<u32, PartialFile>,
         plan: &Blueprint,
-        volumes: Vec<volume::File>,
+        volumes: Vec<volume::SetFile>,
     ) -> Result<Finished> {
         let Some(cut) = plan.cut() else { return Err(Error::Missing { digest: plan.first().id() }) };
         let bytes = volumes.iter().map(|file| file.size).sum();
         let set = plan.first().facts().set_id();
-        let manifest = Manifest::new(plan.first().id(), set, cut, volumes);
+        let manifest = SetManifest::new(plan.first().id(), set, cut, volumes);
         write_new(&self.pending(), &manifest.to_json())?;
         if self.overwrite {
             self.remove_old(&manifest)?;
@@ -276,7 +301,7 @@ impl Goal {
         for partial in partials.into_values() {
             fs::remove_file(partial.path()).map_err(Error::write(partial.path()))?;
         }
-        publish_file(&self.sums(), manifest.sums(&Manifest::file_name(&self.name)).as_bytes())?;
+        publish_file(&self.sums(), manifest.sums(&SetManifest::file_name(&self.name)).as_bytes())?;
         let path = self.manifest();
         fs::rename(self.pending(), &path).map_err(Error::write(&path))?;
         disk::sync_folder(&self.folder).map_err(Error::write(&path))?;
@@ -284,7 +309,7 @@ impl Goal {
     }
 
     /// Removes what would vouch for the set that is replaced, and then those of its volumes that the new one has not.
-    fn remove_old(&self, new: &Manifest) -> Result<()> {
+    fn remove_old(&self, new: &SetManifest) -> Result<()> {
         let old = read_manifest(&self.manifest())?;
         for path in [self.manifest(), self.sums()] {
             match fs::remove_file(&path) {
@@ -292,9 +317,9 @@ impl Goal {
                 _ => {}
             }
         }
-        for file in old.iter().flat_map(Manifest::files) {
-            let is_ours =
-                Manifest::set_name(&Manifest::file_name(&self.name)).is_some_and(|name| file.name.starts_with(name));
+        for file in old.iter().flat_map(SetManifest::files) {
+            let is_ours = SetManifest::set_name(&SetManifest::file_name(&self.name))
+                .is_some_and(|name| file.name.starts_with(name));
             if is_ours && !new.files().any(|one| one.name == file.name) {
                 let path = self.folder.join(&file.name);
                 match fs::remove_file(&path) {
@@ -309,9 +334,9 @@ impl Goal {
     /// Publishes one volume, made once more. If the set's manifest is there it must be the volume that it names.
     fn publish_one(
         &self,
-        partials: BTreeMap<u32, Partial>,
+        partials: BTreeMap<u32, PartialFile>,
         plan: &Blueprint,
-        volumes: &[volume::File],
+        volumes: &[volume::SetFile],
     ) -> Result<Finished> {
         let layout = plan.first();
         let (Some(partial), Some(file)) = (partials.into_values().next(), volumes.first()) else {
@@ -346,9 +371,9 @@ impl Goal {
 }
 
 /// The manifest at `path`, if one is there that can be read.
-pub(super) fn read_manifest(path: &Path) -> Result<Option<Manifest>> {
+pub(super) fn read_manifest(path: &Path) -> Result<Option<SetManifest>> {
     match fs::read(path) {
-        Ok(text) => Ok(Manifest::parse(&text).ok()),
+        Ok(text) => Ok(SetManifest::parse(&text).ok()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::read(path)(error)),
     }

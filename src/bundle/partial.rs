@@ -23,7 +23,7 @@ pub(crate) const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed(
 
 /// An output under way. Dropping it keeps the file, for a later run to go on with.
 #[derive(Debug)]
-pub(crate) struct Partial {
+pub(crate) struct PartialFile {
     file: File,
     path: PathBuf,
     goal: PathBuf,
@@ -38,7 +38,7 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-impl Partial {
+impl PartialFile {
     /// Opens or creates the partial file of `goal` and locks it.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl Partial {
     /// Where they do not, a file that this run has created goes again.
     pub(crate) fn check_space(&self, total: u64) -> Result<()> {
         self.compare_space(total).inspect_err(|_| {
-            // What stays behind is empty; the error that is told of matters more.
+            // What stays behind is empty; the error that is reported matters more.
             let _ = self.remove_fresh();
         })
     }

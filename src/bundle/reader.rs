@@ -12,20 +12,24 @@ use bytes::Bytes;
 
 use super::{
     Contents, Error, Facts, Index, Layout, Result,
+    contents::DOCUMENTS,
     disk::{self, off_reactor},
     expand::{self, Compression},
-    folder::Folder,
+    folder::OpenFolder,
     header::{self, blob_name},
     layout::{FACTS_NAME, INDEX_NAME, MARKER_NAME},
-    medium::Medium,
-    scan::{self, Spot},
-    set::{Aside, VolumeFile},
-    strict::{self, MANIFEST_LIMIT, MANIFESTS_LIMIT, read_manifest, read_up_to},
+    random_access::RandomAccess,
+    scan::{self, BlobSpot},
+    strict::{self, MANIFEST_LIMIT, by_digest, read_manifest, read_up_to},
     structure::Header,
+    volume_file::{Aside, VolumeFile},
 };
 use crate::{
     content::ReadAt,
-    oci::{Descriptor, Digest, Manifest},
+    oci::{
+        Descriptor, Digest, Manifest,
+        graph::{Account, walk},
+    },
 };
 
 /// Largest `index.json` of another tool.
@@ -45,30 +49,30 @@ pub enum Format {
 
 /// Reads a bundle. Cheap to clone; many tasks may read at once.
 #[derive(Clone, Debug)]
-pub struct Reader(pub(super) Arc<Inner>);
+pub struct Reader(pub(super) Arc<OpenBundle>);
 
 #[derive(Debug)]
-pub(super) struct Inner {
+pub(super) struct OpenBundle {
     pub(super) path: PathBuf,
     pub(super) format: Format,
     pub(super) size: u64,
     pub(super) facts: Option<Facts>,
     pub(super) contents: Contents,
     pub(super) layout: Option<Layout>,
-    pub(super) store: Store,
+    pub(super) store: Backing,
     /// Segments that were put aside before the volumes they are from were taken away.
     pub(super) aside: Vec<Aside>,
-    /// Blobs that are cut over volumes, put together for whoever reads by position.
+    /// Blobs that are cut over volumes, joined for readers by position.
     pub(super) joined: Mutex<HashMap<Digest, Arc<File>>>,
 }
 
 /// Where the bytes are.
 #[derive(Debug)]
-pub(super) enum Store {
-    Planned(Medium),
+pub(super) enum Backing {
+    Planned(RandomAccess),
     Set(Vec<VolumeFile>),
-    Scanned(Medium, HashMap<String, Spot>),
-    Folder(Folder),
+    Scanned(RandomAccess, HashMap<String, BlobSpot>),
+    Folder(OpenFolder),
 }
 
 /// A blob's bytes as they lie in a file, unverified.
@@ -83,9 +87,9 @@ pub struct Extent {
 }
 
 /// What is open, and where in it a blob is.
-pub(super) struct Found {
-    pub(super) file: Medium,
-    pub(super) spot: Spot,
+pub(super) struct FoundBlob {
+    pub(super) file: RandomAccess,
+    pub(super) spot: BlobSpot,
 }
 
 impl Reader {
@@ -96,17 +100,17 @@ impl Reader {
     /// It is none of these, or malformed: each way has its own token and says where.
     pub async fn open(path: &Path) -> Result<Self> {
         let path = path.to_owned();
-        off_reactor(move || Ok(Self(Arc::new(Inner::open(path)?)))).await
+        off_reactor(move || Ok(Self(Arc::new(OpenBundle::open(path)?)))).await
     }
 
     /// As [`Reader::open`]. Blocks.
     pub(super) fn open_file(path: &Path) -> Result<Self> {
-        Ok(Self(Arc::new(Inner::open(path.to_owned())?)))
+        Ok(Self(Arc::new(OpenBundle::open(path.to_owned())?)))
     }
 
     /// The tar of `length` bytes in `medium`. Blocks.
-    pub(super) fn of_tar(path: PathBuf, medium: Medium, length: u64) -> Result<Self> {
-        Ok(Self(Arc::new(Inner::open_tar(path, medium, length)?)))
+    pub(super) fn of_tar(path: PathBuf, medium: RandomAccess, length: u64) -> Result<Self> {
+        Ok(Self(Arc::new(OpenBundle::open_tar(path, medium, length)?)))
     }
 
     /// Opens a bundle, or an archive of an image layout, that lies elsewhere: in a storage. Its blobs are read by ranges.
@@ -115,7 +119,7 @@ impl Reader {
     /// As [`Reader::open`]; one that is compressed as a whole cannot be read by ranges.
     pub async fn open_on(from: Arc<dyn ReadAt>) -> Result<Self> {
         let (path, length) = (PathBuf::from(from.name()), from.size());
-        let medium = Medium::remote(from);
+        let medium = RandomAccess::remote(from);
         off_reactor(move || {
             let begin = read_up_to(&medium, 0, header::BLOCK).map_err(Error::read(&path))?;
             if Compression::of(&begin).is_some() {
@@ -182,17 +186,17 @@ impl Reader {
     /// Where in the file the content of `digest` begins; `None` if it is not there, or a file of its own.
     pub fn offset(&self, digest: &Digest) -> Option<u64> {
         match &self.0.store {
-            Store::Planned(_) => self.0.layout.as_ref()?.place(digest).map(|place| place.offset),
-            Store::Scanned(_, files) => files.get(&blob_name(digest)).map(|spot| spot.offset),
-            Store::Set(volumes) => {
+            Backing::Planned(_) => self.0.layout.as_ref()?.place(digest).map(|place| place.offset),
+            Backing::Scanned(_, files) => files.get(&blob_name(digest)).map(|spot| spot.offset),
+            Backing::Set(volumes) => {
                 let places = volumes.iter().find_map(|volume| volume.layout.place(digest));
                 places.filter(|place| place.segment.is_none()).map(|place| place.offset)
             }
-            Store::Folder(_) => None,
+            Backing::Folder(_) => None,
         }
     }
 
-    /// The open file that has the content of `digest`, for whoever reads it by position; `None` if it is not there, in no
+    /// The open file that has the content of `digest`, for readers by position; `None` if it is not there, in no
     /// file here, or cut over volumes and not put together by [`Reader::put_together`].
     pub fn locate(&self, digest: &Digest) -> Result<Option<Extent>> {
         let joined = self.0.joined.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
@@ -203,7 +207,7 @@ impl Reader {
         if self.is_far() {
             return Ok(None);
         }
-        let Some(Found { file: Medium::File(file), spot }) = self.0.find(digest)? else { return Ok(None) };
+        let Some(FoundBlob { file: RandomAccess::File(file), spot }) = self.0.find(digest)? else { return Ok(None) };
         Ok(Some(Extent { file, offset: spot.offset, size: spot.size }))
     }
 
@@ -211,17 +215,17 @@ impl Reader {
     /// Nothing is read.
     pub fn locate_far(&self, digest: &Digest) -> Option<(Arc<dyn ReadAt>, Range<u64>)> {
         let (remote, span) = match &self.0.store {
-            Store::Planned(Medium::Remote(remote)) => {
+            Backing::Planned(RandomAccess::Remote(remote)) => {
                 let place = self.0.layout.as_ref()?.place(digest)?;
                 (remote, place.offset..place.end())
             }
-            Store::Scanned(Medium::Remote(remote), files) => {
+            Backing::Scanned(RandomAccess::Remote(remote), files) => {
                 let spot = files.get(&blob_name(digest))?;
                 (remote, spot.offset..spot.offset + spot.size)
             }
-            Store::Set(volumes) => {
+            Backing::Set(volumes) => {
                 let in_one = |volume: &VolumeFile| match (&volume.file, volume.layout.place(digest)?) {
-                    (Medium::Remote(remote), place) if place.segment.is_none() => {
+                    (RandomAccess::Remote(remote), place) if place.segment.is_none() => {
                         Some((Arc::clone(remote.from()), place.offset..place.end()))
                     }
                     _ => None,
@@ -236,9 +240,9 @@ impl Reader {
     /// Whether content is read by requests to elsewhere.
     fn is_far(&self) -> bool {
         match &self.0.store {
-            Store::Planned(file) | Store::Scanned(file, _) => matches!(file, Medium::Remote(_)),
-            Store::Set(volumes) => volumes.iter().any(|volume| matches!(volume.file, Medium::Remote(_))),
-            Store::Folder(_) => false,
+            Backing::Planned(file) | Backing::Scanned(file, _) => matches!(file, RandomAccess::Remote(_)),
+            Backing::Set(volumes) => volumes.iter().any(|volume| matches!(volume.file, RandomAccess::Remote(_))),
+            Backing::Folder(_) => false,
         }
     }
 
@@ -251,13 +255,13 @@ impl Reader {
     }
 
     /// Holds everything of a bundle that is not content against the plan: headers, padding, end. Blocks. Empty for what
-    /// is no bundle of ours.
+    /// is not a bundle of ours.
     pub fn check_frame(&self) -> Result<Vec<Error>> {
         self.0.check_frame()
     }
 }
 
-impl Inner {
+impl OpenBundle {
     fn open(path: PathBuf) -> Result<Self> {
         let meta = std::fs::metadata(&path).map_err(Error::read(&path))?;
         if meta.is_dir() {
@@ -277,7 +281,7 @@ impl Inner {
         Self::open_tar(path, file.into(), length)
     }
 
-    fn open_tar(path: PathBuf, file: Medium, length: u64) -> Result<Self> {
+    fn open_tar(path: PathBuf, file: RandomAccess, length: u64) -> Result<Self> {
         let unknown = |path: &Path, reason: &str| Error::Unknown { path: path.to_owned(), reason: reason.to_owned() };
         let begin = read_up_to(&file, 0, header::BLOCK).map_err(Error::read(&path))?;
         if begin.is_empty() {
@@ -287,10 +291,10 @@ impl Inner {
             let (contents, layout) = strict::open(&file, length, &path)?;
             let facts = Some(layout.facts().clone());
             let store = match &layout.facts().volume {
-                None => Store::Planned(file),
+                None => Backing::Planned(file),
                 Some(volume) => {
                     let (path, layout) = (path.clone(), layout.clone());
-                    Store::Set(vec![VolumeFile { number: volume.number, path, file, layout }])
+                    Backing::Set(vec![VolumeFile { number: volume.number, path, file, layout }])
                 }
             };
             return Ok(Self {
@@ -318,20 +322,20 @@ impl Inner {
         if files.contains_key(DOCKER_LIST) && !files.contains_key(MARKER_NAME) {
             return Err(unknown(&path, DOCKER_SAVE));
         }
-        let store = Store::Scanned(file, files);
+        let store = Backing::Scanned(file, files);
         Self::open_foreign(path, Format::Archive, length, store)
     }
 
     fn open_folder(path: PathBuf) -> Result<Self> {
-        let folder = Folder::open(&path).map_err(Error::read(&path))?;
-        let mut inner = Self::open_foreign(path, Format::Folder, 0, Store::Folder(folder))?;
+        let folder = OpenFolder::open(&path).map_err(Error::read(&path))?;
+        let mut inner = Self::open_foreign(path, Format::Folder, 0, Backing::Folder(folder))?;
         let order = inner.contents.order()?;
         let manifests: u64 = order.manifests.iter().map(|(_, manifest)| manifest.raw().len() as u64).sum();
         inner.size = order.blobs.iter().fold(manifests, |sum, blob| sum.saturating_add(blob.size));
         Ok(inner)
     }
 
-    fn open_foreign(path: PathBuf, format: Format, size: u64, store: Store) -> Result<Self> {
+    fn open_foreign(path: PathBuf, format: Format, size: u64, store: Backing) -> Result<Self> {
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let index = Index::new(Vec::new(), Vec::new());
         let contents = Contents { index, manifests: HashMap::new(), absent: BTreeMap::new() };
@@ -353,8 +357,11 @@ impl Inner {
         let marker = inner.document(MARKER_NAME)?.ok_or_else(|| missing(MARKER_NAME))?;
         let index = inner.document(INDEX_NAME)?.ok_or_else(|| missing(INDEX_NAME))?;
         check_marker(&marker)?;
+        let account = DOCUMENTS.open();
+        account.allows_document(&index)?;
         inner.contents.index = Index::parse_foreign(&index, &name)?;
         if let Some(text) = inner.document(FACTS_NAME)? {
+            account.allows_document(&text)?;
             // An unpacked bundle: its seal still holds, and it still says what is absent on purpose.
             let facts = Facts::parse(&text)?;
             if facts.index != Digest::sha256(&index) {
@@ -369,29 +376,35 @@ impl Inner {
     }
 
     fn read_manifests(&mut self) -> Result<()> {
-        let mut room = MANIFESTS_LIMIT;
-        let mut stack: Vec<Descriptor> = self.contents.index.descriptors().rev().cloned().collect();
-        while let Some(descriptor) = stack.pop() {
-            let digest = descriptor.digest;
-            if self.contents.absent.contains_key(&digest) || self.contents.manifests.contains_key(&digest) {
-                continue;
-            }
-            // What is not there is for whoever wants it to tell of: verify lists it, fetch fails on it.
-            let Some(found) = self.find(&digest)? else { continue };
-            let limit = MANIFEST_LIMIT.min(room);
-            if found.spot.size > limit {
-                return Err(Error::TooLarge { what: blob_name(&digest), limit });
-            }
-            if found.spot.size != descriptor.size {
-                return Err(Error::SizeMismatch { digest, expected: descriptor.size, actual: found.spot.size });
-            }
-            let raw = read_up_to(&found.file, found.spot.offset, found.spot.size).map_err(Error::read(&self.path))?;
-            room -= raw.len() as u64;
-            let manifest = read_manifest(raw.into(), &descriptor, found.spot.offset)?;
-            stack.extend(manifest.children().iter().rev().cloned());
-            self.contents.manifests.insert(digest, manifest);
+        let mut account = DOCUMENTS.open();
+        account.spend(self.contents.index.weight())?;
+        let walked = walk(self.contents.index.descriptors(), &mut account, |descriptor, account| {
+            // A missing manifest is reported where it is needed: verify lists it, a fetch of it fails.
+            self.stored_manifest(descriptor, account).transpose()
+        })?;
+        self.contents.manifests = by_digest(walked);
+        self.contents.check_size()
+    }
+
+    /// A manifest of another tool's layout, or of what is left of a bundle; `None` if it is not there, by intent or not.
+    pub(super) fn stored_manifest(&self, descriptor: &Descriptor, account: &Account) -> Option<Result<Manifest>> {
+        let digest = descriptor.digest;
+        if self.contents.absent.contains_key(&digest) {
+            return None;
         }
-        Ok(())
+        let read = |FoundBlob { file, spot }: FoundBlob| {
+            if spot.size > MANIFEST_LIMIT {
+                return Err(Error::TooLarge { what: blob_name(&digest), limit: MANIFEST_LIMIT });
+            }
+            if spot.size != descriptor.size {
+                return Err(Error::SizeMismatch { digest, expected: descriptor.size, actual: spot.size });
+            }
+            account.allows(spot.size)?;
+            let raw = read_up_to(&file, spot.offset, spot.size).map_err(Error::read(&self.path))?;
+            read_manifest(raw.into(), descriptor, spot.offset, account)
+        };
+        let found = self.find_file(&blob_name(&digest)).transpose()?;
+        Some(found.and_then(read))
     }
 
     /// A small document of another tool's layout.
@@ -420,7 +433,7 @@ const DOCKER_LAYER: &str = "/layer.tar";
 /// The list of images in such an archive. Docker 25 and later write an image layout beside it.
 const DOCKER_LIST: &str = "manifest.json";
 
-/// It has no manifests of a registry, so that whoever packed it would have to invent digests.
+/// It has no manifests of a registry, so that digests would have to be made up to pack it.
 const DOCKER_SAVE: &str = "it is an archive of `docker save` without an image layout; \
     `skopeo copy docker-archive:FILE oci-archive:NEW` makes one that is read";
 

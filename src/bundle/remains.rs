@@ -7,40 +7,41 @@ use std::{collections::BTreeMap, collections::HashMap, fs::File, path::Path, syn
 
 use super::{
     Contents, Error, Facts, Format, Index, Reader, Result,
+    contents::DOCUMENTS,
     disk::off_reactor,
-    header::blob_name,
     layout::{FACTS_NAME, INDEX_NAME},
-    reader::{Inner, Store},
+    reader::{Backing, OpenBundle},
     scan,
-    set::Check,
-    strict::{self, MANIFEST_LIMIT, MANIFESTS_LIMIT, read_manifest, read_up_to},
+    set::FileCheck,
+    strict::{self, by_digest},
 };
-use crate::oci::{Descriptor, Digest};
+use crate::oci::{Descriptor, Digest, graph::walk};
 
 impl Reader {
     /// Opens what is left of a bundle that [`Reader::open`] refuses, and tells everything that is wrong on the way; `None`
-    /// where that is no bundle of ours, or a volume of a set.
+    /// where that is not a bundle of ours, or a volume of a set.
     ///
     /// # Errors
     /// The file cannot be read.
     pub async fn open_remains(path: &Path) -> Result<Option<(Self, Vec<Error>)>> {
         let path = path.to_owned();
-        off_reactor(move || Ok(Inner::open_remains(&path)?.map(|(inner, wrong)| (Self(inner.into()), wrong)))).await
+        off_reactor(move || Ok(OpenBundle::open_remains(&path)?.map(|(inner, wrong)| (Self(inner.into()), wrong))))
+            .await
     }
 
     /// Checks of the blobs that are there and that no manifest leads to; none for what was opened strictly.
-    pub fn stray_checks(&self) -> Vec<Check> {
-        let Store::Scanned(_, files) = &self.0.store else { return Vec::new() };
+    pub fn stray_checks(&self) -> Vec<FileCheck> {
+        let Backing::Scanned(_, files) = &self.0.store else { return Vec::new() };
         let contents = self.contents();
         let known = contents.manifests.values().flat_map(|manifest| manifest.blobs().map(|blob| blob.digest));
         let known: std::collections::HashSet<Digest> = known.chain(contents.manifests.keys().copied()).collect();
         let stray = files.iter().filter_map(|(name, spot)| Some((digest_of(name)?, spot.size)));
         let stray = stray.filter(|(digest, _)| !known.contains(digest));
-        stray.map(|(digest, size)| Check::whole(Descriptor::new("", digest, size))).collect()
+        stray.map(|(digest, size)| FileCheck::whole(Descriptor::new("", digest, size))).collect()
     }
 }
 
-impl Inner {
+impl OpenBundle {
     fn open_remains(path: &Path) -> Result<Option<(Self, Vec<Error>)>> {
         let file = File::open(path).map_err(Error::read(path))?;
         let meta = file.metadata().map_err(Error::read(path))?;
@@ -60,7 +61,7 @@ impl Inner {
                 absent: BTreeMap::new(),
             },
             layout: None,
-            store: Store::Scanned(file, files),
+            store: Backing::Scanned(file, files),
             aside: Vec::new(),
             joined: Mutex::default(),
         };
@@ -76,6 +77,7 @@ impl Inner {
 
     fn take_facts(&mut self, wrong: &mut Vec<Error>) -> Result<()> {
         let Some(text) = self.document(FACTS_NAME)? else { return Ok(()) };
+        DOCUMENTS.open().allows_document(&text)?;
         match Facts::parse(&text) {
             Ok(facts) => {
                 self.contents.absent = facts.absent.iter().map(|absent| (absent.digest, absent.clone())).collect();
@@ -88,6 +90,7 @@ impl Inner {
 
     fn take_index(&mut self, wrong: &mut Vec<Error>) -> Result<()> {
         let Some(text) = self.document(INDEX_NAME)? else { return Ok(()) };
+        DOCUMENTS.open().allows_document(&text)?;
         let found = Digest::sha256(&text);
         if let Some(sealed) = self.facts.as_ref().map(|facts| facts.index).filter(|sealed| *sealed != found) {
             let reason = format!("it has the digest {found}, sealed was {sealed}");
@@ -102,30 +105,19 @@ impl Inner {
     }
 
     fn take_manifests(&mut self, wrong: &mut Vec<Error>) -> Result<()> {
-        let mut room = MANIFESTS_LIMIT;
-        let mut stack: Vec<Descriptor> = self.contents.index.descriptors().rev().cloned().collect();
-        while let Some(descriptor) = stack.pop() {
-            let digest = descriptor.digest;
-            if self.contents.absent.contains_key(&digest) || self.contents.manifests.contains_key(&digest) {
-                continue;
-            }
-            let Some(found) = self.find_file(&blob_name(&digest))? else { continue };
-            let spot = found.spot;
-            if spot.size != descriptor.size || spot.size > MANIFEST_LIMIT.min(room) {
-                wrong.push(Error::SizeMismatch { digest, expected: descriptor.size, actual: spot.size });
-                continue;
-            }
-            let raw = read_up_to(&found.file, spot.offset, spot.size).map_err(Error::read(&self.path))?;
-            room -= raw.len() as u64;
-            match read_manifest(raw.into(), &descriptor, spot.offset) {
-                Ok(manifest) => {
-                    stack.extend(manifest.children().iter().rev().cloned());
-                    self.contents.manifests.insert(digest, manifest);
+        let mut account = DOCUMENTS.open();
+        let walked = walk(self.contents.index.descriptors(), &mut account, |descriptor, account| {
+            match self.stored_manifest(descriptor, account).transpose() {
+                Err(error @ (Error::Read { .. } | Error::Budget(_))) => Err(error),
+                Err(error) => {
+                    wrong.push(error);
+                    Ok(None)
                 }
-                Err(error) => wrong.push(error),
+                found => found,
             }
-        }
-        Ok(())
+        })?;
+        self.contents.manifests = by_digest(walked);
+        self.contents.check_size()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use super::{
     Error, Result,
     header::{BLOCK, END, padding},
-    medium::Medium,
+    random_access::RandomAccess,
     strict::read_up_to,
     structure::{Header, kind_name, shown},
 };
@@ -25,13 +25,13 @@ const FILLER_LIMIT: u64 = 1 << 20;
 
 /// Where the content of a regular file lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Spot {
+pub(crate) struct BlobSpot {
     pub(crate) offset: u64,
     pub(crate) size: u64,
 }
 
 /// The regular files of the tar in `file`, of `length` bytes, by name; `./` in front is left out.
-pub(crate) fn scan(file: &Medium, length: u64, path: &Path) -> Result<HashMap<String, Spot>> {
+pub(crate) fn scan(file: &RandomAccess, length: u64, path: &Path) -> Result<HashMap<String, BlobSpot>> {
     match scan_as_far_as_it_goes(file, length, path) {
         (files, None) => Ok(files),
         (_, Some(error)) => Err(error),
@@ -40,16 +40,16 @@ pub(crate) fn scan(file: &Medium, length: u64, path: &Path) -> Result<HashMap<St
 
 /// As [`scan`], with the files in front of what cannot be read, and why it cannot.
 pub(crate) fn scan_as_far_as_it_goes(
-    file: &Medium,
+    file: &RandomAccess,
     length: u64,
     path: &Path,
-) -> (HashMap<String, Spot>, Option<Error>) {
+) -> (HashMap<String, BlobSpot>, Option<Error>) {
     let mut files = HashMap::new();
     let wrong = fill(&mut Scan { file, path, length, at: 0, name: None, size: None }, &mut files).err();
     (files, wrong)
 }
 
-fn fill(scan: &mut Scan<'_>, files: &mut HashMap<String, Spot>) -> Result<()> {
+fn fill(scan: &mut Scan<'_>, files: &mut HashMap<String, BlobSpot>) -> Result<()> {
     while let Some(header) = scan.header()? {
         let offset = scan.at - BLOCK;
         let refuse = |entry: &str, reason: &str| Error::Entry {
@@ -80,7 +80,7 @@ fn fill(scan: &mut Scan<'_>, files: &mut HashMap<String, Spot>) -> Result<()> {
                 if folder && size != 0 {
                     return Err(refuse(&name, "it is a folder with content"));
                 }
-                let spot = Spot { offset: scan.at, size };
+                let spot = BlobSpot { offset: scan.at, size };
                 scan.skip(size, &name)?;
                 if !folder && files.insert(name.clone(), spot).is_some() {
                     return Err(refuse(&name, "there are two of that name"));
@@ -99,7 +99,7 @@ fn fill(scan: &mut Scan<'_>, files: &mut HashMap<String, Spot>) -> Result<()> {
 }
 
 struct Scan<'a> {
-    file: &'a Medium,
+    file: &'a RandomAccess,
     path: &'a Path,
     length: u64,
     at: u64,

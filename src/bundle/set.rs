@@ -8,37 +8,20 @@ use std::{
 };
 
 use super::{
-    Error, Layout, Place, Reader, Result,
+    Error, Reader, Result, TarEntry,
     disk::{self, off_reactor},
-    frame,
-    medium::Medium,
     partial::with_suffix,
-    reader::{Inner, Store},
+    random_access::RandomAccess,
+    reader::{Backing, OpenBundle},
+    tar_framing,
     volume::{Cut, Piece, volume_name},
+    volume_file::{Aside, VolumeFile},
 };
 use crate::oci::{Descriptor, Digest};
 
-/// A volume that is open.
-#[derive(Clone, Debug)]
-pub(super) struct VolumeFile {
-    pub(super) number: u32,
-    pub(super) path: PathBuf,
-    pub(super) file: Medium,
-    pub(super) layout: Layout,
-}
-
-/// A segment in a file of its own.
-#[derive(Clone, Debug)]
-pub(super) struct Aside {
-    pub(super) digest: Digest,
-    pub(super) from: u64,
-    pub(super) size: u64,
-    pub(super) file: Medium,
-}
-
 /// Something of a file of ours that can be hashed and held against what must be there.
 #[derive(Clone, Debug)]
-pub struct Check {
+pub struct FileCheck {
     /// The blob, or the one that the segment is of.
     pub blob: Descriptor,
     /// Bytes to hash.
@@ -47,7 +30,7 @@ pub struct Check {
     volume: Option<u32>,
 }
 
-impl Check {
+impl FileCheck {
     /// Of a blob that lies in one place.
     pub(super) const fn whole(blob: Descriptor) -> Self {
         Self { size: blob.size, blob, volume: None }
@@ -190,19 +173,19 @@ impl Reader {
             let path = aside_path(folder, &piece.digest, piece.from);
             let Ok(file) = fs::File::open(&path) else { continue };
             if file.metadata().map_err(Error::read(&path))?.len() == piece.size {
-                let file = Medium::from(file);
+                let file = RandomAccess::from(file);
                 aside.push(Aside { digest: piece.digest, from: piece.from, size: piece.size, file });
             }
         }
         let inner = &self.0;
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(OpenBundle {
             path: inner.path.clone(),
             format: inner.format,
             size: inner.size,
             facts: inner.facts.clone(),
             contents: inner.contents.clone(),
             layout: inner.layout.clone(),
-            store: Store::Set(self.files().to_vec()),
+            store: Backing::Set(self.files().to_vec()),
             aside,
             joined: Mutex::default(),
         })))
@@ -224,7 +207,7 @@ impl Reader {
 
     fn files(&self) -> &[VolumeFile] {
         match &self.0.store {
-            Store::Set(volumes) => volumes,
+            Backing::Set(volumes) => volumes,
             _ => &[],
         }
     }
@@ -244,14 +227,14 @@ impl Reader {
             files.entry(volume.number).or_insert_with(|| volume.clone());
         }
         let inner = &first.0;
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(OpenBundle {
             path: path.to_owned(),
             format: inner.format,
             size: files.values().map(|volume| volume.layout.total()).sum(),
             facts: inner.facts.clone(),
             contents: inner.contents.clone(),
             layout: if files.len() == 1 { files.values().next().map(|volume| volume.layout.clone()) } else { None },
-            store: Store::Set(files.into_values().collect()),
+            store: Backing::Set(files.into_values().collect()),
             aside: Vec::new(),
             joined: Mutex::default(),
         })))
@@ -261,15 +244,15 @@ impl Reader {
     ///
     /// # Errors
     /// As [`super::Contents::order`].
-    pub fn checks(&self) -> Result<Vec<Check>> {
+    pub fn checks(&self) -> Result<Vec<FileCheck>> {
         let mut checks = Vec::new();
         for blob in self.contents().order()?.blobs {
             if self.has(&blob.digest) {
-                checks.push(Check::whole(blob));
+                checks.push(FileCheck::whole(blob));
                 continue;
             }
             let here = self.files().iter().filter_map(|file| Some((file.number, file.layout.place(&blob.digest)?)));
-            checks.extend(here.map(|(number, place)| Check {
+            checks.extend(here.map(|(number, place)| FileCheck {
                 blob: blob.clone(),
                 size: place.size(),
                 volume: Some(number),
@@ -281,7 +264,7 @@ impl Reader {
     /// Does a check and tells `each` of the bytes done; what is wrong, with the volume it is in. Blocks.
     pub fn run_check(
         &self,
-        check: &Check,
+        check: &FileCheck,
         buffer: &mut Vec<u8>,
         mut each: impl FnMut(u64),
     ) -> Result<(), Vec<(Option<PathBuf>, Error)>> {
@@ -329,14 +312,14 @@ impl Reader {
     pub fn check_frames(&self) -> Result<Vec<(Option<PathBuf>, Error)>> {
         let mut findings: Vec<_> = self.check_frame()?.into_iter().map(|error| (None, error)).collect();
         for file in self.files() {
-            let wrong = frame::check(&file.file, &file.layout, &file.path)?;
+            let wrong = tar_framing::check(&file.file, &file.layout, &file.path)?;
             findings.extend(wrong.into_iter().map(|error| (Some(file.path.clone()), error)));
         }
         Ok(findings)
     }
 
     /// Where the segments of `digest` lie that are here: each volume with the place in it.
-    pub fn segments(&self, digest: &Digest) -> Vec<(u32, Place)> {
+    pub fn segments(&self, digest: &Digest) -> Vec<(u32, TarEntry)> {
         let here = self.files().iter().filter_map(|file| Some((file.number, file.layout.place(digest)?.clone())));
         here.filter(|(_, place)| place.segment.is_some()).collect()
     }

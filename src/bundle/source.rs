@@ -9,9 +9,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{
     Error, Reader,
     disk::{self, joined, off_reactor},
-    medium::Medium,
-    reader::{Found, Inner},
-    scan::Spot,
+    random_access::RandomAccess,
+    reader::{FoundBlob, OpenBundle},
+    scan::BlobSpot,
 };
 use crate::{
     content::{self, ByteStream, Lookup, Referrers, Resolve, Source},
@@ -46,7 +46,7 @@ impl Source for Reader {
         let blob = content.clone();
         let mut skip = from;
         let mut parts = Vec::new();
-        for Found { file, spot } in off_reactor(move || inner.find_sized(&blob)).await? {
+        for FoundBlob { file, spot } in off_reactor(move || inner.find_sized(&blob)).await? {
             let gone = skip.min(spot.size);
             skip -= gone;
             let (at, end) = (spot.offset + gone, spot.offset + spot.size);
@@ -54,16 +54,16 @@ impl Source for Reader {
                 parts.push((file, at, end));
             }
         }
-        // What lies in one place is asked for at once, so that whoever has it not says so now.
+        // Content in one place is asked for at once, so that a place without it says so now.
         if parts.len() == 1
-            && let Some((Medium::Remote(remote), at, end)) = parts.first()
+            && let Some((RandomAccess::Remote(remote), at, end)) = parts.first()
         {
             return remote.from().read(*at..*end).await;
         }
         let (inner, digest) = (Arc::clone(&self.0), content.digest);
         let streams = stream::iter(parts).flat_map(move |(file, at, end)| match file {
-            Medium::File(file) => Chunks { inner: Arc::clone(&inner), file, digest, at, end }.stream(),
-            Medium::Remote(remote) => {
+            RandomAccess::File(file) => RangeChunks { inner: Arc::clone(&inner), file, digest, at, end }.stream(),
+            RandomAccess::Remote(remote) => {
                 let opened = async move { remote.from().read(at..end).await };
                 stream::once(opened).try_flatten().boxed()
             }
@@ -73,15 +73,15 @@ impl Source for Reader {
 }
 
 /// A range of a file, read chunk by chunk, one ahead of who takes them.
-struct Chunks {
-    inner: Arc<Inner>,
+struct RangeChunks {
+    inner: Arc<OpenBundle>,
     file: Arc<File>,
     digest: Digest,
     at: u64,
     end: u64,
 }
 
-impl Chunks {
+impl RangeChunks {
     fn stream(mut self) -> ByteStream {
         let first = self.read_next();
         stream::unfold((self, first), |(mut chunks, next)| async move {
@@ -104,7 +104,7 @@ impl Chunks {
         Some(tokio::task::spawn_blocking(move || match disk::read_at(&file, at, usize::try_from(size).unwrap_or(0)) {
             Ok(bytes) => Ok(bytes.into()),
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                Err(inner.ends_early(Spot { offset: at, size: end - at }, &digest).into())
+                Err(inner.ends_early(BlobSpot { offset: at, size: end - at }, &digest).into())
             }
             Err(error) => Err(Error::read(&inner.path)(error).into()),
         }))

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use super::{
     Error, Reader, Result,
     disk::{folder_of, off_reactor},
-    medium::Medium,
+    random_access::RandomAccess,
     strict,
 };
 use crate::content::ReadAt;
@@ -33,7 +33,7 @@ pub struct Candidate {
 
 /// What was named.
 #[derive(Clone, Debug)]
-pub enum Asked {
+pub enum NamedFiles {
     /// All that lies in one place.
     Folder(PathBuf),
     /// Files, of which the first says where the others are.
@@ -58,7 +58,7 @@ pub trait Stack: Send + Sync {
     type Error: From<Error> + Send;
 
     /// What was named.
-    fn asked(&self) -> &Asked;
+    fn asked(&self) -> &NamedFiles;
 
     /// The files of the folder that was named, or of that of the first file.
     async fn list(&self) -> Result<Vec<Candidate>, Self::Error>;
@@ -81,7 +81,7 @@ pub trait Stack: Send + Sync {
 /// What the begin of something shows that lies elsewhere; only its head is read.
 pub async fn look_at(from: Arc<dyn ReadAt>) -> Look {
     let (path, length) = (PathBuf::from(from.name()), from.size());
-    let medium = Medium::remote(from);
+    let medium = RandomAccess::remote(from);
     off_reactor(move || match strict::is_ours(&medium, length) {
         Ok(false) => Look::Other,
         Ok(true) => Reader::of_tar(path, medium, length).map_or_else(Look::Damaged, Look::Bundle),
@@ -92,7 +92,7 @@ pub async fn look_at(from: Arc<dyn ReadAt>) -> Look {
 
 /// Files of this machine.
 pub(super) struct Near {
-    asked: Asked,
+    asked: NamedFiles,
     folder: PathBuf,
 }
 
@@ -101,10 +101,10 @@ impl Near {
     pub(super) fn of(named: &[PathBuf]) -> Option<Self> {
         let first = named.first()?;
         if first.is_dir() {
-            return Some(Self { asked: Asked::Folder(first.clone()), folder: first.clone() });
+            return Some(Self { asked: NamedFiles::Folder(first.clone()), folder: first.clone() });
         }
         let files = named.iter().map(|path| candidate(path.clone())).collect();
-        Some(Self { asked: Asked::Files(files), folder: folder_of(first).to_owned() })
+        Some(Self { asked: NamedFiles::Files(files), folder: folder_of(first).to_owned() })
     }
 }
 
@@ -118,7 +118,7 @@ fn candidate(path: PathBuf) -> Candidate {
 impl Stack for Near {
     type Error = Error;
 
-    fn asked(&self) -> &Asked {
+    fn asked(&self) -> &NamedFiles {
         &self.asked
     }
 

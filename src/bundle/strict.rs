@@ -6,12 +6,16 @@ use bytes::Bytes;
 
 use super::{
     Contents, Error, Facts, Index, Layout, Result,
+    contents::DOCUMENTS,
     header::{self, BLOCK, BLOCK_LEN, blob_name, padding},
     layout::{FACTS_NAME, INDEX_NAME, MARKER, MARKER_NAME},
-    medium::Medium,
+    random_access::RandomAccess,
     structure::{Header, header_differs},
 };
-use crate::oci::{Descriptor, Digest, Manifest};
+use crate::oci::{
+    Descriptor, Digest, Manifest,
+    graph::{Account, Walked, walk},
+};
 
 /// Largest `index.json` or `airlift.json`: some hundred bytes for each artifact or absent blob.
 const DOCUMENT_LIMIT: u64 = 64 << 20;
@@ -19,12 +23,9 @@ const DOCUMENT_LIMIT: u64 = 64 << 20;
 /// Largest manifest: what the command line lets people raise the limit to.
 pub(crate) const MANIFEST_LIMIT: u64 = 20 << 20;
 
-/// All manifests together, for they are kept in memory.
-pub(crate) const MANIFESTS_LIMIT: u64 = 512 << 20;
-
 /// Whether `file` was written as a bundle of ours, perhaps damaged since: its first header or its third is exactly what
 /// we write. One flipped bit cannot make the reader take it for another tool's.
-pub(crate) fn is_ours(file: &Medium, length: u64) -> io::Result<bool> {
+pub(crate) fn is_ours(file: &RandomAccess, length: u64) -> io::Result<bool> {
     let first = header::encode(MARKER_NAME, MARKER.len() as u64);
     let begin = read_up_to(file, 0, BLOCK)?;
     if !begin.is_empty() && first.starts_with(&begin) {
@@ -44,12 +45,12 @@ fn padded(mut block: Vec<u8>) -> Vec<u8> {
 }
 
 /// Up to `size` bytes at `offset`, fewer where the medium ends.
-pub(crate) fn read_up_to(medium: &Medium, offset: u64, size: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_up_to(medium: &RandomAccess, offset: u64, size: u64) -> io::Result<Vec<u8>> {
     medium.read_up_to(offset, size)
 }
 
 /// Reads the head of a bundle of `length` bytes and checks that the file has exactly the length that follows from it.
-pub(crate) fn open(file: &Medium, length: u64, path: &Path) -> Result<(Contents, Layout)> {
+pub(crate) fn open(file: &RandomAccess, length: u64, path: &Path) -> Result<(Contents, Layout)> {
     let mut cursor = Cursor { file, path, length, at: 0 };
     let marker = cursor.document(MARKER_NAME)?;
     if marker != MARKER {
@@ -57,7 +58,11 @@ pub(crate) fn open(file: &Medium, length: u64, path: &Path) -> Result<(Contents,
         return Err(Error::Structure { offset: BLOCK, entry: MARKER_NAME.to_owned(), reason });
     }
     let index_json = cursor.document(INDEX_NAME)?;
-    let facts = Facts::parse(&cursor.document(FACTS_NAME)?)?;
+    let facts_json = cursor.document(FACTS_NAME)?;
+    let account = DOCUMENTS.open();
+    account.allows_document(&index_json)?;
+    account.allows_document(&facts_json)?;
+    let facts = Facts::parse(&facts_json)?;
     if facts.index != Digest::sha256(&index_json) {
         let reason = format!("it has the digest {}, sealed was {}", Digest::sha256(&index_json), facts.index);
         return Err(Error::Seal { document: INDEX_NAME, reason });
@@ -87,7 +92,7 @@ pub(crate) fn open(file: &Medium, length: u64, path: &Path) -> Result<(Contents,
 }
 
 struct Cursor<'a> {
-    file: &'a Medium,
+    file: &'a RandomAccess,
     path: &'a Path,
     length: u64,
     at: u64,
@@ -139,30 +144,34 @@ impl Cursor<'_> {
 
     /// Every manifest that `contents.index` leads to, in the order in which they must lie.
     fn manifests(&mut self, contents: &mut Contents) -> Result<()> {
-        let mut room = MANIFESTS_LIMIT;
-        let mut stack: Vec<Descriptor> = contents.index.descriptors().rev().cloned().collect();
-        while let Some(descriptor) = stack.pop() {
-            let digest = descriptor.digest;
-            if contents.absent.contains_key(&digest) || contents.manifests.contains_key(&digest) {
-                continue;
+        let mut account = DOCUMENTS.open();
+        account.spend(contents.index.weight())?;
+        let walked = walk(contents.index.descriptors(), &mut account, |descriptor, account| {
+            if contents.absent.contains_key(&descriptor.digest) {
+                return Ok(None);
             }
-            let offset = self.at + header::length(&blob_name(&digest));
-            let raw = self.entry(&blob_name(&digest), descriptor.size, MANIFEST_LIMIT.min(room))?;
-            room -= raw.len() as u64;
-            let manifest = read_manifest(raw, &descriptor, offset)?;
-            stack.extend(manifest.children().iter().rev().cloned());
-            contents.manifests.insert(digest, manifest);
-        }
+            account.allows(descriptor.size)?;
+            let offset = self.at + header::length(&blob_name(&descriptor.digest));
+            let raw = self.entry(&blob_name(&descriptor.digest), descriptor.size, MANIFEST_LIMIT)?;
+            read_manifest(raw, descriptor, offset, account).map(Some)
+        })?;
+        contents.manifests = by_digest(walked);
         Ok(())
     }
 }
 
+/// The manifests of a walk, to be found by their digests.
+pub(crate) fn by_digest(walked: Walked<Manifest>) -> HashMap<Digest, Manifest> {
+    walked.into_manifests().map(|manifest| (manifest.digest(), manifest)).collect()
+}
+
 /// The manifest that `descriptor` names, its digest checked.
-pub(crate) fn read_manifest(raw: Bytes, descriptor: &Descriptor, offset: u64) -> Result<Manifest> {
+pub(crate) fn read_manifest(raw: Bytes, descriptor: &Descriptor, offset: u64, account: &Account) -> Result<Manifest> {
     let expected = descriptor.digest;
     let actual = Digest::of(expected.algorithm(), &raw);
     if actual != expected {
         return Err(Error::DigestMismatch { expected, actual, offset });
     }
+    account.allows_document(&raw)?;
     Ok(Manifest::parse_as(raw, Some(&descriptor.media_type), expected.algorithm())?)
 }

@@ -4,6 +4,7 @@ use super::{
     Error,
     header::{BLOCK, BLOCK_LEN},
 };
+use crate::oci::text::is_unsafe;
 
 /// A header block, its numbers read strictly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +24,12 @@ const PREFIX: std::ops::Range<usize> = 345..500;
 
 /// What [`Header::read`] can find wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum HeaderFault {
     Checksum,
     Size,
 }
 
-impl Fault {
+impl HeaderFault {
     pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::Checksum => "the checksum of the header is wrong",
@@ -39,16 +40,16 @@ impl Fault {
 
 impl Header {
     /// Reads a block of 512 bytes.
-    pub(crate) fn read(block: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn read(block: &[u8]) -> Result<Self, HeaderFault> {
         let sum: u64 = block
             .iter()
             .enumerate()
             .map(|(at, &byte)| u64::from(if CHECKSUM.contains(&at) { b' ' } else { byte }))
             .sum();
         if number(&block[CHECKSUM]) != Some(sum) {
-            return Err(Fault::Checksum);
+            return Err(HeaderFault::Checksum);
         }
-        let size = number(&block[SIZE]).filter(|&size| i64::try_from(size).is_ok()).ok_or(Fault::Size)?;
+        let size = number(&block[SIZE]).filter(|&size| i64::try_from(size).is_ok()).ok_or(HeaderFault::Size)?;
         let mut name = until_zero(&block[NAME]).to_vec();
         // GNU's own headers keep other things where ustar keeps the prefix.
         if &block[MAGIC] == b"ustar\0" && block[PREFIX.start] != 0 {
@@ -80,7 +81,7 @@ fn number(field: &[u8]) -> Option<u64> {
 
 /// A name as it is shown: what is no text is replaced, and it is cut.
 pub(crate) fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).chars().filter(|c| !c.is_control()).take(160).collect()
+    String::from_utf8_lossy(name).chars().filter(|c| !is_unsafe(*c)).take(160).collect()
 }
 
 /// What a type flag stands for, where it is not a regular file.

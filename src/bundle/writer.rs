@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,15 +13,14 @@ use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
 use super::{
     Contents, Error, Layout, Result,
-    blueprint::{Blueprint, Form},
+    blueprint::{Blueprint, FileLayout},
     canvas::{Canvas, Span},
     disk::off_reactor,
-    held::{self, Held},
-    journal::{Journal, Line},
-    output::Output,
-    partial::Partial,
-    stretch::Stretch,
-    volume::Size,
+    held::{self, HeldBytes},
+    journal::{Journal, JournalLine},
+    output::{Finished, Goal, Output},
+    partial::PartialFile,
+    sequential_write::SequentialWrite,
 };
 use crate::{
     content::{self, Landing, Lookup, Sink, Verified},
@@ -30,32 +29,6 @@ use crate::{
 
 /// Bytes between two marks in the journal: what a killed run fetches again of a blob, at the most.
 const MARK: u64 = 64 << 20;
-
-/// A bundle that is complete.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finished {
-    /// Where it is; `-` for a stream; of a set its manifest.
-    pub path: PathBuf,
-    /// Its bytes; of a set those of its volumes.
-    pub bytes: u64,
-    /// The bundle id.
-    pub id: Digest,
-}
-
-/// A set of volumes that is to be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Goal {
-    /// The folder that its files go into. It must be there.
-    pub folder: PathBuf,
-    /// What the names of its files begin with.
-    pub name: String,
-    /// Bytes that a volume may have.
-    pub size: Size,
-    /// Writes this volume alone; its bytes are the same as when all are written.
-    pub only: Option<u32>,
-    /// Whether a set of that name may be replaced.
-    pub overwrite: bool,
-}
 
 /// Writes a bundle to a file, or to the volumes of a set. Dropping it leaves `<name>.partial` and its journal, with which the next run goes on.
 #[derive(Debug)]
@@ -70,11 +43,11 @@ struct Shared {
     output: Output,
     canvas: Canvas,
     journal: Journal,
-    state: Mutex<State>,
+    state: Mutex<WriterState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct WriterState {
     plan: Arc<Blueprint>,
     present: HashSet<Digest>,
     arrived: HashMap<Digest, (Hasher, u64)>,
@@ -108,7 +81,7 @@ impl Writer {
             let (journal, lines) = output.journal(&canvas)?;
             output.open_more(&canvas, &lines)?;
             let held = held::recheck(&canvas, &lines, &plan).map_err(Error::read(output.folder()))?;
-            let shared = Shared { output, canvas, journal, state: Mutex::new(State::new(plan)) };
+            let shared = Shared { output, canvas, journal, state: Mutex::new(WriterState::new(plan)) };
             shared.settle(held)?;
             Ok::<_, Error>(shared)
         })
@@ -221,7 +194,7 @@ impl Sink for Writer {
             return Err(Error::SizeMismatch { digest, expected, actual: size }.into());
         }
         let shared = Arc::clone(&self.shared);
-        let landing = Blob {
+        let landing = OpenBlob {
             shared: Arc::clone(&shared),
             digest,
             is_kept: plan.kept(&digest).is_some(),
@@ -235,14 +208,14 @@ impl Sink for Writer {
         if let Err(content::Error::DigestMismatch { .. } | content::Error::SizeMismatch { .. }) = &outcome {
             // Nobody must go on from what is wrong.
             shared.state().arrived.remove(&digest);
-            shared.journal.add(&Line::Drop { digest })?;
+            shared.journal.add(&JournalLine::Drop { digest })?;
         }
         outcome
     }
 }
 
 /// A blob on its way into the files.
-struct Blob {
+struct OpenBlob {
     shared: Arc<Shared>,
     digest: Digest,
     /// Whether all of it is written: of another, what lies here cannot be told to be right by a later run.
@@ -252,12 +225,12 @@ struct Blob {
     /// Bytes at the last mark, once a batch has landed.
     marked: Option<u64>,
     /// Where the next bytes go, once a batch has landed: the file, and the position in it.
-    stretch: Option<(Arc<Partial>, u64, Stretch)>,
+    stretch: Option<(Arc<PartialFile>, u64, SequentialWrite)>,
     // Until the last write has returned, also where the push was given up, no one else may write the blob or move it.
     _held: (OwnedRwLockReadGuard<()>, OwnedMutexGuard<()>),
 }
 
-impl Blob {
+impl OpenBlob {
     /// The parts of `from..to` of the blob that lie somewhere: where in the blob each begins, its position, its bytes.
     fn parts(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64, u64)> {
         self.spans.iter().filter_map(move |span| {
@@ -271,7 +244,7 @@ impl Blob {
     fn write(&mut self, chunks: &[Bytes], position: u64) -> Result<()> {
         if !matches!(self.stretch, Some((_, next, _)) if next == position) {
             let Some((partial, offset)) = self.shared.canvas.place(position) else { return Ok(()) };
-            self.stretch = Some((partial, position, Stretch::new(offset)));
+            self.stretch = Some((partial, position, SequentialWrite::new(offset)));
         }
         let Some((partial, next, stretch)) = &mut self.stretch else { return Ok(()) };
         stretch.write(partial.file(), chunks).map_err(Error::write(partial.path()))?;
@@ -279,11 +252,11 @@ impl Blob {
         Ok(())
     }
 
-    fn line(&self, bytes: u64, prefix: Digest) -> Line {
+    fn line(&self, bytes: u64, prefix: Digest) -> JournalLine {
         let parts = self.parts(0, bytes).map(|(_, at, size)| (at, size)).collect();
         let places =
             if bytes == 0 { self.spans.iter().filter_map(|span| Some((span.at?, 0))).collect() } else { parts };
-        Line::of(self.digest, places, prefix)
+        JournalLine::of(self.digest, places, prefix)
     }
 }
 
@@ -300,7 +273,7 @@ fn slice(chunks: &[Bytes], skip: u64, size: u64) -> Vec<Bytes> {
     cut.collect()
 }
 
-impl Landing for Blob {
+impl Landing for OpenBlob {
     fn land(&mut self, at: u64, chunks: &[Bytes], hasher: &Hasher) -> content::Result<()> {
         let arrived = at + chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
         for (begin, position, size) in self.parts(at, arrived).collect::<Vec<_>>() {
@@ -331,7 +304,7 @@ impl Landing for Blob {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WriterState> {
         // Every change of the state is a single step, so a panic elsewhere leaves it sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -341,13 +314,13 @@ impl Shared {
     }
 
     /// Makes room, brings `held` to where the plan wants it, and writes everything that is not a blob.
-    fn settle(&self, mut held: Vec<Held>) -> Result<()> {
+    fn settle(&self, mut held: Vec<HeldBytes>) -> Result<()> {
         let plan = self.plan();
         let path = self.output.folder();
         self.canvas.reserve(&plan.totals())?;
         let scratch = match self.output.form() {
-            Form::Whole => plan.first().total(),
-            Form::Set { .. } => self.canvas.partials().keys().last().map_or(0, |last| Canvas::beyond(*last)),
+            FileLayout::Whole => plan.first().total(),
+            FileLayout::Set { .. } => self.canvas.partials().keys().last().map_or(0, |last| Canvas::beyond(*last)),
         };
         held::bring(&self.canvas, &self.journal, &mut held, &plan, scratch).map_err(Error::write(path))?;
         for (position, bytes) in plan.frame() {
@@ -374,20 +347,20 @@ impl Shared {
     }
 }
 
-impl State {
+impl WriterState {
     fn new(plan: Blueprint) -> Self {
         Self { plan: Arc::new(plan), present: HashSet::new(), arrived: HashMap::new(), claims: HashMap::new() }
     }
 
     /// Takes up another plan; what the old one had in place is given back, as far as the new one wants it.
-    fn replace(&mut self, plan: Blueprint) -> Vec<Held> {
+    fn replace(&mut self, plan: Blueprint) -> Vec<HeldBytes> {
         let old = std::mem::replace(self, Self::new(plan));
         let present = old.present.into_iter().map(|digest| (digest, None));
         let arrived = old.arrived.into_iter().map(|(digest, begun)| (digest, Some(begun)));
         let held = present.chain(arrived).filter_map(|(digest, begun)| {
             let size = old.plan.kept(&digest).filter(|size| self.plan.kept(&digest) == Some(*size))?;
             let (hasher, bytes) = begun.map_or((None, size), |(hasher, bytes)| (Some(hasher), bytes));
-            Some(Held { digest, places: old.plan.places(&digest, bytes)?, hasher })
+            Some(HeldBytes { digest, places: old.plan.places(&digest, bytes)?, hasher })
         });
         held.collect()
     }

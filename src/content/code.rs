@@ -117,7 +117,7 @@ codes! {
     /// Docker schema 1.
     ManifestSchema1 = "manifest.schema-1", Failed;
 
-    /// The file is no bundle, layout or archive.
+    /// The file is not a bundle, a layout or an archive.
     BundleUnknown = "bundle.not-a-bundle", Failed;
     /// A bundle of a later format.
     BundleVersion = "bundle.version", Failed;
@@ -137,6 +137,8 @@ codes! {
     BundleMissing = "bundle.missing", Unverified;
     /// The bundle has a blob that nothing names.
     BundleForeignEntry = "bundle.foreign-entry", Unverified;
+    /// A manifest has characters, in a name of its own, that are there to deceive a reader.
+    BundleText = "bundle.text", Unverified;
     /// Volumes of the set are not where they were looked for.
     BundleVolumeMissing = "bundle.volume-missing", Unverified;
     /// A file is named as a volume of the set and is another one's, or another volume.

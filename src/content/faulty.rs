@@ -11,7 +11,7 @@ use crate::oci::{Descriptor, Digest};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum InjectedFault {
     /// One bit of the byte at this offset is flipped.
     Flip(u64),
     /// The stream ends, as if well, after so many bytes.
@@ -30,14 +30,14 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct Faulty<S> {
     inner: S,
-    fault: Fault,
+    fault: InjectedFault,
     only: Option<Digest>,
     calls: AtomicU32,
 }
 
 impl<S> Faulty<S> {
     /// `inner`, but each fetch shows `fault`.
-    pub const fn new(inner: S, fault: Fault) -> Self {
+    pub const fn new(inner: S, fault: InjectedFault) -> Self {
         Self { inner, fault, only: None, calls: AtomicU32::new(0) }
     }
 
@@ -74,13 +74,15 @@ impl<S: Source> Source for Faulty<S> {
             return Ok(sound);
         }
         Ok(match self.fault {
-            Fault::Refuse(calls) if call < calls => return Err(failure()),
-            Fault::Refuse(_) => sound,
-            Fault::Flip(at) => flip(sound, from, at),
-            Fault::Cut(after) => cut(sound, from, after),
-            Fault::Break(after) => cut(sound, from, after).chain(stream::once(async { Err(failure()) })).boxed(),
-            Fault::Stall(after) => cut(sound, from, after).chain(stream::pending()).boxed(),
-            Fault::Grow => sound.chain(stream::once(async { Ok(Bytes::from_static(b"+")) })).boxed(),
+            InjectedFault::Refuse(calls) if call < calls => return Err(failure()),
+            InjectedFault::Refuse(_) => sound,
+            InjectedFault::Flip(at) => flip(sound, from, at),
+            InjectedFault::Cut(after) => cut(sound, from, after),
+            InjectedFault::Break(after) => {
+                cut(sound, from, after).chain(stream::once(async { Err(failure()) })).boxed()
+            }
+            InjectedFault::Stall(after) => cut(sound, from, after).chain(stream::pending()).boxed(),
+            InjectedFault::Grow => sound.chain(stream::once(async { Ok(Bytes::from_static(b"+")) })).boxed(),
         })
     }
 }
@@ -125,7 +127,13 @@ mod tests {
     async fn every_fault_is_seen_by_the_verifier() {
         let content = Bytes::from(vec![7; 40_000]);
         let blob = Descriptor::of("a/b", &content);
-        for fault in [Fault::Flip(39_999), Fault::Cut(20_000), Fault::Break(16_384), Fault::Grow, Fault::Refuse(1)] {
+        for fault in [
+            InjectedFault::Flip(39_999),
+            InjectedFault::Cut(20_000),
+            InjectedFault::Break(16_384),
+            InjectedFault::Grow,
+            InjectedFault::Refuse(1),
+        ] {
             let memory = Memory::new();
             memory.push(&blob, Verified::bytes(blob.clone(), content.clone())).await.unwrap();
             let faulty = Arc::new(Faulty::new(memory, fault));

@@ -1,26 +1,29 @@
-//! The reference implementation of every trait of the seam: one repository held in memory.
+//! The reference implementation of every trait of the seam: repositories held in memory.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 
-use super::{Assign, ByteStream, Error, Lookup, Referrers, Resolve, Result, Sink, Source, Verified};
-use crate::oci::{Descriptor, Digest, Manifest, Name, Tag, media_type};
+use super::{
+    Assign, ByteStream, Error, Lookup, Origin, Origins, Referrers, Resolve, Result, Sink, Source, Target, Targets,
+    Verified,
+};
+use crate::oci::{Descriptor, Digest, Manifest, Name, Repository, Tag, media_type};
 
 /// Bytes of one chunk of a fetched stream; small, so that tests see more than one.
 const CHUNK: usize = 16 << 10;
 
 /// A repository in memory.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<Contents>);
+pub struct Memory(Mutex<MemoryContents>);
 
 #[derive(Debug, Default)]
-struct Contents {
+struct MemoryContents {
     blobs: HashMap<Digest, Bytes>,
     manifests: BTreeMap<Digest, Manifest>,
     tags: BTreeMap<Tag, Digest>,
@@ -37,7 +40,13 @@ impl Memory {
         self.lock().tags.iter().map(|(tag, digest)| (tag.clone(), *digest)).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Contents> {
+    /// Loses a blob.
+    #[cfg(test)]
+    pub(crate) fn forget(&self, blob: &Digest) {
+        self.lock().blobs.remove(blob);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, MemoryContents> {
         // A panic in another test thread cannot leave the maps half-changed: every change is one call.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,6 +119,33 @@ impl Referrers for Memory {
         let contents = self.lock();
         let attached = contents.manifests.values().filter(|m| m.subject().is_some_and(|s| s.digest == *subject));
         Ok(attached.map(|manifest| manifest.descriptor().clone()).collect())
+    }
+}
+
+impl Origin for Memory {}
+impl Target for Memory {}
+
+/// Repositories in memory. Cloning it is cheap; all clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Memories(Arc<Mutex<HashMap<Repository, Arc<Memory>>>>);
+
+impl Memories {
+    /// The repository of that name.
+    pub fn repository(&self, repository: &Repository) -> Arc<Memory> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(repository.clone()).or_default())
+    }
+}
+
+impl Origins for Memories {
+    fn origin(&self, repository: &Repository) -> Arc<dyn Origin> {
+        self.repository(repository)
+    }
+}
+
+impl Targets for Memories {
+    fn target(&self, repository: &Repository) -> Arc<dyn Target> {
+        self.repository(repository)
     }
 }
 

@@ -5,10 +5,12 @@
 
 pub mod code;
 pub mod error;
-mod lanes;
+mod hash_pool;
 pub mod memory;
+mod place;
 pub(crate) mod proxies;
 pub mod read_at;
+#[doc(hidden)]
 pub mod trust;
 pub mod verified;
 
@@ -21,9 +23,10 @@ use async_trait::async_trait;
 
 pub use code::{Class, Code};
 pub use error::{Error, Fault, Result};
+pub use place::{Absence, Mount, Origin, Origins, Target, Targets};
 pub use proxies::Unusable as UnusableProxy;
 pub use read_at::ReadAt;
-pub use verified::{ByteStream, Landing, Verified};
+pub use verified::{ByteStream, ContentVerdict, Landing, Verified};
 
 use crate::oci::{Descriptor, Digest, Manifest, Name, Tag};
 
@@ -55,6 +58,17 @@ pub trait Sink: Lookup {
 pub trait Resolve: Send + Sync {
     /// The manifest of that name, its bytes checked against the digest where the name is one.
     async fn resolve(&self, name: &Name) -> Result<Manifest>;
+
+    /// The digest of the manifest of that name, or `None` if there is definitely none.
+    ///
+    /// It is the place's word, not checked: good for "is it there", not for "is it this".
+    async fn head(&self, name: &Name) -> Result<Option<Digest>> {
+        match self.resolve(name).await {
+            Ok(manifest) => Ok(Some(manifest.digest())),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Somewhere that names can be given to manifests.

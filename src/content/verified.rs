@@ -3,7 +3,10 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -15,7 +18,7 @@ use crate::oci::{Descriptor, Digest, Hasher};
 use super::{
     Source,
     error::{Error, Result},
-    lanes,
+    hash_pool,
 };
 
 /// Bytes that a batch of [`Verified::drain`] has at the least, but for the last: few system calls, and still in the
@@ -30,8 +33,8 @@ pub type ByteStream = stream::BoxStream<'static, Result<Bytes>>;
 
 /// A stream that ends well only if it was exactly the content its descriptor names.
 ///
-/// The last bytes are held back until the digest was found right and the source has ended, so whoever consumed the whole
-/// stream without an error has proven content, and whoever did not has never had the whole of it.
+/// The last bytes are held back until the digest was found right and the source has ended, so a consumer that read the whole
+/// stream without an error has proven content, and one that did not has never had the whole of it.
 pub struct Verified {
     expected: Descriptor,
     inner: ByteStream,
@@ -39,13 +42,29 @@ pub struct Verified {
     seen: u64,
     held: Option<Bytes>,
     origin: Option<Arc<dyn Source>>,
+    verdict: ContentVerdict,
+}
+
+/// Whether a push that failed did so because of what came, and not because of where it went.
+#[derive(Clone, Debug, Default)]
+pub struct ContentVerdict(Arc<AtomicBool>);
+
+impl ContentVerdict {
+    /// The content ended early, was wrong, or could not be read.
+    pub fn blames_content(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, blames: bool) {
+        self.0.store(blames, Ordering::Relaxed);
+    }
 }
 
 impl Verified {
     /// Verifies `stream`, which must give the content from its first byte.
     pub fn new(expected: Descriptor, stream: ByteStream) -> Self {
         let hasher = Some(Hasher::new(expected.digest.algorithm()));
-        Self { expected, inner: stream, hasher, seen: 0, held: None, origin: None }
+        Self { expected, inner: stream, hasher, seen: 0, held: None, origin: None, verdict: ContentVerdict::default() }
     }
 
     /// Fetches `blob` from `source`. A sink can have it again by [`Verified::reopen`], to continue a broken upload.
@@ -71,16 +90,21 @@ impl Verified {
         &self.expected
     }
 
+    /// What will be known of the content once a sink has failed with it.
+    pub fn verdict(&self) -> ContentVerdict {
+        self.verdict.clone()
+    }
+
     /// The same content once more from its first byte, or `None` where the source cannot be asked again.
     ///
     /// The future does not borrow `self`, which cannot be shared between threads.
     pub fn reopen(&self) -> impl Future<Output = Result<Option<Self>>> + Send + use<> {
-        let (origin, expected) = (self.origin.clone(), self.expected.clone());
+        let (origin, expected, verdict) = (self.origin.clone(), self.expected.clone(), self.verdict());
         async move {
-            match origin {
-                Some(source) => Ok(Some(Self::open(source, &expected).await?)),
-                None => Ok(None),
-            }
+            let Some(source) = origin else { return Ok(None) };
+            let opened = Self::open(source, &expected).await;
+            verdict.set(opened.is_err());
+            Ok(Some(Self { verdict, ..opened? }))
         }
     }
 
@@ -102,19 +126,20 @@ impl Verified {
     pub async fn drain<L: Landing>(mut self, landing: L) -> Result<()> {
         // Only a value that was polled to its end has no hasher; a new one then finds the digest wrong.
         let hasher = self.hasher.take().unwrap_or_else(|| Hasher::new(self.expected.digest.algorithm()));
-        let mut drained = Some((Drained { landing, at: self.seen, expected: self.expected.digest }, hasher));
+        let verdict = self.verdict();
+        let mut drained = Some((Drained { landing, at: self.seen, expected: self.expected.digest, verdict }, hasher));
         let mut under_way = None;
         loop {
             let gathered = self.gather().await;
             if let Some(step) = under_way.take() {
                 drained = Some(step.await?);
             }
-            let (batch, last) = gathered?;
+            let (batch, last) = gathered.inspect_err(|_| self.verdict.set(true))?;
             let Some((state, hasher)) = drained.take() else {
                 unreachable!("a batch that landed gives its state back")
             };
             let left = self.expected.size - self.seen;
-            let step = lanes::hash(hasher, batch, left, move |hasher, batch| state.step(hasher, &batch, last));
+            let step = hash_pool::hash(hasher, batch, left, move |hasher, batch| state.step(hasher, &batch, last));
             if last {
                 return step.await.map(drop);
             }
@@ -200,6 +225,7 @@ struct Drained<L> {
     landing: L,
     at: u64,
     expected: Digest,
+    verdict: ContentVerdict,
 }
 
 impl<L: Landing> Drained<L> {
@@ -210,6 +236,7 @@ impl<L: Landing> Drained<L> {
         if last {
             let actual = hasher.clone().finish();
             if actual != self.expected {
+                self.verdict.set(true);
                 return Err(Error::DigestMismatch { expected: self.expected, actual });
             }
             self.landing.proven()?;
@@ -237,7 +264,8 @@ impl Stream for Verified {
                 }
             };
             if step.is_err() {
-                // Whoever polls on after an error must not be told of a good end.
+                self.verdict.set(true);
+                // A caller that polls on after an error must not see a good end.
                 self.inner = stream::pending().boxed();
             }
             return Poll::Ready(step.transpose());
@@ -298,9 +326,9 @@ mod tests {
 
     /// What landed, and whether it was proven.
     #[derive(Default)]
-    struct Ground(Vec<u8>, bool);
+    struct FakeSink(Vec<u8>, bool);
 
-    struct Lands(Arc<std::sync::Mutex<Ground>>);
+    struct Lands(Arc<std::sync::Mutex<FakeSink>>);
 
     impl Landing for Lands {
         fn land(&mut self, at: u64, chunks: &[Bytes], _: &Hasher) -> Result<()> {

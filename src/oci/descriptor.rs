@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{digest::Digest, media_type, null::null_is_empty, platform::Platform};
+use super::{digest::Digest, media_type, null::null_is_empty, platform::Platform, text::is_unsafe};
 
 /// What a manifest says of a piece of content: its type, its digest, and its size in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,6 +48,23 @@ impl Descriptor {
     /// The descriptor of `content` itself, by SHA-256.
     pub fn of(media_type: impl Into<String>, content: &[u8]) -> Self {
         Self::new(media_type, Digest::sha256(content), content.len() as u64)
+    }
+
+    /// Texts in it, with the names of their fields, that a terminal would obey and not show. People write annotations of
+    /// several lines; these are no harm, since none is shown as a line.
+    pub fn deceptive(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let platform = self.platform.iter().flat_map(|platform| {
+            let Platform { architecture, os, os_version, variant } = platform;
+            [Some(architecture), Some(os), os_version.as_ref(), variant.as_ref()].into_iter().flatten()
+        });
+        let texts = [("media type", Some(&self.media_type)), ("artifact type", self.artifact_type.as_ref())];
+        let texts = texts.into_iter().filter_map(|(field, text)| Some((field, text?)));
+        let texts = texts.chain(platform.map(|text| ("platform", text)));
+        let annotations = self.annotations.iter().flat_map(|(key, value)| [key, value]);
+        let is_bad = |text: &&String| text.contains(|c| is_unsafe(c) && !matches!(c, '\n' | '\r' | '\t'));
+        let texts = texts.filter(|(_, text)| text.contains(is_unsafe));
+        let annotations = annotations.filter(is_bad).map(|text| ("annotations", text));
+        texts.chain(annotations).map(|(field, text)| (field, text.as_str()))
     }
 
     /// Whether this describes a non-distributable layer.

@@ -11,6 +11,7 @@ use super::{
     descriptor::Descriptor,
     digest::{Algorithm, Digest},
     media_type,
+    weight::weigh,
 };
 
 /// Largest manifest read by default: the 4 MiB that the distribution-spec asks registries to accept.
@@ -77,11 +78,12 @@ pub struct Manifest {
     descriptor: Descriptor,
     view: View,
     subject: Option<Descriptor>,
+    weight: u64,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
+struct ManifestDocument {
     schema_version: Option<u32>,
     media_type: Option<String>,
     artifact_type: Option<String>,
@@ -108,10 +110,10 @@ impl Manifest {
         if declared.as_deref().is_some_and(media_type::is_schema_1) {
             return Err(ManifestError::Schema1 { digest });
         }
-        let mut document = match serde_json::from_slice::<Document>(&raw) {
+        let mut document = match serde_json::from_slice::<ManifestDocument>(&raw) {
             Ok(document) => document,
             // An index may list documents that are no JSON of ours; they are carried as they are.
-            Err(_) if declared.as_deref().is_some_and(|t| !media_type::is_manifest(t)) => Document::empty(),
+            Err(_) if declared.as_deref().is_some_and(|t| !media_type::is_manifest(t)) => ManifestDocument::empty(),
             Err(error) => return Err(ManifestError::Malformed { digest, reason: error.to_string() }),
         };
         // Go's tools read and write an empty text where there is none.
@@ -127,7 +129,8 @@ impl Manifest {
         let view = document.take_view(&media_type, digest)?;
         let mut descriptor = Descriptor::new(media_type, digest, raw.len() as u64);
         descriptor.artifact_type = artifact_type;
-        Ok(Self { raw, descriptor, view, subject: document.subject })
+        let weight = weigh(&raw);
+        Ok(Self { raw, descriptor, view, subject: document.subject, weight })
     }
 
     /// The bytes, exactly as received.
@@ -138,6 +141,11 @@ impl Manifest {
     /// Media type, digest, size and artifact type of the bytes.
     pub const fn descriptor(&self) -> &Descriptor {
         &self.descriptor
+    }
+
+    /// About how many bytes of memory it takes.
+    pub const fn weight(&self) -> u64 {
+        self.weight
     }
 
     /// The digest of the bytes.
@@ -186,12 +194,12 @@ impl Manifest {
     }
 
     /// Config and layers, in that order.
-    pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
+    pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> + Clone {
         self.config().into_iter().chain(self.layers())
     }
 }
 
-impl Document {
+impl ManifestDocument {
     const fn empty() -> Self {
         Self {
             schema_version: None,
@@ -249,6 +257,10 @@ impl Document {
         if let Some(manifests) = self.manifests.take() {
             let is_manifest =
                 |child: &Descriptor| child.media_type.is_empty() || media_type::is_manifest(&child.media_type);
+            // Most list manifests only, and these may be many: they are not copied.
+            if manifests.iter().all(is_manifest) {
+                return Ok(View::Index { manifests, blobs: Vec::new() });
+            }
             let (manifests, blobs) = manifests.into_iter().partition(is_manifest);
             return Ok(View::Index { manifests, blobs });
         }

@@ -2,13 +2,20 @@
 
 pub mod descriptor;
 pub mod digest;
+#[doc(hidden)]
 pub mod error_code;
+#[doc(hidden)]
+pub mod graph;
+#[doc(hidden)]
 pub mod hasher;
 pub mod manifest;
 pub mod media_type;
 mod null;
 pub mod platform;
 pub mod reference;
+pub mod repository;
+pub mod text;
+pub(crate) mod weight;
 
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest};
@@ -16,3 +23,5 @@ pub use hasher::Hasher;
 pub use manifest::{Manifest, ManifestError};
 pub use platform::Platform;
 pub use reference::{Name, Reference, Tag};
+pub use repository::Repository;
+pub use text::PeerText;

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::null::null_is_empty;
+use super::{null::null_is_empty, text::PeerText};
 
 /// An operating system, a CPU architecture and, where it matters, a variant of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,8 +63,8 @@ impl FromStr for Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
+        write!(f, "{}/{}", PeerText(&self.os), PeerText(&self.architecture))?;
+        self.variant.iter().try_for_each(|variant| write!(f, "/{}", PeerText(variant)))
     }
 }
 

@@ -8,7 +8,10 @@ use std::{cmp::Ordering, fmt, net::Ipv6Addr, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::digest::{Digest, ParseDigestError};
+use super::{
+    digest::{Digest, ParseDigestError},
+    repository::Repository,
+};
 
 /// Longest tag the distribution-spec allows, in characters.
 const MAX_TAG: usize = 128;
@@ -125,8 +128,7 @@ impl fmt::Display for Name {
 /// `docker.io` short names are completed (`alpine` is `docker.io/library/alpine:latest`), as every tool does.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Reference {
-    registry: String,
-    repository: String,
+    repository: Repository,
     tag: Option<Tag>,
     digest: Option<Digest>,
 }
@@ -152,12 +154,12 @@ impl Reference {
 
     /// The host, with its port if any: `docker.io`, `localhost:5000`.
     pub fn registry(&self) -> &str {
-        &self.registry
+        self.repository.registry()
     }
 
     /// The repository below the host: `library/alpine`.
     pub fn repository(&self) -> &str {
-        &self.repository
+        self.repository.path()
     }
 
     /// The tag, if any.
@@ -180,8 +182,34 @@ impl Reference {
     }
 
     /// `host/repository`, which two artifacts of one repository share.
-    pub fn context(&self) -> String {
-        format!("{}/{}", self.registry, self.repository)
+    pub const fn context(&self) -> &Repository {
+        &self.repository
+    }
+}
+
+impl Repository {
+    /// The repository `path` on `registry`; the parts must be valid together.
+    pub fn new(registry: &str, path: &str) -> Result<Self, ParseReferenceError> {
+        format!("{registry}/{path}").parse()
+    }
+
+    /// The artifact of that name in this repository.
+    pub fn named(&self, name: &Name) -> Reference {
+        let (tag, digest) = match name {
+            Name::Tag(tag) => (Some(tag.clone()), None),
+            Name::Digest(digest) => (None, Some(*digest)),
+        };
+        Reference { repository: self.clone(), tag, digest }
+    }
+}
+
+impl FromStr for Repository {
+    type Err = ParseReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // The grammar of references knows best which part is the host; the name stands for any.
+        let reference: Reference = format!("{text}:{}", Tag::latest()).parse()?;
+        Ok(reference.repository)
     }
 }
 
@@ -224,7 +252,7 @@ fn in_full(text: &str) -> Option<Reference> {
         return None;
     }
     let tag = tag.or_else(|| digest.is_none().then(Tag::latest));
-    Some(Reference { registry: registry.to_owned(), repository: repository.to_owned(), tag, digest })
+    Some(Reference { repository: Repository::of(registry, repository), tag, digest })
 }
 
 /// Whether `text` is a host and perhaps a port, and can be nothing else at the start of a reference.
@@ -281,8 +309,7 @@ fn by_grammar(text: &str) -> Result<Reference, ParseReferenceError> {
         return Err(ParseReferenceError::Malformed { text: text.to_owned(), reason });
     }
     Ok(Reference {
-        registry: parsed.registry().to_owned(),
-        repository: parsed.repository().to_owned(),
+        repository: Repository::of(parsed.registry(), parsed.repository()),
         tag: parsed.tag().map(Tag::from_str).transpose()?,
         digest,
     })
@@ -304,7 +331,7 @@ impl FromStr for Reference {
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.registry, self.repository)?;
+        self.repository.fmt(f)?;
         if let Some(tag) = &self.tag {
             write!(f, ":{tag}")?;
         }
@@ -452,6 +479,21 @@ mod tests {
         }
         for bad in ["", ".hidden", "a/b", "é", &"x".repeat(129)] {
             assert!(bad.parse::<Tag>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_repository_is_read_as_in_a_reference() {
+        for (typed, registry, path) in
+            [("alpine", "docker.io", "library/alpine"), ("r.example:5000/team/app", "r.example:5000", "team/app")]
+        {
+            let repository: Repository = typed.parse().unwrap();
+            assert_eq!((repository.registry(), repository.path()), (registry, path));
+            let reference = repository.named(&Name::Tag(Tag::latest()));
+            assert_eq!(reference, format!("{typed}:latest").parse().unwrap());
+        }
+        for bad in ["", "r.example/", "r.example/A", "r.example/a:1", "r.example/a@sha256:12"] {
+            assert!(bad.parse::<Repository>().is_err(), "{bad:?}");
         }
     }
 

@@ -9,8 +9,8 @@ use super::{
     error::{Error, Result},
     recorder::Recorder,
     resource::{
-        AccessMode, Container, ContainerType, ExportOption, ExportPipeline, Identity, ImportOption, ImportPipeline,
-        Kind, Resource, reference,
+        AccessMode, Container, ContainerType, ExportOption, ExportPipeline, ImportOption, ImportPipeline, Kind,
+        PipelineIdentity, Resource, reference,
     },
     response::Response,
     row::Row,
@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     bundle::{
-        Gathered, Goal, Layout,
-        volume::{Manifest, Size},
+        GatheredSet, Goal, Layout,
+        volume::{SetManifest, Size},
     },
     content::{Code, Fault},
     oci::{Algorithm, Digest, Hasher, Reference},
@@ -28,10 +28,10 @@ use crate::{
     registry::Client,
     storage::{self, Location, Object, Pinned, Settings},
     transfer::{
-        self, Opened, Report, State,
+        self, ArtifactState, Opened, Report,
         export::{self, Destination},
         import,
-        resolve::Limits,
+        resolve::ReferrerLimits,
     },
 };
 
@@ -73,10 +73,10 @@ pub(super) async fn execute(
 ///
 /// # Errors
 /// The secret cannot be had.
-pub async fn access(container: &Container, identity: &Identity, settings: &Settings) -> Result<Settings> {
+pub async fn access(container: &Container, identity: &PipelineIdentity, settings: &Settings) -> Result<Settings> {
     let mut settings = settings.clone();
     if let Some(id) = identity.user_assigned() {
-        settings.identity = storage::Identity::Managed(Some(id.to_owned()));
+        settings.identity = storage::AzureIdentity::Managed(Some(id.to_owned()));
     }
     if container.mode == Some(AccessMode::ManagedIdentity) {
         // A SAS that happens to lie in the environment is not what the pipeline says.
@@ -110,7 +110,7 @@ impl PipelineJob<'_> {
             referrers: true,
             continue_on_errors: pipeline.options.contains(&ExportOption::ContinueOnErrors),
             jobs: self.jobs,
-            limits: Limits::default(),
+            limits: ReferrerLimits::default(),
         };
         let object = storage::open(&location, settings)?;
         let to = match location {
@@ -155,8 +155,8 @@ impl PipelineJob<'_> {
         }
         let mut report = plan.report().clone();
         for outcome in &mut report.artifacts {
-            if outcome.state == State::NotReached {
-                outcome.state = State::AlreadyThere;
+            if outcome.state == ArtifactState::NotReached {
+                outcome.state = ArtifactState::AlreadyThere;
             }
         }
         report.bytes_reused = ours.blob_bytes();
@@ -174,6 +174,7 @@ impl PipelineJob<'_> {
             overwrite_tags: has(ImportOption::OverwriteTags),
             continue_on_errors: has(ImportOption::ContinueOnErrors),
             rewrite_foreign: false,
+            check_blobs: false,
             verify_first: false,
             // It is removed here, between two notes of the state.
             delete_source: false,
@@ -229,7 +230,7 @@ impl PipelineJob<'_> {
 /// The set of volumes whose manifest is to lie at `manifest`.
 fn goal(manifest: &Path, size: Size, overwrite: bool) -> Goal {
     let folder = manifest.parent().unwrap_or_else(|| Path::new("")).to_owned();
-    let name = manifest.file_name().and_then(|name| name.to_str()).and_then(Manifest::set_name).unwrap_or_default();
+    let name = manifest.file_name().and_then(|name| name.to_str()).and_then(SetManifest::set_name).unwrap_or_default();
     Goal { folder, name: name.to_owned(), size, only: None, overwrite }
 }
 
@@ -258,7 +259,7 @@ async fn ended(report: Report, object: &Arc<dyn Object>) -> Result<RunEnd> {
 }
 
 /// Opens the set if its manifest has the digest, and all of its volumes those that the manifest says.
-async fn open_set_if_equal(location: &Location, opened: Opened, set: Gathered, expected: Digest) -> Result<Opened> {
+async fn open_set_if_equal(location: &Location, opened: Opened, set: GatheredSet, expected: Digest) -> Result<Opened> {
     let wrong = |actual| Error::CatalogDigest { what: location.to_string(), expected, actual };
     let Some((_, manifest)) = set.manifest.clone() else {
         return Err(wrong(set.reader.id()));
@@ -339,7 +340,7 @@ fn references(registry: &str, artifacts: &[String]) -> Result<Vec<Reference>> {
     artifacts.iter().map(full).collect()
 }
 
-fn target(registry: &str) -> Result<transfer::target::Target> {
+fn target(registry: &str) -> Result<transfer::destination::RegistryPrefix> {
     let damaged = |error| Error::Damaged { what: format!("the registry {registry}"), reason: format!("{error}") };
     registry.parse().map_err(damaged)
 }

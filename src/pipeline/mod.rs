@@ -1,7 +1,7 @@
 //! Long-lived pipelines between registries and storages, and their runs, as Azure Container Registry's transfer feature has
 //! them: for any registry and any storage, kept on one machine.
 //!
-//! [`resource`] is what people write, [`State`] where it is kept, [`run`] what is done. The engines are those of
+//! [`resource`] is what people write, [`PipelineState`] where it is kept, [`run()`] what is done. The engines are those of
 //! [`crate::transfer`]; nothing here moves a byte by itself, and nothing here keeps a secret: [`secret`] fetches them at each
 //! run.
 
@@ -24,4 +24,4 @@ pub use execute::access;
 pub use lock::host;
 pub use response::{Response, Status};
 pub use run::{Ran, check, run};
-pub use state::{Record, State};
+pub use state::{PipelineState, Record};

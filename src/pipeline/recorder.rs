@@ -1,4 +1,4 @@
-//! Counts what a run tells, for the state, and passes it on to whoever watches here.
+//! Counts the events of a run for the state, and passes them on to the observer.
 
 use std::{
     collections::HashMap,

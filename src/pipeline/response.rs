@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::resource::Kind;
 use crate::{
     content::Fault,
-    transfer::{Report, State},
+    transfer::{ArtifactState, Report},
 };
 
 /// How far a run is, or how it ended.
@@ -83,7 +83,7 @@ pub struct Response {
     pub confirmed: bool,
     /// What became of each artifact.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub artifacts: Vec<Artifact>,
+    pub artifacts: Vec<ArtifactResult>,
     /// Blob bytes that were moved.
     #[serde(default)]
     pub bytes_moved: u64,
@@ -133,7 +133,7 @@ pub struct SourceTrigger {
 /// What became of one artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Artifact {
+pub struct ArtifactResult {
     /// Its full name at the source.
     pub name: String,
     /// Its full name in the target registry.
@@ -163,11 +163,11 @@ impl Response {
     /// Takes over what the engine reports. `retries` tells of how many calls to a repository, `HOST/REPOSITORY`, were made
     /// again.
     pub(super) fn take(&mut self, kind: Kind, report: &Report, retries: impl Fn(&str) -> u64) {
-        let arrived = |state| matches!(state, State::Done | State::AlreadyThere);
+        let arrived = |state| matches!(state, ArtifactState::Done | ArtifactState::AlreadyThere);
         self.artifacts = report
             .artifacts
             .iter()
-            .map(|outcome| Artifact {
+            .map(|outcome| ArtifactResult {
                 name: outcome.reference.to_string(),
                 target: outcome.target.as_ref().map(ToString::to_string),
                 status: word(outcome.state).to_owned(),
@@ -179,7 +179,8 @@ impl Response {
                 retries: {
                     let source = outcome.reference.context();
                     let target = outcome.target.as_ref().map(crate::oci::Reference::context);
-                    retries(&source) + target.filter(|target| *target != source).map_or(0, |target| retries(&target))
+                    retries(&source.to_string())
+                        + target.filter(|target| *target != source).map_or(0, |target| retries(&target.to_string()))
                 },
                 reason: outcome.reason.as_ref().map(|reason| format!("{} ({})", reason.message, reason.side)),
                 token: outcome.reason.as_ref().map(|reason| reason.token.to_owned()),
@@ -222,11 +223,11 @@ impl Response {
     }
 }
 
-const fn word(state: State) -> &'static str {
+const fn word(state: ArtifactState) -> &'static str {
     match state {
-        State::Done => "Done",
-        State::AlreadyThere => "AlreadyThere",
-        State::Failed => "Failed",
-        State::NotReached => "NotReached",
+        ArtifactState::Done => "Done",
+        ArtifactState::AlreadyThere => "AlreadyThere",
+        ArtifactState::Failed => "Failed",
+        ArtifactState::NotReached => "NotReached",
     }
 }

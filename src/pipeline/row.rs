@@ -7,18 +7,18 @@ use super::{
     context::blocking,
     error::Result,
     response::Response,
-    state::{Record, State},
+    state::{PipelineState, Record},
 };
 
 /// A row that this process writes.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    state: State,
+    state: PipelineState,
     record: Arc<Mutex<Record>>,
 }
 
 impl Row {
-    pub(super) fn new(state: State, record: Record) -> Self {
+    pub(super) fn new(state: PipelineState, record: Record) -> Self {
         Self { state, record: Arc::new(Mutex::new(record)) }
     }
 

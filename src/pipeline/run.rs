@@ -13,7 +13,7 @@ use super::{
     resource::{Container, Kind, MAX_ARTIFACTS, PipelineRun, Resource},
     response::{End, Percentage, Response, SourceTrigger, Status, Trigger},
     row::Row,
-    state::{Begun, Record, State},
+    state::{Begun, PipelineState, Record},
 };
 use crate::storage::Location;
 
@@ -36,7 +36,12 @@ pub struct Ran {
 /// # Errors
 /// What keeps it from beginning: its pipeline is not there, another run works on the same bundle, it asks for too many
 /// artifacts, the state cannot be written.
-pub async fn run(state: &State, run: &PipelineRun, trigger: Option<Timestamp>, with: &RunContext) -> Result<Ran> {
+pub async fn run(
+    state: &PipelineState,
+    run: &PipelineRun,
+    trigger: Option<Timestamp>,
+    with: &RunContext,
+) -> Result<Ran> {
     let (kept, mut run) = (state.clone(), run.clone());
     let (pipeline, begun) = blocking(move || {
         let pipeline = kept.get(&run.request.pipeline)?;
@@ -125,7 +130,7 @@ fn at_first(pipeline: &Resource, run: &PipelineRun, trigger: Option<Timestamp>) 
     })
 }
 
-/// Writes down how far the run is, for whoever looks from elsewhere. Never ends by itself.
+/// Writes down how far the run is, for other processes. Never ends by itself.
 async fn keep_notes(row: Row, recorder: Arc<Recorder>) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

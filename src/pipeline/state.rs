@@ -50,7 +50,7 @@ CREATE INDEX run_by_blob ON run (pipeline, blob) WHERE status = 'Running';
 
 /// The open state. Cloning it is cheap; all clones are one.
 #[derive(Clone, Debug)]
-pub struct State(Arc<Inner>);
+pub struct PipelineState(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -78,7 +78,7 @@ fn check_private(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What [`State::put`] did.
+/// What [`PipelineState::put`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
     /// There was none of that name.
@@ -89,7 +89,7 @@ pub enum Put {
     Unchanged,
 }
 
-impl State {
+impl PipelineState {
     /// The default folder: `$XDG_STATE_HOME/airlift`, or `~/.local/state/airlift`.
     ///
     /// # Errors
@@ -274,12 +274,12 @@ mod tests {
     fn a_state_that_other_users_can_change_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("state");
-        State::open(&dir).unwrap();
+        PipelineState::open(&dir).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!((mode(&dir), mode(&dir.join("pipelines.db"))), (0o700, 0o600));
         for shared in [0o777, 0o770] {
             fs::set_permissions(&dir, fs::Permissions::from_mode(shared)).unwrap();
-            assert!(matches!(State::open(&dir), Err(Error::Exposed { .. })), "{shared:o}");
+            assert!(matches!(PipelineState::open(&dir), Err(Error::Exposed { .. })), "{shared:o}");
         }
     }
 
@@ -292,7 +292,7 @@ mod tests {
             let dir = folder.path().join(name);
             fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
             std::os::unix::fs::symlink(&victim, dir.join(name)).unwrap();
-            assert!(matches!(State::open(&dir), Err(Error::Folder { .. })), "{name}");
+            assert!(matches!(PipelineState::open(&dir), Err(Error::Folder { .. })), "{name}");
         }
         assert_eq!(fs::read_to_string(&victim).unwrap(), "kept");
     }

@@ -41,9 +41,9 @@ pub enum Event {
     },
     /// The plan is fixed. `present` bytes of `bytes` are in place already.
     Planned {
-        /// Blobs to have in the end.
+        /// Blobs that the run needs.
         blobs: u64,
-        /// Bytes to have in the end.
+        /// Bytes that the run needs.
         bytes: u64,
         /// Bytes that need not move.
         present: u64,
@@ -99,7 +99,7 @@ pub enum Event {
     Warned(String),
 }
 
-/// Whoever watches a run. Called from many tasks, often; must be quick.
+/// An observer of a run. Called from many tasks, often; must be quick.
 pub trait Observe: Send + Sync {
     /// Takes notice of an event.
     fn observe(&self, event: Event);

@@ -3,11 +3,11 @@
 use std::{fs, ops::Range, path::PathBuf};
 
 use super::{
-    Error, Result, Set,
+    Error, ProtectedSet, Result,
     find::open,
     scan::{Scanned, scan},
-    space::{Handle, Piece, Shelf, Space, read_or_zeros},
-    table::Gathered,
+    space::{BlockMap, Handle, ProtectedRange, Space, read_or_zeros},
+    table::MergedTable,
 };
 use crate::{
     oci::Digest,
@@ -19,12 +19,12 @@ const MOST_CANDIDATES: usize = 64;
 
 /// How a file of the set was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum FileState {
     /// As it must be.
     Sound,
     /// Some of it is not as it must be.
     Damaged,
-    /// There is no file of its name.
+    /// No file has its name.
     Missing,
 }
 
@@ -36,7 +36,7 @@ pub struct Damage {
     /// Where it lies, if it is there.
     pub path: Option<PathBuf>,
     /// Damaged or missing.
-    pub state: State,
+    pub state: FileState,
     /// Whether it is a recovery file.
     pub recovery: bool,
     /// Bytes of it that are lost, in whole blocks; none where only its length, its head or its table is wrong.
@@ -46,15 +46,15 @@ pub struct Damage {
 /// What is known of a set after all of it was read.
 #[derive(Debug)]
 pub struct Assessment {
-    pub(super) set: Set,
-    pub(super) table: Gathered,
-    pub(super) data: Shelf,
-    pub(super) stores: Shelf,
+    pub(super) set: ProtectedSet,
+    pub(super) table: MergedTable,
+    pub(super) data: BlockMap,
+    pub(super) stores: BlockMap,
     /// For each protected file, then for each recovery file: how it was found.
-    pub(super) states: Vec<(State, Option<PathBuf>)>,
+    pub(super) states: Vec<(FileState, Option<PathBuf>)>,
 }
 
-impl Set {
+impl ProtectedSet {
     /// Reads every file of the set, and tells what is damaged. What cannot be read is damage, not an error.
     ///
     /// # Errors
@@ -67,10 +67,10 @@ impl Set {
         progress.tell(Event::Planned { blobs: self.head.names().count() as u64, bytes: all, present: 0 });
         let stores = self.candidates_of_stores();
         let (table, framed) = self.gather(&stores)?;
-        let mut look = Look { set: &self, table, states: Vec::new(), progress };
+        let mut look = AssessRun { set: &self, table, states: Vec::new(), progress };
         let data = look.protected()?;
         let stores = look.stores(stores, &framed);
-        let Look { table, states, .. } = look;
+        let AssessRun { table, states, .. } = look;
         Ok(Assessment { set: self, table, data, stores, states })
     }
 
@@ -84,10 +84,10 @@ impl Set {
     }
 
     /// Brings together what all copies of the table say, and tells which recovery files have head, table and length right.
-    fn gather(&self, stores: &[Vec<Handle>]) -> Result<(Gathered, Vec<Vec<bool>>)> {
+    fn gather(&self, stores: &[Vec<Handle>]) -> Result<(MergedTable, Vec<Vec<bool>>)> {
         let head = &self.head;
         let blocks = head.blocks() + head.shape().recovery_blocks();
-        let mut table = Gathered::new(usize::try_from(blocks).expect("a head that was checked has few blocks"));
+        let mut table = MergedTable::new(usize::try_from(blocks).expect("a head that was checked has few blocks"));
         let mut copy = vec![0; usize::try_from(head.table_length()).expect("a table is small")];
         let mut framed = Vec::new();
         for (number, (candidates, store)) in (0..).zip(stores.iter().zip(&head.stores)) {
@@ -116,22 +116,22 @@ impl Set {
     }
 }
 
-struct Look<'a> {
-    set: &'a Set,
-    table: Gathered,
-    states: Vec<(State, Option<PathBuf>)>,
+struct AssessRun<'a> {
+    set: &'a ProtectedSet,
+    table: MergedTable,
+    states: Vec<(FileState, Option<PathBuf>)>,
     progress: &'a Progress,
 }
 
-impl Look<'_> {
-    fn protected(&mut self) -> Result<Shelf> {
+impl AssessRun<'_> {
+    fn protected(&mut self) -> Result<BlockMap> {
         let head = &self.set.head;
         let space = Space::new(head.block, head.files.iter().map(|file| (0, file.length)));
-        let mut found = Shelf { from: vec![0; index(space.blocks())], space, files: Vec::new() };
+        let mut found = BlockMap { from: vec![0; index(space.blocks())], space, files: Vec::new() };
         for (member, piece) in head.files.iter().zip(found.space.pieces.clone()) {
             let mut candidates = self.set.named(&member.name);
             let path = candidates.first().map(|handle| handle.path.clone());
-            let mut state = if candidates.is_empty() { State::Missing } else { State::Damaged };
+            let mut state = if candidates.is_empty() { FileState::Missing } else { FileState::Damaged };
             if candidates.is_empty() {
                 candidates = self.strangers(member.length)?;
             }
@@ -140,13 +140,13 @@ impl Look<'_> {
                 let right_length = handle.file.metadata().is_ok_and(|found| found.len() == member.length);
                 let proven = right_length && scanned.digest == Some(member.digest);
                 self.judge(&mut found.from, &piece, 0, &scanned, number, proven);
-                if proven && state == State::Damaged {
-                    state = State::Sound;
+                if proven && state == FileState::Damaged {
+                    state = FileState::Sound;
                     self.states.push((state, Some(handle.path.clone())));
                     break;
                 }
             }
-            if state != State::Sound {
+            if state != FileState::Sound {
                 self.states.push((state, path));
             }
             found.files.push(candidates);
@@ -154,20 +154,20 @@ impl Look<'_> {
         Ok(found)
     }
 
-    fn stores(&mut self, stores: Vec<Vec<Handle>>, framed: &[Vec<bool>]) -> Shelf {
+    fn stores(&mut self, stores: Vec<Vec<Handle>>, framed: &[Vec<bool>]) -> BlockMap {
         let head = &self.set.head;
         let space = head.store_space();
-        let mut found = Shelf { from: vec![0; index(space.blocks())], space, files: Vec::new() };
+        let mut found = BlockMap { from: vec![0; index(space.blocks())], space, files: Vec::new() };
         for ((candidates, store), (piece, framed)) in
             stores.into_iter().zip(&head.stores).zip(found.space.pieces.clone().iter().zip(framed))
         {
-            let mut state = if candidates.is_empty() { State::Missing } else { State::Damaged };
+            let mut state = if candidates.is_empty() { FileState::Missing } else { FileState::Damaged };
             let mut path = candidates.first().map(|handle| handle.path.clone());
             for (number, (handle, framed)) in candidates.iter().zip(framed).enumerate() {
                 let scanned = self.read(handle, piece, &store.name);
                 let sound = self.judge(&mut found.from, piece, head.blocks(), &scanned, number, false);
                 if sound && *framed {
-                    (state, path) = (State::Sound, Some(handle.path.clone()));
+                    (state, path) = (FileState::Sound, Some(handle.path.clone()));
                     break;
                 }
             }
@@ -181,7 +181,7 @@ impl Look<'_> {
     fn judge(
         &mut self,
         from: &mut [u8],
-        piece: &Piece,
+        piece: &ProtectedRange,
         before: u64,
         scanned: &Scanned,
         number: usize,
@@ -207,7 +207,7 @@ impl Look<'_> {
         all
     }
 
-    fn read(&self, handle: &Handle, piece: &Piece, name: &str) -> Scanned {
+    fn read(&self, handle: &Handle, piece: &ProtectedRange, name: &str) -> Scanned {
         let told = Digest::sha256(name.as_bytes());
         self.progress.tell(Event::Started { blob: told, size: piece.length });
         let each = |bytes| self.progress.tell(Event::Advanced { blob: told, bytes });
@@ -242,13 +242,13 @@ fn index(block: u64) -> usize {
 
 impl Assessment {
     /// The set.
-    pub const fn set(&self) -> &Set {
+    pub const fn set(&self) -> &ProtectedSet {
         &self.set
     }
 
     /// Whether every file of the set is there and sound.
     pub fn is_sound(&self) -> bool {
-        self.states.iter().all(|(state, _)| *state == State::Sound)
+        self.states.iter().all(|(state, _)| *state == FileState::Sound)
     }
 
     /// Everything that is not as it must be: protected files first.
@@ -259,7 +259,7 @@ impl Assessment {
         let pieces = data.chain(stores).zip(head.names()).zip(&self.states).enumerate();
         let mut damages = Vec::new();
         for (number, (((piece, from), name), (state, path))) in pieces {
-            if *state != State::Sound {
+            if *state != FileState::Sound {
                 let (recovery, ranges) = (number >= head.files.len(), lost_ranges(piece, from, head.block));
                 damages.push(Damage { name: name.to_owned(), path: path.clone(), state: *state, recovery, ranges });
             }
@@ -306,7 +306,7 @@ impl Assessment {
 }
 
 /// The bytes of the file that lost blocks of `piece` hold.
-fn lost_ranges(piece: &Piece, from: &[u8], block: u64) -> Vec<Range<u64>> {
+fn lost_ranges(piece: &ProtectedRange, from: &[u8], block: u64) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
     for number in (0..piece.blocks).filter(|number| from[index(piece.first + number)] == 0) {
         let start = piece.offset + number * block;

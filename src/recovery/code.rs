@@ -19,7 +19,7 @@ use reed_solomon_simd::{
 use super::{
     Result,
     shape::{Shape, UNIT},
-    space::Shelf,
+    space::BlockMap,
 };
 
 /// Bytes of working memory, of all threads together.
@@ -33,7 +33,7 @@ const WIDEST: u64 = 256 << 10;
 
 /// A stretch of columns to encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stretch {
+pub(super) struct ColumnRange {
     pub(super) from: u64,
     pub(super) width: usize,
 }
@@ -41,7 +41,7 @@ pub(super) struct Stretch {
 /// A stretch of columns to decode: which rows of it are lost, and which recovery rows to take for them.
 #[derive(Clone, Debug)]
 pub(super) struct Gap {
-    pub(super) stretch: Stretch,
+    pub(super) stretch: ColumnRange,
     pub(super) lost: Vec<usize>,
     pub(super) by: Vec<usize>,
 }
@@ -58,7 +58,7 @@ pub(super) fn width(shape: &Shape) -> u64 {
 }
 
 /// The columns of the groups that `wanted` names, cut into stretches.
-pub(super) fn stretches(shape: &Shape, wanted: impl Fn(u64) -> bool) -> Vec<Stretch> {
+pub(super) fn stretches(shape: &Shape, wanted: impl Fn(u64) -> bool) -> Vec<ColumnRange> {
     let mut stretches = Vec::new();
     let mut group = 0;
     while group < shape.groups {
@@ -70,26 +70,26 @@ pub(super) fn stretches(shape: &Shape, wanted: impl Fn(u64) -> bool) -> Vec<Stre
 }
 
 /// The columns of `run` groups from `group` on, cut into stretches.
-pub(super) fn cut(shape: &Shape, group: u64, run: u64) -> impl Iterator<Item = Stretch> {
+pub(super) fn cut(shape: &Shape, group: u64, run: u64) -> impl Iterator<Item = ColumnRange> {
     let (mut at, end, width) = (group * shape.block, (group + run) * shape.block, width(shape));
     std::iter::from_fn(move || {
         let step = width.min(end - at);
-        let stretch = Stretch { from: at, width: usize::try_from(step).expect("a stretch fits into memory") };
+        let stretch = ColumnRange { from: at, width: usize::try_from(step).expect("a stretch fits into memory") };
         at += step;
         (step > 0).then_some(stretch)
     })
 }
 
-/// What is told of each row that comes out: its number, its column, its bytes.
+/// A callback for each row that comes out: its number, its column, its bytes.
 pub(super) type Taker<'a> = dyn Fn(u64, u64, &[u8]) -> Result<()> + Sync + 'a;
 
 /// Computes the recovery rows of `stretches`.
-pub(super) fn encode(shape: &Shape, data: &Shelf, stretches: &[Stretch], take: &Taker<'_>) -> Result<()> {
+pub(super) fn encode(shape: &Shape, data: &BlockMap, stretches: &[ColumnRange], take: &Taker<'_>) -> Result<()> {
     let (rows, recovery) = (index(shape.data), index(shape.recovery));
     on_all_threads(stretches, || {
         let mut coder = None;
         let mut buffer = Vec::new();
-        move |stretch: &Stretch| {
+        move |stretch: &ColumnRange| {
             let coder = match &mut coder {
                 Some(coder) => {
                     RateEncoder::reset(coder, rows, recovery, stretch.width)?;
@@ -109,13 +109,19 @@ pub(super) fn encode(shape: &Shape, data: &Shelf, stretches: &[Stretch], take: &
 }
 
 /// Computes the lost rows of `gaps`.
-pub(super) fn decode(shape: &Shape, data: &Shelf, recovery: &Shelf, gaps: &[Gap], take: &Taker<'_>) -> Result<()> {
+pub(super) fn decode(
+    shape: &Shape,
+    data: &BlockMap,
+    recovery: &BlockMap,
+    gaps: &[Gap],
+    take: &Taker<'_>,
+) -> Result<()> {
     let (rows, spare) = (index(shape.data), index(shape.recovery));
     on_all_threads(gaps, || {
         let mut coder = None;
         let mut buffer = Vec::new();
         move |gap: &Gap| {
-            let Stretch { from, width } = gap.stretch;
+            let ColumnRange { from, width } = gap.stretch;
             let coder = match &mut coder {
                 Some(coder) => {
                     RateDecoder::reset(coder, rows, spare, width)?;

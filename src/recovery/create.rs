@@ -8,16 +8,16 @@ use std::{
 };
 
 use super::{
-    Error, Result, SUFFIX, Set,
+    Error, ProtectedSet, Result, SUFFIX,
     code::{self, stretches},
-    head::{Head, Member, Store, VERSION},
+    head::{Head, ProtectedFile, RecoveryFile, VERSION},
     scan::scan,
     shape::{Percent, Shape},
-    space::{Bench, Handle, Shelf, Space},
-    table::{self, Check},
+    space::{Bench, BlockMap, Handle, Space},
+    table::{self, BlockChecksum},
 };
 use crate::{
-    bundle::{self, disk, partial::Partial},
+    bundle::{self, disk, partial::PartialFile},
     oci::Digest,
     progress::{Event, Phase, Progress},
 };
@@ -45,9 +45,9 @@ pub struct Created {
     /// The id of the set.
     pub id: Digest,
     /// What is protected.
-    pub protected: Vec<Member>,
+    pub protected: Vec<ProtectedFile>,
     /// The recovery files.
-    pub files: Vec<Member>,
+    pub files: Vec<ProtectedFile>,
     /// The measures.
     pub shape: Shape,
 }
@@ -57,7 +57,8 @@ pub struct Created {
 /// # Errors
 /// A file is not there or changes meanwhile, recovery files of these names are there, or there is no room.
 pub fn create(request: &Request, progress: &Progress) -> Result<Created> {
-    let sources = request.files.iter().map(|name| Source::open(&request.folder, name)).collect::<Result<Vec<_>>>()?;
+    let sources =
+        request.files.iter().map(|name| ProtectedSource::open(&request.folder, name)).collect::<Result<Vec<_>>>()?;
     let lengths: Vec<u64> = sources.iter().map(|source| source.before.len()).collect();
     let shape = Shape::of(&lengths, request.percent);
     let space = Space::new(shape.block, lengths.iter().map(|length| (0, *length)));
@@ -78,7 +79,7 @@ pub fn create(request: &Request, progress: &Progress) -> Result<Created> {
         return Ok(Created { protected: head.files, shape, ..there });
     }
     let outputs = Outputs::open(&head, request)?;
-    let data = Shelf::whole(space, sources.iter().map(|source| source.handle.clone()).collect());
+    let data = BlockMap::whole(space, sources.iter().map(|source| source.handle.clone()).collect());
     let bench = outputs.bench(&head);
     let work = stretches(&shape, |_| true);
     let told = head.id();
@@ -91,11 +92,11 @@ pub fn create(request: &Request, progress: &Progress) -> Result<Created> {
         bench.write(row * shape.row() + column, bytes)
     })?;
     progress.tell(Event::Finished { blob: told });
-    sources.iter().try_for_each(Source::unchanged)?;
+    sources.iter().try_for_each(ProtectedSource::unchanged)?;
 
     for (piece, file) in bench.space.pieces.iter().zip(bench.files.iter().flatten()) {
         let scanned = scan(file, piece, shape.block, |_| {});
-        let read: Option<Vec<Check>> = scanned.checks.into_iter().collect();
+        let read: Option<Vec<BlockChecksum>> = scanned.checks.into_iter().collect();
         checks.extend(read.ok_or_else(|| Error::Changed { path: file.path.clone() })?);
     }
     let table = table::write(&checks);
@@ -106,19 +107,19 @@ pub fn create(request: &Request, progress: &Progress) -> Result<Created> {
 }
 
 /// A protected file, and what it looked like before it was read.
-struct Source {
+struct ProtectedSource {
     handle: Handle,
     name: String,
     before: Metadata,
 }
 
-impl Source {
+impl ProtectedSource {
     fn open(folder: &Path, name: &str) -> Result<Self> {
         let path = folder.join(name);
         let file = File::open(&path).map_err(Error::read(&path))?;
         let before = file.metadata().map_err(Error::read(&path))?;
         if !before.is_file() {
-            return Err(Error::Unfit { reason: format!("{} is no file", path.display()) });
+            return Err(Error::Unfit { reason: format!("{} is not a file", path.display()) });
         }
         Ok(Self { handle: Handle { path, file: Arc::new(file) }, name: name.to_owned(), before })
     }
@@ -132,7 +133,11 @@ impl Source {
 }
 
 /// The first reading: what each file is, and the checksums of its blocks.
-fn read_all(sources: &[Source], space: &Space, progress: &Progress) -> Result<(Vec<Member>, Vec<Check>)> {
+fn read_all(
+    sources: &[ProtectedSource],
+    space: &Space,
+    progress: &Progress,
+) -> Result<(Vec<ProtectedFile>, Vec<BlockChecksum>)> {
     let (mut members, mut checks) = (Vec::new(), Vec::new());
     for (source, piece) in sources.iter().zip(&space.pieces) {
         let told = Digest::sha256(source.name.as_bytes());
@@ -140,26 +145,26 @@ fn read_all(sources: &[Source], space: &Space, progress: &Progress) -> Result<(V
         let scanned =
             scan(&source.handle, piece, space.block, |bytes| progress.tell(Event::Advanced { blob: told, bytes }));
         progress.tell(Event::Finished { blob: told });
-        let read: Option<Vec<Check>> = scanned.checks.into_iter().collect();
+        let read: Option<Vec<BlockChecksum>> = scanned.checks.into_iter().collect();
         let unreadable = || Error::read(&source.handle.path)(std::io::Error::other("a part of it cannot be read"));
         let (Some(digest), Some(read)) = (scanned.digest, read) else { return Err(unreadable()) };
-        members.push(Member { digest, length: piece.length, name: source.name.clone() });
+        members.push(ProtectedFile { digest, length: piece.length, name: source.name.clone() });
         checks.extend(read);
     }
     Ok((members, checks))
 }
 
 /// Recovery files so that none is over the limit: `STEM.recovery`, or `STEM.1.recovery` and so on.
-fn stores(head: &Head, request: &Request) -> Result<Vec<Store>> {
+fn stores(head: &Head, request: &Request) -> Result<Vec<RecoveryFile>> {
     let all = head.shape().recovery_blocks();
     let name = |number| format!("{}.{number}{SUFFIX}", request.stem);
     let mut count = 1;
     loop {
         let most = all.div_ceil(count);
         let blocks = |number| most.min(all.saturating_sub((number - 1) * most));
-        let several = (1..=count).map(|number| Store { blocks: blocks(number), name: name(number) });
-        let stores: Vec<Store> = if count == 1 {
-            vec![Store { blocks: all, name: format!("{}{SUFFIX}", request.stem) }]
+        let several = (1..=count).map(|number| RecoveryFile { blocks: blocks(number), name: name(number) });
+        let stores: Vec<RecoveryFile> = if count == 1 {
+            vec![RecoveryFile { blocks: all, name: format!("{}{SUFFIX}", request.stem) }]
         } else {
             several.filter(|store| store.blocks > 0).collect()
         };
@@ -181,30 +186,30 @@ fn stores(head: &Head, request: &Request) -> Result<Vec<Store>> {
 
 /// The recovery files that are there, if they are those that would be made: of the same content, as much, and sound.
 fn already(head: &Head, request: &Request, progress: &Progress) -> Result<Option<Created>> {
-    let path = |store: &Store| request.folder.join(&store.name);
+    let path = |store: &RecoveryFile| request.folder.join(&store.name);
     let Some(first) = head.stores.first().map(path).filter(|path| path.exists()) else { return Ok(None) };
     // What cannot be taken for recovery data is something else that is in the way.
-    let Ok(set) = Set::find(&[first]) else { return Ok(None) };
+    let Ok(set) = ProtectedSet::find(&[first]) else { return Ok(None) };
     let (id, found) = (*set.id(), set.head().clone());
     if (Head { table: found.table, ..head.clone() }) != found || !set.assess(progress)?.is_sound() {
         return Ok(None);
     }
-    let member = |store: &Store| {
+    let member = |store: &RecoveryFile| {
         let (path, length) = (path(store), head.store_length(store.blocks));
         let file = File::open(&path).map_err(Error::read(&path))?;
-        Ok(Member { digest: digest_of(&file, &path, length)?, length, name: store.name.clone() })
+        Ok(ProtectedFile { digest: digest_of(&file, &path, length)?, length, name: store.name.clone() })
     };
     let files = found.stores.iter().map(member).collect::<Result<_>>()?;
     Ok(Some(Created { id, protected: found.files, files, shape: head.shape() }))
 }
 
 /// The recovery files while they are written.
-struct Outputs(Vec<Partial>);
+struct Outputs(Vec<PartialFile>);
 
 impl Outputs {
     fn open(head: &Head, request: &Request) -> Result<Self> {
         let outputs = head.stores.iter().map(|store| {
-            let output = Partial::open(&request.folder.join(&store.name), request.overwrite)?;
+            let output = PartialFile::open(&request.folder.join(&store.name), request.overwrite)?;
             // Nothing of an earlier run is of use.
             output.file().set_len(0).map_err(Error::write(output.path()))?;
             output.reserve(head.store_length(store.blocks))?;
@@ -215,14 +220,14 @@ impl Outputs {
 
     fn bench(&self, head: &Head) -> Bench {
         let space = head.store_space();
-        let handle = |output: &Partial| -> Option<Handle> {
+        let handle = |output: &PartialFile| -> Option<Handle> {
             let file = output.file().try_clone().ok()?;
             Some(Handle { path: output.path().to_owned(), file: Arc::new(file) })
         };
         Bench { space, files: self.0.iter().map(handle).collect() }
     }
 
-    fn publish(self, head: &Head, table: &[u8]) -> Result<Vec<Member>> {
+    fn publish(self, head: &Head, table: &[u8]) -> Result<Vec<ProtectedFile>> {
         for (number, output) in (0..).zip(&self.0) {
             frame(head, number, table, output)?;
         }
@@ -231,7 +236,7 @@ impl Outputs {
             let length = head.store_length(store.blocks);
             let digest = digest_of(output.file(), output.path(), length)?;
             output.publish(length)?;
-            files.push(Member { digest, length, name: store.name.clone() });
+            files.push(ProtectedFile { digest, length, name: store.name.clone() });
         }
         Ok(files)
     }
@@ -246,7 +251,7 @@ pub(super) fn digest_of(file: &File, path: &Path, length: u64) -> Result<Digest>
 }
 
 /// Writes what stands around the blocks of recovery file `number`: head and table before, table and head behind.
-pub(super) fn frame(head: &Head, number: u32, table: &[u8], output: &Partial) -> Result<()> {
+pub(super) fn frame(head: &Head, number: u32, table: &[u8], output: &PartialFile) -> Result<()> {
     let own = head.write(number);
     let blocks = head.stores.get(number as usize).map_or(0, |store| store.blocks * head.block);
     let behind = head.body() + blocks;

@@ -3,19 +3,19 @@
 use std::{path::Path, sync::Arc};
 
 use super::{Error, Result, space::Handle};
-use crate::bundle::partial::Partial;
+use crate::bundle::partial::PartialFile;
 
 /// A file under way. Dropped before it is published, it vanishes; a kill leaves it for the next run, which writes it anew.
 #[derive(Debug)]
-pub(super) struct Draft {
-    partial: Option<Partial>,
+pub(super) struct DraftFile {
+    partial: Option<PartialFile>,
     pub(super) handle: Handle,
 }
 
-impl Draft {
+impl DraftFile {
     /// An empty file of `length` reserved bytes that is to become `goal`.
     pub(super) fn open(goal: &Path, replace: bool, length: u64) -> Result<Self> {
-        let partial = Partial::open(goal, replace)?;
+        let partial = PartialFile::open(goal, replace)?;
         let file = partial.file().try_clone().map_err(Error::write(partial.path()))?;
         let handle = Handle { path: partial.path().to_owned(), file: Arc::new(file) };
         let draft = Self { partial: Some(partial), handle };
@@ -26,7 +26,7 @@ impl Draft {
         Ok(draft)
     }
 
-    pub(super) fn partial(&self) -> &Partial {
+    pub(super) fn partial(&self) -> &PartialFile {
         self.partial.as_ref().expect("it is taken only when it is published or dropped")
     }
 
@@ -38,7 +38,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for DraftFile {
     fn drop(&mut self) {
         if let Some(partial) = self.partial.take() {
             // What stays behind is written anew by the next run; the error that ended this one matters more.

@@ -17,14 +17,14 @@ use crate::{bundle::disk, oci::Digest};
 
 /// A set whose recovery data was found.
 #[derive(Clone, Debug)]
-pub struct Set {
+pub struct ProtectedSet {
     pub(super) id: Digest,
     pub(super) head: Head,
     /// Where its files are looked for.
     pub(super) folders: Vec<PathBuf>,
 }
 
-impl Set {
+impl ProtectedSet {
     /// The recovery data of `paths`: folders, or files of the set, which need not be there any more. The files of one set
     /// may lie in several folders.
     ///

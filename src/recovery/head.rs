@@ -45,7 +45,7 @@ const MOST_NAME: usize = 255;
 /// A protected file. Fields stand in the order of canonical JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Member {
+pub struct ProtectedFile {
     /// SHA-256 of all of it.
     pub digest: Digest,
     /// Its bytes.
@@ -57,7 +57,7 @@ pub struct Member {
 /// A recovery file. Fields stand in the order of canonical JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Store {
+pub struct RecoveryFile {
     /// Recovery blocks in it.
     pub blocks: u64,
     /// Its name: a plain file name.
@@ -73,13 +73,13 @@ pub struct Head {
     /// Protected blocks of a group.
     pub data: u64,
     /// The protected files, in the order in which their blocks count.
-    pub files: Vec<Member>,
+    pub files: Vec<ProtectedFile>,
     /// Groups.
     pub groups: u64,
     /// Recovery blocks of a group.
     pub recovery: u64,
     /// The recovery files, in the order in which their blocks count.
-    pub stores: Vec<Store>,
+    pub stores: Vec<RecoveryFile>,
     /// SHA-256 of the table of checksums.
     pub table: Digest,
     /// The format version.
@@ -225,14 +225,14 @@ mod tests {
     use super::*;
 
     fn sample() -> Head {
-        let member = |name: &str, length| Member { digest: Digest::sha256(b"m"), length, name: name.to_owned() };
+        let member = |name: &str, length| ProtectedFile { digest: Digest::sha256(b"m"), length, name: name.to_owned() };
         Head {
             block: 1024,
             data: 3,
             files: vec![member("a.tar", 2048), member("b.tar", 2049)],
             groups: 2,
             recovery: 1,
-            stores: vec![Store { blocks: 2, name: "a.recovery".to_owned() }],
+            stores: vec![RecoveryFile { blocks: 2, name: "a.recovery".to_owned() }],
             table: Digest::sha256(b"t"),
             version: VERSION,
         }

@@ -2,7 +2,7 @@
 //! (docs/recovery-format.md).
 //!
 //! What is protected is a list of files in a folder, whatever they are: one bundle, or the volumes of a set. [`create`]
-//! writes recovery files beside them, [`Set::find`] finds them again, [`Set::assess`] tells what is damaged and whether
+//! writes recovery files beside them, [`ProtectedSet::find`] finds them again, [`ProtectedSet::assess`] tells what is damaged and whether
 //! that can be rebuilt, [`Assessment::repair`] rebuilds it. Nothing here knows what a bundle is; a name in a head
 //! is only ever a plain file name.
 //!
@@ -21,11 +21,11 @@ pub mod shape;
 mod space;
 mod table;
 
-pub use assess::{Assessment, Damage, State};
+pub use assess::{Assessment, Damage, FileState};
 pub use create::{Created, Request, create};
 pub use error::{Error, Result};
-pub use find::{BEGIN, Set, protected};
-pub use head::{Head, Member};
+pub use find::{BEGIN, ProtectedSet, protected};
+pub use head::{Head, ProtectedFile};
 pub use repair::{Rebuilt, Repaired};
 pub use shape::{Percent, Shape};
 

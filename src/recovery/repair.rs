@@ -6,14 +6,14 @@ use std::{
 };
 
 use super::{
-    Assessment, Error, Result, State,
+    Assessment, Error, FileState, Result,
     code::{self, Gap, cut, stretches},
     create::{digest_of, frame},
-    draft::Draft,
+    draft::DraftFile,
     head::Head,
     scan::scan,
-    space::{Bench, Shelf, Space},
-    table::{self, Gathered},
+    space::{Bench, BlockMap, Space},
+    table::{self, MergedTable},
 };
 use crate::{
     oci::Digest,
@@ -61,7 +61,7 @@ impl Assessment {
         if let Some(beyond) = self.beyond() {
             return Err(beyond);
         }
-        let run = Run { of: self, head: &self.set.head, output, progress };
+        let run = RepairRun { of: self, head: &self.set.head, output, progress };
         let gaps = run.gaps();
         run.tell(&gaps);
         let mut files = Vec::new();
@@ -71,14 +71,14 @@ impl Assessment {
     }
 }
 
-struct Run<'a> {
+struct RepairRun<'a> {
     of: &'a Assessment,
     head: &'a Head,
     output: Option<&'a Path>,
     progress: &'a Progress,
 }
 
-impl Run<'_> {
+impl RepairRun<'_> {
     /// What must be decoded: neighbouring groups that lack the same rows in one go.
     fn gaps(&self) -> Vec<Gap> {
         let shape = self.head.shape();
@@ -109,7 +109,7 @@ impl Run<'_> {
         let decoded: u64 = gaps.iter().map(|gap| gap.stretch.width as u64 * self.head.data).sum();
         let copied: u64 = self.bad_data().map(|(number, _)| self.head.files[number].length).sum();
         self.progress.tell(Event::Phase(Phase::Repairing));
-        let blobs = self.of.states.iter().filter(|(state, _)| *state != State::Sound).count() as u64;
+        let blobs = self.of.states.iter().filter(|(state, _)| *state != FileState::Sound).count() as u64;
         self.progress.tell(Event::Planned { blobs, bytes: decoded + copied, present: 0 });
         self.progress.tell(Event::Started { blob: self.of.set.id, size: decoded + copied });
     }
@@ -120,25 +120,25 @@ impl Run<'_> {
 
     fn bad_data(&self) -> impl Iterator<Item = (usize, &Option<PathBuf>)> {
         let states = self.of.states.iter().take(self.head.files.len()).enumerate();
-        states.filter(|(_, (state, _))| *state != State::Sound).map(|(number, (_, path))| (number, path))
+        states.filter(|(_, (state, _))| *state != FileState::Sound).map(|(number, (_, path))| (number, path))
     }
 
     fn bad_stores(&self) -> impl Iterator<Item = (usize, &Option<PathBuf>)> {
         let states = self.of.states.iter().skip(self.head.files.len()).enumerate();
-        states.filter(|(_, (state, _))| *state != State::Sound).map(|(number, (_, path))| (number, path))
+        states.filter(|(_, (state, _))| *state != FileState::Sound).map(|(number, (_, path))| (number, path))
     }
 
     /// Where a file goes: in place of the damaged one, or into the output folder.
-    fn draft(&self, name: &str, found: Option<&Path>, length: u64) -> Result<(Draft, PathBuf)> {
+    fn draft(&self, name: &str, found: Option<&Path>, length: u64) -> Result<(DraftFile, PathBuf)> {
         let folder = self.output.or_else(|| found.and_then(Path::parent));
         let folder = folder.or_else(|| self.of.set.folders.first().map(PathBuf::as_path)).unwrap_or(Path::new("."));
         let goal = folder.join(name);
         let replace = found == Some(&goal);
-        Ok((Draft::open(&goal, replace, length)?, goal))
+        Ok((DraftFile::open(&goal, replace, length)?, goal))
     }
 
     /// Rebuilds and publishes the protected files; returns all of them, now whole.
-    fn rebuild_data(&self, gaps: &[Gap], files: &mut Vec<Rebuilt>) -> Result<Shelf> {
+    fn rebuild_data(&self, gaps: &[Gap], files: &mut Vec<Rebuilt>) -> Result<BlockMap> {
         let (shape, members) = (self.head.shape(), &self.head.files);
         let mut drafts = Vec::new();
         for (number, found) in self.bad_data() {
@@ -177,7 +177,7 @@ impl Run<'_> {
     }
 
     /// Rebuilds and publishes the recovery files from protected files that are whole.
-    fn rebuild_stores(&self, data: &Shelf, files: &mut Vec<Rebuilt>) -> Result<()> {
+    fn rebuild_stores(&self, data: &BlockMap, files: &mut Vec<Rebuilt>) -> Result<()> {
         let (shape, stores) = (self.head.shape(), &self.head.stores);
         let mut drafts = Vec::new();
         for (number, found) in self.bad_stores() {
@@ -207,7 +207,7 @@ impl Run<'_> {
     }
 
     /// Holds what was rebuilt against the table, and the table against the head.
-    fn prove_stores(&self, data: &Shelf, bench: &Bench) -> Result<Vec<u8>> {
+    fn prove_stores(&self, data: &BlockMap, bench: &Bench) -> Result<Vec<u8>> {
         let mut gathered = self.of.table.clone();
         let protected = self.head.blocks();
         self.learn(&mut gathered, data, protected)?;
@@ -229,7 +229,7 @@ impl Run<'_> {
     }
 
     /// Checksums of protected blocks of which every copy was damaged.
-    fn learn(&self, gathered: &mut Gathered, data: &Shelf, protected: u64) -> Result<()> {
+    fn learn(&self, gathered: &mut MergedTable, data: &BlockMap, protected: u64) -> Result<()> {
         let unknown: Vec<u64> = gathered.unknown().take_while(|block| *block < protected).collect();
         let mut buffer = vec![0; at(self.head.block)];
         for block in unknown {
@@ -240,7 +240,7 @@ impl Run<'_> {
     }
 
     /// Copies the sound blocks of piece `number`.
-    fn copy_sound(&self, from: &Shelf, to: &Bench, number: usize) -> Result<()> {
+    fn copy_sound(&self, from: &BlockMap, to: &Bench, number: usize) -> Result<()> {
         let (piece, block) = (from.space.pieces[number], self.head.block);
         let most = (CHUNK / block).max(1);
         let mut buffer = Vec::new();
@@ -260,7 +260,7 @@ impl Run<'_> {
 }
 
 /// Where to write: into the drafts of these pieces.
-fn bench<'a>(space: &Space, drafts: impl Iterator<Item = (usize, &'a Draft)>) -> Bench {
+fn bench<'a>(space: &Space, drafts: impl Iterator<Item = (usize, &'a DraftFile)>) -> Bench {
     let mut files = vec![None; space.pieces.len()];
     for (number, draft) in drafts {
         files[number] =

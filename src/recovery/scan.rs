@@ -3,8 +3,8 @@
 use std::thread;
 
 use super::{
-    space::{Handle, Piece, read_or_zeros},
-    table::{Check, check},
+    space::{Handle, ProtectedRange, read_or_zeros},
+    table::{BlockChecksum, check},
 };
 use crate::oci::{Algorithm, Digest, Hasher};
 
@@ -17,11 +17,11 @@ pub(super) struct Scanned {
     /// SHA-256 of the bytes of the piece; `None` where some cannot be read.
     pub(super) digest: Option<Digest>,
     /// The checksum of each block; `None` where it cannot be read.
-    pub(super) checks: Vec<Option<Check>>,
+    pub(super) checks: Vec<Option<BlockChecksum>>,
 }
 
-/// Reads `piece` of `handle`. What cannot be read is not an error here: it is damage. `each` is told of bytes read.
-pub(super) fn scan(handle: &Handle, piece: &Piece, block: u64, mut each: impl FnMut(u64)) -> Scanned {
+/// Reads `piece` of `handle`. What cannot be read is not an error here: it is damage. `each` gets the number of bytes read.
+pub(super) fn scan(handle: &Handle, piece: &ProtectedRange, block: u64, mut each: impl FnMut(u64)) -> Scanned {
     let chunk = (CHUNK / block).max(1) * block;
     let mut buffer = vec![0; usize::try_from(chunk).expect("a block is below its limit")];
     let mut hasher = Some(Hasher::new(Algorithm::Sha256));

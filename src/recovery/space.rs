@@ -13,7 +13,7 @@ pub(super) struct Handle {
 
 /// The part of a file that has blocks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Piece {
+pub(super) struct ProtectedRange {
     /// Its first block.
     pub(super) first: u64,
     /// Its blocks.
@@ -26,7 +26,7 @@ pub(super) struct Piece {
 
 /// Where a block lies.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct BlockLocation {
     pub(super) piece: usize,
     pub(super) offset: u64,
     /// Its bytes in the file.
@@ -37,7 +37,7 @@ pub(super) struct Place {
 #[derive(Clone, Debug)]
 pub(super) struct Space {
     pub(super) block: u64,
-    pub(super) pieces: Vec<Piece>,
+    pub(super) pieces: Vec<ProtectedRange>,
 }
 
 impl Space {
@@ -45,7 +45,7 @@ impl Space {
     pub(super) fn new(block: u64, parts: impl IntoIterator<Item = (u64, u64)>) -> Self {
         let mut first = 0;
         let pieces = parts.into_iter().map(|(offset, length)| {
-            let piece = Piece { first, blocks: length.div_ceil(block), offset, length };
+            let piece = ProtectedRange { first, blocks: length.div_ceil(block), offset, length };
             first += piece.blocks;
             piece
         });
@@ -57,11 +57,11 @@ impl Space {
     }
 
     /// `None` behind the last block.
-    pub(super) fn place(&self, block: u64) -> Option<Place> {
+    pub(super) fn place(&self, block: u64) -> Option<BlockLocation> {
         let piece = self.pieces.partition_point(|piece| piece.first + piece.blocks <= block);
         let found = self.pieces.get(piece)?;
         let within = (block - found.first) * self.block;
-        Some(Place { piece, offset: found.offset + within, length: (found.length - within).min(self.block) })
+        Some(BlockLocation { piece, offset: found.offset + within, length: (found.length - within).min(self.block) })
     }
 
     /// The stretches of blocks that `size` bytes from `address` on touch: block, first byte in it, bytes.
@@ -79,14 +79,14 @@ impl Space {
 
 /// Blocks that can be read: for each piece the files that have it, for each block the one to take it from.
 #[derive(Clone, Debug)]
-pub(super) struct Shelf {
+pub(super) struct BlockMap {
     pub(super) space: Space,
     pub(super) files: Vec<Vec<Handle>>,
     /// For each block: 0 where it is lost, else one more than the number of the file.
     pub(super) from: Vec<u8>,
 }
 
-impl Shelf {
+impl BlockMap {
     /// All blocks of each piece from its one file.
     pub(super) fn whole(space: Space, files: Vec<Handle>) -> Self {
         let from = vec![1; usize::try_from(space.blocks()).unwrap_or(0)];

@@ -15,16 +15,16 @@ pub(super) const CHECK: usize = 8;
 const ENTRIES: usize = PAGE / CHECK - 1;
 
 /// The checksum of a block.
-pub(super) type Check = [u8; CHECK];
+pub(super) type BlockChecksum = [u8; CHECK];
 
 /// The checksum of `block`, the zeros behind the end of its file included.
-pub(super) fn check(block: &[u8]) -> Check {
+pub(super) fn check(block: &[u8]) -> BlockChecksum {
     first_bytes(Sha256::new().chain_update(block))
 }
 
-fn first_bytes(hasher: Sha256) -> Check {
+fn first_bytes(hasher: Sha256) -> BlockChecksum {
     let digest = hasher.finalize();
-    let mut check = Check::default();
+    let mut check = BlockChecksum::default();
     check.copy_from_slice(&digest[..CHECK]);
     check
 }
@@ -35,7 +35,7 @@ pub(super) const fn length(blocks: u64) -> u64 {
 }
 
 /// The table of these checksums, as it lies in a file.
-pub(super) fn write(checks: &[Check]) -> Vec<u8> {
+pub(super) fn write(checks: &[BlockChecksum]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(checks.len().div_ceil(ENTRIES) * PAGE);
     for (number, entries) in (0_u64..).zip(checks.chunks(ENTRIES)) {
         let mut page = [0; PAGE];
@@ -50,17 +50,17 @@ pub(super) fn write(checks: &[Check]) -> Vec<u8> {
 }
 
 /// A page's own checksum. Its number is in it: a page in another's place is a wrong page.
-fn own_check(number: u64, page: &[u8; PAGE]) -> Check {
+fn own_check(number: u64, page: &[u8; PAGE]) -> BlockChecksum {
     first_bytes(Sha256::new().chain_update(number.to_le_bytes()).chain_update(&page[CHECK..]))
 }
 
 /// What several damaged copies say together.
 #[derive(Clone, Debug)]
-pub(super) struct Gathered {
-    checks: Vec<Option<Check>>,
+pub(super) struct MergedTable {
+    checks: Vec<Option<BlockChecksum>>,
 }
 
-impl Gathered {
+impl MergedTable {
     /// Nothing known of `blocks` blocks.
     pub(super) fn new(blocks: usize) -> Self {
         Self { checks: vec![None; blocks] }
@@ -85,17 +85,17 @@ impl Gathered {
     }
 
     /// The checksum of a block; `None` where every copy of its page is damaged.
-    pub(super) fn get(&self, block: u64) -> Option<Check> {
+    pub(super) fn get(&self, block: u64) -> Option<BlockChecksum> {
         self.checks.get(usize::try_from(block).ok()?).copied().flatten()
     }
 
     /// All of them, if none is unknown.
-    pub(super) fn whole(&self) -> Option<Vec<Check>> {
+    pub(super) fn whole(&self) -> Option<Vec<BlockChecksum>> {
         self.checks.iter().copied().collect()
     }
 
     /// Notes what was found out anew.
-    pub(super) fn set(&mut self, block: u64, check: Check) {
+    pub(super) fn set(&mut self, block: u64, check: BlockChecksum) {
         if let Some(entry) = usize::try_from(block).ok().and_then(|at| self.checks.get_mut(at)) {
             *entry = Some(check);
         }
@@ -113,21 +113,21 @@ mod tests {
 
     #[test]
     fn two_damaged_copies_make_one_sound_table_and_a_misplaced_page_is_none() {
-        let checks: Vec<Check> = (0..200_u64).map(|n| check(&n.to_le_bytes())).collect();
+        let checks: Vec<BlockChecksum> = (0..200_u64).map(|n| check(&n.to_le_bytes())).collect();
         let sound = write(&checks);
         assert_eq!(sound.len() as u64, length(200));
         let (mut first, mut second) = (sound.clone(), sound.clone());
         first[3] ^= 1;
         second[PAGE + 100] ^= 128;
-        let mut table = Gathered::new(200);
+        let mut table = MergedTable::new(200);
         assert!(!table.take(&first));
         assert_eq!(table.unknown().count(), ENTRIES);
         assert!(!table.take(&second));
         assert_eq!(table.whole().as_deref(), Some(&checks[..]));
         let swapped = [&sound[PAGE..2 * PAGE], &sound[..PAGE], &sound[2 * PAGE..]].concat();
-        let mut table = Gathered::new(200);
+        let mut table = MergedTable::new(200);
         table.take(&swapped);
         assert_eq!(table.unknown().count(), 2 * ENTRIES);
-        assert!(!Gathered::new(200).take(&sound[..sound.len() - 1]));
+        assert!(!MergedTable::new(200).take(&sound[..sound.len() - 1]));
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{Assessment, Created, Error, Percent, Request, SUFFIX, Set, State, create};
+use super::{Assessment, Created, Error, FileState, Percent, ProtectedSet, Request, SUFFIX, create};
 use crate::{
     content::{Code, Fault},
     progress::Progress,
@@ -28,13 +28,13 @@ fn noise(seed: u64, size: usize) -> Vec<u8> {
 }
 
 /// A protected folder, and what every file of it must be.
-struct Ground {
+struct ProtectedFolder {
     folder: TempDir,
     sound: Vec<(String, Vec<u8>)>,
     created: Created,
 }
 
-impl Ground {
+impl ProtectedFolder {
     /// Files of these sizes, with so much recovery data in files of `limit` bytes at the most.
     fn new(sizes: &[usize], percent: u8, limit: Option<u64>) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -90,12 +90,12 @@ impl Ground {
 }
 
 fn assess(folder: &Path) -> Assessment {
-    Set::find(&[folder.to_owned()]).unwrap().assess(&Progress::silent()).unwrap()
+    ProtectedSet::find(&[folder.to_owned()]).unwrap().assess(&Progress::silent()).unwrap()
 }
 
 #[test]
 fn a_sound_set_has_no_damage_and_a_repair_changes_nothing() {
-    let ground = Ground::new(&[100_000, 0, 1, 70_001], 10, None);
+    let ground = ProtectedFolder::new(&[100_000, 0, 1, 70_001], 10, None);
     let assessment = ground.assess();
     assert!(assessment.is_sound() && assessment.damages().is_empty());
     assert!(assessment.repair(None, &Progress::silent()).unwrap().files.is_empty());
@@ -104,7 +104,10 @@ fn a_sound_set_has_no_damage_and_a_repair_changes_nothing() {
 
 #[test]
 fn the_same_files_give_the_same_recovery_data() {
-    let (one, other) = (Ground::new(&[90_000, 12_345], 20, Some(9000)), Ground::new(&[90_000, 12_345], 20, Some(9000)));
+    let (one, other) = (
+        ProtectedFolder::new(&[90_000, 12_345], 20, Some(9000)),
+        ProtectedFolder::new(&[90_000, 12_345], 20, Some(9000)),
+    );
     assert!(one.sound == other.sound && one.created.id == other.created.id);
     assert!(one.created.files.len() > 2);
     assert!(one.created.files.iter().all(|file| file.length <= 9000));
@@ -112,7 +115,7 @@ fn the_same_files_give_the_same_recovery_data() {
 
 #[test]
 fn the_bytes_of_format_1_never_change() {
-    let ground = Ground::new(&[100_000, 0, 30_001], 20, None);
+    let ground = ProtectedFolder::new(&[100_000, 0, 30_001], 20, None);
     let found = (ground.created.id.hex(), ground.created.files[0].digest.hex());
     assert_eq!(
         found,
@@ -126,7 +129,7 @@ fn the_bytes_of_format_1_never_change() {
 #[test]
 fn any_one_of_ten_files_is_rebuilt_from_a_tenth() {
     let sizes = [60_000, 60_000, 60_000, 60_000, 60_000, 60_000, 60_000, 60_000, 60_000, 7];
-    let ground = Ground::new(&sizes, 10, None);
+    let ground = ProtectedFolder::new(&sizes, 10, None);
     for number in 0..sizes.len() {
         fs::remove_file(ground.path(&format!("vol-{number}.tar"))).unwrap();
         ground.repairs();
@@ -135,7 +138,7 @@ fn any_one_of_ten_files_is_rebuilt_from_a_tenth() {
 
 #[test]
 fn recovery_files_are_made_anew() {
-    let ground = Ground::new(&[200_000, 30_000], 30, Some(30_000));
+    let ground = ProtectedFolder::new(&[200_000, 30_000], 30, Some(30_000));
     let names: Vec<String> = ground.created.files.iter().map(|file| file.name.clone()).collect();
     assert!(names.len() >= 3, "{names:?}");
     for name in &names {
@@ -157,7 +160,7 @@ fn recovery_files_are_made_anew() {
 
 #[test]
 fn files_that_were_cut_or_grew_are_made_what_they_were() {
-    let ground = Ground::new(&[50_000, 300_000], 20, None);
+    let ground = ProtectedFolder::new(&[50_000, 300_000], 20, None);
     for (name, length) in [("vol-0.tar", 0), ("vol-1.tar", 299_999), ("vol-1.tar", 400_000), ("set.recovery", 10_000)] {
         ground.cut(name, length);
         assert_eq!(ground.assess().damages().len(), 1);
@@ -167,7 +170,7 @@ fn files_that_were_cut_or_grew_are_made_what_they_were() {
 
 #[test]
 fn more_damage_than_recovery_blocks_is_told_with_its_numbers_and_nothing_is_changed() {
-    let ground = Ground::new(&[100_000, 100_000], 10, None);
+    let ground = ProtectedFolder::new(&[100_000, 100_000], 10, None);
     fs::remove_file(ground.path("vol-0.tar")).unwrap();
     ground.flip("vol-1.tar", 9);
     let before = ground.all();
@@ -181,7 +184,7 @@ fn more_damage_than_recovery_blocks_is_told_with_its_numbers_and_nothing_is_chan
 
 #[test]
 fn a_file_under_another_name_is_found_by_its_content() {
-    let ground = Ground::new(&[100_000, 100_000], 5, None);
+    let ground = ProtectedFolder::new(&[100_000, 100_000], 5, None);
     fs::rename(ground.path("vol-0.tar"), ground.path("copy of vol.tar")).unwrap();
     assert_eq!(ground.assess().lost(), 0);
     ground.assess().repair(None, &Progress::silent()).unwrap();
@@ -190,7 +193,7 @@ fn a_file_under_another_name_is_found_by_its_content() {
 
 #[test]
 fn two_bad_copies_in_two_folders_make_a_good_one() {
-    let ground = Ground::new(&[100_000], 5, None);
+    let ground = ProtectedFolder::new(&[100_000], 5, None);
     let other = tempfile::tempdir().unwrap();
     fs::copy(ground.path("vol-0.tar"), other.path().join("vol-0.tar")).unwrap();
     ground.cut("vol-0.tar", 40_000);
@@ -199,7 +202,7 @@ fn two_bad_copies_in_two_folders_make_a_good_one() {
     assert!(!ground.assess().is_possible());
     let output = tempfile::tempdir().unwrap();
     let folders = [output.path(), ground.folder.path(), other.path()].map(Path::to_owned);
-    let both = Set::find(&folders).unwrap().assess(&Progress::silent()).unwrap();
+    let both = ProtectedSet::find(&folders).unwrap().assess(&Progress::silent()).unwrap();
     both.repair(Some(output.path()), &Progress::silent()).unwrap();
     assert!(fs::read(output.path().join("vol-0.tar")).unwrap() == noise(7, 100_000));
     assert_eq!(fs::metadata(ground.path("vol-0.tar")).unwrap().len(), 40_000, "what was there stays as it was");
@@ -207,7 +210,7 @@ fn two_bad_copies_in_two_folders_make_a_good_one() {
 
 #[test]
 fn neither_a_link_nor_a_pipe_in_a_files_place_leads_anywhere() {
-    let ground = Ground::new(&[20_000, 20_000], 60, None);
+    let ground = ProtectedFolder::new(&[20_000, 20_000], 60, None);
     let target = ground.path("elsewhere");
     fs::write(&target, b"precious").unwrap();
     fs::remove_file(ground.path("vol-0.tar")).unwrap();
@@ -220,13 +223,13 @@ fn neither_a_link_nor_a_pipe_in_a_files_place_leads_anywhere() {
 
 #[test]
 fn damages_say_where_in_which_file() {
-    let ground = Ground::new(&[10_240, 10_240], 50, None);
+    let ground = ProtectedFolder::new(&[10_240, 10_240], 50, None);
     ground.flip("vol-1.tar", 1024);
     ground.flip("vol-1.tar", 2048 + 5);
     ground.flip("vol-1.tar", 10_239);
     let found = ground.assess().damages();
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].state, &found[0].ranges[..]), (State::Damaged, &[1024..3072, 9216..10_240][..]));
+    assert_eq!((found[0].state, &found[0].ranges[..]), (FileState::Damaged, &[1024..3072, 9216..10_240][..]));
 }
 
 proptest! {
@@ -240,7 +243,7 @@ proptest! {
         limit in proptest::option::of(20_000_u64..90_000),
         blows in proptest::collection::vec((any::<prop::sample::Index>(), 0_u8..4, any::<prop::sample::Index>()), 0..12),
     ) {
-        let ground = Ground::new(&sizes, percent, limit);
+        let ground = ProtectedFolder::new(&sizes, percent, limit);
         for (file, kind, place) in blows {
             let all = ground.all();
             let (name, content) = &all[file.index(all.len())];
@@ -257,7 +260,7 @@ proptest! {
             }
         }
         let before = ground.all();
-        match Set::find(&[ground.folder.path().to_owned()]) {
+        match ProtectedSet::find(&[ground.folder.path().to_owned()]) {
             // Both copies of the only head were hit.
             Err(Error::NotFound { .. }) => {}
             Err(other) => prop_assert!(false, "{other}"),

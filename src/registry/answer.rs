@@ -23,7 +23,7 @@ const MAX_ERROR: usize = 64 << 10;
 pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// A small answer, read whole.
-pub(super) struct Document {
+pub(super) struct WholeAnswer {
     pub(super) at: At,
     /// `Content-Type` without its parameters, in lower case; empty if absent.
     pub(super) content_type: String,
@@ -31,7 +31,7 @@ pub(super) struct Document {
     secrets: Arc<Secrets>,
 }
 
-impl Document {
+impl WholeAnswer {
     /// Gives itself back unless it is a page for people, as captive portals and proxies send it with status 200.
     pub(super) fn expect_no_page(self) -> Result<Self, Error> {
         if self.is_page() {
@@ -139,9 +139,9 @@ impl Answer {
     }
 
     /// Itself with the whole body, of `limit` bytes at most.
-    pub(super) async fn document(self, limit: u64) -> Result<Document, Error> {
+    pub(super) async fn document(self, limit: u64) -> Result<WholeAnswer, Error> {
         let (at, content_type, secrets) = (self.at.clone(), self.content_type(), Arc::clone(&self.secrets));
-        Ok(Document { at, content_type, body: self.read(limit).await?, secrets })
+        Ok(WholeAnswer { at, content_type, body: self.read(limit).await?, secrets })
     }
 
     /// The beginning of the body, or as much of it as can be had.

@@ -19,11 +19,11 @@ use super::{
     error::{At, Error},
     head::Subject,
     redact::Redacted,
-    repository::Repository,
+    repository::RemoteRepository,
     transport::{Call, Payload, authority},
 };
 
-impl Repository {
+impl RemoteRepository {
     /// Whether the registry has the blob, or for a foreign layer whether one of its `urls` does.
     pub(super) async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
         if self.head_blob(blob).await? {

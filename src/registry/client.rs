@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{error::Error, repository::Repository, settings::Settings, transport::Transport};
+use super::{error::Error, repository::RemoteRepository, settings::Settings, transport::Transport};
 
 /// A client of registries: connections, tokens and what was learnt of each registry. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -22,8 +22,8 @@ impl Client {
     }
 
     /// `repository` on `registry` (`docker.io`, `localhost:5000`), as a reference names them.
-    pub fn repository(&self, registry: &str, repository: &str) -> Repository {
-        Repository::new(Arc::clone(&self.0), registry, repository)
+    pub fn repository(&self, registry: &str, repository: &str) -> RemoteRepository {
+        RemoteRepository::new(Arc::clone(&self.0), registry, repository)
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     answer::{Answer, is_page_type},
     content_range::ContentRange,
     error::{At, Error},
-    repository::Repository,
+    repository::RemoteRepository,
     retry::Waits,
     transport::{Call, value},
 };
@@ -39,7 +39,7 @@ pub(super) enum BlobOrigin {
 
 /// A blob under way.
 pub(super) struct Download {
-    repository: Repository,
+    repository: RemoteRepository,
     origin: BlobOrigin,
     blob: Descriptor,
     at: At,
@@ -65,7 +65,7 @@ pub(super) struct Download {
 impl Download {
     /// Opens the blob at byte `from`.
     pub(super) async fn open(
-        repository: &Repository,
+        repository: &RemoteRepository,
         origin: BlobOrigin,
         blob: &Descriptor,
         from: u64,
@@ -255,7 +255,7 @@ impl Download {
 /// itself does not count.
 async fn watch(
     answer: &mut Answer,
-    repository: &Repository,
+    repository: &RemoteRepository,
     waited: &mut Duration,
     arrived: &mut u64,
 ) -> Result<Option<Bytes>, Error> {

@@ -22,9 +22,9 @@ use super::{
 };
 
 /// Content under way. A request holds a share of it while it runs; no two requests run at once.
-pub(super) struct Feed(Arc<Mutex<State>>);
+pub(super) struct UploadBody(Arc<Mutex<BodyState>>);
 
-struct State {
+struct BodyState {
     content: Verified,
     rest: Bytes,
     /// Bytes that requests took.
@@ -39,18 +39,18 @@ struct State {
 
 /// What one request sends.
 struct Part {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<BodyState>>,
     turn: u64,
     left: u64,
 }
 
-impl Feed {
+impl UploadBody {
     pub(super) fn new(content: Verified) -> Self {
-        let state = State { content, rest: Bytes::new(), taken: 0, failure: None, is_starved: false, turn: 0 };
+        let state = BodyState { content, rest: Bytes::new(), taken: 0, failure: None, is_starved: false, turn: 0 };
         Self(Arc::new(Mutex::new(state)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BodyState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -120,7 +120,7 @@ impl Feed {
         }
         // A new share: whatever still holds the old one has nothing to take.
         let turn = self.lock().turn;
-        *self = Self(Arc::new(Mutex::new(State {
+        *self = Self(Arc::new(Mutex::new(BodyState {
             content,
             rest,
             taken: position,

@@ -15,13 +15,13 @@ use crate::{
 };
 
 use super::{
-    answer::{Answer, CONTENT_DIGEST, Document},
+    answer::{Answer, CONTENT_DIGEST, WholeAnswer},
     detail::Detail,
     error::{At, Error},
     head::Subject,
     learnt::RepositoryFacts,
     refusal,
-    repository::Repository,
+    repository::RemoteRepository,
     transport::{Payload, value},
 };
 
@@ -35,7 +35,7 @@ const LAGS: u32 = 3;
 /// How often a tag is looked at that is not yet what was put.
 const CONFIRMATIONS: u32 = 2;
 
-impl Repository {
+impl RemoteRepository {
     /// The manifest of that name, its bytes checked against the digest if the name is one, and against the header.
     pub(super) async fn get_manifest(&self, name: &Name) -> Result<Manifest, Error> {
         if let Name::Tag(tag) = name
@@ -170,13 +170,29 @@ impl Repository {
 
     /// Puts `manifest` under `name`, and where the registry does not keep referrers itself, keeps them for it.
     pub(super) async fn put_manifest(&self, name: &Name, manifest: &Manifest) -> Result<(), Error> {
-        let at = self.at(format!("manifest {name}"));
-        let answer = self.put_manifest_bytes(&at, name, manifest, None).await?;
-        let subject_is_kept = answer.header(OCI_SUBJECT).is_some();
+        let subject_is_kept = self.put_one(name, manifest).await?;
         match manifest.subject() {
-            Some(subject) if !subject_is_kept => self.attach(manifest, &subject.digest).await,
+            Some(subject) if !subject_is_kept => self.attach(&[manifest], &subject.digest).await,
             _ => Ok(()),
         }
+    }
+
+    /// Puts `manifests`, all of them attached to `subject`. The fallback index is written once, with all of them.
+    pub(super) async fn put_attached(&self, subject: &Digest, manifests: &[Manifest]) -> Result<(), Error> {
+        let mut unkept = Vec::new();
+        for manifest in manifests {
+            if !self.put_one(&Name::Digest(manifest.digest()), manifest).await? {
+                unkept.push(manifest);
+            }
+        }
+        if unkept.is_empty() { Ok(()) } else { self.attach(&unkept, subject).await }
+    }
+
+    /// Puts `manifest` under `name`. Whether the registry keeps the referrers of its subject.
+    async fn put_one(&self, name: &Name, manifest: &Manifest) -> Result<bool, Error> {
+        let at = self.at(format!("manifest {name}"));
+        let answer = self.put_manifest_bytes(&at, name, manifest, None).await?;
+        Ok(answer.header(OCI_SUBJECT).is_some())
     }
 
     /// The plain `PUT`, on the condition that what is there still has the entity tag `unless_changed`.
@@ -234,8 +250,8 @@ fn described(answer: &Answer, name: &Name) -> Option<Descriptor> {
 }
 
 /// A document becomes a manifest only if it is a JSON object that says what it is, and every digest spoken of is its own.
-fn checked(name: &Name, document: Document, claimed: Option<String>) -> Result<Manifest, Error> {
-    let Document { at, content_type, body, .. } = document;
+fn checked(name: &Name, document: WholeAnswer, claimed: Option<String>) -> Result<Manifest, Error> {
+    let WholeAnswer { at, content_type, body, .. } = document;
     let raw = Bytes::from(body);
     let asked = match name {
         Name::Digest(digest) => Some(*digest),

@@ -1,6 +1,6 @@
 //! A registry as a place: the distribution API (distribution-spec 1.1) from the client's side.
 //!
-//! [`Client`] holds what all repositories share (connections, tokens, the policy); a [`Repository`] is the place that the
+//! [`Client`] holds what all repositories share (connections, tokens, the policy); a [`RemoteRepository`] is the place that the
 //! engine moves content out of or into. Nothing here hashes a blob: what leaves is unverified, what enters was verified
 //! by [`crate::content::Verified`]. Everything that a peer says is checked against caps and the `policy` of addresses.
 
@@ -26,6 +26,7 @@ mod referrers;
 mod refusal;
 mod repository;
 mod retry;
+mod seam;
 mod settings;
 mod tags;
 mod transport;
@@ -36,11 +37,12 @@ pub use client::Client;
 pub use detail::Detail;
 pub use error::{At, Error};
 pub use redact::Redacted;
-pub use repository::Repository;
+pub use repository::RemoteRepository;
 pub use retry::Retry;
 pub use settings::Settings;
 
 /// The readers of headers, which take anything that a stranger may write.
+#[doc(hidden)]
 pub mod headers {
     pub use super::{
         auth::challenge::{Bearer, Challenge},

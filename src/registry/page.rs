@@ -6,22 +6,22 @@ use reqwest::{StatusCode, header::LINK};
 use url::Url;
 
 use super::{
-    answer::{Answer, Document},
+    answer::{Answer, WholeAnswer},
     error::Error,
     link::next_link,
-    repository::Repository,
+    repository::RemoteRepository,
     transport::{Call, origin},
 };
 
 /// Largest page, in bytes: a thousand of the longest tags are an eighth of it.
 const MAX_PAGE: u64 = 4 << 20;
 
-impl Repository {
+impl RemoteRepository {
     /// Every page from `first` on, each given to `take`, until the last or the limit.
     pub(super) async fn pages(
         &self,
         first: Call,
-        mut take: impl FnMut(Document) -> Result<(), Error> + Send,
+        mut take: impl FnMut(WholeAnswer) -> Result<(), Error> + Send,
     ) -> Result<(), Error> {
         let settings = &self.transport.settings;
         let mut seen = HashSet::new();
@@ -48,7 +48,7 @@ impl Repository {
         }
     }
 
-    async fn page(&self, call: Call) -> Result<(Document, Option<Url>), Error> {
+    async fn page(&self, call: Call) -> Result<(WholeAnswer, Option<Url>), Error> {
         let answer = self.transport.send(call).await?.expect(&[StatusCode::OK]).await?;
         let next = self.next_page(&answer)?;
         Ok((answer.document(MAX_PAGE).await?, next))

@@ -3,7 +3,7 @@
 //! A redirect, a token realm, an upload location, a `Link` or a foreign layer's `urls` is text from a peer. Public
 //! addresses are fine; private, loopback and link-local ones are only for hosts that the person named, by asking for a
 //! registry there or by [`super::Settings::named_hosts`] (CVE-2020-15157 and its kin). A host that is named may be
-//! reached at any port: whoever names a machine means its services, and a port proves nothing about who answers.
+//! reached at any port: to name a machine is to mean its services, and a port proves nothing about what answers.
 
 use std::{
     collections::HashSet,
@@ -17,9 +17,9 @@ use url::{Host, Url};
 
 /// The hosts that the person named. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Named(Arc<RwLock<HashSet<String>>>);
+pub(super) struct NamedHosts(Arc<RwLock<HashSet<String>>>);
 
-impl Named {
+impl NamedHosts {
     /// Takes `host[:port]`, or a URL, as named.
     pub(super) fn add(&self, text: &str) {
         let host = bare_host(text);
@@ -39,7 +39,7 @@ fn bare_host(text: &str) -> String {
 }
 
 /// Why `url` must not be gone to; `None` if it may.
-pub(super) fn objection(url: &Url, named: &Named) -> Option<String> {
+pub(super) fn objection(url: &Url, named: &NamedHosts) -> Option<String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Some(format!("and {:?} is not a scheme that is followed", url.scheme()));
     }
@@ -117,11 +117,11 @@ fn is_inner_v6(ip: Ipv6Addr) -> bool {
 
 /// A resolver that gives inner addresses for named hosts only, so that no public name leads inside.
 #[derive(Debug)]
-pub(super) struct Guard(Named);
+pub(super) struct Guard(NamedHosts);
 
 impl Guard {
     /// Guards by `named`, and by the proxies of the environment, which the person named too.
-    pub(super) fn new(named: &Named) -> Self {
+    pub(super) fn new(named: &NamedHosts) -> Self {
         for key in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
             for key in [key.to_owned(), key.to_ascii_lowercase()] {
                 if let Ok(proxy) = env::var(key) {
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn inner_addresses_are_for_named_hosts_only() {
-        let named = Named::default();
+        let named = NamedHosts::default();
         named.add("10.1.1.1:5000");
         named.add("[fd00::1]:5000");
         named.add("Registry.Corp");
@@ -199,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_public_name_for_an_inner_address_does_not_resolve() {
-        let guard = Guard(Named::default());
+        let guard = Guard(NamedHosts::default());
         assert!(guard.resolve("localhost".parse().unwrap()).await.is_err());
         guard.0.add("localhost");
         assert!(guard.resolve("localhost".parse().unwrap()).await.is_ok());

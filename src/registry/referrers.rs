@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use crate::oci::{Descriptor, Digest, Manifest, ManifestError, Name, Tag, media_type};
 
 use super::{
-    answer::Document,
+    answer::WholeAnswer,
     detail::Detail,
     error::{At, Error},
     learnt::ReferrersApi,
-    repository::Repository,
+    repository::RemoteRepository,
 };
 
 /// How often an index that others write at the same time is merged again.
@@ -37,7 +37,7 @@ enum ApiAnswer {
     Other(String),
 }
 
-impl Repository {
+impl RemoteRepository {
     /// What is attached to `subject`, sorted by digest: by the API, or where the registry has none by the fallback tag.
     pub(super) async fn list_referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
         let facts = self.facts();
@@ -116,8 +116,8 @@ impl Repository {
         }
     }
 
-    /// Notes in the fallback index that `manifest` is attached to `subject`; whatever else stands there stays.
-    pub(super) async fn attach(&self, manifest: &Manifest, subject: &Digest) -> Result<(), Error> {
+    /// Notes in the fallback index that `manifests` are attached to `subject`; whatever else stands there stays.
+    pub(super) async fn attach(&self, manifests: &[&Manifest], subject: &Digest) -> Result<(), Error> {
         let tag = Tag::referrers_fallback(subject);
         let at = self.at(format!("referrers tag {tag}"));
         let writing = self.transport.learnt.writing(format!("{}/{}:{tag}", self.registry(), self.repository()));
@@ -131,7 +131,7 @@ impl Repository {
                 Err(Error::NotFound { .. }) => (None, None),
                 Err(error) => return Err(error),
             };
-            let Some(merged) = merged(&at, present.as_ref(), manifest, subject)? else { return Ok(()) };
+            let Some(merged) = merged(&at, present.as_ref(), manifests, subject)? else { return Ok(()) };
             if merged.raw().len() as u64 > settings.manifest_limit() {
                 return Err(Error::TooLarge { at, limit: settings.manifest_limit() });
             }
@@ -142,7 +142,7 @@ impl Repository {
                 Err(error) => return Err(error),
             }
             let now = self.get_manifest(&name).await?;
-            if now.children().iter().any(|child| child.digest == manifest.digest()) {
+            if manifests.iter().all(|manifest| names(&now, manifest)) {
                 return Ok(());
             }
             let lost = Error::Server { at: at.clone(), status: 412, after: None, detail: Detail::default() };
@@ -172,7 +172,7 @@ fn is_lasting(error: &Error) -> bool {
 }
 
 /// The descriptors of one page of the referrers API; `None` if it is something else.
-fn listed(page: Document) -> Result<Option<Vec<Descriptor>>, Error> {
+fn listed(page: WholeAnswer) -> Result<Option<Vec<Descriptor>>, Error> {
     let is_typed = page.content_type == media_type::OCI_INDEX;
     if page.is_page() || !(is_typed || media_type::says_nothing(&page.content_type)) {
         // A proxy's page for people, with status 200, must not read as "nothing attached".
@@ -196,11 +196,16 @@ fn is_list(index: &Manifest, subject: &Digest) -> bool {
         && (children.is_empty() || !children.iter().all(is_image))
 }
 
-/// `present` with `attached` added; `None` if it is in there already.
+/// Whether `index` names `manifest`.
+fn names(index: &Manifest, manifest: &Manifest) -> bool {
+    index.children().iter().any(|child| child.digest == manifest.digest())
+}
+
+/// `present` with `attached` added; `None` if all of it is in there already.
 fn merged(
     at: &At,
     present: Option<&Manifest>,
-    attached: &Manifest,
+    attached: &[&Manifest],
     subject: &Digest,
 ) -> Result<Option<Manifest>, Error> {
     let malformed = |source| Error::Manifest { at: at.clone(), source };
@@ -213,23 +218,29 @@ fn merged(
             );
             return Err(Error::Protocol { at: at.clone(), reason });
         }
-        Some(index) if index.children().iter().any(|child| child.digest == attached.digest()) => return Ok(None),
+        Some(index) if attached.iter().all(|one| names(index, one)) => return Ok(None),
         // By value and not by view, so that what others wrote and we do not know stays.
         Some(index) => serde_json::from_slice(index.raw()).map_err(|error| Error::Protocol {
             at: at.clone(),
             reason: format!("an index that cannot be read: {error}"),
         })?,
     };
+    let missing = attached.iter().filter(|one| present.is_none_or(|index| !names(index, one)));
+    let missing = missing.map(|one| json!(described(one)));
+    match document.get_mut("manifests").and_then(Value::as_array_mut) {
+        Some(list) => list.extend(missing),
+        None => document["manifests"] = missing.collect(),
+    }
+    Manifest::parse(document.to_string().into(), Some(media_type::OCI_INDEX)).map(Some).map_err(malformed)
+}
+
+/// The descriptor of an attached manifest (distribution-spec 1.1, "Listing Referrers"): with the manifest's annotations.
+fn described(attached: &Manifest) -> Descriptor {
     let mut descriptor = attached.descriptor().clone();
-    // distribution-spec 1.1, "Listing Referrers": the manifest's annotations are the descriptor's.
     let own: Option<Value> = serde_json::from_slice(attached.raw()).ok();
     if let Some(annotations) = own.as_ref().and_then(|own| own.get("annotations")?.as_object()) {
         let texts = annotations.iter().filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned())));
         descriptor.annotations = texts.collect();
     }
-    match document.get_mut("manifests").and_then(Value::as_array_mut) {
-        Some(list) => list.push(json!(descriptor)),
-        None => document["manifests"] = json!([descriptor]),
-    }
-    Manifest::parse(document.to_string().into(), Some(media_type::OCI_INDEX)).map(Some).map_err(malformed)
+    descriptor
 }

@@ -19,13 +19,13 @@ use super::{
 
 /// A repository on a registry. Cheap to clone.
 #[derive(Clone)]
-pub struct Repository {
+pub struct RemoteRepository {
     pub(super) transport: Arc<Transport>,
     registry: Arc<str>,
     name: Arc<str>,
 }
 
-impl Repository {
+impl RemoteRepository {
     pub(super) fn new(transport: Arc<Transport>, registry: &str, repository: &str) -> Self {
         Self { transport, registry: registry.into(), name: repository.into() }
     }
@@ -102,7 +102,7 @@ impl Repository {
 }
 
 #[async_trait]
-impl Lookup for Repository {
+impl Lookup for RemoteRepository {
     async fn contains(&self, content: &Descriptor) -> content::Result<bool> {
         if media_type::is_manifest(&content.media_type) {
             return Ok(self.head_manifest(&Name::Digest(content.digest)).await?.is_some());
@@ -112,7 +112,7 @@ impl Lookup for Repository {
 }
 
 #[async_trait]
-impl Source for Repository {
+impl Source for RemoteRepository {
     async fn fetch(&self, content: &Descriptor, from: u64) -> content::Result<ByteStream> {
         if media_type::is_manifest(&content.media_type) {
             return self.fetch_manifest(content, from).await;
@@ -122,7 +122,7 @@ impl Source for Repository {
 }
 
 #[async_trait]
-impl Sink for Repository {
+impl Sink for RemoteRepository {
     async fn push(&self, content: &Descriptor, body: Verified) -> content::Result<()> {
         if media_type::is_manifest(&content.media_type) {
             return self.push_manifest(content, body).await;
@@ -132,14 +132,18 @@ impl Sink for Repository {
 }
 
 #[async_trait]
-impl Resolve for Repository {
+impl Resolve for RemoteRepository {
     async fn resolve(&self, name: &Name) -> content::Result<Manifest> {
         Ok(self.get_manifest(name).await?)
+    }
+
+    async fn head(&self, name: &Name) -> content::Result<Option<Digest>> {
+        Ok(self.head_manifest(name).await?.map(|found| found.digest))
     }
 }
 
 #[async_trait]
-impl Assign for Repository {
+impl Assign for RemoteRepository {
     async fn tag(&self, tag: &Tag, manifest: &Manifest) -> content::Result<()> {
         let name = Name::Tag(tag.clone());
         self.put_manifest(&name, manifest).await?;
@@ -148,14 +152,14 @@ impl Assign for Repository {
 }
 
 #[async_trait]
-impl Referrers for Repository {
+impl Referrers for RemoteRepository {
     async fn referrers(&self, subject: &Digest) -> content::Result<Vec<Descriptor>> {
         Ok(self.list_referrers(subject).await?)
     }
 }
 
-impl fmt::Debug for Repository {
+impl fmt::Debug for RemoteRepository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Repository({}/{})", self.registry, self.name)
+        write!(f, "RemoteRepository({}/{})", self.registry, self.name)
     }
 }

@@ -71,9 +71,9 @@ impl Default for Retry {
 /// The addresses that a call has waited for with all its patience, in vain. All that come later look once: a run with many
 /// artifacts must not wait for the same address again and again. An answer takes an address off. Clones are one.
 #[derive(Clone, Default)]
-pub(super) struct GivenUp(Arc<Mutex<HashSet<String>>>);
+pub(super) struct GivenUpAddresses(Arc<Mutex<HashSet<String>>>);
 
-impl GivenUp {
+impl GivenUpAddresses {
     /// Whether `address` was waited for in vain.
     pub(super) fn has(&self, address: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(address)
@@ -91,7 +91,7 @@ impl GivenUp {
 
 impl Retry {
     /// The waits between the tries of one call.
-    pub(super) fn waits(&self, given_up: &GivenUp) -> Waits {
+    pub(super) fn waits(&self, given_up: &GivenUpAddresses) -> Waits {
         let own = ExponentialBuilder::default().with_min_delay(self.first).with_max_delay(self.longest).with_jitter();
         let tries = self.attempts.saturating_sub(1) as usize;
         Waits {
@@ -118,7 +118,7 @@ pub(super) struct Waits {
     longest_asked: Duration,
     begun: Instant,
     whole: Duration,
-    given_up: GivenUp,
+    given_up: GivenUpAddresses,
 }
 
 impl Waits {
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn waits() -> Waits {
-        Retry::default().waits(&GivenUp::default())
+        Retry::default().waits(&GivenUpAddresses::default())
     }
 
     fn at() -> At {
@@ -256,7 +256,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_address_that_was_given_up_is_looked_at_once_until_it_answers() {
-        let given_up = GivenUp::default();
+        let given_up = GivenUpAddresses::default();
         let tries = async || {
             let mut waits = Retry::default().waits(&given_up);
             let mut tries = 1;

@@ -25,7 +25,7 @@ pub struct Settings {
     pub authfile: Option<PathBuf>,
     /// Patience.
     pub retry: Retry,
-    /// Who is told of retries.
+    /// The observer of retries.
     pub progress: Progress,
     /// Largest manifest, in bytes: 4 MiB, as the distribution-spec asks registries to accept; at most 20 MiB.
     pub max_manifest: u64,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::oci::Tag;
 
-use super::{error::Error, repository::Repository};
+use super::{error::Error, repository::RemoteRepository};
 
 /// Tags asked for in one page.
 const PAGE: &str = "1000";
@@ -17,7 +17,7 @@ struct TagList {
     tags: Option<Vec<Option<String>>>,
 }
 
-impl Repository {
+impl RemoteRepository {
     pub(super) async fn list_tags(&self) -> Result<Vec<Tag>, Error> {
         let at = self.at("tags");
         let mut call = self.call(Method::GET, "tags/list", &at).await?;

@@ -22,9 +22,9 @@ use super::{
     error::{At, Error},
     head::Courtesies,
     learnt::Learnt,
-    policy::{self, Guard, Named},
+    policy::{self, Guard, NamedHosts},
     redact::{Redacted, Secrets},
-    retry::{GivenUp, Waits},
+    retry::{GivenUpAddresses, Waits},
     settings::Settings,
 };
 use crate::content::{proxies, trust::Trust};
@@ -70,12 +70,12 @@ struct Clients {
 /// What all calls share.
 pub(super) struct Transport {
     pub(super) settings: Settings,
-    pub(super) named: Named,
+    pub(super) named: NamedHosts,
     pub(super) endpoints: Endpoints,
     pub(super) learnt: Learnt,
     pub(super) secrets: Arc<Secrets>,
     pub(super) courtesies: Courtesies,
-    pub(super) given_up: GivenUp,
+    pub(super) given_up: GivenUpAddresses,
     clients: Clients,
     pub(super) auth: Auth,
     trust: Trust,
@@ -85,7 +85,7 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(settings: Settings) -> Result<Self, Error> {
-        let named = Named::default();
+        let named = NamedHosts::default();
         for host in settings.named_hosts.iter().chain(&settings.plain_http) {
             named.add(host);
         }
@@ -102,7 +102,7 @@ impl Transport {
             learnt: Learnt::default(),
             secrets: Arc::default(),
             courtesies: Courtesies::default(),
-            given_up: GivenUp::default(),
+            given_up: GivenUpAddresses::default(),
             clients: Clients::default(),
             auth: Auth::new(Keychain::from_environment(settings.authfile.as_deref())),
             settings,
@@ -332,10 +332,10 @@ pub(super) fn location(headers: &HeaderMap, asked: &Url, what: &str) -> Result<U
 }
 
 /// Scheme, host and port: what authorization is bound to.
-pub(super) type Origin = (String, Option<String>, Option<u16>);
+pub(super) type WebOrigin = (String, Option<String>, Option<u16>);
 
 /// The origin of a URL.
-pub(super) fn origin(url: &Url) -> Origin {
+pub(super) fn origin(url: &Url) -> WebOrigin {
     (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default())
 }
 
@@ -347,7 +347,7 @@ pub(super) fn authority(url: &Url) -> String {
 
 impl At {
     /// Itself, with the host of `url` where that is not of the `own` origin.
-    fn by_way_of(&self, url: &Url, own: &Origin) -> Self {
+    fn by_way_of(&self, url: &Url, own: &WebOrigin) -> Self {
         let via = if origin(url) == *own { self.via.clone() } else { Some(authority(url)) };
         Self { via, ..self.clone() }
     }

@@ -21,9 +21,9 @@ use super::{
     answer::Answer,
     auth::scope::Scopes,
     error::{At, Error},
-    feed::Feed,
+    feed::UploadBody,
     refusal,
-    repository::Repository,
+    repository::RemoteRepository,
     transport::{Call, Payload, value},
 };
 
@@ -40,7 +40,7 @@ const COMMON_LIMITS: [u64; 2] = [8 << 20, 1 << 20];
 /// Blobs are opaque.
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-impl Repository {
+impl RemoteRepository {
     /// Takes a blob over from another repository of the same registry; `false` if the registry would rather be sent it.
     pub(super) async fn mount_blob(&self, blob: &Descriptor, from: &str) -> Result<bool, Error> {
         let at = self.at(format!("mount of blob {} from {from}", blob.digest));
@@ -52,7 +52,7 @@ impl Repository {
         }
         match self.persist(&[StatusCode::CREATED, StatusCode::ACCEPTED], call).await {
             Ok(answer) if answer.status() == StatusCode::CREATED => Ok(true),
-            // An ordinary upload was begun instead; whoever pushes begins one of its own.
+            // The registry began an ordinary upload instead; a push begins one of its own.
             Ok(answer) => {
                 if let Ok(session) = self.session(&answer) {
                     self.cancel(session, &at).await;
@@ -71,9 +71,9 @@ impl Repository {
             let content = body.collect().await?;
             return Ok(self.push_small(blob, &at, content).await?);
         }
-        let feed = Feed::new(body);
+        let feed = UploadBody::new(body);
         let chunk = self.transport.settings.chunk;
-        let upload = Upload {
+        let upload = BlobUpload {
             repository: self,
             blob,
             at,
@@ -149,11 +149,11 @@ impl Repository {
 }
 
 /// A blob under way in one piece or in chunks.
-struct Upload<'a> {
-    repository: &'a Repository,
+struct BlobUpload<'a> {
+    repository: &'a RemoteRepository,
     blob: &'a Descriptor,
     at: At,
-    feed: Feed,
+    feed: UploadBody,
     session: Option<Url>,
     /// The smallest chunk that the registry takes, in bytes.
     least: u64,
@@ -163,7 +163,7 @@ struct Upload<'a> {
     was_continued: bool,
 }
 
-impl Upload<'_> {
+impl BlobUpload<'_> {
     async fn run(mut self) -> content::Result<()> {
         let settings = &self.repository.transport.settings;
         let mut waits = self.repository.transport.waits();

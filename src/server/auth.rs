@@ -22,7 +22,7 @@ use super::{
     error::ServerError,
     passwords::{self, MAX_PASSWORD, Passwords},
     policy::{Action, Policy},
-    scopes::Scopes,
+    scopes::TokenScopes,
 };
 use crate::oci::{Digest, error_code::ErrorCode};
 
@@ -40,7 +40,7 @@ pub(super) struct Door {
     /// second each time. With another line they are worth nothing, so a reload need not find them.
     verified: Mutex<HashSet<Digest>>,
     /// Of users and of anybody, so that strangers cannot push users' tokens out; by the hash of the token.
-    tokens: [Mutex<HashMap<Digest, Token>>; 2],
+    tokens: [Mutex<HashMap<Digest, IssuedToken>>; 2],
     /// Passwords that are compared at once: more would only keep all cores from everything else.
     comparing: Semaphore,
     /// Makes the remembered passwords useless outside this process.
@@ -56,11 +56,11 @@ struct Rules {
 }
 
 #[derive(Clone)]
-struct Token {
+struct IssuedToken {
     until: Instant,
     /// The user and the hash of the password it was given for.
     owner: Option<(String, Arc<str>)>,
-    scopes: Arc<Scopes>,
+    scopes: Arc<TokenScopes>,
 }
 
 /// Who asks, and by what.
@@ -69,7 +69,7 @@ pub(super) struct Caller {
     /// `None` where nobody logged in.
     pub(super) user: Option<String>,
     /// Where a token was shown: what it is good for.
-    scopes: Option<Arc<Scopes>>,
+    scopes: Option<Arc<TokenScopes>>,
 }
 
 /// What is in `Authorization`.
@@ -135,7 +135,7 @@ impl Door {
         let source = from.map_or_else(String::new, |from| format!(" repository:{from}:pull"));
         let scope = format!("repository:{repository}:{wanted}{source}");
         let user = caller.user.as_deref();
-        let lacks = |scopes: &Arc<Scopes>| {
+        let lacks = |scopes: &Arc<TokenScopes>| {
             let lacks_source = |from| !scopes.has(Action::Pull, from) && self.allows(user, Action::Pull, from);
             !scopes.has(action, repository) || from.is_some_and(lacks_source)
         };
@@ -185,7 +185,7 @@ impl Door {
     }
 
     /// A token for a client that shows a password, or for anybody where the policy has something for them.
-    pub(super) async fn token(&self, headers: &HeaderMap, scopes: Scopes) -> Handled {
+    pub(super) async fn token(&self, headers: &HeaderMap, scopes: TokenScopes) -> Handled {
         let owner = match claim(headers) {
             Claim::Password(user, password) => {
                 let hash = self.known(&user, password).await?;
@@ -204,7 +204,7 @@ impl Door {
         {
             tokens.remove(&oldest);
         }
-        let kept = Token { until: now + TOKEN_LIFE, owner, scopes: Arc::new(scopes) };
+        let kept = IssuedToken { until: now + TOKEN_LIFE, owner, scopes: Arc::new(scopes) };
         tokens.insert(Digest::sha256(token.as_bytes()), kept);
         drop(tokens);
         let document = json!({ "token": token, "access_token": token, "expires_in": TOKEN_LIFE.as_secs() });
@@ -342,7 +342,7 @@ mod tests {
     }
 
     async fn token(door: &Door, headers: &HeaderMap, scope: &str) -> HeaderMap {
-        let answer = door.token(headers, Scopes::parse(std::iter::once(scope))).await.unwrap();
+        let answer = door.token(headers, TokenScopes::parse(std::iter::once(scope))).await.unwrap();
         let body = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
         let document = serde_json::from_slice::<serde_json::Value>(&body).unwrap();
         self::headers(&format!("Bearer {}", document["token"].as_str().unwrap()))
@@ -379,8 +379,8 @@ mod tests {
         let refusal = door.authorise(&pushing, (Action::Push, "r"), Some("s"), REALM).unwrap_err();
         let told = refusal.headers[0].1.to_str().unwrap();
         assert!(told.ends_with("scope=\"repository:r:pull,push repository:s:pull\""), "{told}");
-        assert!(door.token(&password("ann", "wrong"), Scopes::default()).await.is_err());
-        assert!(door.token(&HeaderMap::new(), Scopes::default()).await.is_err());
+        assert!(door.token(&password("ann", "wrong"), TokenScopes::default()).await.is_err());
+        assert!(door.token(&HeaderMap::new(), TokenScopes::default()).await.is_err());
     }
 
     #[tokio::test]

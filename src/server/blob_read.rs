@@ -136,7 +136,7 @@ impl BlobRead {
             return Ok(());
         }
         let (place, blob) = (&self.blob.place, self.blob.digest);
-        tracing::error!(%place, %blob, artifact = self.artifacts(), "the blob is damaged; nobody is given the end of it");
+        tracing::error!(%place, %blob, artifact = self.artifacts(), "the blob is damaged; no client gets the end of it");
         self.checked.note(&self.blob, self.identity, BlobState::Damaged);
         Err(Error::DigestMismatch { expected: blob, actual })
     }

@@ -19,7 +19,12 @@ use super::{
 };
 use crate::{
     bundle::{Owners, Reader},
-    oci::{Descriptor, Digest, Manifest, Name, Reference, error_code::ErrorCode, reference::host_as_part},
+    oci::{
+        Descriptor, Digest, Manifest, Name, Reference,
+        error_code::ErrorCode,
+        graph::{Budget, OverBudget, Walked, walk},
+        reference::host_as_part,
+    },
     store::{self, RawManifest},
 };
 
@@ -102,12 +107,12 @@ impl Bundles {
                     self.notes.push(format!("{}:{tag} is in more than one bundle; {place} wins", reference.context()));
                 }
             }
-            self.add(&full(reference.registry(), reference.repository()), root.descriptor.digest);
+            self.add(&full(reference.registry(), reference.repository()), &root.descriptor);
         }
         for attached in reader.index().attached() {
             if let Some((host, path)) = attached.repository.split_once('/') {
                 self.repository(host, path);
-                self.add(&full(host, path), attached.descriptor.digest);
+                self.add(&full(host, path), &attached.descriptor);
             }
         }
     }
@@ -119,20 +124,22 @@ impl Bundles {
     }
 
     /// Puts a manifest and all below it into the repository.
-    fn add(&mut self, repository: &str, root: Digest) {
+    fn add(&mut self, repository: &str, root: &Descriptor) {
         let Some(entry) = self.repositories.get_mut(repository) else { return };
-        let mut stack = vec![root];
-        while let Some(digest) = stack.pop() {
-            let found = self.readers.iter().rev().find_map(|(reader, _)| reader.manifest(&digest));
-            let Some(manifest) = found.filter(|_| entry.manifests.insert(digest)) else { continue };
-            entry.blobs.extend(manifest.blobs().map(|blob| (blob.digest, blob.size)));
+        let known = &entry.manifests;
+        let readers = &self.readers;
+        // Opening has counted what is in the bundles; what is below a manifest that is known is known as well.
+        let walked = walk([root], &mut Budget::UNLIMITED.open(), |descriptor, _| {
+            let found = readers.iter().rev().find_map(|(reader, _)| reader.manifest(&descriptor.digest));
+            Ok::<_, OverBudget>(found.filter(|_| !known.contains(&descriptor.digest)))
+        });
+        for manifest in walked.into_iter().flat_map(Walked::into_manifests) {
+            entry.manifests.insert(manifest.digest());
+            // An index may list content that is no manifest.
+            let named = manifest.blobs().chain(manifest.children());
+            entry.blobs.extend(named.map(|one| (one.digest, one.size)));
             if let Some(subject) = manifest.subject() {
                 entry.referrers.entry(subject.digest).or_default().push(store::referrer(manifest));
-            }
-            for child in manifest.children() {
-                // An index may list content that is no manifest.
-                entry.blobs.insert(child.digest, child.size);
-                stack.push(child.digest);
             }
         }
     }
@@ -224,7 +231,9 @@ impl Bundles {
         let all = self.needing.get_or_init(|| {
             let mut all: HashMap<Digest, Vec<Reference>> = HashMap::new();
             for (reader, _) in &self.readers {
-                for (digest, owners) in Owners::of(reader.contents()).into_all() {
+                // A bundle that is too large for this was not opened.
+                let owners = Owners::of(reader.contents()).map(Owners::into_all);
+                for (digest, owners) in owners.into_iter().flatten() {
                     all.entry(digest).or_default().extend(owners.into_iter().cloned());
                 }
             }

@@ -7,33 +7,62 @@ use super::{
     backend::{Backend, Backends, Requested},
     file::OwnersOf,
 };
-use crate::oci::{Digest, Manifest, Name, Tag};
+use crate::oci::{
+    Descriptor, Digest, Manifest, Name, Tag,
+    graph::{Account, Budget, OverBudget, walk},
+};
 
-/// Manifests below one artifact that are looked at.
-const MAX_MANIFESTS: usize = 200;
+/// What is looked at to answer one request, be it for a page of artifacts or for a blob.
+pub(super) const CLOSURES: Budget = Budget { manifests: 20_000, descriptors: 100_000, bytes: 48 << 20, depth: 64 };
 
 /// Tags of a repository that are looked at for a blob's sake.
 const MAX_TAGS: usize = 1000;
 
 impl Backends {
-    /// The manifest of that name and all below it, itself first.
-    pub(super) fn closure(&self, at: Requested<'_>, name: &Name) -> Result<Option<Vec<Manifest>>, Refusal> {
-        let mut manifests: Vec<Manifest> = Vec::new();
-        let mut stack = vec![name.clone()];
-        while let Some(name) = stack.pop() {
-            let Some(document) = self.document(at, &name)? else { continue };
-            let algorithm = document.digest.algorithm();
-            let Ok(manifest) = Manifest::parse_as(document.bytes, Some(&document.media_type), algorithm) else {
-                continue;
-            };
-            let known = manifests.iter().any(|known| known.digest() == manifest.digest());
-            if known || manifests.len() == MAX_MANIFESTS {
-                continue;
-            }
-            stack.extend(manifest.children().iter().rev().map(|child| Name::Digest(child.digest)));
-            manifests.push(manifest);
+    /// The manifest of that name and all below it, itself first, as far as `account` allows; `None` where it is not there or
+    /// the account is spent.
+    pub(super) fn closure(
+        &self,
+        at: Requested<'_>,
+        name: &Name,
+        account: &mut Account,
+    ) -> Result<Option<Vec<Manifest>>, Refusal> {
+        let Some(top) = self.parsed(at, name, account)? else { return Ok(None) };
+        let load = |descriptor: &Descriptor, account: &Account| {
+            Ok::<_, WalkEnd>(self.parsed(at, &Name::Digest(descriptor.digest), account)?)
+        };
+        match walk([top.descriptor()], account, load) {
+            Ok(walked) => Ok(Some(walked.into_manifests().collect())),
+            Err(WalkEnd::Spent) => Ok(None),
+            Err(WalkEnd::Failed(failure)) => Err(failure),
         }
-        Ok((!manifests.is_empty()).then_some(manifests))
+    }
+
+    fn parsed(&self, at: Requested<'_>, name: &Name, account: &Account) -> Result<Option<Manifest>, Refusal> {
+        let Some(document) = self.document(at, name)? else { return Ok(None) };
+        if account.allows_document(&document.bytes).is_err() {
+            return Ok(None);
+        }
+        let algorithm = document.digest.algorithm();
+        Ok(Manifest::parse_as(document.bytes, Some(&document.media_type), algorithm).ok())
+    }
+}
+
+/// Why a walk did not come to its end.
+enum WalkEnd {
+    Spent,
+    Failed(Refusal),
+}
+
+impl From<OverBudget> for WalkEnd {
+    fn from(_: OverBudget) -> Self {
+        Self::Spent
+    }
+}
+
+impl From<Refusal> for WalkEnd {
+    fn from(failure: Refusal) -> Self {
+        Self::Failed(failure)
     }
 }
 
@@ -49,9 +78,10 @@ impl Backends {
 
     fn owners_of(&self, at: Requested<'_>, blob: &Digest) -> String {
         let tags = self.tags(at, "", MAX_TAGS).unwrap_or_default();
-        let has_it = |tag: &String| {
+        let mut account = CLOSURES.open();
+        let mut has_it = |tag: &String| {
             let name = tag.parse::<Tag>().map(Name::Tag).ok();
-            let manifests = name.and_then(|name| self.closure(at, &name).ok().flatten());
+            let manifests = name.and_then(|name| self.closure(at, &name, &mut account).ok().flatten());
             manifests.is_some_and(|found| found.iter().flat_map(Manifest::blobs).any(|found| found.digest == *blob))
         };
         let names: Vec<_> =

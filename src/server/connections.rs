@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 /// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    slots: Mutex<HashMap<u64, Slot>>,
+    slots: Mutex<HashMap<u64, ConnectionSlot>>,
     /// Rings when a connection ends or has nothing under way any more.
     freed: Notify,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct ConnectionSlot {
     address: IpAddr,
     /// Requests that were begun and whose answers have not left whole.
     under_way: usize,
@@ -38,7 +38,7 @@ pub(super) enum NoRoom {
 }
 
 impl Connections {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Slot>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, ConnectionSlot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -58,7 +58,8 @@ impl Connections {
             evict(&mut slots, |_| true).then_some(()).ok_or(NoRoom::Total)?;
         }
         let close = CancellationToken::new();
-        let slot = Slot { address, under_way: 0, served: false, idle_since: Instant::now(), close: close.clone() };
+        let slot =
+            ConnectionSlot { address, under_way: 0, served: false, idle_since: Instant::now(), close: close.clone() };
         slots.insert(number, slot);
         Ok(Seat { connections: Arc::clone(self), number, close })
     }
@@ -69,7 +70,7 @@ impl Connections {
     }
 }
 
-fn evict(slots: &mut HashMap<u64, Slot>, of: impl Fn(&Slot) -> bool) -> bool {
+fn evict(slots: &mut HashMap<u64, ConnectionSlot>, of: impl Fn(&ConnectionSlot) -> bool) -> bool {
     let idle = slots.iter().filter(|(_, slot)| slot.under_way == 0 && of(slot));
     // Of those that began at one moment the ones that were never served go first.
     let Some(number) = idle.min_by_key(|(number, slot)| (slot.idle_since, **number)).map(|(number, _)| *number) else {

@@ -15,10 +15,10 @@ use super::{
     frontend::{Frontend, Incoming},
     policy::Action,
     pull::without_body_for,
-    push::Push,
+    push::PushRequest,
     query::Query,
     route::{self, Endpoint, Route, RouteError},
-    scopes::Scopes,
+    scopes::TokenScopes,
 };
 use crate::oci::{
     error_code::ErrorCode,
@@ -129,7 +129,7 @@ impl Frontend {
             }
             Route::Repository(repository, resource) => {
                 let client = caller.user.as_ref().map_or_else(|| peer.ip().to_string(), |user| format!("user {user}"));
-                let push = Push { repository, query: &query, headers: &parts.headers, caller, client: &client };
+                let push = PushRequest { repository, query: &query, headers: &parts.headers, caller, client: &client };
                 self.change(method, resource, push, body).await
             }
             Route::Base if reading => Ok(without_body_for(method, base())),
@@ -139,7 +139,7 @@ impl Frontend {
             Route::Catalog if reading => self.catalog(method, &query, caller).await,
             Route::Metrics if reading => Ok(without_body_for(method, self.metrics_page())),
             Route::Token => match &self.door {
-                Some(door) if reading => door.token(&parts.headers, Scopes::parse(query.all("scope"))).await,
+                Some(door) if reading => door.token(&parts.headers, TokenScopes::parse(query.all("scope"))).await,
                 // Clients that try the other form of the protocol first fall back to this one.
                 Some(_) => Err(not_here("GET, HEAD")),
                 None => Err(mistaken(RouteError::Unknown)),
@@ -173,7 +173,7 @@ impl Frontend {
     }
 
     /// Everything else.
-    async fn change(&self, method: &Method, resource: Endpoint<'_>, push: Push<'_>, body: Incoming) -> Handled {
+    async fn change(&self, method: &Method, resource: Endpoint<'_>, push: PushRequest<'_>, body: Incoming) -> Handled {
         match (resource, method.as_str()) {
             (Endpoint::Manifest(name), "PUT") => self.push_manifest(push, &name, body).await,
             (Endpoint::Manifest(name), "DELETE") => self.delete_manifest(push.repository, &name).await,

@@ -91,7 +91,7 @@ impl Runtime {
 
 /// A file for a runtime.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct File {
+pub struct RuntimeFile {
     /// Where it goes, below the output folder.
     pub path: String,
     /// Where it belongs on the machine, for the person.
@@ -102,14 +102,14 @@ pub struct File {
 
 /// Which names are where at the mirror.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Route {
+pub struct MirrorRoute {
     /// The host that references name, or a host and the beginning of a repository.
     pub source: String,
     /// What stands in its place below the mirror's address, in the order in which they are tried; empty for nothing.
     pub places: Vec<String>,
 }
 
-impl Route {
+impl MirrorRoute {
     /// The host as `serve` spells it in front of the path, then the bare path, as an import without options leaves it.
     pub fn served(host: &str) -> Self {
         Self { source: host.to_owned(), places: vec![host_as_part(host), String::new()] }
@@ -126,8 +126,8 @@ impl Route {
 }
 
 /// What `runtime` cannot be told, with what to pull instead.
-pub fn limits(runtime: Runtime, routes: &[Route], mirror: &Mirror) -> Vec<String> {
-    let can = |route: &&Route| match runtime {
+pub fn limits(runtime: Runtime, routes: &[MirrorRoute], mirror: &Mirror) -> Vec<String> {
+    let can = |route: &&MirrorRoute| match runtime {
         Runtime::Podman | Runtime::OpenShift => true,
         Runtime::Containerd | Runtime::K3s => route.is_host(),
         Runtime::Docker => route.source == DOCKER_HUB && mirror.below(route.place()).is_empty(),
@@ -143,7 +143,7 @@ pub fn limits(runtime: Runtime, routes: &[Route], mirror: &Mirror) -> Vec<String
 }
 
 /// The files by which `runtime` pulls by `routes` from `mirror`.
-pub fn files(runtime: Runtime, routes: &[Route], mirror: &Mirror) -> Vec<File> {
+pub fn files(runtime: Runtime, routes: &[MirrorRoute], mirror: &Mirror) -> Vec<RuntimeFile> {
     let hosts = || routes.iter().filter(|route| route.is_host());
     match runtime {
         Runtime::Containerd => hosts().map(|route| containerd(route, mirror)).collect(),
@@ -156,7 +156,7 @@ pub fn files(runtime: Runtime, routes: &[Route], mirror: &Mirror) -> Vec<File> {
 
 /// containerd asks only the mirror: `server` would be the source itself, which a disconnected site cannot reach, and
 /// waiting for that takes minutes.
-fn containerd(route: &Route, mirror: &Mirror) -> File {
+fn containerd(route: &MirrorRoute, mirror: &Mirror) -> RuntimeFile {
     let (url, below) = (mirror.url(), mirror.below(route.place()));
     // With a path of its own the mirror's name must be given whole, the API's part included.
     let url = if below.is_empty() { url } else { format!("{url}/v2{below}") };
@@ -165,7 +165,7 @@ fn containerd(route: &Route, mirror: &Mirror) -> File {
         content += "  override_path = true\n";
     }
     let folder = containerd_folder(&route.source);
-    File {
+    RuntimeFile {
         path: format!("containerd/certs.d/{folder}/hosts.toml"),
         target: format!("/etc/containerd/certs.d/{folder}/hosts.toml"),
         content,
@@ -180,23 +180,23 @@ fn containerd_folder(host: &str) -> String {
     }
 }
 
-fn k3s<'a>(hosts: impl Iterator<Item = &'a Route>, mirror: &Mirror) -> File {
+fn k3s<'a>(hosts: impl Iterator<Item = &'a MirrorRoute>, mirror: &Mirror) -> RuntimeFile {
     let mut content = "mirrors:\n".to_owned();
     for route in hosts {
         let below = mirror.below(route.place());
         let path = if below.is_empty() { String::new() } else { format!("/v2{below}") };
         let _ = write!(content, "  \"{}\":\n    endpoint:\n      - \"{}{path}\"\n", route.source, mirror.url());
     }
-    File {
+    RuntimeFile {
         path: "k3s/registries.yaml".to_owned(),
         target: "/etc/rancher/k3s/registries.yaml (RKE2: /etc/rancher/rke2)".to_owned(),
         content,
     }
 }
 
-fn podman(routes: &[Route], mirror: &Mirror) -> File {
+fn podman(routes: &[MirrorRoute], mirror: &Mirror) -> RuntimeFile {
     let mut content = String::new();
-    for Route { source, places } in routes {
+    for MirrorRoute { source, places } in routes {
         let _ = write!(content, "[[registry]]\nprefix = \"{source}\"\nlocation = \"{source}\"\n\n");
         for place in places {
             let location = mirror.location(place);
@@ -206,7 +206,7 @@ fn podman(routes: &[Route], mirror: &Mirror) -> File {
     }
     content.truncate(content.trim_end().len());
     content.push('\n');
-    File {
+    RuntimeFile {
         path: "podman/airlift.conf".to_owned(),
         target: "/etc/containers/registries.conf.d/airlift.conf".to_owned(),
         content,
@@ -214,14 +214,14 @@ fn podman(routes: &[Route], mirror: &Mirror) -> File {
 }
 
 /// By digest and by tag are two kinds of resource, and a cluster needs both.
-fn openshift(routes: &[Route], mirror: &Mirror) -> File {
+fn openshift(routes: &[MirrorRoute], mirror: &Mirror) -> RuntimeFile {
     let mut content = String::new();
     for (kind, list) in [("ImageDigestMirrorSet", "imageDigestMirrors"), ("ImageTagMirrorSet", "imageTagMirrors")] {
         let _ = write!(
             content,
             "---\napiVersion: config.openshift.io/v1\nkind: {kind}\nmetadata:\n  name: airlift\nspec:\n  {list}:\n"
         );
-        for Route { source, places } in routes {
+        for MirrorRoute { source, places } in routes {
             let _ = write!(content, "    - source: \"{source}\"\n      mirrors:\n");
             for place in places {
                 let _ = writeln!(content, "        - \"{}\"", mirror.location(place));
@@ -229,10 +229,10 @@ fn openshift(routes: &[Route], mirror: &Mirror) -> File {
             content += "      mirrorSourcePolicy: NeverContactSource\n";
         }
     }
-    File { path: "openshift/mirrors.yaml".to_owned(), target: "oc apply -f mirrors.yaml".to_owned(), content }
+    RuntimeFile { path: "openshift/mirrors.yaml".to_owned(), target: "oc apply -f mirrors.yaml".to_owned(), content }
 }
 
-fn docker(routes: &[Route], mirror: &Mirror) -> File {
+fn docker(routes: &[MirrorRoute], mirror: &Mirror) -> RuntimeFile {
     let mut settings = serde_json::Map::new();
     if routes.iter().any(|route| route.source == DOCKER_HUB && mirror.below(route.place()).is_empty()) {
         settings.insert("registry-mirrors".to_owned(), serde_json::json!([mirror.url()]));
@@ -241,5 +241,5 @@ fn docker(routes: &[Route], mirror: &Mirror) -> File {
         settings.insert("insecure-registries".to_owned(), serde_json::json!([mirror.authority]));
     }
     let content = format!("{:#}\n", serde_json::Value::Object(settings));
-    File { path: "docker/daemon.json".to_owned(), target: "/etc/docker/daemon.json".to_owned(), content }
+    RuntimeFile { path: "docker/daemon.json".to_owned(), target: "/etc/docker/daemon.json".to_owned(), content }
 }

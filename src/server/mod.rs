@@ -32,8 +32,10 @@ mod pull_remote;
 mod push;
 mod query;
 mod quota;
+#[doc(hidden)]
 pub mod range;
 mod remote_blob;
+#[doc(hidden)]
 pub mod route;
 mod run;
 mod scopes;

@@ -14,7 +14,7 @@ use super::{
     answer::{self, Handled, Refusal},
     backend::{Backend, Backends, Requested},
     frontend::{Frontend, Incoming},
-    push::Push,
+    push::PushRequest,
     query::Query,
     quota::too_many,
 };
@@ -46,8 +46,8 @@ const MAX_LISTED: usize = 100;
 
 impl Frontend {
     /// `PUT` of `manifests/NAME`.
-    pub(super) async fn push_manifest(&self, push: Push<'_>, name: &Name, body: Incoming) -> Handled {
-        let Push { repository, query, headers, .. } = push;
+    pub(super) async fn push_manifest(&self, push: PushRequest<'_>, name: &Name, body: Incoming) -> Handled {
+        let PushRequest { repository, query, headers, .. } = push;
         let target = self.writable()?.repository(repository);
         let tags = asked_tags(name, query)?;
         let (bytes, _room) = self.read_manifest(body).await?;

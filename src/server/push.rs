@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     oci::{Algorithm, Digest, error_code::ErrorCode, reference::is_repository},
-    store::{StoreError, Upload, UploadWriter},
+    store::{StoreError, StoreUpload, UploadWriter},
 };
 
 /// What Docker's clients read the upload's name from.
@@ -30,7 +30,7 @@ const LOOK_EVERY: u64 = 8 << 20;
 
 /// A request that changes a repository.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Push<'a> {
+pub(super) struct PushRequest<'a> {
     pub(super) repository: &'a str,
     pub(super) query: &'a Query<'a>,
     pub(super) headers: &'a HeaderMap,
@@ -41,8 +41,8 @@ pub(super) struct Push<'a> {
 
 impl Frontend {
     /// `POST` of `blobs/uploads/`: a mount, a whole blob, or a new upload.
-    pub(super) async fn start_upload(&self, push: Push<'_>, body: Incoming) -> Handled {
-        let Push { repository, query, .. } = push;
+    pub(super) async fn start_upload(&self, push: PushRequest<'_>, body: Incoming) -> Handled {
+        let PushRequest { repository, query, .. } = push;
         let target = self.writable()?.repository(repository);
         let mut algorithm = Algorithm::Sha256;
         if let Some(digest) = query.get("mount") {
@@ -89,13 +89,13 @@ impl Frontend {
         }
     }
 
-    async fn give_up(&self, upload: &Upload) -> Result<(), StoreError> {
+    async fn give_up(&self, upload: &StoreUpload) -> Result<(), StoreError> {
         self.quota.ended(&upload.id());
         upload.cancel().await
     }
 
     /// `PATCH` of an upload: more of it.
-    pub(super) async fn continue_upload(&self, push: Push<'_>, id: &str, body: Incoming) -> Handled {
+    pub(super) async fn continue_upload(&self, push: PushRequest<'_>, id: &str, body: Incoming) -> Handled {
         let upload = self.find_upload(push.repository, id).await?;
         self.quota.admit(push.client, None)?;
         let writer = upload.writer().await?;
@@ -108,7 +108,7 @@ impl Frontend {
     }
 
     /// `PUT` of an upload: the rest of it, if any, and its digest.
-    pub(super) async fn finish_upload(&self, push: Push<'_>, id: &str, body: Incoming) -> Handled {
+    pub(super) async fn finish_upload(&self, push: PushRequest<'_>, id: &str, body: Incoming) -> Handled {
         let digest = push.query.get("digest").ok_or_else(|| invalid_digest("the digest parameter is missing"));
         let digest = parse_digest(digest?)?;
         let upload = self.find_upload(push.repository, id).await?;
@@ -142,7 +142,13 @@ impl Frontend {
         Err(Refusal::blob_unknown(&digest))
     }
 
-    async fn complete(&self, push: Push<'_>, upload: &Upload, digest: Digest, body: Incoming) -> Result<(), Refusal> {
+    async fn complete(
+        &self,
+        push: PushRequest<'_>,
+        upload: &StoreUpload,
+        digest: Digest,
+        body: Incoming,
+    ) -> Result<(), Refusal> {
         let mut writer = upload.writer().await?;
         in_order(push.repository, upload, &writer, push.headers)?;
         writer.expect(digest.algorithm());
@@ -157,8 +163,8 @@ impl Frontend {
     /// Writes the whole of `body`. What came before a break is kept; what is larger than any blob may be is not.
     async fn receive(
         &self,
-        push: Push<'_>,
-        upload: &Upload,
+        push: PushRequest<'_>,
+        upload: &StoreUpload,
         mut writer: UploadWriter,
         mut body: Incoming,
     ) -> Result<UploadWriter, Refusal> {
@@ -204,7 +210,7 @@ impl Frontend {
         quota::leaves_room(free, size)
     }
 
-    async fn find_upload(&self, repository: &str, id: &str) -> Result<Upload, Refusal> {
+    async fn find_upload(&self, repository: &str, id: &str) -> Result<StoreUpload, Refusal> {
         let upload = self.writable()?.repository(repository).upload(id).await?;
         upload.ok_or_else(|| {
             let message = "the repository has no such upload";
@@ -218,7 +224,7 @@ async fn write(writer: &mut UploadWriter, chunk: Bytes) -> Result<(), StoreError
 }
 
 /// A chunk must begin where the last one ended, and be as long as it says.
-fn in_order(repository: &str, upload: &Upload, writer: &UploadWriter, headers: &HeaderMap) -> Result<(), Refusal> {
+fn in_order(repository: &str, upload: &StoreUpload, writer: &UploadWriter, headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(value) = headers.get(CONTENT_RANGE) else { return Ok(()) };
     let invalid = |message: &str| Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid, message);
     let parsed = value.to_str().ok().and_then(|text| {
@@ -268,7 +274,7 @@ fn created_blob(repository: &str, digest: &Digest) -> Reply {
 }
 
 /// The state of an upload. `0-0` stands for nothing received as well as for one byte, as everywhere in this protocol.
-fn session(status: StatusCode, repository: &str, upload: &Upload, received: u64) -> Reply {
+fn session(status: StatusCode, repository: &str, upload: &StoreUpload, received: u64) -> Reply {
     let mut answer = answer::empty(status);
     let id = upload.id().to_string();
     answer::set(&mut answer, LOCATION, &format!("/v2/{repository}/blobs/uploads/{id}"));

@@ -65,7 +65,7 @@ impl RemoteBlob {
             let Some(mut passing) = passing else { return Ok(None) };
             let next = passing.next().await.inspect_err(|error| {
                 let (RemoteBlob { from, digest, .. }, artifact) = (&passing.far, (passing.owners)(&passing.far.digest));
-                tracing::error!(place = from.name(), blob = %digest, artifact, %error, "nobody is given the end of the blob");
+                tracing::error!(place = from.name(), blob = %digest, artifact, %error, "no client gets the end of the blob");
             })?;
             Ok(next.map(|(chunk, more)| (chunk, more.then_some(passing))))
         }))

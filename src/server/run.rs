@@ -43,7 +43,7 @@ impl Server {
         format!("{}://{}", self.registry.scheme(), self.local)
     }
 
-    /// What whoever started the server should know: which of two equal names is served, who can get in.
+    /// What the operator should know: which of two equal names is served, who can get in.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = self.registry.bundles.notes().to_vec();
         let strangers = self.registry.door.as_ref().map(Door::strangers).unwrap_or_default();

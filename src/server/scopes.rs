@@ -7,12 +7,12 @@ const MAX_SCOPES: usize = 100;
 
 /// What a token is good for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Scopes {
+pub(super) struct TokenScopes {
     repositories: Vec<(String, Vec<Action>)>,
     catalog: bool,
 }
 
-impl Scopes {
+impl TokenScopes {
     /// Of the parameters `scope` of a request, each of which may hold several. What is not understood grants nothing.
     pub(super) fn parse<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
         let mut scopes = Self::default();
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn a_token_is_good_for_what_it_was_asked_for() {
         let texts = ["repository:a/b:pull,push repository:c:*", "registry:catalog:*", "nonsense", "repository:d:fly"];
-        let scopes = Scopes::parse(texts.into_iter());
+        let scopes = TokenScopes::parse(texts.into_iter());
         for (action, repository, has) in [
             (Action::Pull, "a/b", true),
             (Action::Push, "a/b", true),
@@ -66,6 +66,6 @@ mod tests {
         ] {
             assert_eq!(scopes.has(action, repository), has, "{action:?} {repository}");
         }
-        assert!(scopes.has_catalog() && !Scopes::parse(["registry:catalog:pull"].into_iter()).has_catalog());
+        assert!(scopes.has_catalog() && !TokenScopes::parse(["registry:catalog:pull"].into_iter()).has_catalog());
     }
 }

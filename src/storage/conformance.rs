@@ -6,7 +6,9 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use md5::Digest as _;
 
-use super::{Draft, Error, Finish, Folder, Location, Note, Object, Parts, Pinned, Result, Sums, parts::NOTE};
+use super::{
+    Error, Finish, Folder, Location, Object, PartCheckpoint, Parts, Pinned, Result, Sums, UploadSpec, parts::NOTE,
+};
 use crate::{
     content::{Class, Fault, ReadAt, read_at::read_whole},
     oci::Digest,
@@ -26,17 +28,17 @@ pub fn sample(seed: u64, size: usize) -> Bytes {
 }
 
 /// A note that says which part of which try it belongs to.
-fn note(number: u32, try_: u8) -> Note {
+fn note(number: u32, try_: u8) -> PartCheckpoint {
     let mut note = [try_; NOTE];
     note[..4].copy_from_slice(&number.to_be_bytes());
-    Note(note)
+    PartCheckpoint(note)
 }
 
-fn draft(object: &dyn Object, content: &[u8]) -> Draft {
+fn draft(object: &dyn Object, content: &[u8]) -> UploadSpec {
     let parts = Parts::of(content.len() as u64, 1, &object.limits(), object.location()).expect("small enough");
     let said = [("category", "conformance"), ("two_words", "are kept")];
     let metadata = BTreeMap::from(said.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    Draft { identity: Digest::sha256(content), parts, metadata }
+    UploadSpec { identity: Digest::sha256(content), parts, metadata }
 }
 
 fn part(parts: &Parts, content: &Bytes, number: u32) -> Bytes {
@@ -100,7 +102,7 @@ async fn resumable_parts(object: &dyn Object, content: &Bytes) {
     drop(first);
     assert!(object.stat().await.expect_err("nothing is visible before the commit").is_not_found());
 
-    let other = Draft { identity: Digest::sha256(b"something else"), ..draft.clone() };
+    let other = UploadSpec { identity: Digest::sha256(b"something else"), ..draft.clone() };
     let strange = object.upload(&other).await.expect("another upload begins");
     assert_eq!(strange.present(), [], "parts of another identity are not seen");
     strange.abandon().await.expect("it can be abandoned");
@@ -189,7 +191,7 @@ async fn reads(object: &Arc<dyn Object>, content: &Bytes) {
     }
 }
 
-/// A create-only commit leaves alone what is there; a replaced object is an error for whoever reads on.
+/// A create-only commit leaves alone what is there; a replaced object is an error for a reader.
 async fn versions(object: &Arc<dyn Object>, first: &Bytes, second: &Bytes) {
     let old = pin(object).await;
     let refused = put(&**object, second, Finish::default()).await.expect_err("something is there");

@@ -28,14 +28,14 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use md5::{Digest as _, Md5};
 
-pub use azure::{Credentials, entrance};
+pub use azure::{AzureIdentity, Credentials, entrance};
 pub use error::{Error, Result};
 pub use location::Location;
-pub use parts::{Limits, Note, Parts};
+pub use parts::{PartCheckpoint, PartLimits, Parts};
 pub use pinned::Pinned;
 pub use renewal::Renew;
 pub use sas::{Permission, Sas};
-pub use settings::{Identity, Settings};
+pub use settings::Settings;
 
 use crate::oci::Digest;
 
@@ -74,7 +74,7 @@ pub trait Object: Send + Sync + fmt::Debug {
     fn location(&self) -> &Location;
 
     /// How it may be cut into parts.
-    fn limits(&self) -> Limits;
+    fn limits(&self) -> PartLimits;
 
     /// What is there; [`Error::NotFound`] only for a definite "nothing".
     async fn stat(&self) -> Result<Stat>;
@@ -102,7 +102,7 @@ pub trait Object: Send + Sync + fmt::Debug {
     }
 
     /// Begins to write, or goes on where a killed run stopped.
-    async fn upload(&self, draft: &Draft) -> Result<Box<dyn Upload>>;
+    async fn upload(&self, draft: &UploadSpec) -> Result<Box<dyn Upload>>;
 }
 
 /// Uploads that were given up.
@@ -118,7 +118,7 @@ pub struct Abandoned {
 
 /// What is to be written.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub struct UploadSpec {
     /// Stands for the content and the way it is cut: parts of another identity are not seen.
     pub identity: Digest,
     /// How it is cut.
@@ -131,17 +131,17 @@ pub struct Draft {
 #[async_trait]
 pub trait Upload: Send + Sync + fmt::Debug {
     /// The parts that an earlier run left, with the notes they came with. A part may be there more than once.
-    fn present(&self) -> &[(u32, Note)];
+    fn present(&self) -> &[(u32, PartCheckpoint)];
 
     /// Puts part `number`, which is there with `note` once this returns: the provider has held what arrived against a
     /// checksum that was made here. Retries are the storage's own business.
-    async fn put(&self, number: u32, note: Note, body: Body) -> Result<()>;
+    async fn put(&self, number: u32, note: PartCheckpoint, body: Body) -> Result<()>;
 
     /// Makes the object of the parts that have these notes, one a part, in order; it becomes visible at once and whole.
     ///
     /// # Errors
     /// [`Error::Exists`] if something is there and `finish.overwrite` is not set.
-    async fn commit(&self, notes: &[Note], finish: &Finish) -> Result<Stat>;
+    async fn commit(&self, notes: &[PartCheckpoint], finish: &Finish) -> Result<Stat>;
 
     /// Removes the parts, where the provider lets them be removed; others drop them after some days.
     async fn abandon(&self) -> Result<()>;
@@ -153,7 +153,7 @@ pub trait Upload: Send + Sync + fmt::Debug {
 
     /// Whether the provider's own SHA-256 of the object that was committed is that of the parts that were put. `None` where
     /// it keeps none: a CRC or an MD5 proves nothing against intent.
-    async fn attest(&self, notes: &[Note]) -> Result<Option<bool>> {
+    async fn attest(&self, notes: &[PartCheckpoint]) -> Result<Option<bool>> {
         let _ = notes;
         Ok(None)
     }
@@ -169,7 +169,14 @@ pub trait Upload: Send + Sync + fmt::Debug {
 pub trait TakeFrom: Send + Sync {
     /// Puts part `number`: the bytes of `range` of `source`, which must have these `sums`. Where what came is something
     /// else the part counts as not put.
-    async fn take(&self, number: u32, note: Note, source: &Pinned, range: Range<u64>, sums: &Sums) -> Result<()>;
+    async fn take(
+        &self,
+        number: u32,
+        note: PartCheckpoint,
+        source: &Pinned,
+        range: Range<u64>,
+        sums: &Sums,
+    ) -> Result<()>;
 }
 
 /// The bytes of a part.
@@ -223,7 +230,7 @@ pub struct Finish {
 
 /// An object as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedObject {
     /// Its name, relative to the folder.
     pub name: String,
     /// Its bytes.
@@ -241,7 +248,7 @@ pub trait Folder: Send + Sync + fmt::Debug {
     fn location(&self) -> &Location;
 
     /// What is in it, at any depth, sorted by name.
-    async fn list(&self) -> Result<Vec<Listed>>;
+    async fn list(&self) -> Result<Vec<ListedObject>>;
 
     /// The place of `name` in it.
     fn object(&self, name: &str) -> Result<Arc<dyn Object>>;
@@ -254,11 +261,11 @@ pub trait Folder: Send + Sync + fmt::Debug {
 pub fn open(location: &Location, settings: &Settings) -> Result<Arc<dyn Object>> {
     let fail = |reason| Err(Error::Location { text: location.to_string(), reason });
     match location {
-        Location::Path(path) => Ok(Arc::new(local::File::new(path))),
+        Location::Path(path) => Ok(Arc::new(local::LocalFile::new(path))),
         Location::Azure(azure) if azure.name.is_empty() => fail("the blob's name is missing"),
-        Location::Azure(azure) => Ok(Arc::new(azure::Blob::new(azure, settings)?)),
+        Location::Azure(azure) => Ok(Arc::new(azure::AzureBlob::new(azure, settings)?)),
         Location::S3(bucket) | Location::Gcs(bucket) if bucket.key.is_empty() => fail("the object's key is missing"),
-        Location::S3(_) | Location::Gcs(_) => Ok(Arc::new(cloud::Object::new(location, settings)?)),
+        Location::S3(_) | Location::Gcs(_) => Ok(Arc::new(cloud::CloudObject::new(location, settings)?)),
         Location::Standard => fail("standard input and output are no storage"),
     }
 }
@@ -269,9 +276,9 @@ pub fn open(location: &Location, settings: &Settings) -> Result<Arc<dyn Object>>
 /// As [`open`].
 pub fn open_folder(location: &Location, settings: &Settings) -> Result<Arc<dyn Folder>> {
     match location {
-        Location::Path(path) => Ok(Arc::new(local::Folder::new(path))),
-        Location::Azure(azure) => Ok(Arc::new(azure::Container::new(azure, settings)?)),
-        Location::S3(_) | Location::Gcs(_) => Ok(Arc::new(cloud::Folder::new(location, settings)?)),
+        Location::Path(path) => Ok(Arc::new(local::LocalFolder::new(path))),
+        Location::Azure(azure) => Ok(Arc::new(azure::AzureContainer::new(azure, settings)?)),
+        Location::S3(_) | Location::Gcs(_) => Ok(Arc::new(cloud::CloudFolder::new(location, settings)?)),
         Location::Standard => {
             Err(Error::Location { text: location.to_string(), reason: "standard input and output are no folder" })
         }

@@ -12,7 +12,7 @@ const STEP: u64 = 1 << 20;
 
 /// What a provider takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct PartLimits {
     /// Parts of one object.
     pub parts: u64,
     /// Bytes of each part but the last, at least.
@@ -33,7 +33,7 @@ impl Parts {
     ///
     /// # Errors
     /// [`Error::Limit`]; `what` is whose size it is.
-    pub fn of(total: u64, wish: u64, limits: &Limits, what: &dyn fmt::Display) -> Result<Self> {
+    pub fn of(total: u64, wish: u64, limits: &PartLimits, what: &dyn fmt::Display) -> Result<Self> {
         let needed = total.div_ceil(limits.parts);
         let size = wish.max(needed).max(limits.smallest).max(1).next_multiple_of(STEP);
         let size = if size > limits.largest && wish > needed { limits.largest / STEP * STEP } else { size };
@@ -74,16 +74,16 @@ impl Parts {
     }
 }
 
-/// Bytes of a [`Note`]: two hash states. An Azure block id has room for them, a number and a name.
+/// Bytes of a [`PartCheckpoint`]: two hash states. An Azure block id has room for them, a number and a name.
 pub const NOTE: usize = 48;
 
 /// A few bytes that a provider keeps with a part until the commit, and gives back to a later run.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Note(pub [u8; NOTE]);
+pub struct PartCheckpoint(pub [u8; NOTE]);
 
-impl fmt::Debug for Note {
+impl fmt::Debug for PartCheckpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Note({:02x}{:02x}{:02x}{:02x}…)", self.0[0], self.0[1], self.0[2], self.0[3])
+        write!(f, "PartCheckpoint({:02x}{:02x}{:02x}{:02x}…)", self.0[0], self.0[1], self.0[2], self.0[3])
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    const S3: Limits = Limits { parts: 10_000, smallest: 5 << 20, largest: 5 << 30 };
+    const S3: PartLimits = PartLimits { parts: 10_000, smallest: 5 << 20, largest: 5 << 30 };
 
     #[test]
     fn large_objects_get_larger_parts_and_too_large_ones_are_refused() {
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(of(USUAL * 10_000 + 1).unwrap().size(), USUAL + STEP);
         assert!(of((5 << 30) * 10_000).is_ok());
         assert!(matches!(of((5 << 30) * 10_000 + 1), Err(Error::Limit { .. })));
-        let small = Limits { parts: 100, smallest: 0, largest: 3 << 20 };
+        let small = PartLimits { parts: 100, smallest: 0, largest: 3 << 20 };
         assert_eq!(Parts::of(1 << 20, USUAL, &small, &"x").unwrap().size(), 3 << 20);
     }
 

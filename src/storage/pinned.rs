@@ -51,8 +51,8 @@ impl Pinned {
             return Ok(stream::empty().boxed());
         }
         let first = self.object.read(&self.stat.version, range.clone()).await?;
-        let reading = Reading { pinned: self.clone(), rest: range, open: Some(first), barren: 0 };
-        let step = async |mut reading: Reading| {
+        let reading = PinnedRead { pinned: self.clone(), rest: range, open: Some(first), barren: 0 };
+        let step = async |mut reading: PinnedRead| {
             let next = reading.next().await?;
             Some((next, reading))
         };
@@ -82,14 +82,14 @@ impl Pinned {
 }
 
 /// A read under way.
-struct Reading {
+struct PinnedRead {
     pinned: Pinned,
     rest: Range<u64>,
     open: Option<Chunks>,
     barren: u32,
 }
 
-impl Reading {
+impl PinnedRead {
     async fn next(&mut self) -> Option<Result<Bytes>> {
         loop {
             if self.rest.is_empty() {
@@ -109,7 +109,7 @@ impl Reading {
                     self.open = None;
                 }
                 Err(error) => {
-                    // Whoever polls on after an error must not be told of a good end.
+                    // A caller that polls on after an error must not see a good end.
                     self.open = Some(stream::pending().boxed());
                     return Some(Err(error));
                 }

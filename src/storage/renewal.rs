@@ -32,18 +32,18 @@ pub trait Renew: Send + Sync + fmt::Debug {
 #[derive(Debug)]
 pub(super) struct Current {
     source: Option<Arc<dyn Renew>>,
-    state: Mutex<State>,
+    state: Mutex<RenewalState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct RenewalState {
     sas: Sas,
     asked: Option<Instant>,
 }
 
 impl Current {
     pub(super) fn new(sas: Sas, source: Option<Arc<dyn Renew>>) -> Self {
-        Self { source, state: Mutex::new(State { sas, asked: None }) }
+        Self { source, state: Mutex::new(RenewalState { sas, asked: None }) }
     }
 
     /// The signature for a request that is about to be sent; replaced first if it ends soon.
@@ -64,7 +64,7 @@ impl Current {
         (state.sas != *refused).then(|| state.sas.clone())
     }
 
-    async fn replace(&self, state: &mut State) {
+    async fn replace(&self, state: &mut RenewalState) {
         let Some(source) = &self.source else { return };
         if state.asked.is_some_and(|asked| asked.elapsed() < PAUSE) {
             return;

@@ -2,7 +2,11 @@
 
 use std::{env, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{azure::Credentials, renewal::Renew, sas::Sas};
+use super::{
+    azure::{AzureIdentity, Credentials},
+    renewal::Renew,
+    sas::Sas,
+};
 
 /// How long one request is tried again where nothing else is said.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -10,17 +14,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a read may bring next to nothing.
 const SILENCE: Duration = Duration::from_mins(1);
 
-/// Who to be towards Azure where an address has no SAS.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Identity {
-    /// What is found first: a workload identity, a managed identity (`AZURE_CLIENT_ID` names a user-assigned one), the Azure
-    /// CLI; or what `AZURE_TOKEN_CREDENTIALS` names.
-    #[default]
-    Found,
-    /// A managed identity; the client id or the resource id (`/subscriptions/…`) of a user-assigned one, or the system's.
-    Managed(Option<String>),
-}
+/// The variable with which Google's own clients are sent to an emulator, which asks nobody for a credential.
+pub(super) const GOOGLE_EMULATOR: &str = "STORAGE_EMULATOR_HOST";
 
 /// Surroundings of the providers. It prints without secrets.
 #[derive(Clone)]
@@ -32,7 +27,7 @@ pub struct Settings {
     /// PEM files of authorities that Azure's servers are trusted by, beside the system's.
     pub ca_certs: Vec<PathBuf>,
     /// Who to be towards Azure without a SAS.
-    pub identity: Identity,
+    pub identity: AzureIdentity,
     /// The tokens that Azure gave, for all who have these settings or a copy of them.
     pub credentials: Credentials,
     /// Where the journals of unfinished uploads lie: of all that S3 has parts of, and of those that were begun here at Google.
@@ -43,7 +38,7 @@ pub struct Settings {
     pub attest: bool,
     /// How long one request is tried again before it counts as failed.
     pub patience: Duration,
-    /// How long a read may bring next to nothing before it is broken off and gone on with by another request.
+    /// How long a read may bring next to nothing before it is broken off and resumed by another request.
     pub silence: Duration,
 }
 
@@ -53,7 +48,7 @@ impl Default for Settings {
             sas: None,
             renew: None,
             ca_certs: Vec::new(),
-            identity: Identity::Found,
+            identity: AzureIdentity::Found,
             credentials: Credentials::default(),
             state: env::temp_dir().join("airlift/uploads"),
             variables: Vec::new(),
@@ -71,12 +66,12 @@ impl Settings {
         let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
         Self {
             sas: env::var("AZURE_STORAGE_SAS_TOKEN").ok().as_deref().and_then(Sas::parse),
-            identity: Identity::Found,
+            identity: AzureIdentity::Found,
             state: state.unwrap_or_else(env::temp_dir).join("airlift/uploads"),
             variables: env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .filter(|(name, _)| {
-                    ["AWS_", "GOOGLE_"].iter().any(|front| name.starts_with(front)) || name == super::cloud::EMULATOR
+                    ["AWS_", "GOOGLE_"].iter().any(|front| name.starts_with(front)) || name == GOOGLE_EMULATOR
                 })
                 .collect(),
             ..Self::default()

@@ -42,6 +42,11 @@ impl Store {
         Ok(Self(Arc::new(Inner { paths, metadata, sessions: Sessions::default(), _lock: lock })))
     }
 
+    /// Whether `dir` is the folder of a store.
+    pub fn is_store(dir: &Path) -> bool {
+        Paths::new(dir).database().is_file()
+    }
+
     /// Names of repositories in order, at the most `limit`, those after `after` only.
     pub fn repositories(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
         self.0.metadata.read(|db| db.repositories(after.unwrap_or_default(), limit))

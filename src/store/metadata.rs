@@ -139,7 +139,7 @@ impl Db<'_> {
         Ok(size.map(i64::cast_unsigned))
     }
 
-    /// Size of the blob, whoever has it.
+    /// Size of the blob, in whatever repository it is.
     pub(super) fn blob_anywhere(&self, digest: &Digest) -> Result<Option<u64>> {
         let mut query = self.0.prepare_cached("SELECT size FROM blob WHERE digest = ?1")?;
         let size = query.query_row([digest.to_string()], |row| row.get::<_, i64>(0)).optional()?;

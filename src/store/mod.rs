@@ -20,6 +20,7 @@ mod handle;
 mod metadata;
 pub mod paths;
 mod repository;
+mod seam;
 mod sessions;
 mod upload;
 
@@ -28,7 +29,7 @@ pub use error::{Result, StoreError};
 pub use gc::{Collected, Sweep};
 pub use handle::Store;
 pub use repository::{StoredBlob, StoredRepository};
-pub use upload::{Upload, UploadWriter};
+pub use upload::{StoreUpload, UploadWriter};
 
 #[cfg(test)]
 mod tests;

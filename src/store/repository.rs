@@ -10,7 +10,7 @@ use super::{
     document::{self, RawManifest},
     error::{Result, StoreError},
     handle::{Store, blocking},
-    upload::{self, Upload, UploadWriter},
+    upload::{self, StoreUpload, UploadWriter},
 };
 use crate::{
     content::{self, Assign, ByteStream, Lookup, Referrers, Resolve, Sink, Source, Verified},
@@ -147,12 +147,12 @@ impl StoredRepository {
     }
 
     /// Begins an upload whose content is expected to be named by `algorithm`.
-    pub async fn begin(&self, algorithm: Algorithm) -> Result<Upload> {
+    pub async fn begin(&self, algorithm: Algorithm) -> Result<StoreUpload> {
         upload::begin(self.store.clone(), Arc::clone(&self.name), algorithm).await
     }
 
     /// An upload that was begun in this repository, also before a restart; `None` if there is none of that id.
-    pub async fn upload(&self, id: &str) -> Result<Option<Upload>> {
+    pub async fn upload(&self, id: &str) -> Result<Option<StoreUpload>> {
         upload::find(self.store.clone(), Arc::clone(&self.name), id).await
     }
 
@@ -204,7 +204,7 @@ impl Source for StoredRepository {
     }
 }
 
-/// The blob's bytes from `from` on, read ahead by nothing: whoever wants them fast reads the file itself.
+/// The blob's bytes from `from` on, read ahead by nothing: a fast reader reads the file itself.
 fn read_from(blob: StoredBlob, from: u64) -> ByteStream {
     let step = |(blob, at): (StoredBlob, u64)| async move {
         let left = usize::try_from(blob.size.saturating_sub(at)).unwrap_or(usize::MAX).min(READ);

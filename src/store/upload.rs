@@ -24,7 +24,7 @@ use crate::oci::{Algorithm, Digest, Hasher};
 
 /// An upload under way.
 #[derive(Clone, Debug)]
-pub struct Upload {
+pub struct StoreUpload {
     store: Store,
     repository: Arc<str>,
     id: Uuid,
@@ -32,17 +32,17 @@ pub struct Upload {
     session: Arc<Session>,
 }
 
-pub(super) async fn begin(store: Store, repository: Arc<str>, algorithm: Algorithm) -> Result<Upload> {
+pub(super) async fn begin(store: Store, repository: Arc<str>, algorithm: Algorithm) -> Result<StoreUpload> {
     let id = Uuid::new_v4();
     let path = store.paths().upload(&id, &repository, algorithm);
     let file = path.clone();
     blocking(move || File::create_new(&file).map(drop).map_err(|source| StoreError::write(&file, source))).await?;
     let session = session(path, 0, Some(Hasher::new(algorithm)));
     store.sessions().lock().insert(id, Arc::clone(&session));
-    Ok(Upload { store, repository, id, algorithm, session })
+    Ok(StoreUpload { store, repository, id, algorithm, session })
 }
 
-pub(super) async fn find(store: Store, repository: Arc<str>, id: &str) -> Result<Option<Upload>> {
+pub(super) async fn find(store: Store, repository: Arc<str>, id: &str) -> Result<Option<StoreUpload>> {
     let Ok(id) = Uuid::try_parse(id) else { return Ok(None) };
     blocking(move || {
         for algorithm in Algorithm::ALL {
@@ -55,14 +55,14 @@ pub(super) async fn find(store: Store, repository: Arc<str>, id: &str) -> Result
             let mut sessions = store.sessions().lock();
             let session = Arc::clone(sessions.entry(id).or_insert_with(|| session(path, received, None)));
             drop(sessions);
-            return Ok(Some(Upload { store, repository, id, algorithm, session }));
+            return Ok(Some(StoreUpload { store, repository, id, algorithm, session }));
         }
         Ok(None)
     })
     .await
 }
 
-impl Upload {
+impl StoreUpload {
     /// What the session is called in URLs: a UUID.
     pub const fn id(&self) -> Uuid {
         self.id
@@ -117,7 +117,7 @@ impl Upload {
 /// The one who writes an upload at present. Dropping it keeps what is in the file.
 #[derive(Debug)]
 pub struct UploadWriter {
-    upload: Upload,
+    upload: StoreUpload,
     turn: CancellationToken,
     gathered: Vec<Bytes>,
     gathered_bytes: usize,
@@ -224,7 +224,7 @@ impl UploadWriter {
     }
 }
 
-impl Upload {
+impl StoreUpload {
     /// Checks, syncs, renames, and enters a complete upload, in this order.
     fn publish(&self, mut batch: WriteBatch, digest: Digest) -> Result<u64> {
         let (paths, part) = (self.store.paths(), &self.session.path);

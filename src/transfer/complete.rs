@@ -5,9 +5,9 @@ use std::{fs, path::Path};
 
 use super::{
     error::Error,
-    export::{Destination, Request},
+    export::{destination::Destination, request::Request},
     plan::Plan,
-    report::{Report, State},
+    report::{ArtifactState, Report},
     send,
     verify::verify,
 };
@@ -117,8 +117,8 @@ pub(super) async fn there(object: &dyn Object) -> Result<Option<Stat>, storage::
 pub(super) fn report(plan: Plan, finished: Finished) -> Report {
     let (_, bytes) = plan.totals();
     let mut report = plan.into_report();
-    for outcome in report.artifacts.iter_mut().filter(|outcome| outcome.state == State::NotReached) {
-        outcome.state = State::AlreadyThere;
+    for outcome in report.artifacts.iter_mut().filter(|outcome| outcome.state == ArtifactState::NotReached) {
+        outcome.state = ArtifactState::AlreadyThere;
     }
     report.bytes_reused = bytes;
     report.output_bytes = Some(finished.bytes);

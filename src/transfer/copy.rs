@@ -16,7 +16,7 @@ use crate::{
     bundle::{
         self, Reader,
         disk::{self, CHUNK, off_reactor},
-        partial::Partial,
+        partial::PartialFile,
     },
     content::{Code, Fault},
     oci::{Algorithm, Digest, Hasher},
@@ -175,7 +175,7 @@ struct Job {
     request: Request,
     from: File,
     meta: Metadata,
-    partial: Partial,
+    partial: PartialFile,
     /// Bytes that an earlier run left in it.
     there: u64,
     progress: Progress,
@@ -195,7 +195,7 @@ impl Job {
             return Err(Error::SameFile { from: source.clone(), to: goal });
         }
         let from = File::open(source).map_err(bundle::Error::read(source))?;
-        let partial = Partial::open(&goal, request.overwrite)?;
+        let partial = PartialFile::open(&goal, request.overwrite)?;
         // Reserving makes the file as long as it will be.
         let there = partial.file().metadata().map_err(bundle::Error::read(partial.path()))?.len();
         partial.reserve(meta.len())?;

@@ -2,44 +2,31 @@
 //! comes last.
 
 mod publish;
+mod request;
 mod room;
 
 use std::path::PathBuf;
 
+pub use self::request::Request;
 use self::{publish::Publication, room::check_room};
 use super::{
     copy::{self, Error},
-    far::Far,
     relay,
-    sets::Found,
+    sets::FoundSet,
+    storage_stack::StorageStack,
 };
 use crate::{
     bundle::{
-        self, Gathered,
+        self, GatheredSet,
         disk::{self, off_reactor},
         stack::Candidate,
-        volume::{File, Manifest, volume_name},
+        volume::{SetFile, SetManifest, volume_name},
     },
     oci::{Algorithm, Digest},
     progress::Progress,
     recovery,
     storage::{self, Location, Pinned, Settings},
 };
-
-/// Where to copy a set, and how.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// A local folder, which must be there, or a container, a bucket or a prefix of one.
-    pub to: Location,
-    /// Whether a set that is there may be replaced.
-    pub overwrite: bool,
-    /// Whether the source goes once all of the copy has been proven.
-    pub delete_source: bool,
-    /// See [`relay::Request::trust_checksums`].
-    pub trust_checksums: bool,
-    /// Parts in memory at once; at least one.
-    pub jobs: usize,
-}
 
 /// A set that was copied and proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,13 +48,13 @@ pub struct Report {
 }
 
 /// A file on its way.
-struct Item {
+struct FileCopy {
     /// Where it is now.
     file: Candidate,
     /// The name that it is to have.
     name: String,
     /// What the manifest says of it.
-    known: Option<File>,
+    known: Option<SetFile>,
 }
 
 /// Copies a whole set, and the recovery data that lies beside it, to where its files have the names that the manifest says,
@@ -76,7 +63,7 @@ struct Item {
 /// # Errors
 /// See [`Error`]; the source is untouched then, and there is no manifest of the set at the destination.
 pub async fn copy(
-    Found { set, far }: Found,
+    FoundSet { set, far }: FoundSet,
     request: &Request,
     settings: &Settings,
     progress: &Progress,
@@ -91,7 +78,7 @@ pub async fn copy(
     let mut publication = Publication::of(&copying.set, &name, request, settings);
     let was_there = publication.check().await?;
     if let Location::Path(folder) = &request.to {
-        check_room(folder, volumes.iter().chain(&recovery))?;
+        check_room(folder, volumes.iter().chain(&recovery).map(|one| (one.name.as_str(), one.file.size)))?;
     }
     let (mut bytes, mut reused) = (0, 0);
     for (item, is_volume) in volumes.iter().map(|item| (item, true)).chain(recovery.iter().map(|item| (item, false))) {
@@ -111,9 +98,9 @@ pub async fn copy(
 }
 
 struct Copying<'a> {
-    set: Gathered,
+    set: GatheredSet,
     /// Where the set is, if it is in a storage.
-    far: Option<Far>,
+    far: Option<StorageStack>,
     request: &'a Request,
     settings: &'a Settings,
     progress: &'a Progress,
@@ -121,9 +108,10 @@ struct Copying<'a> {
 
 impl Copying<'_> {
     /// The set's name, and its volumes, the first of them first.
-    fn volumes(&self) -> (String, Vec<Item>) {
+    fn volumes(&self) -> (String, Vec<FileCopy>) {
         let set = &self.set;
-        let of_manifest = set.manifest.as_ref().and_then(|(path, _)| Manifest::set_name(path.file_name()?.to_str()?));
+        let of_manifest =
+            set.manifest.as_ref().and_then(|(path, _)| SetManifest::set_name(path.file_name()?.to_str()?));
         let of_volume = set.reader.volume_name(1);
         let of_volume = of_volume.strip_suffix(&volume_name("", 1)).unwrap_or("bundle");
         let name = of_manifest.unwrap_or(of_volume).to_owned();
@@ -132,20 +120,20 @@ impl Copying<'_> {
             let new = known.as_ref().map_or_else(|| volume_name(&name, number), |known| known.name.clone());
             let size = set.reader.volume_size(number).unwrap_or_default();
             let old = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Item { file: Candidate { path: path.to_owned(), name: old, size }, name: new, known }
+            FileCopy { file: Candidate { path: path.to_owned(), name: old, size }, name: new, known }
         });
         let volumes = volumes.collect();
         (name, volumes)
     }
 
     /// The recovery files beside the set that protect volumes of it, by what they say themselves.
-    async fn recovery(&self, volumes: &[Item]) -> Result<Vec<Item>, Error> {
+    async fn recovery(&self, volumes: &[FileCopy]) -> Result<Vec<FileCopy>, Error> {
         let mut found = Vec::new();
         for file in self.set.beside.iter().filter(|file| file.name.ends_with(recovery::SUFFIX)) {
             let begin = self.pinned(file).await?.bytes(0..file.size.min(recovery::BEGIN)).await?;
             let protected = recovery::protected(&begin).unwrap_or_default();
             if volumes.iter().any(|volume| protected.contains(&volume.name)) {
-                found.push(Item { file: file.clone(), name: file.name.clone(), known: None });
+                found.push(FileCopy { file: file.clone(), name: file.name.clone(), known: None });
             }
         }
         Ok(found)
@@ -159,7 +147,7 @@ impl Copying<'_> {
     }
 
     /// Copies one file, or finds that an earlier run has; with it the bytes of it that were there.
-    async fn one(&self, item: &Item) -> Result<(File, u64), Error> {
+    async fn one(&self, item: &FileCopy) -> Result<(SetFile, u64), Error> {
         let destination = self.request.to.join(&item.name);
         let there = if self.request.overwrite { None } else { self.there(item, &destination).await? };
         if let Some(file) = there {
@@ -176,11 +164,11 @@ impl Copying<'_> {
             let reason = format!("it says another SHA-256 of {} than it has, {}", item.name, digest.hex());
             return Err(bundle::Error::SetManifest { path: item.file.path.clone(), reason }.into());
         }
-        Ok((File { digest, name: item.name.clone(), size }, reused))
+        Ok((SetFile { digest, name: item.name.clone(), size }, reused))
     }
 
     /// Copies one file: its SHA-256 where that was learnt, its bytes, and those that were there.
-    async fn carry(&self, item: &Item, destination: &Location) -> Result<(Option<Digest>, u64, u64), Error> {
+    async fn carry(&self, item: &FileCopy, destination: &Location) -> Result<(Option<Digest>, u64, u64), Error> {
         let overwrite = self.request.overwrite;
         if let (None, Location::Path(destination)) = (&self.far, destination) {
             let (source, destination) = (item.file.path.clone(), destination.clone());
@@ -205,7 +193,7 @@ impl Copying<'_> {
     }
 
     /// What an earlier run has copied here and given its name already, if it is the very file.
-    async fn there(&self, item: &Item, destination: &Location) -> Result<Option<File>, Error> {
+    async fn there(&self, item: &FileCopy, destination: &Location) -> Result<Option<SetFile>, Error> {
         let Location::Path(path) = destination else {
             // A volume says itself which it is; of recovery data only all of it tells.
             return if item.known.is_none() { self.there_far(item, destination).await } else { Ok(None) };
@@ -224,10 +212,10 @@ impl Copying<'_> {
             Ok::<_, bundle::Error>(hasher.map_err(bundle::Error::read(&path))?.map(crate::oci::Hasher::finish))
         });
         let is_same = found.await? == Some(expected);
-        Ok(is_same.then(|| File { digest: expected, name: item.name.clone(), size }))
+        Ok(is_same.then(|| SetFile { digest: expected, name: item.name.clone(), size }))
     }
 
-    async fn there_far(&self, item: &Item, destination: &Location) -> Result<Option<File>, Error> {
+    async fn there_far(&self, item: &FileCopy, destination: &Location) -> Result<Option<SetFile>, Error> {
         let found = match Pinned::open(storage::open(destination, self.settings)?).await {
             Err(error) if error.is_not_found() => return Ok(None),
             found => found?,
@@ -238,11 +226,11 @@ impl Copying<'_> {
         }
         let digest = relay::hash(&found).await?;
         let is_same = digest == relay::hash(&self.pinned(&item.file).await?).await?;
-        Ok(is_same.then(|| File { digest, name: item.name.clone(), size }))
+        Ok(is_same.then(|| SetFile { digest, name: item.name.clone(), size }))
     }
 
     /// Removes the source: the set, and the recovery data that went with it.
-    async fn remove(&self, recovery: &[Item]) -> Result<(), Error> {
+    async fn remove(&self, recovery: &[FileCopy]) -> Result<(), Error> {
         let more = recovery.iter().map(|item| item.file.path.clone());
         let paths: Vec<PathBuf> = self.set.files.iter().cloned().chain(more).collect();
         if let Some(far) = &self.far {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     oci::Digest,
-    storage::{self, Draft, Finish, Location, Note, Parts, Pinned, Settings, parts},
+    storage::{self, Finish, Location, PartCheckpoint, Parts, Pinned, Settings, UploadSpec, parts},
 };
 
 /// What is there, if anything is.
@@ -32,12 +32,12 @@ pub(super) async fn put(
     let parts = Parts::of(content.len() as u64, parts::USUAL, &object.limits(), place)?;
     let identity = Digest::sha256(&content);
     let metadata = BTreeMap::from([("airlift_document".to_owned(), identity.to_string())]);
-    let upload = object.upload(&Draft { identity, parts, metadata }).await?;
+    let upload = object.upload(&UploadSpec { identity, parts, metadata }).await?;
     let mut notes = Vec::new();
     for number in 0..parts.count() {
         let range = parts.range(number);
         let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
-        let note = Note([0; parts::NOTE]);
+        let note = PartCheckpoint([0; parts::NOTE]);
         upload.put(number, note, content.slice(at(range.start)..at(range.end)).into()).await?;
         notes.push(note);
     }

@@ -1,123 +1,13 @@
-//! What can end a run, and what can end one artifact of it.
+//! What can end a run.
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
-use serde::Serialize;
-
-use super::report::Report;
+use super::{failure::Failure, report::Report};
 use crate::{
     bundle,
     content::{self, Code, Fault},
-    oci::{Digest, Reference, Tag},
+    oci::{Digest, Reference},
 };
-
-/// Where something went wrong, seen from the person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    /// Where content is taken from.
-    Source,
-    /// The bundle between the two.
-    Bundle,
-    /// Where content is put.
-    Target,
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Source => "source",
-            Self::Bundle => "bundle",
-            Self::Target => "target",
-        })
-    }
-}
-
-/// Why one artifact failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{artifact} ({side})")]
-pub struct Failure {
-    /// Which artifact, by its name at the source.
-    pub artifact: Reference,
-    /// Where it went wrong.
-    pub side: Side,
-    /// What went wrong.
-    #[source]
-    pub cause: Cause,
-}
-
-/// What went wrong with an artifact.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Cause {
-    /// A place failed, or had other content than it should.
-    #[error(transparent)]
-    Content(#[from] content::Error),
-    /// One blob of it failed.
-    #[error("blob {digest} ({size} bytes)")]
-    Blob {
-        /// Which blob.
-        digest: Digest,
-        /// Its bytes.
-        size: u64,
-        /// Why. Shared, for several artifacts may need the blob.
-        #[source]
-        source: std::sync::Arc<content::Error>,
-    },
-    /// The tag is taken.
-    #[error("tag {tag} of {repository} points to {found}, and this artifact is {wanted}")]
-    TagExists {
-        /// `host/repository` in the target.
-        repository: String,
-        /// The tag.
-        tag: Tag,
-        /// What it names now.
-        found: Digest,
-        /// What it would name.
-        wanted: Digest,
-    },
-    /// What it is attached to by its tag, as cosign attaches signatures, failed.
-    #[error("{subject}, to which it is attached, failed")]
-    Subject {
-        /// The artifact that it is attached to, by its name at the source.
-        subject: Box<Reference>,
-    },
-    /// More attached artifacts, or deeper, than a run follows.
-    #[error("{what} exceed the limit of {limit}")]
-    Limit {
-        /// What there are too many of.
-        what: &'static str,
-        /// How many are allowed.
-        limit: usize,
-    },
-    /// A platform was asked for, and the index has none such.
-    #[error("none of its {manifests} manifests is for the platforms asked for; it has {offered}")]
-    NoPlatform {
-        /// Manifests in the index.
-        manifests: usize,
-        /// The platforms it has, for people.
-        offered: String,
-    },
-}
-
-impl Fault for Cause {
-    fn code(&self) -> Code {
-        match self {
-            Self::Content(error) => error.code(),
-            Self::Blob { source, .. } => source.code(),
-            Self::TagExists { .. } => Code::TransferTagMoved,
-            Self::Subject { .. } => Code::TransferSubject,
-            Self::Limit { .. } => Code::TransferLimit,
-            Self::NoPlatform { .. } => Code::UsageArgument,
-        }
-    }
-}
-
-impl Fault for Failure {
-    fn code(&self) -> Code {
-        self.cause.code()
-    }
-}
 
 /// Why a run ended without doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -158,6 +48,24 @@ pub enum Error {
         second: Box<Reference>,
         /// The name.
         target: Box<Reference>,
+    },
+    /// Two places have different artifacts of one name.
+    #[error("{artifact} is {first} in one place and {second} in another")]
+    TwoOfOneName {
+        /// The name.
+        artifact: Box<Reference>,
+        /// What it names in one place.
+        first: Digest,
+        /// What it names in another.
+        second: Digest,
+    },
+    /// A repository of a store has no name that a reference can have.
+    #[error("the store's repository {repository} has no full name")]
+    UnnamedRepository {
+        /// The repository.
+        repository: String,
+        /// What is wrong with it.
+        source: crate::oci::reference::ParseReferenceError,
     },
     /// A reference in the bundle cannot be turned into one for the target.
     #[error("{artifact} cannot be renamed for the target")]
@@ -217,8 +125,8 @@ impl Fault for Error {
             Self::Recovery(error) => error.code(),
             Self::StaleRecovery { .. } => Code::RecoveryStale,
             Self::Content(error) => error.code(),
-            Self::Collision { .. } => Code::TransferTagCollision,
-            Self::Rename { .. } => Code::UsageReference,
+            Self::Collision { .. } | Self::TwoOfOneName { .. } => Code::TransferTagCollision,
+            Self::Rename { .. } | Self::UnnamedRepository { .. } => Code::UsageReference,
             Self::Damaged { code, .. } => *code,
             Self::Io { what: "read", .. } => Code::IoRead,
             Self::Io { .. } => Code::IoWrite,

@@ -1,4 +1,4 @@
-//! Moves planned blobs, several at once, and tells of every byte. The one engine for every pair of places.
+//! Moves planned blobs, several at once, and meters every byte. The one engine for every pair of places.
 
 use std::{
     collections::VecDeque,
@@ -13,20 +13,59 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use tokio::task::JoinSet;
 
+use super::{failure::Side, scheduler::Scheduler};
 use crate::{
-    content::{ByteStream, Lookup, Result, Sink, Source, Verified},
-    oci::{Descriptor, Hasher},
+    content::{self, ByteStream, Class, ContentVerdict, Fault, Lookup, Result, Sink, Source, Verified},
+    oci::{Descriptor, Digest, Hasher},
     progress::{Event, Progress},
 };
 
 /// Calls made for one blob whose content came damaged: a proxy or a disk on the way may do better the second time.
 const ATTEMPTS: usize = 2;
 
-/// A source that tells how its bytes move. One is made for each blob.
-struct Metered {
-    inner: Arc<dyn Source>,
+/// What hears of the bytes that move: those who watch, the sum of the run, and the scheduler where there is one.
+#[derive(Clone)]
+pub(super) struct Meter {
     progress: Progress,
     moved: Arc<AtomicU64>,
+    scheduler: Option<Arc<Scheduler>>,
+}
+
+impl Meter {
+    /// A meter that adds to `moved`.
+    pub(super) fn new(progress: &Progress, moved: &Arc<AtomicU64>) -> Self {
+        Self { progress: progress.clone(), moved: Arc::clone(moved), scheduler: None }
+    }
+
+    /// The same for moves that `scheduler` admits.
+    pub(super) fn scheduled(self, scheduler: &Arc<Scheduler>) -> Self {
+        Self { scheduler: Some(Arc::clone(scheduler)), ..self }
+    }
+
+    /// A source like `origin` whose bytes are metered, for one blob.
+    pub(super) fn over(&self, origin: &Arc<dyn Source>) -> Arc<dyn Source> {
+        Arc::new(Metered { inner: Arc::clone(origin), meter: self.clone(), begun: AtomicBool::new(false) })
+    }
+
+    fn advance(&self, blob: Digest, bytes: u64) {
+        if let Some(scheduler) = &self.scheduler {
+            scheduler.moved(&blob, bytes);
+        }
+        self.progress.tell(Event::Advanced { blob, bytes });
+    }
+
+    fn abandon(&self, blob: Digest) {
+        if let Some(scheduler) = &self.scheduler {
+            scheduler.restarts(&blob);
+        }
+        self.progress.tell(Event::Abandoned { blob });
+    }
+}
+
+/// A source whose bytes are metered. One is made for each blob.
+struct Metered {
+    inner: Arc<dyn Source>,
+    meter: Meter,
     begun: AtomicBool,
 }
 
@@ -41,19 +80,37 @@ impl Lookup for Metered {
 impl Source for Metered {
     async fn fetch(&self, content: &Descriptor, from: u64) -> Result<ByteStream> {
         if self.begun.swap(true, Ordering::Relaxed) {
-            // A sink asks again when an upload broke: what was told of the first try does not count.
-            self.progress.tell(Event::Abandoned { blob: content.digest });
+            // A sink asks again when an upload broke: the bytes of the first try do not count.
+            self.meter.abandon(content.digest);
         }
-        let (progress, moved, blob) = (self.progress.clone(), Arc::clone(&self.moved), content.digest);
+        let (meter, blob) = (self.meter.clone(), content.digest);
         let stream = self.inner.fetch(content, from).await?;
-        let told = stream.inspect(move |chunk| {
+        let metered = stream.inspect(move |chunk| {
             if let Ok(chunk) = chunk {
                 let bytes = chunk.len() as u64;
-                moved.fetch_add(bytes, Ordering::Relaxed);
-                progress.tell(Event::Advanced { blob, bytes });
+                meter.moved.fetch_add(bytes, Ordering::Relaxed);
+                meter.advance(blob, bytes);
             }
         });
-        Ok(told.boxed())
+        Ok(metered.boxed())
+    }
+}
+
+/// A move that failed, and the end of it that did: the source or the target.
+#[derive(Debug)]
+pub(super) struct BrokenMove {
+    pub(super) side: Side,
+    pub(super) error: content::Error,
+}
+
+impl BrokenMove {
+    pub(super) const fn at_source(error: content::Error) -> Self {
+        Self { side: Side::Source, error }
+    }
+
+    /// What a sink answered to content of which this is the verdict.
+    pub(super) fn of(verdict: &ContentVerdict, error: content::Error) -> Self {
+        Self { side: if verdict.blames_content() { Side::Source } else { Side::Target }, error }
     }
 }
 
@@ -69,62 +126,52 @@ pub(super) struct Move {
 
 impl Move {
     /// Moves the blob into `sink`: from the first origin that gives it whole and right.
-    pub(super) async fn run(self, sink: &dyn Sink, progress: &Progress, moved: &Arc<AtomicU64>) -> Result<()> {
+    pub(super) async fn run(self, sink: &dyn Sink, meter: &Meter) -> Result<(), BrokenMove> {
         let Self { blob, origins, arrived } = self;
-        progress.tell(Event::Started { blob: blob.digest, size: blob.size });
+        meter.progress.tell(Event::Started { blob: blob.digest, size: blob.size });
         if let (Some((hasher, from)), Some(origin)) = (arrived, origins.first()) {
-            let source = metered(origin, progress, moved);
-            progress.tell(Event::Advanced { blob: blob.digest, bytes: from });
-            let body = Verified::resume(source, &blob, hasher, from).await;
+            meter.advance(blob.digest, from);
+            let body = Verified::resume(meter.over(origin), &blob, hasher, from).await;
             if let Ok(body) = body
                 && sink.push(&blob, body).await.is_ok()
             {
-                progress.tell(Event::Finished { blob: blob.digest });
+                meter.progress.tell(Event::Finished { blob: blob.digest });
                 return Ok(());
             }
             // The first bytes may be those of another time; from the start, then.
-            progress.tell(Event::Abandoned { blob: blob.digest });
+            meter.abandon(blob.digest);
         }
         let tries = origins.iter().cycle().take(origins.len().max(ATTEMPTS));
         let mut last = None;
         for origin in tries {
-            match attempt(metered(origin, progress, moved), sink, &blob).await {
+            match attempt(meter.over(origin), sink, &blob).await {
                 Ok(()) => {
-                    progress.tell(Event::Finished { blob: blob.digest });
+                    meter.progress.tell(Event::Finished { blob: blob.digest });
                     return Ok(());
                 }
-                Err(error) => {
-                    progress.tell(Event::Abandoned { blob: blob.digest });
-                    let again = is_worth_another_try(&error);
-                    last = Some(error);
+                Err(broken) => {
+                    meter.abandon(blob.digest);
+                    let again = is_worth_another_try(&broken.error);
+                    last = Some(broken);
                     if !again {
                         break;
                     }
                 }
             }
         }
-        Err(last.unwrap_or_else(|| crate::content::Error::NotFound { what: blob.digest.to_string() }))
+        let nowhere = || BrokenMove::at_source(content::Error::NotFound { what: blob.digest.to_string() });
+        Err(last.unwrap_or_else(nowhere))
     }
 }
 
-/// A source like `origin` that tells how its bytes move, for one blob.
-pub(super) fn metered(origin: &Arc<dyn Source>, progress: &Progress, moved: &Arc<AtomicU64>) -> Arc<dyn Source> {
-    Arc::new(Metered {
-        inner: Arc::clone(origin),
-        progress: progress.clone(),
-        moved: Arc::clone(moved),
-        begun: AtomicBool::new(false),
-    })
-}
-
-async fn attempt(source: Arc<dyn Source>, sink: &dyn Sink, blob: &Descriptor) -> Result<()> {
-    let body = Verified::open(source, blob).await?;
-    sink.push(blob, body).await
+async fn attempt(source: Arc<dyn Source>, sink: &dyn Sink, blob: &Descriptor) -> Result<(), BrokenMove> {
+    let body = Verified::open(source, blob).await.map_err(BrokenMove::at_source)?;
+    let verdict = body.verdict();
+    sink.push(blob, body).await.map_err(|error| BrokenMove::of(&verdict, error))
 }
 
 /// Damage and absence may be this origin's or this moment's; anything else was already retried below.
-fn is_worth_another_try(error: &crate::content::Error) -> bool {
-    use crate::content::{Class, Fault};
+fn is_worth_another_try(error: &content::Error) -> bool {
     error.is_not_found() || error.code().class() == Class::Unverified
 }
 

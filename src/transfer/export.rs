@@ -1,6 +1,8 @@
 //! Export: registry → bundle.
 
+pub(super) mod destination;
 mod prefix;
+pub(super) mod request;
 mod segments;
 
 use std::{
@@ -13,90 +15,44 @@ use std::{
     },
 };
 
-pub use self::prefix::Prefix;
+pub use self::{
+    destination::{Destination, Prefix},
+    request::{Foreign, Request},
+};
 use super::{
     complete,
-    crowd::{self, Crowd},
     error::Error,
-    execute::{self, Move},
-    plan::{Origins, Plan},
-    report::{Report, State},
-    resolve::{Limits, Selection},
-    send::{self, Piece, Planned, Sending, Stop, Way},
+    execute::{self, BrokenMove, Meter, Move},
+    failure::Side,
+    plan::Plan,
+    report::{ArtifactState, Report},
+    scheduler::{self, Scheduler},
+    send::{self, FilePart, Planned, SendMode, Sending, Stop},
 };
 use crate::{
-    bundle::{Finished, Goal, Layout, StreamWriter, Writer},
-    content::{self, Verified},
-    oci::{Descriptor, Digest, Platform, Reference},
+    bundle::{Finished, Layout, StreamWriter, Writer},
+    content::{self, Code, Fault, Origins, Verified},
+    oci::{Descriptor, Digest},
     progress::{Event, Phase, Progress},
-    storage::{Draft, Finish, Object, Parts, Upload, parts},
+    storage::{Finish, Object, Parts, Upload, UploadSpec, parts},
 };
-
-/// What to do with non-distributable layers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Foreign {
-    /// Carry them: the far side has no other way to them.
-    #[default]
-    Include,
-    /// Leave them out, and say so in the bundle.
-    Skip,
-}
-
-/// What to export, and how.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Which artifacts. Their order does not matter, and doubles count once.
-    pub artifacts: Vec<Reference>,
-    /// Platforms to keep of an index; empty keeps all.
-    pub platforms: Vec<Platform>,
-    /// Non-distributable layers.
-    pub foreign: Foreign,
-    /// Whether signatures, SBOMs and attestations travel too.
-    pub referrers: bool,
-    /// Pack what can be packed.
-    pub continue_on_errors: bool,
-    /// Transfers at once; at least one.
-    pub jobs: usize,
-    /// How far attached artifacts are followed.
-    pub limits: Limits,
-}
-
-impl Request {
-    pub(super) fn selection(&self) -> Selection {
-        Selection { platforms: self.platforms.clone(), referrers: self.referrers, limits: self.limits }
-    }
-}
-
-/// Where the bundle goes.
-#[derive(Clone, Debug)]
-pub enum Destination {
-    /// A file; beside it lie `NAME.partial` and its journal until it is complete.
-    File {
-        /// Its final name.
-        path: PathBuf,
-        /// Whether a file of that name may be replaced.
-        overwrite: bool,
-    },
-    /// The volumes of a set.
-    Volumes(Goal),
-    /// An object in a storage, sent in parts that a later run finds again; nothing is written here.
-    Object {
-        /// Its place.
-        object: Arc<dyn Object>,
-        /// Whether an object that is there may be replaced.
-        overwrite: bool,
-    },
-    /// The volumes of a set, sent into a storage likewise.
-    Set(Box<Prefix>),
-    /// Standard output, in order, without resume.
-    Stdout,
-}
 
 /// Finds out what `request` means: resolves every artifact and asks the source for every blob. Nothing is written.
 ///
 /// Artifacts that fail are in the plan's report; without `continue_on_errors` they are an error that names them all.
-pub async fn plan(origins: &impl Origins, request: &Request, progress: &Progress) -> Result<Plan, Error> {
-    let plan = Plan::make(origins, request, progress).await?;
+pub async fn plan(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Plan, Error> {
+    possible(Plan::make(origins, request, progress).await?, request)
+}
+
+/// As [`plan`], without a question about a blob.
+async fn resolved(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Plan, Error> {
+    let plan = Plan::resolved(origins, request, progress).await?;
+    progress.tell(Event::Phase(Phase::Planning));
+    possible(plan, request)
+}
+
+/// The plan, if `request` goes on with what failed.
+pub(super) fn possible(plan: Plan, request: &Request) -> Result<Plan, Error> {
     let hopeless = plan.contents().index.roots().is_empty();
     if !plan.failures().is_empty() && (hopeless || !request.continue_on_errors) {
         return Err(plan.into_error());
@@ -108,50 +64,54 @@ pub async fn plan(origins: &impl Origins, request: &Request, progress: &Progress
 ///
 /// A run that was stopped leaves a partial file; the same call goes on with it.
 pub async fn run(
-    origins: &impl Origins,
+    origins: &dyn Origins,
     request: &Request,
     to: Destination,
     progress: &Progress,
 ) -> Result<Report, Error> {
     complete::check(&to, request).await?;
-    let plan = plan(origins, request, progress).await?;
+    // Every blob is fetched anyway: to ask for each first would tell of a missing one sooner, at a third more requests. A plan
+    // that goes on without what fails must know it before the layout is fixed, and a stream has no second try.
+    let asks = request.continue_on_errors || matches!(to, Destination::Stdout);
+    let plan =
+        if asks { plan(origins, request, progress).await? } else { resolved(origins, request, progress).await? };
     if let Some(finished) = complete::complete(&to, plan.contents(), request.jobs, progress).await? {
         return Ok(complete::report(plan, finished));
     }
     match to {
         Destination::File { path, overwrite } => {
             let writer = Writer::open(&path, plan.contents().clone(), overwrite).await?;
-            let run = Run { plan, request, progress, moved: Arc::default() };
+            let run = ExportRun { plan, request, progress, moved: Arc::default() };
             run.into_file(writer).await
         }
         Destination::Volumes(goal) => {
             let writer = Writer::open_set(goal, plan.contents().clone()).await?;
-            let run = Run { plan, request, progress, moved: Arc::default() };
+            let run = ExportRun { plan, request, progress, moved: Arc::default() };
             run.into_file(writer).await
         }
         Destination::Object { object, overwrite } => {
-            let run = Run { plan, request, progress, moved: Arc::default() };
+            let run = ExportRun { plan, request, progress, moved: Arc::default() };
             run.into_object(&*object, overwrite).await
         }
         Destination::Set(prefix) => {
-            let run = Run { plan, request, progress, moved: Arc::default() };
+            let run = ExportRun { plan, request, progress, moved: Arc::default() };
             run.into_prefix(&prefix).await
         }
         Destination::Stdout => {
-            let run = Run { plan, request, progress, moved: Arc::default() };
+            let run = ExportRun { plan, request, progress, moved: Arc::default() };
             run.into_stream(tokio::io::stdout()).await
         }
     }
 }
 
-struct Run<'a> {
+struct ExportRun<'a> {
     plan: Plan,
     request: &'a Request,
     progress: &'a Progress,
     moved: Arc<AtomicU64>,
 }
 
-impl Run<'_> {
+impl ExportRun<'_> {
     async fn into_file(mut self, writer: Writer) -> Result<Report, Error> {
         let begun = |blob: &Descriptor| writer.arrived(blob).map_or(0, |(_, bytes)| bytes);
         let begun: u64 = writer.blobs().iter().map(begun).sum();
@@ -185,36 +145,37 @@ impl Run<'_> {
                 });
             }
         }
-        crowd::order(&mut missing, |one| one.blob.size);
+        scheduler::order(&mut missing, |one| one.blob.size);
         let mut failed = HashMap::new();
-        let mut broken = None;
+        let mut stopped = None;
         let go_on = self.request.continue_on_errors;
-        let crowd = Crowd::new(self.request.jobs, missing.iter().map(|one| &one.blob), self.progress);
+        let scheduler = Scheduler::new(self.request.jobs, missing.iter().map(|one| &one.blob));
+        let meter = Meter::new(self.progress, &self.moved).scheduled(&scheduler);
         let work = |one: Move| {
-            let (writer, progress, moved) = (Arc::clone(writer), crowd.progress(), Arc::clone(&self.moved));
+            let (writer, meter) = (Arc::clone(writer), meter.clone());
             async move {
                 let digest = one.blob.digest;
-                (digest, one.run(&*writer, &progress, &moved).await)
+                (digest, one.run(&*writer, &meter).await)
             }
         };
-        let begins = |one: &Move, running| crowd.admits(&one.blob, running);
+        let begins = |one: &Move, _| scheduler.admits(&one.blob);
         execute::each(missing, begins, work, |(digest, result)| {
-            crowd.leaves(&digest);
+            scheduler.leaves(&digest);
             match result {
                 Ok(()) => ControlFlow::Continue(Vec::new()),
                 // A full disk is not an artifact's fault, and the next blob would meet it too.
-                Err(error) if is_local(&error) => {
-                    broken = Some(error);
+                Err(broken) if is_local(&broken) => {
+                    stopped = Some(broken.error);
                     ControlFlow::Break(())
                 }
-                Err(error) => {
-                    failed.insert(digest, error);
+                Err(broken) => {
+                    failed.insert(digest, broken.error);
                     if go_on { ControlFlow::Continue(Vec::new()) } else { ControlFlow::Break(()) }
                 }
             }
         })
         .await?;
-        match broken {
+        match stopped {
             Some(error) => Err(error.into()),
             None => Ok(failed),
         }
@@ -255,11 +216,12 @@ impl Run<'_> {
     async fn send(&self, layout: &Layout, object: &dyn Object, overwrite: bool) -> Result<u64, Stop> {
         let parts = Parts::of(layout.total(), parts::USUAL, &object.limits(), object.location())?;
         let identity = format!("export\n{}\n{}\n{}", layout.id(), parts.total(), parts.size());
-        let draft = Draft { identity: Digest::sha256(identity.as_bytes()), parts, metadata: send::metadata(layout) };
+        let draft =
+            UploadSpec { identity: Digest::sha256(identity.as_bytes()), parts, metadata: send::metadata(layout) };
         let upload: Arc<dyn Upload> = object.upload(&draft).await?.into();
         let supply = Planned { plan: &self.plan, layout, progress: self.progress, moved: &self.moved };
-        let pieces = Piece::of_bundle(layout);
-        let sending = Sending::new(&supply, pieces, Arc::clone(&upload), Way::Put, parts, self.progress);
+        let pieces = FilePart::of_bundle(layout);
+        let sending = Sending::new(&supply, pieces, Arc::clone(&upload), SendMode::Put, parts, self.progress);
         let mut sending = sending.jobs(self.request.jobs);
         let reused = sending.present();
         self.tell_planned(reused);
@@ -274,12 +236,12 @@ impl Run<'_> {
         let blobs: Vec<_> = writer.layout().blobs().iter().map(|place| self.plan.described(&place.blob)).collect();
         for blob in blobs {
             self.progress.tell(Event::Started { blob: blob.digest, size: blob.size });
-            if let Err(error) = self.stream_blob(&mut writer, &blob).await {
-                if is_local(&error) {
-                    return Err(error.into());
+            if let Err(broken) = self.stream_blob(&mut writer, &blob).await {
+                if is_local(&broken) {
+                    return Err(broken.error.into());
                 }
                 let mut plan = self.plan;
-                plan.drop_blobs(HashMap::from([(blob.digest, error)]));
+                plan.drop_blobs(HashMap::from([(blob.digest, broken.error)]));
                 return Err(plan.into_error());
             }
             self.progress.tell(Event::Finished { blob: blob.digest });
@@ -292,11 +254,14 @@ impl Run<'_> {
         &self,
         writer: &mut StreamWriter<W>,
         blob: &Descriptor,
-    ) -> content::Result<()> {
-        let origin = self.plan.origins(&blob.digest).into_iter().next();
-        let origin = origin.ok_or_else(|| content::Error::NotFound { what: blob.digest.to_string() })?;
-        let source = execute::metered(&origin, self.progress, &self.moved);
-        Ok(writer.push(blob, Verified::open(source, blob).await?).await?)
+    ) -> Result<(), BrokenMove> {
+        let not_found = || content::Error::NotFound { what: blob.digest.to_string() };
+        let origin = self.plan.origins(&blob.digest).into_iter().next().ok_or_else(not_found);
+        let origin = origin.map_err(BrokenMove::at_source)?;
+        let source = Meter::new(self.progress, &self.moved).over(&origin);
+        let body = Verified::open(source, blob).await.map_err(BrokenMove::at_source)?;
+        let verdict = body.verdict();
+        writer.push(blob, body).await.map_err(|error| BrokenMove::of(&verdict, error.into()))
     }
 
     fn tell_planned(&self, present: u64) {
@@ -309,8 +274,8 @@ impl Run<'_> {
         let moved = self.moved.load(Ordering::Relaxed);
         let mut report = self.plan.into_report();
         for outcome in &mut report.artifacts {
-            if outcome.state == State::NotReached {
-                outcome.state = State::Done;
+            if outcome.state == ArtifactState::NotReached {
+                outcome.state = ArtifactState::Done;
                 self.progress.tell(Event::Completed { artifact: outcome.reference.clone() });
             }
         }
@@ -323,8 +288,8 @@ impl Run<'_> {
     }
 }
 
-/// Whether a failed move is the fault of this machine's disk.
-fn is_local(error: &content::Error) -> bool {
-    use content::{Code, Fault};
-    matches!(error.code(), Code::IoWrite | Code::IoRead | Code::OutputSpace | Code::Internal)
+/// Whether a failed move is the fault of this machine's disk, and not of what came.
+fn is_local(broken: &BrokenMove) -> bool {
+    let local = [Code::IoWrite, Code::IoRead, Code::OutputSpace, Code::Internal];
+    broken.side == Side::Target && local.contains(&broken.error.code())
 }

@@ -1,73 +1,44 @@
-//! Import: bundle → registry.
+//! Import: bundle → any place that artifacts go to.
 //!
 //! Per artifact: blobs, then manifests children first, then what is attached, and the tag last. An artifact that is not
 //! complete has no tag, whenever the run ends.
 
 mod plan;
 mod publish;
+mod request;
 mod steps;
 
-use super::{
-    error::Error,
-    items::Item,
-    opened::Opened,
-    report::Report,
-    target::{Rule, Target},
-    verify::verify,
-};
+use std::sync::Arc;
+
+use super::{error::Error, opened::Opened, report::Report, supply::ArtifactSupply, verify::verify};
 use crate::{
     bundle::Reader,
-    content,
+    content::{self, Targets},
     progress::{Event, Phase, Progress},
-    registry::{Client, Repository},
 };
 
-pub use plan::{Plan, plan};
-use steps::Run;
-
-/// What to import, and how.
-#[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own, and any combination makes sense")]
-pub struct Request {
-    /// Where to.
-    pub to: Target,
-    /// Whether the source's host becomes the first part of the repository.
-    pub keep_host: bool,
-    /// Rewrite rules, the first that matches wins.
-    pub map: Vec<Rule>,
-    /// Whether tags that point elsewhere are moved.
-    pub overwrite_tags: bool,
-    /// Import what can be imported.
-    pub continue_on_errors: bool,
-    /// Make foreign layers distributable; their images get new digests.
-    pub rewrite_foreign: bool,
-    /// Re-hash the whole bundle before the first push.
-    pub verify_first: bool,
-    /// Remove the bundles once every artifact is confirmed in the target.
-    pub delete_source: bool,
-    /// Transfers at once; at least one.
-    pub jobs: usize,
-}
+pub use plan::ImportPlan;
+pub use request::Request;
+use steps::ImportRun;
 
 /// Imports: verifies every byte on its way, and publishes each artifact as soon as it is complete.
 ///
-/// A run that was stopped is gone on with by the same call: what arrived is not sent again.
-pub async fn run(client: &Client, bundles: &[Opened], request: &Request, progress: &Progress) -> Result<Report, Error> {
+/// A run that was stopped is resumed by the same call: what arrived is not sent again.
+pub async fn run(
+    targets: &dyn Targets,
+    bundles: &[Opened],
+    request: &Request,
+    progress: &Progress,
+) -> Result<Report, Error> {
     if request.verify_first {
         for bundle in bundles {
             prove(bundle.reader(), request.jobs, progress).await?;
         }
     }
-    let plan = plan(client, bundles, request, progress).await?;
-    progress.tell(Event::Planned {
-        blobs: plan.items.iter().map(|item| item.blobs.len() as u64).sum(),
-        bytes: plan.bytes,
-        present: plan.bytes_present,
-    });
-    progress.tell(Event::Phase(Phase::Transferring));
-    let report = Run::new(plan, client, request, progress).finish().await?;
+    let plan = plan(targets, bundles, request, progress).await?;
+    let report = execute(plan, targets, request, progress).await?;
     if request.delete_source && !report.failed() {
-        confirm(client, &report).await?;
+        confirm(targets, &report).await?;
         for bundle in bundles {
             bundle.remove().await?;
         }
@@ -75,8 +46,27 @@ pub async fn run(client: &Client, bundles: &[Opened], request: &Request, progres
     Ok(report)
 }
 
-fn repository(client: &Client, item: &Item) -> Repository {
-    client.repository(item.target.registry(), item.target.repository())
+/// Asks the target what it has of the bundles, whose opening was the phase of resolving. Nothing is pushed.
+pub async fn plan(
+    targets: &dyn Targets,
+    bundles: &[Opened],
+    request: &Request,
+    progress: &Progress,
+) -> Result<ImportPlan, Error> {
+    let supply = |bundle: &Opened| Arc::new(bundle.reader().clone()) as Arc<dyn ArtifactSupply>;
+    ImportPlan::make(targets, bundles.iter().map(supply).collect(), request, progress).await
+}
+
+/// Does what was planned.
+pub(super) async fn execute(
+    plan: ImportPlan,
+    targets: &dyn Targets,
+    request: &Request,
+    progress: &Progress,
+) -> Result<Report, Error> {
+    progress.tell(plan.planned());
+    progress.tell(Event::Phase(Phase::Transferring));
+    ImportRun::new(plan, targets, request, progress).finish().await
 }
 
 /// Re-hashes a whole bundle.
@@ -97,13 +87,16 @@ async fn prove(reader: &Reader, jobs: usize, progress: &Progress) -> Result<(), 
 ///
 /// # Errors
 /// One is not there, or the target does not answer.
-pub async fn confirm(client: &Client, report: &Report) -> Result<(), Error> {
+pub async fn confirm(targets: &dyn Targets, report: &Report) -> Result<(), Error> {
     for outcome in &report.artifacts {
         let (Some(target), Some(digest)) = (&outcome.target, outcome.rewritten.or(outcome.digest)) else { continue };
-        let found = client.repository(target.registry(), target.repository()).head(&target.name()).await?;
-        if found.is_none_or(|found| found.digest != digest) {
+        let found = targets.target(target.context()).head(&target.name()).await?;
+        if found != Some(digest) {
             return Err(content::Error::NotFound { what: format!("{target} with digest {digest}") }.into());
         }
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

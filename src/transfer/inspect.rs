@@ -1,7 +1,7 @@
 //! Inspect: what a bundle holds, told from its manifests, and from the configs of single images.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -9,13 +9,16 @@ use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use crate::{
-    bundle::{Absent, Contents, Format, Reader, facts::Reason, volume::Piece},
+    bundle::{self, Absent, BundledArtifact, Contents, Format, Graph, Reader, Root, facts::Reason, volume::Piece},
     content::Verified,
-    oci::{Descriptor, Digest, Manifest, Platform, Reference, Tag},
+    oci::{Descriptor, Digest, Manifest, Platform, Reference},
 };
 
 /// Nested indexes deeper than this are not shown; none that is meant well comes near.
 const MAX_DEPTH: usize = 16;
+
+/// Nodes of all trees together; beyond that what a manifest names is not listed under it.
+const MAX_NODES: usize = 100_000;
 
 /// Bytes of the largest config that is read for its platform; those of real images have a few thousand.
 const CONFIG_LIMIT: u64 = 1 << 20;
@@ -37,19 +40,19 @@ pub struct Inspection {
     /// Bytes of the file.
     pub size: u64,
     /// The artifacts, by name.
-    pub artifacts: Vec<Artifact>,
+    pub artifacts: Vec<InspectedArtifact>,
     /// Every manifest, config and layer, each once, in the order of the file where there is one.
-    pub blobs: Vec<Blob>,
+    pub blobs: Vec<InspectedBlob>,
     /// What the manifests name and the bundle leaves out on purpose.
     pub absent: Vec<Absent>,
     /// The volumes of the set, where it is one or a volume of one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub volumes: Vec<Volume>,
+    pub volumes: Vec<InspectedVolume>,
 }
 
 /// A volume of a set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Volume {
+pub struct InspectedVolume {
     /// From 1.
     pub number: u32,
     /// What it is called.
@@ -65,7 +68,7 @@ pub struct Volume {
 
 /// One artifact.
 #[derive(Clone, Debug, Serialize)]
-pub struct Artifact {
+pub struct InspectedArtifact {
     /// Its full name.
     pub reference: Reference,
     /// Bytes of its manifests, configs and layers, each once, without what is attached to it or absent.
@@ -74,14 +77,14 @@ pub struct Artifact {
     pub platforms: Vec<Platform>,
     /// Its root manifest and what that names.
     #[serde(flatten)]
-    pub root: Node,
+    pub root: TreeNode,
     /// Signatures, SBOMs, attestations.
-    pub attached: Vec<Node>,
+    pub attached: Vec<TreeNode>,
 }
 
 /// A manifest, config or layer, and what it names.
 #[derive(Clone, Debug, Serialize)]
-pub struct Node {
+pub struct TreeNode {
     /// Of its bytes.
     pub digest: Digest,
     /// Its media type.
@@ -101,14 +104,17 @@ pub struct Node {
     /// Why it is not in the bundle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub absent: Option<Reason>,
+    /// What it names is not listed here, since that would be too much.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
     /// What it names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub content: Vec<Node>,
+    pub content: Vec<TreeNode>,
 }
 
 /// A manifest, config or layer where it lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Blob {
+pub struct InspectedBlob {
     /// Of its bytes.
     pub digest: Digest,
     /// Bytes.
@@ -121,22 +127,27 @@ pub struct Blob {
 }
 
 /// What `reader` has.
-pub fn inspect(reader: &Reader) -> Inspection {
+///
+/// # Errors
+/// It has more than can be shown.
+pub fn inspect(reader: &Reader) -> bundle::Result<Inspection> {
     let format = match reader.format() {
         Format::Bundle => "bundle",
         Format::Archive => "archive",
         Format::Folder => "folder",
     };
-    let artifacts = artifacts(reader.contents());
-    let blobs = blobs(&artifacts, |digest| reader.offset(digest));
+    let (artifacts, blobs) = artifacts(reader.contents(), |digest| reader.offset(digest))?;
     let absent = reader.contents().absent.values().cloned().collect();
     let volumes = volumes(reader);
-    Inspection { format, bundle: reader.id(), size: reader.size(), artifacts, blobs, absent, volumes }
+    Ok(Inspection { format, bundle: reader.id(), size: reader.size(), artifacts, blobs, absent, volumes })
 }
 
 /// As [`inspect`], and the config of each single image is read, which the head of a bundle does not have: its platform.
-pub async fn inspect_with_configs(reader: &Reader) -> Inspection {
-    let mut found = inspect(reader);
+///
+/// # Errors
+/// It has more than can be shown.
+pub async fn inspect_with_configs(reader: &Reader) -> bundle::Result<Inspection> {
+    let mut found = inspect(reader)?;
     let configs = found.artifacts.iter().enumerate().filter(|(_, artifact)| artifact.platforms.is_empty());
     let configs = configs.filter_map(|(at, artifact)| {
         let config = reader.manifest(&artifact.root.digest)?.config()?.clone();
@@ -148,7 +159,7 @@ pub async fn inspect_with_configs(reader: &Reader) -> Inspection {
     for (at, platform) in platforms {
         found.artifacts[at].platforms = platform.into_iter().collect();
     }
-    found
+    Ok(found)
 }
 
 /// What a config says that is there and sound; whether it is, is for verify to tell.
@@ -158,7 +169,7 @@ async fn platform_of(reader: &Reader, config: &Descriptor) -> Option<Platform> {
     (!platform.os.is_empty() && !platform.architecture.is_empty() && platform.os != "unknown").then_some(platform)
 }
 
-fn volumes(reader: &Reader) -> Vec<Volume> {
+fn volumes(reader: &Reader) -> Vec<InspectedVolume> {
     let Some(cut) = reader.cut() else { return Vec::new() };
     let of = cut.volumes_of();
     let here = reader.volumes();
@@ -166,7 +177,7 @@ fn volumes(reader: &Reader) -> Vec<Volume> {
         let pieces = cut.pieces.iter().filter(|piece| piece.volume == number);
         let (whole, cut): (Vec<&Piece>, Vec<&Piece>) = pieces.partition(|piece| of[&piece.digest].len() == 1);
         let name = here.get(&number).and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
-        Volume {
+        InspectedVolume {
             number,
             name: name.unwrap_or_else(|| reader.volume_name(number)),
             size: reader.volume_size(number),
@@ -177,135 +188,121 @@ fn volumes(reader: &Reader) -> Vec<Volume> {
     (1..=cut.volumes).map(volume).collect()
 }
 
-/// The artifacts of `contents`. What is attached by a tag is shown with what it is attached to, not as one of them.
-pub(super) fn artifacts(contents: &Contents) -> Vec<Artifact> {
-    let index = &contents.index;
-    let mut found: Vec<(Artifact, HashSet<Digest>)> = Vec::new();
-    for root in index.roots() {
-        let node = node(&root.descriptor, contents, 0);
-        let mut seen = BTreeMap::new();
-        sizes(&node, &mut seen);
-        let manifests = seen.keys().filter(|digest| contents.manifests.contains_key(*digest)).copied().collect();
-        let platforms: BTreeSet<_> = node
-            .content
-            .iter()
-            .filter(|child| child.absent.is_none())
-            .filter_map(|child| child.platform.clone())
-            .collect();
-        let artifact = Artifact {
-            reference: root.reference.clone(),
-            bytes: seen.values().sum(),
-            platforms: platforms.into_iter().filter(|platform| platform.os != "unknown").collect(),
-            root: node,
-            attached: Vec::new(),
-        };
-        found.push((artifact, manifests));
-    }
-    let by_tag = attached_by_tag(&found);
-    let tagged: Vec<_> = found.iter().map(|(artifact, _)| artifact.clone()).collect();
-    for (at, (artifact, manifests)) in found.iter_mut().enumerate() {
-        let context = artifact.reference.context();
-        let mut known = manifests.clone();
-        // Attached to attached: each round finds what is attached to what the round before found.
-        let mut rest: Vec<_> = index.attached().iter().filter(|one| one.repository == context).collect();
-        loop {
-            let (now, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| {
-                subject(contents, &one.descriptor.digest).is_some_and(|subject| known.contains(&subject))
-            });
-            rest = later;
-            if now.is_empty() {
-                break;
-            }
-            known.extend(now.iter().map(|one| one.descriptor.digest));
-            artifact.attached.extend(now.iter().map(|one| node(&one.descriptor, contents, 0)));
-        }
-        for (child, _) in by_tag.iter().filter(|(_, parent)| *parent == at) {
-            let tag = tagged[*child].reference.tag().map(ToString::to_string);
-            artifact.attached.push(Node { tag, ..tagged[*child].root.clone() });
-        }
-    }
-    let hidden: HashSet<usize> = by_tag.into_iter().map(|(child, _)| child).collect();
-    let shown = found.into_iter().enumerate().filter(|(at, _)| !hidden.contains(at));
-    shown.map(|(_, (artifact, _))| artifact).collect()
+/// An artifact with what is shown with it: what is attached by a tag stands with what it is attached to.
+pub(super) struct ShownGroup<'a> {
+    /// The artifact, and what is attached to it by `subject`.
+    pub(super) member: &'a BundledArtifact<'a>,
+    /// What is attached to it by a tag.
+    tagged: Vec<&'a Root>,
 }
 
-fn subject(contents: &Contents, digest: &Digest) -> Option<Digest> {
-    contents.manifests.get(digest).and_then(Manifest::subject).map(|subject| subject.digest)
-}
-
-/// Pairs of artifacts of which the first has a name that attaches it to the second.
-fn attached_by_tag(found: &[(Artifact, HashSet<Digest>)]) -> Vec<(usize, usize)> {
-    let mut parents: BTreeMap<(String, Tag), usize> = BTreeMap::new();
-    for (at, (artifact, manifests)) in found.iter().enumerate() {
-        for digest in manifests {
-            let tags = Tag::cosign(digest).into_iter().chain([Tag::referrers_fallback(digest)]);
-            parents.extend(tags.map(|tag| ((artifact.reference.context(), tag), at)));
+impl<'a> ShownGroup<'a> {
+    /// The artifacts of `members`, without those that are attached to others.
+    pub(super) fn all(members: &'a [BundledArtifact<'a>]) -> Vec<Self> {
+        let parents = Graph::attached_by_tag(members);
+        let mut tagged: HashMap<usize, Vec<&Root>> = HashMap::new();
+        let mut children: Vec<_> = parents.iter().collect();
+        children.sort_unstable();
+        for (child, parent) in children {
+            tagged.entry(*parent).or_default().push(members[*child].root);
         }
+        let shown = members.iter().enumerate().filter(|(at, _)| !parents.contains_key(at));
+        shown.map(|(at, member)| ShownGroup { member, tagged: tagged.remove(&at).unwrap_or_default() }).collect()
     }
-    let parent = |artifact: &Artifact| {
-        let tag = artifact.reference.tag()?.clone();
-        parents.get(&(artifact.reference.context(), tag)).copied()
-    };
-    let pairs = found.iter().enumerate().filter_map(|(at, (artifact, _))| Some((at, parent(artifact)?)));
-    pairs.filter(|(child, parent)| child != parent).collect()
-}
 
-fn node(descriptor: &Descriptor, contents: &Contents, depth: usize) -> Node {
-    let manifest = contents.manifests.get(&descriptor.digest);
-    let below = |one: &Descriptor| node(one, contents, depth + 1);
-    let content = match manifest {
-        Some(manifest) if depth < MAX_DEPTH => manifest.children().iter().chain(manifest.blobs()).map(below).collect(),
-        _ => Vec::new(),
-    };
-    let own_type = manifest.and_then(|manifest| manifest.descriptor().artifact_type.clone());
-    Node {
-        digest: descriptor.digest,
-        media_type: descriptor.media_type.clone(),
-        artifact_type: own_type.or_else(|| descriptor.artifact_type.clone()),
-        size: descriptor.size,
-        platform: descriptor.platform.clone(),
-        tag: None,
-        absent: contents.absent.get(&descriptor.digest).map(|absent| absent.reason),
-        content,
+    /// Where all that belongs to it begins.
+    pub(super) fn tops(&self) -> impl Iterator<Item = &'a Descriptor> + Clone {
+        let tagged = self.tagged.clone().into_iter().map(|root| &root.descriptor);
+        std::iter::once(&self.member.root.descriptor).chain(self.member.attached.clone()).chain(tagged)
     }
 }
 
-/// Sizes by digest of what is there of `node`.
-fn sizes(node: &Node, seen: &mut BTreeMap<Digest, u64>) {
-    if node.absent.is_none() {
-        seen.insert(node.digest, node.size);
-    }
-    node.content.iter().for_each(|child| sizes(child, seen));
-}
-
-fn blobs(artifacts: &[Artifact], offset: impl Fn(&Digest) -> Option<u64>) -> Vec<Blob> {
-    let mut found: BTreeMap<Digest, Blob> = BTreeMap::new();
-    for artifact in artifacts {
-        let mut seen = BTreeMap::new();
-        for node in artifact.attached.iter().chain([&artifact.root]) {
-            sizes(node, &mut seen);
+/// The artifacts of `contents`, and what they consist of, in the order of the file.
+fn artifacts(
+    contents: &Contents,
+    offset: impl Fn(&Digest) -> Option<u64>,
+) -> bundle::Result<(Vec<InspectedArtifact>, Vec<InspectedBlob>)> {
+    let graph = Graph::of(contents);
+    let members = graph.members()?;
+    let mut tree = Tree { contents, nodes: 0 };
+    let mut artifacts = Vec::new();
+    let mut blobs: BTreeMap<Digest, InspectedBlob> = BTreeMap::new();
+    for group in ShownGroup::all(&members) {
+        for (digest, size) in graph.content(group.tops())? {
+            let fresh = || InspectedBlob { digest, size, offset: offset(&digest), artifacts: 0 };
+            blobs.entry(digest).or_insert_with(fresh).artifacts += 1;
         }
-        for (digest, size) in seen {
-            let fresh = || Blob { digest, size, offset: offset(&digest), artifacts: 0 };
-            found.entry(digest).or_insert_with(fresh).artifacts += 1;
+        let Root { reference, descriptor } = group.member.root;
+        let own = graph.content([descriptor])?;
+        let mut attached: Vec<_> = group.member.attached.iter().map(|one| tree.node(one, 0)).collect();
+        for root in &group.tagged {
+            let tag = root.reference.tag().map(ToString::to_string);
+            attached.push(TreeNode { tag, ..tree.node(&root.descriptor, 0) });
         }
+        artifacts.push(InspectedArtifact {
+            reference: reference.clone(),
+            bytes: own.values().fold(0, |sum, size| sum.saturating_add(*size)),
+            platforms: platforms(contents, descriptor),
+            root: tree.node(descriptor, 0),
+            attached,
+        });
     }
-    let mut blobs: Vec<_> = found.into_values().collect();
+    let mut blobs: Vec<_> = blobs.into_values().collect();
     blobs.sort_by_key(|blob| blob.offset);
-    blobs
+    Ok((artifacts, blobs))
+}
+
+/// What the children of an index run on, as it says.
+fn platforms(contents: &Contents, root: &Descriptor) -> Vec<Platform> {
+    let children = contents.manifests.get(&root.digest).map(Manifest::children).unwrap_or_default();
+    let present = children.iter().filter(|child| !contents.absent.contains_key(&child.digest));
+    let platforms: BTreeSet<_> = present.filter_map(|child| child.platform.as_ref()).collect();
+    platforms.into_iter().filter(|platform| platform.os != "unknown").cloned().collect()
+}
+
+/// Makes the trees of an inspection, which show what is shared under each that names it.
+struct Tree<'a> {
+    contents: &'a Contents,
+    /// Nodes so far.
+    nodes: usize,
+}
+
+impl Tree<'_> {
+    fn node(&mut self, descriptor: &Descriptor, depth: usize) -> TreeNode {
+        self.nodes += 1;
+        let contents = self.contents;
+        let manifest = contents.manifests.get(&descriptor.digest);
+        let named = manifest.into_iter().flat_map(|manifest| manifest.children().iter().chain(manifest.blobs()));
+        let number = named.clone().count();
+        // A tree of all paths may have any size.
+        let cut = number > 0 && (depth >= MAX_DEPTH || self.nodes.saturating_add(number) > MAX_NODES);
+        let content = if cut { Vec::new() } else { named.map(|one| self.node(one, depth + 1)).collect() };
+        let own_type = manifest.and_then(|manifest| manifest.descriptor().artifact_type.clone());
+        TreeNode {
+            digest: descriptor.digest,
+            media_type: descriptor.media_type.clone(),
+            artifact_type: own_type.or_else(|| descriptor.artifact_type.clone()),
+            size: descriptor.size,
+            platform: descriptor.platform.clone(),
+            tag: None,
+            absent: contents.absent.get(&descriptor.digest).map(|absent| absent.reason),
+            cut,
+            content,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::HashSet;
 
     use bytes::Bytes;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::{
-        bundle::{Attached, Index, Root},
-        oci::media_type,
+        bundle::{Attached, Index},
+        oci::{Tag, media_type},
     };
 
     const CONTEXT: &str = "r.example/app";
@@ -357,7 +354,7 @@ mod tests {
 
     #[test]
     fn what_is_attached_by_subject_or_tag_is_shown_with_what_it_is_attached_to() {
-        let found = artifacts(&contents());
+        let (found, _) = artifacts(&contents(), |_| None).unwrap();
         let names: Vec<_> = found.iter().map(|artifact| artifact.reference.to_string()).collect();
         assert_eq!(names, ["r.example/app:1", "r.example/app:2"]);
         let kinds: Vec<_> = found[0].attached.iter().map(|node| node.artifact_type.as_deref().unwrap()).collect();
@@ -368,7 +365,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_on_purpose_is_shown_and_not_counted() {
-        let found = artifacts(&contents());
+        let (found, _) = artifacts(&contents(), |_| None).unwrap();
         let platforms: Vec<_> = found[0].platforms.iter().map(ToString::to_string).collect();
         assert_eq!(platforms, ["linux/amd64"]);
         let [present, absent] = &found[0].root.content[..] else { panic!("two children") };
@@ -380,9 +377,8 @@ mod tests {
 
     #[test]
     fn blobs_are_listed_once_in_the_order_of_the_file_and_know_who_shares_them() {
-        let found = artifacts(&contents());
         let layer = Digest::sha256(b"shared layer");
-        let blobs = blobs(&found, |digest| Some(if *digest == layer { 0 } else { 512 }));
+        let (_, blobs) = artifacts(&contents(), |digest| Some(if *digest == layer { 0 } else { 512 })).unwrap();
         assert_eq!((blobs[0].digest, blobs[0].artifacts), (layer, 2));
         let once: HashSet<_> = blobs.iter().map(|blob| blob.digest).collect();
         // 2 images, index, SBOM, its signature, the signature by tag; config and layer.

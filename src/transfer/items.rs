@@ -1,17 +1,20 @@
 //! The plan of an import: each artifact of the bundles with everything that goes with it and its name in the target.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
-use super::{error::Error, import::Request, rewrite, target::Renaming};
+use super::{destination::Renaming, error::Error, rewrite, supply::ArtifactSupply};
 use crate::{
-    bundle::{Contents, Reader},
+    bundle::{BundledArtifact, Contents, Graph},
     content,
-    oci::{Descriptor, Digest, Manifest, Reference, Tag},
+    oci::{Descriptor, Digest, Manifest, Reference, Repository, Tag, media_type},
 };
 
 /// One artifact to import.
 #[derive(Clone, Debug)]
-pub(super) struct Item {
+pub(super) struct ImportItem {
     /// Its name in the bundle.
     pub(super) reference: Reference,
     /// Its name in the target.
@@ -26,13 +29,13 @@ pub(super) struct Item {
     pub(super) blobs: Vec<Descriptor>,
     /// Blobs that the bundle leaves out because the target has them.
     pub(super) assumed: Vec<Descriptor>,
-    /// Which of the bundles it is in.
-    pub(super) bundle: usize,
+    /// Which of the supplies it is in.
+    pub(super) supply: usize,
     /// Artifacts of the run of which any has what this one is attached to by cosign's tag; none for most.
     pub(super) after: Vec<usize>,
 }
 
-impl Item {
+impl ImportItem {
     /// The root as it will be in the target.
     pub(super) fn root(&self) -> &Manifest {
         self.manifests.last().expect("an artifact has at least its root")
@@ -44,14 +47,19 @@ impl Item {
     }
 }
 
-/// Every artifact of `bundles`, by target name. The same artifact in two bundles counts once.
-pub(super) fn items(bundles: &[Reader], request: &Request) -> Result<(Vec<Item>, Vec<String>), Error> {
-    let renaming = Renaming { to: request.to.clone(), keep_host: request.keep_host, rules: request.map.clone() };
-    let mut by_target: BTreeMap<Reference, Item> = BTreeMap::new();
+/// Every artifact of `supplies`, by target name. The same artifact in two of them counts once.
+pub(super) fn items(
+    supplies: &[Arc<dyn ArtifactSupply>],
+    renaming: &Renaming,
+    rewrite_foreign: bool,
+) -> Result<(Vec<ImportItem>, Vec<String>), Error> {
+    let mut by_target: BTreeMap<Reference, ImportItem> = BTreeMap::new();
     let mut warnings = Vec::new();
-    for (bundle, reader) in bundles.iter().enumerate() {
-        for root in reader.index().roots() {
-            let item = item(reader, bundle, &root.reference, root.descriptor.digest, request, &renaming)?;
+    for (at, supply) in supplies.iter().enumerate() {
+        let contents = supply.contents();
+        let graph = Graph::of(contents);
+        for member in graph.members()? {
+            let item = ImportItem { supply: at, ..item(contents, &graph, &member, renaming, rewrite_foreign)? };
             if item.root().digest() != item.digest {
                 warnings.push(rewrite_warning(&item));
             }
@@ -67,7 +75,7 @@ pub(super) fn items(bundles: &[Reader], request: &Request) -> Result<(Vec<Item>,
             }
         }
     }
-    let mut items: Vec<Item> = by_target.into_values().collect();
+    let mut items: Vec<ImportItem> = by_target.into_values().collect();
     let after = attached_by_tag(&items);
     for (item, after) in items.iter_mut().zip(after) {
         item.after = after;
@@ -77,18 +85,18 @@ pub(super) fn items(bundles: &[Reader], request: &Request) -> Result<(Vec<Item>,
 
 /// By item, the items of its repository that hold what its tag says it is attached to. cosign ties a signature to an image
 /// by nothing else, so a signature is an artifact of its own, and would otherwise arrive without its image.
-fn attached_by_tag(items: &[Item]) -> Vec<Vec<usize>> {
-    let mut holders: HashMap<(String, Tag), Vec<usize>> = HashMap::new();
+fn attached_by_tag(items: &[ImportItem]) -> Vec<Vec<usize>> {
+    let mut holders: HashMap<(Repository, Tag), Vec<usize>> = HashMap::new();
     for (at, item) in items.iter().enumerate() {
         let manifests = item.manifests.iter().chain(&item.attached).map(Manifest::digest);
         let digests: HashSet<Digest> = manifests.chain([item.digest]).collect();
         for tag in digests.iter().flat_map(Tag::cosign) {
-            holders.entry((item.target.context(), tag)).or_default().push(at);
+            holders.entry((item.target.context().clone(), tag)).or_default().push(at);
         }
     }
-    let tagged = |item: &Item| {
+    let tagged = |item: &ImportItem| {
         let tag = item.target.tag()?.clone();
-        holders.get(&(item.target.context(), tag)).cloned()
+        holders.get(&(item.target.context().clone(), tag)).cloned()
     };
     let mut after: Vec<Vec<usize>> = items.iter().map(|item| tagged(item).unwrap_or_default()).collect();
     untangle(&mut after);
@@ -118,7 +126,7 @@ fn untangle(after: &mut [Vec<usize>]) {
     }
 }
 
-fn rewrite_warning(item: &Item) -> String {
+fn rewrite_warning(item: &ImportItem) -> String {
     let mut text = format!(
         "{}: foreign layers made distributable, {} became {}",
         item.reference,
@@ -132,21 +140,33 @@ fn rewrite_warning(item: &Item) -> String {
 }
 
 fn item(
-    reader: &Reader,
-    bundle: usize,
-    reference: &Reference,
-    digest: Digest,
-    request: &Request,
+    contents: &Contents,
+    graph: &Graph<'_>,
+    member: &BundledArtifact<'_>,
     renaming: &Renaming,
-) -> Result<Item, Error> {
-    let contents = reader.contents();
+    rewrite_foreign: bool,
+) -> Result<ImportItem, Error> {
+    let (reference, digest) = (&member.root.reference, member.root.descriptor.digest);
     let missing = || content::Error::NotFound { what: format!("manifest {digest} of {reference}") };
-    let root = contents.manifests.get(&digest).ok_or_else(missing)?;
-    let mut manifests = Vec::new();
-    children_first(root, contents, &mut HashSet::new(), &mut manifests);
-    let attached = attached(reference, &manifests, contents);
-    if request.rewrite_foreign {
-        let rewritten = rewrite::foreign(root, &contents.manifests).map_err(content::Error::from)?;
+    if !contents.manifests.contains_key(&digest) {
+        return Err(missing().into());
+    }
+    let mut manifests: Vec<Manifest> = member.manifests.children_first().copied().cloned().collect();
+    let own: HashSet<Digest> = manifests.iter().map(Manifest::digest).collect();
+    // A child that is left out on purpose is named as such; of any other nobody knows what was lost.
+    let mut children = manifests.iter().flat_map(Manifest::children);
+    let lacks = |child: &&Descriptor| {
+        let known = contents.manifests.contains_key(&child.digest) || contents.absent.contains_key(&child.digest);
+        !known && media_type::is_manifest(&child.media_type)
+    };
+    if let Some(child) = children.find(lacks) {
+        return Err(crate::bundle::Error::Missing { digest: child.digest }.into());
+    }
+    let attached = graph.attached(member)?;
+    let attached = attached.children_first().filter(|manifest| !own.contains(&manifest.digest()));
+    let attached: Vec<Manifest> = attached.copied().cloned().collect();
+    if rewrite_foreign {
+        let rewritten = rewrite::foreign(&manifests).map_err(content::Error::from)?;
         for manifest in &mut manifests {
             if let Some(new) = rewritten.get(&manifest.digest()) {
                 *manifest = new.clone();
@@ -158,7 +178,7 @@ fn item(
     let target = renaming
         .reference(reference, target)
         .map_err(|source| Error::Rename { artifact: Box::new(reference.clone()), source })?;
-    Ok(Item {
+    Ok(ImportItem {
         reference: reference.clone(),
         target,
         digest,
@@ -166,45 +186,9 @@ fn item(
         attached,
         blobs,
         assumed,
-        bundle,
+        supply: 0,
         after: Vec::new(),
     })
-}
-
-/// The graph under `manifest`, children before parents, each once.
-fn children_first(manifest: &Manifest, contents: &Contents, seen: &mut HashSet<Digest>, order: &mut Vec<Manifest>) {
-    if !seen.insert(manifest.digest()) {
-        return;
-    }
-    for child in manifest.children().iter().filter_map(|child| contents.manifests.get(&child.digest)) {
-        children_first(child, contents, seen, order);
-    }
-    order.push(manifest.clone());
-}
-
-/// What the bundle has attached, in the repository of `reference`, to any of `manifests` or to what is attached there.
-fn attached(reference: &Reference, manifests: &[Manifest], contents: &Contents) -> Vec<Manifest> {
-    let repository = reference.context();
-    let mut by_subject: HashMap<Digest, Vec<&Manifest>> = HashMap::new();
-    for one in contents.index.attached().iter().filter(|one| one.repository == repository) {
-        if let Some(manifest) = contents.manifests.get(&one.descriptor.digest)
-            && let Some(subject) = manifest.subject()
-        {
-            by_subject.entry(subject.digest).or_default().push(manifest);
-        }
-    }
-    let mut order: Vec<Manifest> = Vec::new();
-    let mut seen: HashSet<Digest> = manifests.iter().map(Manifest::digest).collect();
-    let mut subjects: Vec<Digest> = seen.iter().copied().collect();
-    subjects.sort();
-    while let Some(subject) = subjects.pop() {
-        for manifest in by_subject.get(&subject).into_iter().flatten() {
-            let before = order.len();
-            children_first(manifest, contents, &mut seen, &mut order);
-            subjects.extend(order[before..].iter().map(Manifest::digest));
-        }
-    }
-    order
 }
 
 /// The blobs that `manifests` name: those in the bundle, and those that it leaves to the target.

@@ -49,7 +49,7 @@ impl Fault for Error {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+struct ListDocument {
     #[serde(default)]
     registry: Option<String>,
     artifacts: Vec<Spanned<String>>,
@@ -60,10 +60,10 @@ struct Document {
 pub fn parse(text: &str, file: &str, registry: Option<&str>) -> Result<Vec<Reference>, Error> {
     let text = text.trim_start_matches('\u{feff}');
     let (own, entries) = match form(text) {
-        Form::Lines => (None, lines(text)),
-        Form::Sequence => (None, entries(document(text, file)?)),
-        Form::Mapping => {
-            let document: Document = document(text, file)?;
+        ListForm::Lines => (None, lines(text)),
+        ListForm::Sequence => (None, entries(document(text, file)?)),
+        ListForm::Mapping => {
+            let document: ListDocument = document(text, file)?;
             (document.registry, entries(document.artifacts))
         }
     };
@@ -74,19 +74,19 @@ pub fn parse(text: &str, file: &str, registry: Option<&str>) -> Result<Vec<Refer
     entries.into_iter().map(reference).collect()
 }
 
-enum Form {
+enum ListForm {
     Lines,
     Sequence,
     Mapping,
 }
 
 /// What the first line that counts looks like.
-fn form(text: &str) -> Form {
+fn form(text: &str) -> ListForm {
     let mut lines = text.lines().map(uncommented).filter(|line| !line.is_empty() && *line != "---");
     match lines.next() {
-        Some(first) if first.starts_with(['-', '[']) => Form::Sequence,
-        Some(first) if first.starts_with('{') || first.ends_with(':') || first.contains(": ") => Form::Mapping,
-        _ => Form::Lines,
+        Some(first) if first.starts_with(['-', '[']) => ListForm::Sequence,
+        Some(first) if first.starts_with('{') || first.ends_with(':') || first.contains(": ") => ListForm::Mapping,
+        _ => ListForm::Lines,
     }
 }
 

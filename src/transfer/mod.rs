@@ -6,17 +6,22 @@
 mod complete;
 pub mod copy;
 pub mod copy_set;
-mod crowd;
+pub mod destination;
+#[doc(hidden)]
+pub mod discs;
 mod documents;
 pub mod error;
 mod execute;
 pub mod export;
-mod far;
+pub mod failure;
 pub mod import;
 pub mod inspect;
 mod items;
 pub mod list;
+pub mod mirror;
 pub mod opened;
+mod origin;
+#[doc(hidden)]
 pub mod outline;
 pub mod plan;
 pub mod protect;
@@ -24,12 +29,17 @@ pub mod relay;
 pub mod report;
 pub mod resolve;
 mod rewrite;
+mod scheduler;
 mod send;
+#[doc(hidden)]
 pub mod sets;
-pub mod target;
+mod storage_stack;
+mod supply;
 pub mod verify;
 pub mod vouch;
 
-pub use error::{Cause, Error, Failure, Side};
+pub use error::Error;
+pub use failure::{Cause, Failure, Side};
 pub use opened::Opened;
-pub use report::{Outcome, Report, State};
+pub use origin::Places;
+pub use report::{ArtifactState, Outcome, Report};

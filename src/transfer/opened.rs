@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::{
     error::Error,
-    sets::{Found, Leads, leads, sets},
+    sets::{FoundSet, Leads, leads, sets},
 };
 use crate::{
-    bundle::{Gathered, Reader},
+    bundle::{GatheredSet, Reader},
     progress::{Event, Phase, Progress},
     storage::{Location, Pinned, Settings},
 };
@@ -17,11 +17,11 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Opened {
     reader: Reader,
-    place: Place,
+    place: BundleSource,
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum BundleSource {
     Path(PathBuf),
     Object(Pinned),
     /// Every file of a set.
@@ -63,7 +63,7 @@ impl Opened {
     ///
     /// # Errors
     /// There is nothing that can be read.
-    pub async fn survey(location: &Location, settings: &Settings) -> Result<(Self, Option<Gathered>), Error> {
+    pub async fn survey(location: &Location, settings: &Settings) -> Result<(Self, Option<GatheredSet>), Error> {
         Self::survey_all(std::slice::from_ref(location), settings).await
     }
 
@@ -71,18 +71,20 @@ impl Opened {
     ///
     /// # Errors
     /// There is nothing that can be read.
-    pub async fn survey_all(places: &[Location], settings: &Settings) -> Result<(Self, Option<Gathered>), Error> {
+    pub async fn survey_all(places: &[Location], settings: &Settings) -> Result<(Self, Option<GatheredSet>), Error> {
         match leads(places, settings).await? {
-            Leads::Path(path) => Ok((Self { reader: Reader::open(&path).await?, place: Place::Path(path) }, None)),
+            Leads::Path(path) => {
+                Ok((Self { reader: Reader::open(&path).await?, place: BundleSource::Path(path) }, None))
+            }
             Leads::Object(far) => {
                 let (pinned, reader) = far.alone().await?;
-                Ok((Self { reader, place: Place::Object(pinned) }, None))
+                Ok((Self { reader, place: BundleSource::Object(pinned) }, None))
             }
             Leads::Set(found) => {
                 let objects = found.objects().await;
-                let Found { set, far } = *found;
-                let files = || Place::Files(set.files.clone());
-                let place = if far.is_some() { Place::Objects(objects) } else { files() };
+                let FoundSet { set, far } = *found;
+                let files = || BundleSource::Files(set.files.clone());
+                let place = if far.is_some() { BundleSource::Objects(objects) } else { files() };
                 Ok((Self { reader: set.reader.clone(), place }, Some(set)))
             }
         }
@@ -108,13 +110,13 @@ impl Opened {
 
     /// Whether it is in a storage.
     pub const fn is_far(&self) -> bool {
-        matches!(self.place, Place::Object(_) | Place::Objects(_))
+        matches!(self.place, BundleSource::Object(_) | BundleSource::Objects(_))
     }
 
     /// The objects of a set that is in a storage, each in the version that was looked at; none of anything else.
     pub fn objects(&self) -> &[Pinned] {
         match &self.place {
-            Place::Objects(objects) => objects,
+            BundleSource::Objects(objects) => objects,
             _ => &[],
         }
     }
@@ -125,14 +127,14 @@ impl Opened {
     /// It cannot be removed, or was replaced.
     pub async fn remove(&self) -> Result<(), Error> {
         let path = match &self.place {
-            Place::Object(pinned) => return Ok(pinned.delete().await?),
-            Place::Objects(objects) => {
+            BundleSource::Object(pinned) => return Ok(pinned.delete().await?),
+            BundleSource::Objects(objects) => {
                 for pinned in objects {
                     pinned.delete().await?;
                 }
                 return Ok(());
             }
-            Place::Files(files) => {
+            BundleSource::Files(files) => {
                 // The volumes first: what would vouch for them goes with the last of them. By what was named the rest of the
                 // set is found, should this be killed on the way; so that goes last of all.
                 let named = self.reader.path();
@@ -143,7 +145,7 @@ impl Opened {
                 }
                 return Ok(());
             }
-            Place::Path(path) => path,
+            BundleSource::Path(path) => path,
         };
         let error = |source| Error::Io { what: "remove", path: path.clone(), source };
         if path.is_dir() {

@@ -4,13 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::inspect::{self, Node};
+use super::inspect::ShownGroup;
 use crate::{
-    bundle::{
-        self, Contents,
-        volume::{Size, preview},
-    },
-    oci::{Digest, Reference},
+    bundle::{self, Contents, Graph, blueprint::preview, volume::Size},
+    oci::Reference,
 };
 
 /// A volume of a set that was only planned.
@@ -32,22 +29,15 @@ pub fn outline(contents: &Contents, size: Size, only: Option<u32>) -> bundle::Re
     let (cut, totals) = preview(contents, size, only)?;
     let volumes_of = cut.volumes_of();
     let mut inside: BTreeMap<u32, Vec<Reference>> = BTreeMap::new();
-    for artifact in inspect::artifacts(contents) {
-        let mut needed = BTreeSet::new();
-        for node in artifact.attached.iter().chain([&artifact.root]) {
-            digests(node, &mut needed);
-        }
+    let graph = Graph::of(contents);
+    for group in ShownGroup::all(&graph.members()?) {
+        let needed = graph.content(group.tops())?;
         let volumes: BTreeSet<u32> =
-            needed.iter().filter_map(|digest| volumes_of.get(digest)).flatten().copied().collect();
+            needed.keys().filter_map(|digest| volumes_of.get(digest)).flatten().copied().collect();
         for number in volumes {
-            inside.entry(number).or_default().push(artifact.reference.clone());
+            inside.entry(number).or_default().push(group.member.root.reference.clone());
         }
     }
     let volume = |(number, bytes)| Outline { number, bytes, artifacts: inside.remove(&number).unwrap_or_default() };
     Ok(totals.into_iter().map(volume).collect())
-}
-
-fn digests(node: &Node, found: &mut BTreeSet<Digest>) {
-    found.insert(node.digest);
-    node.content.iter().for_each(|child| digests(child, found));
 }

@@ -10,54 +10,61 @@ use futures::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::{
-    error::{Cause, Error, Failure, Side},
-    export::{Foreign, Request},
+    error::Error,
+    export::request::{Foreign, Request},
+    failure::{Cause, Failure, Side},
     report::{Outcome, Report},
-    resolve::{Origin, Resolved, resolve},
+    resolve::{Resolved, resolve},
 };
 use crate::{
     bundle::{Absent, Attached, Contents, Index, Reason, Root},
-    content::{self, Source},
+    content::{self, Origin, Origins, Source},
     oci::{Descriptor, Digest, Name, Reference},
     progress::{Event, Phase, Progress},
-    registry,
 };
 
 /// Requests under way at once while planning, at the least. They are small and wait for answers, so there may be more
 /// of them than transfers.
 const MIN_REQUESTS: usize = 16;
 
-/// Repositories, by the references of the artifacts in them.
-pub trait Origins: Sync {
-    /// The repository that holds `reference`.
-    fn origin(&self, reference: &Reference) -> Arc<dyn Origin>;
-}
-
-impl Origins for registry::Client {
-    fn origin(&self, reference: &Reference) -> Arc<dyn Origin> {
-        Arc::new(self.repository(reference.registry(), reference.repository()))
-    }
-}
-
 /// One artifact and where it is from.
-struct Artifact {
+struct PlannedArtifact {
     resolved: Resolved,
     blobs: Vec<Descriptor>,
     origin: Arc<dyn Origin>,
 }
 
+/// The artifacts that name a blob.
+#[derive(Default)]
+struct Holders {
+    /// Places in the list of artifacts, in order.
+    artifacts: Vec<usize>,
+    /// Which of them describes it with the most `urls`, and as which of its blobs.
+    best: Option<(usize, usize)>,
+}
+
 /// What an export will do.
 pub struct Plan {
-    artifacts: Vec<Artifact>,
-    /// By blob, which artifacts name it, as places in `artifacts`.
-    holders: HashMap<Digest, Vec<usize>>,
+    artifacts: Vec<PlannedArtifact>,
+    /// By blob, what names it.
+    holders: HashMap<Digest, Holders>,
     failures: Vec<Failure>,
     report: Report,
     contents: Contents,
 }
 
 impl Plan {
-    pub(super) async fn make(origins: &impl Origins, request: &Request, progress: &Progress) -> Result<Self, Error> {
+    /// Resolves every artifact, and asks the source for every blob.
+    pub(super) async fn make(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Self, Error> {
+        let mut plan = Self::resolved(origins, request, progress).await?;
+        progress.tell(Event::Phase(Phase::Planning));
+        let missing = plan.missing_blobs(&Semaphore::new(request.jobs.max(MIN_REQUESTS))).await;
+        plan.drop_blobs(missing);
+        Ok(plan)
+    }
+
+    /// Resolves every artifact. Nobody was asked for a blob yet.
+    pub(super) async fn resolved(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Self, Error> {
         progress.tell(Event::Phase(Phase::Resolving));
         let requests = Semaphore::new(request.jobs.max(MIN_REQUESTS));
         let references: BTreeSet<&Reference> = request.artifacts.iter().collect();
@@ -72,10 +79,7 @@ impl Plan {
             contents: contents_of(&[]),
         };
         plan.resolve(references, origins, request, &requests, progress).await;
-        plan.holders = holders_of(&plan.artifacts);
-        progress.tell(Event::Phase(Phase::Planning));
-        let missing = plan.missing_blobs(&requests).await;
-        plan.drop_blobs(missing);
+        plan.drop_blobs(HashMap::new());
         Ok(plan)
     }
 
@@ -83,14 +87,14 @@ impl Plan {
     async fn resolve(
         &mut self,
         references: BTreeSet<&Reference>,
-        origins: &impl Origins,
+        origins: &dyn Origins,
         request: &Request,
         requests: &Semaphore,
         progress: &Progress,
     ) {
         let selection = request.selection();
         let resolving = references.into_iter().map(|reference| {
-            let origin = origins.origin(reference);
+            let origin = origins.origin(reference.context());
             let selection = &selection;
             async move {
                 let resolved = resolve(Arc::clone(&origin), reference.clone(), selection, requests).await;
@@ -120,12 +124,15 @@ impl Plan {
         let bytes = blobs.iter().map(|blob| blob.size).sum();
         let pieces = (resolved.manifests.len() + blobs.len()) as u64;
         progress.tell(Event::Resolved { artifact: resolved.reference.clone(), pieces, bytes });
-        if let Some(outcome) = self.report.artifacts.iter_mut().find(|one| one.reference == resolved.reference) {
+        // The report is in the order of the references, each once.
+        let place = self.report.artifacts.binary_search_by(|one| one.reference.cmp(&resolved.reference));
+        if let Ok(place) = place {
+            let outcome = &mut self.report.artifacts[place];
             outcome.digest = Some(resolved.root.digest);
             outcome.bytes = bytes;
             outcome.attached = (resolved.attached.len() + resolved.tagged.len()) as u64;
         }
-        self.artifacts.push(Artifact { resolved, blobs, origin });
+        self.artifacts.push(PlannedArtifact { resolved, blobs, origin });
     }
 
     /// Asks the source for every blob, so that what is missing is known before the layout is fixed.
@@ -175,7 +182,7 @@ impl Plan {
     /// Where a blob may be had: every repository whose artifacts name it.
     pub(super) fn origins(&self, blob: &Digest) -> Vec<Arc<dyn Source>> {
         let mut seen = HashSet::new();
-        let holders = self.holders.get(blob).into_iter().flatten();
+        let holders = self.holders.get(blob).into_iter().flat_map(|holders| &holders.artifacts);
         holders
             .map(|&at| &self.artifacts[at])
             .filter(|artifact| seen.insert(artifact.resolved.reference.context()))
@@ -185,9 +192,8 @@ impl Plan {
 
     /// A blob as a manifest describes it; with the `urls` of a foreign layer, which a bundle's layout does without.
     pub(super) fn described(&self, blob: &Descriptor) -> Descriptor {
-        let holders = self.holders.get(&blob.digest).into_iter().flatten();
-        let described = holders.flat_map(|&at| &self.artifacts[at].blobs).filter(|one| one.digest == blob.digest);
-        described.max_by_key(|one| one.urls.len()).unwrap_or(blob).clone()
+        let best = self.holders.get(&blob.digest).and_then(|holders| holders.best);
+        best.map_or(blob, |(at, nth)| &self.artifacts[at].blobs[nth]).clone()
     }
 
     /// What the bundle will hold; its layout follows from it alone.
@@ -230,31 +236,35 @@ fn leave_out_foreign(resolved: &mut Resolved) {
     resolved.absent.extend(absent);
 }
 
-fn holders_of(artifacts: &[Artifact]) -> HashMap<Digest, Vec<usize>> {
-    let mut holders: HashMap<Digest, Vec<usize>> = HashMap::new();
+fn holders_of(artifacts: &[PlannedArtifact]) -> HashMap<Digest, Holders> {
+    let mut all: HashMap<Digest, Holders> = HashMap::new();
     for (at, artifact) in artifacts.iter().enumerate() {
-        for blob in &artifact.blobs {
-            holders.entry(blob.digest).or_default().push(at);
+        for (nth, blob) in artifact.blobs.iter().enumerate() {
+            let holders = all.entry(blob.digest).or_default();
+            holders.artifacts.push(at);
+            let known = holders.best.map_or(0, |(at, nth)| artifacts[at].blobs[nth].urls.len());
+            if holders.best.is_none() || blob.urls.len() > known {
+                holders.best = Some((at, nth));
+            }
         }
     }
-    holders
+    all
 }
 
-fn contents_of(artifacts: &[Artifact]) -> Contents {
+fn contents_of(artifacts: &[PlannedArtifact]) -> Contents {
     let mut roots = Vec::new();
     let mut attached = Vec::new();
     let mut manifests = HashMap::new();
     let mut absent = BTreeMap::new();
     let mut present = HashSet::new();
-    for Artifact { resolved, blobs, .. } in artifacts {
+    for PlannedArtifact { resolved, blobs, .. } in artifacts {
         roots.push(Root { reference: resolved.reference.clone(), descriptor: resolved.root.clone() });
         for (tag, descriptor) in &resolved.tagged {
             let name = Name::Tag(tag.clone());
-            let reference = Reference::new(resolved.reference.registry(), resolved.reference.repository(), &name)
-                .expect("the repository of a reference and a tag make a reference");
+            let reference = resolved.reference.context().named(&name);
             roots.push(Root { reference, descriptor: descriptor.clone() });
         }
-        let repository = resolved.reference.context();
+        let repository = resolved.reference.context().to_string();
         attached.extend(
             resolved.attached.iter().map(|one| Attached { repository: repository.clone(), descriptor: one.clone() }),
         );

@@ -7,19 +7,18 @@ use serde::Serialize;
 use super::{
     Error, Report,
     export::{self, Destination, Request},
-    plan::Origins,
     verify::{Finding, verify},
 };
 use crate::{
     bundle::{
         self, Goal, Reader,
         disk::off_reactor,
-        volume::{Manifest, SUMS},
+        volume::{SUMS, SetManifest},
     },
-    content::Code,
+    content::{Code, Origins},
     oci::{Digest, Reference},
     progress::Progress,
-    recovery::{self, Assessment, Created, Damage, Percent, Repaired, Set},
+    recovery::{self, Assessment, Created, Damage, Percent, ProtectedSet, Repaired},
 };
 
 /// Exports to `path` and makes recovery data of it. A bundle that is there already, and is the very one that would be
@@ -28,7 +27,7 @@ use crate::{
 /// # Errors
 /// Those of the export; recovery data is there already; it cannot be made.
 pub async fn export(
-    origins: &impl Origins,
+    origins: &dyn Origins,
     request: &Request,
     (path, overwrite): (&Path, bool),
     percent: Percent,
@@ -52,7 +51,7 @@ pub async fn export(
 /// Those of the export; recovery data is there already; it cannot be made. The set is complete then, and [`protect`] makes
 /// recovery data of its files.
 pub async fn export_set(
-    origins: &impl Origins,
+    origins: &dyn Origins,
     request: &Request,
     goal: Goal,
     percent: Percent,
@@ -65,9 +64,9 @@ pub async fn export_set(
     let created = off_reactor(move || {
         let read = |source| Error::Io { what: "read", path: path.clone(), source };
         let text = std::fs::read(&path).map_err(read)?;
-        let manifest = Manifest::parse(&text).map_err(|error| read(std::io::Error::other(error)))?;
+        let manifest = SetManifest::parse(&text).map_err(|error| read(std::io::Error::other(error)))?;
         let volumes = manifest.files().map(|file| file.name.clone());
-        let files = volumes.chain([Manifest::file_name(&stem), SUMS.to_owned()]).collect();
+        let files = volumes.chain([SetManifest::file_name(&stem), SUMS.to_owned()]).collect();
         let request = recovery::Request { folder: into, files, percent, stem, limit: Some(size.0), overwrite };
         recovery::create(&request, &told).map_err(Error::from)
     })
@@ -136,12 +135,12 @@ pub struct Outlook {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What is damaged or missing.
-    pub damaged: Vec<Hurt>,
+    pub damaged: Vec<DamagedFile>,
 }
 
 /// A file that is damaged or missing.
 #[derive(Clone, Debug, Serialize)]
-pub struct Hurt {
+pub struct DamagedFile {
     /// Its name in the set.
     pub name: String,
     /// Where it lies, if it is there.
@@ -171,7 +170,7 @@ pub struct Survey {
 /// There is no recovery data, or it is not of the files that are named.
 pub async fn survey(paths: &[PathBuf], progress: &Progress) -> Result<Survey, Error> {
     let (paths, told) = (paths.to_vec(), progress.clone());
-    let assessment = off_reactor(move || Set::find(&paths)?.assess(&told)).await?;
+    let assessment = off_reactor(move || ProtectedSet::find(&paths)?.assess(&told)).await?;
     let mut damaged = Vec::new();
     for damage in assessment.damages() {
         damaged.push(hurt(damage).await?);
@@ -196,7 +195,8 @@ pub async fn survey(paths: &[PathBuf], progress: &Progress) -> Result<Survey, Er
 /// There is some, and it cannot be read or taken.
 pub async fn survey_of(path: &Path, progress: &Progress) -> Result<Option<Survey>, Error> {
     let (sought, paths) = (path.to_owned(), vec![path.to_owned()]);
-    let found = off_reactor(move || Set::find(&paths).map(|set| sought.is_dir() || set.protects(&sought))).await;
+    let found =
+        off_reactor(move || ProtectedSet::find(&paths).map(|set| sought.is_dir() || set.protects(&sought))).await;
     match found {
         Ok(true) => survey(&[path.to_owned()], progress).await.map(Some),
         Ok(false) | Err(recovery::Error::NotFound { .. } | recovery::Error::Several { .. }) => Ok(None),
@@ -205,9 +205,9 @@ pub async fn survey_of(path: &Path, progress: &Progress) -> Result<Option<Survey
 }
 
 /// With the artifacts that a damaged bundle still tells of.
-async fn hurt(damage: Damage) -> Result<Hurt, Error> {
+async fn hurt(damage: Damage) -> Result<DamagedFile, Error> {
     let Damage { name, path, state, recovery, ranges } = damage;
-    let missing = state == recovery::State::Missing;
+    let missing = state == recovery::FileState::Missing;
     let mut artifacts = Vec::new();
     if let Some(path) = path.as_ref().filter(|_| !recovery)
         && let Ok(reader) = Reader::open(path).await
@@ -221,10 +221,16 @@ async fn hurt(damage: Damage) -> Result<Hurt, Error> {
         artifacts.dedup();
     }
     let ranges = ranges.into_iter().map(|range| (range.start, range.end)).collect();
-    Ok(Hurt { name, path, missing, recovery, ranges, artifacts })
+    Ok(DamagedFile { name, path, missing, recovery, ranges, artifacts })
 }
 
 impl Survey {
+    /// Whether the file at `path` is of the set, by its name.
+    pub fn covers(&self, path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str());
+        self.assessment.set().head().names().any(|known| Some(known) == name)
+    }
+
     /// Rebuilds what is damaged or missing, where it lies or into `output`.
     ///
     /// # Errors
@@ -237,7 +243,7 @@ impl Survey {
     /// What is wrong with the recovery files themselves, as findings of a verification.
     pub fn findings(&self) -> Vec<Finding> {
         let of_recovery = self.outlook.damaged.iter().filter(|hurt| hurt.recovery);
-        let finding = |hurt: &Hurt| Finding {
+        let finding = |hurt: &DamagedFile| Finding {
             code: Code::RecoveryDamaged,
             artifacts: Vec::new(),
             digest: None,

@@ -16,7 +16,7 @@ pub(super) use self::proof::hash;
 use self::proof::{Proof, prove};
 use super::{
     copy::Error,
-    send::{self, Piece, Sending, Sent, Stop, Way},
+    send::{self, FilePart, SendMode, Sending, Sent, Stop},
 };
 use crate::{
     bundle::{self, Format, Layout, Reader, disk},
@@ -24,7 +24,7 @@ use crate::{
     oci::Digest,
     progress::{Event, Phase, Progress},
     storage::{
-        self, Draft, Error as StorageError, Finish, Location, Object, Parts, Pinned, Settings, Stat, Upload, parts,
+        self, Error as StorageError, Finish, Location, Object, Parts, Pinned, Settings, Stat, Upload, UploadSpec, parts,
     },
 };
 
@@ -62,7 +62,7 @@ pub struct Report {
     pub reused: u64,
     /// The bundle's id; every byte of the copy was held against it.
     pub bundle: Option<Digest>,
-    /// SHA-256 of what is no bundle of ours.
+    /// SHA-256 of a file that is not a bundle of ours.
     pub digest: Option<Digest>,
     /// Whether all of it was there under its name already.
     pub already_there: bool,
@@ -174,7 +174,7 @@ struct Copy<'a> {
 /// What was put, or found there.
 struct Carried {
     reused: u64,
-    /// The SHA-256 of what is no bundle, where it passed by here.
+    /// The SHA-256 of a file that is not a bundle, where it passed by here.
     learnt: Option<Digest>,
     /// How it was proven, if it is.
     proof: Option<Proof>,
@@ -209,7 +209,7 @@ impl Copy<'_> {
             Ok(stat) if stat.size == size && stat.metadata.get(MARK) == metadata.get(MARK) => {
                 return Ok(Carried { reused: size, learnt: None, proof: None, by: WrittenBy::EarlierRun });
             }
-            // The very same is no conflict, whoever brought it; all of it is read to see that.
+            // The very same content is no conflict; all of it is read to see that.
             Ok(stat) if stat.size == size && (!request.overwrite || layout.is_some_and(|one| is_said(&stat, one))) => {
                 return Ok(Carried { reused: size, learnt: None, proof: None, by: WrittenBy::Unknown });
             }
@@ -219,10 +219,10 @@ impl Copy<'_> {
             Err(error) if !error.is_not_found() => return Err(error.into()),
             _ => {}
         }
-        let upload: Arc<dyn Upload> = target.upload(&Draft { identity, parts, metadata }).await?.into();
-        let pieces = layout.map_or_else(|| Piece::of_file(size, identity), Piece::of_bundle);
-        let way = if taken { Way::Take(source.clone()) } else { Way::Put };
-        let supply = send::Object { source: source.clone(), jobs: request.jobs, progress };
+        let upload: Arc<dyn Upload> = target.upload(&UploadSpec { identity, parts, metadata }).await?.into();
+        let pieces = layout.map_or_else(|| FilePart::of_file(size, identity), FilePart::of_bundle);
+        let way = if taken { SendMode::Take(source.clone()) } else { SendMode::Put };
+        let supply = send::PinnedObject { source: source.clone(), jobs: request.jobs, progress };
         let (blobs, bytes) = layout.map_or((1, size), |layout| (layout.blobs().len() as u64, layout.blob_bytes()));
         let mut sending = Sending::new(&supply, pieces, Arc::clone(&upload), way, parts, progress).jobs(request.jobs);
         let reused = sending.present();

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::Serialize;
 
-use super::error::{Failure, Side};
+use super::failure::{Failure, Side};
 use crate::{
     content::Fault,
     oci::{Digest, Reference},
@@ -13,7 +13,7 @@ use crate::{
 /// How an artifact came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum ArtifactState {
     /// It is where it should be, and something was moved for it.
     Done,
     /// It was there already; nothing was moved for it.
@@ -50,7 +50,7 @@ pub struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rewritten: Option<Digest>,
     /// How it came out.
-    pub state: State,
+    pub state: ArtifactState,
     /// Bytes of its blobs, shared ones included.
     pub bytes: u64,
     /// Manifests attached to it that travel with it: signatures, SBOMs, attestations.
@@ -68,7 +68,7 @@ impl Outcome {
             target: None,
             digest: None,
             rewritten: None,
-            state: State::NotReached,
+            state: ArtifactState::NotReached,
             bytes: 0,
             attached: 0,
             reason: None,
@@ -77,7 +77,7 @@ impl Outcome {
 
     /// Notes that it failed.
     pub fn fail(&mut self, failure: &Failure) {
-        self.state = State::Failed;
+        self.state = ArtifactState::Failed;
         self.reason =
             Some(Reason { token: failure.code().token(), side: failure.side, message: chain(&failure.cause) });
     }
@@ -115,12 +115,12 @@ pub struct Report {
 impl Report {
     /// Whether an artifact failed.
     pub fn failed(&self) -> bool {
-        self.artifacts.iter().any(|outcome| outcome.state == State::Failed)
+        self.artifacts.iter().any(|outcome| outcome.state == ArtifactState::Failed)
     }
 
     /// The artifacts to try again: those that failed, and those that the run did not reach.
     pub fn retry(&self) -> impl Iterator<Item = &Reference> {
-        let again = |state| matches!(state, State::Failed | State::NotReached);
+        let again = |state| matches!(state, ArtifactState::Failed | ArtifactState::NotReached);
         self.artifacts.iter().filter(move |outcome| again(outcome.state)).map(|outcome| &outcome.reference)
     }
 

@@ -11,23 +11,23 @@ use std::{
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::Semaphore;
 
-use super::error::Cause;
+use super::failure::Cause;
 use crate::{
     bundle::{Absent, Reason},
-    content::{self, Referrers, Resolve, Source},
+    content::{self, Origin},
     oci::{Descriptor, Digest, Manifest, Name, Platform, Reference, Tag},
 };
 
 /// How far attached artifacts are followed.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ReferrerLimits {
     /// Attached to attached to … so many times.
     pub depth: usize,
     /// Manifests of one artifact, all told.
     pub manifests: usize,
 }
 
-impl Default for Limits {
+impl Default for ReferrerLimits {
     /// A signature of an attestation of an SBOM of an image is 3 deep; a large index with signatures has some hundred
     /// manifests. Whatever goes beyond is more likely to be a trap than an artifact.
     fn default() -> Self {
@@ -43,13 +43,8 @@ pub struct Selection {
     /// Whether signatures, SBOMs and other attached artifacts belong to it.
     pub referrers: bool,
     /// How far they are followed.
-    pub limits: Limits,
+    pub limits: ReferrerLimits,
 }
-
-/// A repository that artifacts are resolved in.
-pub trait Origin: Source + Resolve + Referrers {}
-
-impl<P: Source + Resolve + Referrers> Origin for P {}
 
 /// An artifact's graph.
 #[derive(Clone, Debug)]
@@ -101,6 +96,7 @@ pub async fn resolve(
         requests,
         tasks: FuturesUnordered::new(),
         known: HashSet::new(),
+        left_out: HashSet::new(),
         found: Resolved {
             root: root.descriptor().clone(),
             reference,
@@ -120,7 +116,7 @@ async fn limited<T>(requests: &Semaphore, call: impl Future<Output = T>) -> T {
 }
 
 /// An answer that the walk waited for.
-enum Found {
+enum Fetched {
     /// A child of an index, or what is attached.
     Child(Manifest, usize),
     /// What is attached by `subject`.
@@ -135,9 +131,11 @@ struct Walk<'a> {
     origin: &'a dyn Origin,
     selection: &'a Selection,
     requests: &'a Semaphore,
-    tasks: FuturesUnordered<BoxFuture<'a, Result<Found, Cause>>>,
+    tasks: FuturesUnordered<BoxFuture<'a, Result<Fetched, Cause>>>,
     /// Manifests that are or will be in `found`.
     known: HashSet<Digest>,
+    /// Content that is in `found` as absent.
+    left_out: HashSet<Digest>,
     found: Resolved,
 }
 
@@ -147,15 +145,20 @@ impl Walk<'_> {
         self.take_in(root, 0)?;
         while let Some(found) = self.tasks.next().await {
             match found? {
-                Found::Child(manifest, depth) => self.take_in(manifest, depth)?,
-                Found::Tagged(tag, manifest, depth) => {
+                Fetched::Child(manifest, depth) => self.take_in(manifest, depth)?,
+                Fetched::Tagged(tag, manifest, depth) => {
                     self.found.tagged.push((tag, manifest.descriptor().clone()));
                     if self.known.insert(manifest.digest()) {
                         self.take_in(manifest, depth)?;
                     }
                 }
-                Found::Attached(descriptors, depth) => self.attach(descriptors, depth)?,
-                Found::Nothing => {}
+                Fetched::Attached(descriptors, depth) => self.attach(descriptors, depth)?,
+                Fetched::Nothing => {}
+            }
+        }
+        for blob in self.found.blobs() {
+            if let Some(reason) = self.origin.absence(&blob.digest) {
+                self.leave_out(&blob, reason);
             }
         }
         self.found.attached.sort_by_key(|descriptor| descriptor.digest);
@@ -191,7 +194,7 @@ impl Walk<'_> {
             let name = Name::Digest(child.digest);
             let manifest = limited(requests, origin.resolve(&name)).await?;
             check_size(&child, &manifest)?;
-            Ok(Found::Child(manifest, depth))
+            Ok(Fetched::Child(manifest, depth))
         }));
     }
 
@@ -199,15 +202,17 @@ impl Walk<'_> {
         let (origin, requests) = (self.origin, self.requests);
         self.tasks.push(Box::pin(async move {
             let attached = limited(requests, origin.referrers(&subject)).await?;
-            Ok(Found::Attached(attached, depth + 1))
+            Ok(Fetched::Attached(attached, depth + 1))
         }));
         for tag in Tag::cosign(&subject) {
             self.tasks.push(Box::pin(async move {
-                match limited(requests, origin.resolve(&Name::Tag(tag.clone()))).await {
-                    Ok(manifest) => Ok(Found::Tagged(tag, manifest, depth + 1)),
-                    Err(error) if error.is_not_found() => Ok(Found::Nothing),
-                    Err(error) => Err(error.into()),
+                // By HEAD, which registries do not count as a pull: most artifacts have no such tag.
+                let name = Name::Tag(tag.clone());
+                if limited(requests, origin.head(&name)).await?.is_none() {
+                    return Ok(Fetched::Nothing);
                 }
+                let manifest = limited(requests, origin.resolve(&name)).await?;
+                Ok(Fetched::Tagged(tag, manifest, depth + 1))
             }));
         }
     }
@@ -236,7 +241,8 @@ impl Walk<'_> {
             children.iter().filter(|child| self.wants(child)).map(|child| child.digest).collect();
         let describes_wanted = |child: &Descriptor| {
             // BuildKit's attestations stand beside the images they describe, as platform unknown/unknown.
-            child.annotations.get("vnd.docker.reference.digest").map(|of| wanted.iter().any(|w| w.to_string() == *of))
+            let of = child.annotations.get("vnd.docker.reference.digest");
+            of.map(|of| of.parse().is_ok_and(|digest| wanted.contains(&digest)))
         };
         let (keep, leave): (Vec<_>, Vec<_>) = children
             .iter()
@@ -251,12 +257,24 @@ impl Walk<'_> {
         }
         let kept: HashSet<Digest> = keep.iter().map(|child| child.digest).collect();
         let left = leave.into_iter().filter(|child| !kept.contains(&child.digest));
-        for Descriptor { digest, size, .. } in left {
-            if !self.found.absent.iter().any(|absent| absent.digest == digest) {
-                self.found.absent.push(Absent { digest, size, reason: Reason::Platform });
-            }
+        for child in left {
+            self.leave_out(&child, Reason::Platform);
+        }
+        // What the origin has left out before is left out again.
+        let (absent, keep): (Vec<_>, Vec<_>) =
+            keep.into_iter().partition(|child| self.origin.absence(&child.digest).is_some());
+        for child in absent {
+            let reason = self.origin.absence(&child.digest).unwrap_or(Reason::Platform);
+            self.leave_out(&child, reason);
         }
         Ok(keep)
+    }
+
+    fn leave_out(&mut self, content: &Descriptor, reason: Reason) {
+        let (digest, size) = (content.digest, content.size);
+        if self.left_out.insert(digest) {
+            self.found.absent.push(Absent { digest, reason, size });
+        }
     }
 
     /// Whether the filter lets a child through by its own platform; a child without one is no image to be filtered.

@@ -13,23 +13,17 @@ use crate::oci::{Digest, Manifest, ManifestError, media_type};
 /// The manifests that change, by their digest before.
 pub(super) type Rewritten = HashMap<Digest, Manifest>;
 
-/// Rewrites every manifest of the graph under `root` that names a foreign layer, and the indexes above them.
-pub(super) fn foreign(root: &Manifest, manifests: &HashMap<Digest, Manifest>) -> Result<Rewritten, ManifestError> {
+/// Rewrites every one of `manifests` that names a foreign layer, and the indexes above them. Children stand before those
+/// that name them.
+pub(super) fn foreign(manifests: &[Manifest]) -> Result<Rewritten, ManifestError> {
     let mut rewritten = Rewritten::new();
-    rewrite(root, manifests, &mut rewritten)?;
+    for manifest in manifests {
+        rewrite(manifest, &mut rewritten)?;
+    }
     Ok(rewritten)
 }
 
-fn rewrite(
-    manifest: &Manifest,
-    manifests: &HashMap<Digest, Manifest>,
-    rewritten: &mut Rewritten,
-) -> Result<(), ManifestError> {
-    for child in manifest.children().iter().filter_map(|child| manifests.get(&child.digest)) {
-        if !rewritten.contains_key(&child.digest()) {
-            rewrite(child, manifests, rewritten)?;
-        }
-    }
+fn rewrite(manifest: &Manifest, rewritten: &mut Rewritten) -> Result<(), ManifestError> {
     let foreign_layers = manifest.layers().iter().any(crate::oci::Descriptor::is_foreign);
     let changed_children = manifest.children().iter().any(|child| rewritten.contains_key(&child.digest));
     if !foreign_layers && !changed_children {
@@ -91,9 +85,7 @@ mod tests {
             manifest(&json!({"schemaVersion":2,"config":config,"layers":[layer],"annotations":{"z":"1","a":"2"}}));
         let plain = manifest(&json!({"schemaVersion":2,"config":config,"layers":[config]}));
         let index = manifest(&json!({"schemaVersion":2,"manifests":[image.descriptor(), plain.descriptor()]}));
-        let all = [&image, &plain, &index].map(|one| (one.digest(), one.clone())).into();
-
-        let rewritten = foreign(&index, &all).unwrap();
+        let rewritten = foreign(&[image.clone(), plain.clone(), index.clone()]).unwrap();
         assert_eq!(rewritten.len(), 2);
         let new_image = &rewritten[&image.digest()];
         assert_eq!(new_image.layers()[0].media_type, "application/vnd.oci.image.layer.v1.tar+gzip");
@@ -109,6 +101,6 @@ mod tests {
     fn what_has_no_foreign_layer_stays_as_it_is() {
         let config = Descriptor::of("application/vnd.oci.image.config.v1+json", b"{}");
         let image = manifest(&json!({"schemaVersion":2,"config":config,"layers":[config]}));
-        assert!(foreign(&image, &HashMap::new()).unwrap().is_empty());
+        assert!(foreign(&[image]).unwrap().is_empty());
     }
 }

@@ -9,23 +9,25 @@
 mod ahead;
 mod buffers;
 mod check;
+mod copied_range;
 mod flow;
 mod md5;
 mod state;
-mod stretch;
+mod stop;
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 pub(super) use self::{
     ahead::Planned,
     check::check,
-    flow::{Piece, Supply, Way},
-    stretch::Object,
+    copied_range::PinnedObject,
+    flow::{ByteSupply, FilePart, SendMode},
+    stop::{Stop, broken_task},
 };
 use self::{
     buffers::Buffers,
@@ -33,11 +35,11 @@ use self::{
     md5::Md5s,
 };
 use crate::{
-    bundle::{self, Layout},
+    bundle::Layout,
     content,
     oci::{Algorithm, Digest, Hasher},
     progress::{Event, Progress},
-    storage::{self, Note, Parts, Stat, Upload},
+    storage::{PartCheckpoint, Parts, Stat, Upload},
 };
 
 /// How often a blob is tried whose bytes came wrong.
@@ -80,41 +82,15 @@ pub(super) fn is_same(stat: &Stat, layout: &Layout) -> bool {
     stat.size == layout.total() && is_said(BUNDLE) && SET.into_iter().all(is_said)
 }
 
-/// Why sending stopped.
-pub(super) enum Stop {
-    /// A blob cannot be had.
-    Blob(Digest, content::Error),
-    /// What is sent cannot be as planned, or what is read is not.
-    Bundle(bundle::Error),
-    /// A storage failed.
-    Storage(storage::Error),
-}
-
-impl From<bundle::Error> for Stop {
-    fn from(error: bundle::Error) -> Self {
-        Self::Bundle(error)
-    }
-}
-
-impl From<storage::Error> for Stop {
-    fn from(error: storage::Error) -> Self {
-        Self::Storage(error)
-    }
-}
-
-pub(super) fn broken_task(error: &JoinError) -> Stop {
-    Stop::Storage(storage::Error::Protocol { what: "the upload".to_owned(), reason: error.to_string() })
-}
-
 /// A file on its way into a storage.
 pub(super) struct Sending<'a> {
-    supply: &'a dyn Supply,
-    pieces: Vec<Piece>,
+    supply: &'a dyn ByteSupply,
+    pieces: Vec<FilePart>,
     upload: Arc<dyn Upload>,
-    way: Way,
+    way: SendMode,
     parts: Parts,
     /// The parts that are there, each under the note it was put with.
-    notes: Vec<Option<Note>>,
+    notes: Vec<Option<PartCheckpoint>>,
     jobs: usize,
     /// Whether the SHA-256 of the whole file is wanted.
     summed: bool,
@@ -124,10 +100,10 @@ pub(super) struct Sending<'a> {
 /// All parts of a file, there and proven, to be committed.
 pub(super) struct Sent {
     /// One a part, in order.
-    pub(super) notes: Vec<Note>,
+    pub(super) notes: Vec<PartCheckpoint>,
     /// Of the whole.
     pub(super) md5: [u8; 16],
-    /// Of the whole, where it is no bundle.
+    /// Of the whole, where it is not a bundle.
     pub(super) learnt: Option<Digest>,
     /// SHA-256 of the whole, where it was wanted and all of it passed by in one go: a note has no room for its state.
     pub(super) sum: Option<Digest>,
@@ -136,19 +112,19 @@ pub(super) struct Sent {
 impl<'a> Sending<'a> {
     /// Begins, or goes on with what an earlier run left in `upload`.
     pub(super) fn new(
-        supply: &'a dyn Supply,
-        pieces: Vec<Piece>,
+        supply: &'a dyn ByteSupply,
+        pieces: Vec<FilePart>,
         upload: Arc<dyn Upload>,
-        way: Way,
+        way: SendMode,
         parts: Parts,
         progress: &'a Progress,
     ) -> Self {
-        let mut found: HashMap<u32, Vec<Note>> = HashMap::new();
+        let mut found: HashMap<u32, Vec<PartCheckpoint>> = HashMap::new();
         for &(number, note) in upload.present() {
             found.entry(number).or_default().push(note);
         }
         // Of a part that is there twice nobody knows which one those after it follow.
-        let only = |number| found.get(&number).and_then(|notes| <[Note; 1]>::try_from(notes.as_slice()).ok());
+        let only = |number| found.get(&number).and_then(|notes| <[PartCheckpoint; 1]>::try_from(notes.as_slice()).ok());
         let notes = (0..parts.count()).map(|number| only(number).map(|[note]| note)).collect();
         Self { supply, pieces, upload, way, parts, notes, jobs: 1, summed: false, progress }
     }
@@ -179,8 +155,8 @@ impl<'a> Sending<'a> {
                     let count = tries.entry(digest).or_default();
                     *count += 1;
                     let wrong = content::Fault::code(&error).class() == content::Class::Unverified;
-                    let is_it = |piece: &&Piece| piece.content().is_some_and(|content| content.token == digest);
-                    let place = self.pieces.iter().find(is_it).and_then(Piece::content);
+                    let is_it = |piece: &&FilePart| piece.content().is_some_and(|content| content.token == digest);
+                    let place = self.pieces.iter().find(is_it).and_then(FilePart::content);
                     let Some(place) = place.filter(|_| wrong && *count < ATTEMPTS) else {
                         return Err(Stop::Blob(digest, error));
                     };
@@ -196,7 +172,7 @@ impl<'a> Sending<'a> {
     /// How many parts are there from the first one on. Of a file whose digest is not known the last one passes again.
     fn leading(&self) -> u32 {
         let there = self.notes.iter().take_while(|note| note.is_some()).count();
-        let unknown = self.pieces.iter().filter_map(Piece::content).any(|content| content.digest.is_none());
+        let unknown = self.pieces.iter().filter_map(FilePart::content).any(|content| content.digest.is_none());
         let most = if unknown { self.parts.count().saturating_sub(1) } else { self.parts.count() };
         u32::try_from(there).unwrap_or(0).min(most)
     }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{error::Error, far::Far};
+use super::{error::Error, storage_stack::StorageStack};
 use crate::{
     bundle::{
-        self, Gathered, Reader, gather, gather_in,
-        stack::{Asked, Look, Stack},
+        self, GatheredSet, Reader, gather, gather_in,
+        stack::{Look, NamedFiles, Stack},
     },
     oci::Digest,
     storage::{Location, Pinned, Settings},
@@ -14,19 +14,19 @@ use crate::{
 
 /// A set that was found, and the way to its files.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundSet {
     /// What was found of it.
-    pub set: Gathered,
+    pub set: GatheredSet,
     /// The storage that it is in, if it is in one.
-    pub(super) far: Option<Far>,
+    pub(super) far: Option<StorageStack>,
 }
 
 /// What a place leads to.
 pub(super) enum Leads {
     /// A set, or part of one.
-    Set(Box<Found>),
+    Set(Box<FoundSet>),
     /// An object in a storage that is of no set.
-    Object(Box<Far>),
+    Object(Box<StorageStack>),
     /// A file or folder here that is of no set.
     Path(PathBuf),
 }
@@ -40,16 +40,16 @@ pub(super) async fn leads(named: &[Location], settings: &Settings) -> Result<Lea
     if let Some(paths) = paths {
         let first = paths.first().cloned().unwrap_or_default();
         let set = gather(paths).await?;
-        return Ok(set.map_or(Leads::Path(first), |set| Leads::Set(Box::new(Found { set, far: None }))));
+        return Ok(set.map_or(Leads::Path(first), |set| Leads::Set(Box::new(FoundSet { set, far: None }))));
     }
-    let far = Far::of(named, settings).await?;
+    let far = StorageStack::of(named, settings).await?;
     Ok(match gather_in(&far).await? {
-        Some(set) => Leads::Set(Box::new(Found { set, far: Some(far) })),
+        Some(set) => Leads::Set(Box::new(FoundSet { set, far: Some(far) })),
         None => Leads::Object(Box::new(far)),
     })
 }
 
-impl Found {
+impl FoundSet {
     /// The set that `named` leads to, whole or not; `None` where it leads to none.
     ///
     /// # Errors
@@ -72,14 +72,14 @@ impl Found {
 
 /// What was named: something by itself, or several volumes of one set.
 #[derive(Debug)]
-pub enum Named {
+pub enum NamedInput {
     /// A bundle, a layout or a set.
     One(Location),
     /// Volumes of one set, in the order of naming.
     Volumes(Vec<Location>),
 }
 
-impl Named {
+impl NamedInput {
     /// What was named, the first of it first.
     pub fn places(&self) -> &[Location] {
         match self {
@@ -93,12 +93,12 @@ impl Named {
 ///
 /// # Errors
 /// Volumes of different sets were named as if they were one: each of the sets lacks what the others would have to be.
-pub async fn sets(locations: &[Location], settings: &Settings) -> Result<Vec<Named>, Error> {
-    let mut named: Vec<Named> = Vec::new();
+pub async fn sets(locations: &[Location], settings: &Settings) -> Result<Vec<NamedInput>, Error> {
+    let mut named: Vec<NamedInput> = Vec::new();
     let mut by_set: Vec<(Digest, usize)> = Vec::new();
     for location in locations {
         let set = match location {
-            Location::Path(path) if path.is_file() && Reader::is_bundle(path)? => {
+            Location::Path(path) if path.is_file() && Reader::is_bundle(path).unwrap_or(false) => {
                 // What is wrong with it is told when it is opened in earnest.
                 Reader::open(path).await.ok().and_then(|reader| reader.set_id())
             }
@@ -108,15 +108,15 @@ pub async fn sets(locations: &[Location], settings: &Settings) -> Result<Vec<Nam
             _ => None,
         };
         let Some(set) = set else {
-            named.push(Named::One(location.clone()));
+            named.push(NamedInput::One(location.clone()));
             continue;
         };
         let known = by_set.iter().find(|(other, _)| *other == set).map(|(_, at)| *at);
-        if let Some(Named::Volumes(places)) = known.and_then(|at| named.get_mut(at)) {
+        if let Some(NamedInput::Volumes(places)) = known.and_then(|at| named.get_mut(at)) {
             places.push(location.clone());
         } else {
             by_set.push((set, named.len()));
-            named.push(Named::Volumes(vec![location.clone()]));
+            named.push(NamedInput::Volumes(vec![location.clone()]));
         }
     }
     if by_set.len() > 1 {
@@ -127,8 +127,8 @@ pub async fn sets(locations: &[Location], settings: &Settings) -> Result<Vec<Nam
 
 /// The set that the object at `location` is a volume of.
 async fn set_of(location: &Location, settings: &Settings) -> Option<Digest> {
-    let far = Far::of(std::slice::from_ref(location), settings).await.ok()?;
-    let Asked::Files(files) = far.asked() else { return None };
+    let far = StorageStack::of(std::slice::from_ref(location), settings).await.ok()?;
+    let NamedFiles::Files(files) = far.asked() else { return None };
     match far.look(files.first()?).await.ok()? {
         Look::Bundle(reader) => reader.set_id(),
         Look::Damaged(_) | Look::Other => None,
@@ -136,12 +136,12 @@ async fn set_of(location: &Location, settings: &Settings) -> Option<Digest> {
 }
 
 /// Of volumes of several sets, those of a set that is not whole were meant to be of another.
-async fn check_apart(named: &[Named], settings: &Settings) -> Result<(), Error> {
-    let mut whole: Vec<Gathered> = Vec::new();
-    let mut wanting: Vec<Gathered> = Vec::new();
+async fn check_apart(named: &[NamedInput], settings: &Settings) -> Result<(), Error> {
+    let mut whole: Vec<GatheredSet> = Vec::new();
+    let mut wanting: Vec<GatheredSet> = Vec::new();
     for one in named {
-        if let Named::Volumes(places) = one
-            && let Some(Found { set, .. }) = Found::of(places, settings).await?
+        if let NamedInput::Volumes(places) = one
+            && let Some(FoundSet { set, .. }) = FoundSet::of(places, settings).await?
         {
             if set.missing().is_empty() { whole.push(set) } else { wanting.push(set) }
         }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    bundle::{self, Check, Owners, Reader, disk::off_reactor},
+    bundle::{self, FileCheck, Owners, Reader, disk::off_reactor},
     content::{Code, Fault},
     oci::{Digest, Reference},
     progress::{Event, Phase, Progress},
@@ -62,7 +62,7 @@ impl Verification {
 /// Only where the work itself could not be done; what is wrong with the bundle is a finding.
 pub async fn verify(reader: &Reader, jobs: usize, progress: &Progress) -> bundle::Result<Verification> {
     let (reader, progress) = (reader.clone(), progress.clone());
-    let given_up = GivenUp::default();
+    let given_up = CancelledCheck::default();
     let flag = Arc::clone(&given_up.0);
     let work = move || check(&reader, Vec::new(), jobs.max(1), &progress, &flag);
     off_reactor(work).await
@@ -76,7 +76,7 @@ pub async fn verify(reader: &Reader, jobs: usize, progress: &Progress) -> bundle
 pub async fn verify_remains(path: &Path, jobs: usize, progress: &Progress) -> bundle::Result<Option<Verification>> {
     let Some((reader, wrong)) = Reader::open_remains(path).await? else { return Ok(None) };
     let progress = progress.clone();
-    let given_up = GivenUp::default();
+    let given_up = CancelledCheck::default();
     let flag = Arc::clone(&given_up.0);
     let work = move || check(&reader, wrong, jobs.max(1), &progress, &flag);
     off_reactor(work).await.map(Some)
@@ -84,9 +84,9 @@ pub async fn verify_remains(path: &Path, jobs: usize, progress: &Progress) -> bu
 
 /// Tells the threads when nobody waits for them any more.
 #[derive(Default)]
-struct GivenUp(Arc<AtomicBool>);
+struct CancelledCheck(Arc<AtomicBool>);
 
-impl Drop for GivenUp {
+impl Drop for CancelledCheck {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -114,12 +114,21 @@ fn check(
     let mut errors = reader.check_frames()?;
     errors.extend(wrong.into_iter().map(|error| (None, error)));
     // One that is there and damaged is told as that.
+    let doubt = |reason: &String| bundle::Error::Structure {
+        offset: 0,
+        entry: "index.json".to_owned(),
+        reason: reason.clone(),
+    };
+    // A seal leaves no doubt.
+    let doubts = if reader.facts().is_none() { reader.index().doubts() } else { &[] };
+    errors.extend(doubts.iter().map(|reason| (None, doubt(reason))));
+    errors.extend(reader.contents().deceptions().into_iter().map(|error| (None, error)));
     let missing = order.missing.iter().filter(|manifest| reader.offset(&manifest.digest).is_none());
     errors.extend(missing.map(|manifest| (None, bundle::Error::Missing { digest: manifest.digest })));
     // The largest first, so that no thread is left with one at the end while the others rest.
     queue.sort_by_key(|check| std::cmp::Reverse(check.size));
     errors.extend(hash_all(reader, &queue, jobs, progress, given_up));
-    let mut findings = described(reader, errors);
+    let mut findings = described(reader, errors)?;
     findings.sort_by(|a, b| {
         let key = |one: &Finding| (one.file.clone(), one.offset.is_none(), one.offset, one.digest);
         key(a).cmp(&key(b))
@@ -132,7 +141,7 @@ fn check(
 
 fn hash_all(
     reader: &Reader,
-    queue: &[Check],
+    queue: &[FileCheck],
     jobs: usize,
     progress: &Progress,
     given_up: &AtomicBool,
@@ -166,12 +175,12 @@ fn hash_all(
 }
 
 /// The errors as findings.
-fn described(reader: &Reader, errors: Vec<(Option<PathBuf>, bundle::Error)>) -> Vec<Finding> {
+fn described(reader: &Reader, errors: Vec<(Option<PathBuf>, bundle::Error)>) -> bundle::Result<Vec<Finding>> {
     if errors.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let owners = Owners::of(reader.contents());
-    errors.into_iter().map(|(file, error)| finding(&owners, file, &error)).collect()
+    let owners = Owners::of(reader.contents())?;
+    Ok(errors.into_iter().map(|(file, error)| finding(&owners, file, &error)).collect())
 }
 
 fn finding(owners: &Owners<'_>, file: Option<PathBuf>, error: &bundle::Error) -> Finding {

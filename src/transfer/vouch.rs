@@ -6,7 +6,10 @@ use jiff::Timestamp;
 
 use super::opened::Opened;
 use crate::{
-    bundle::{Format, Gathered, Reader, volume::Manifest},
+    bundle::{
+        Format, GatheredSet, Reader,
+        volume::{SetFile, SetManifest},
+    },
     content::{Code, Fault},
     trust::{
         BundleAtHand, BundleIdentity, Evidence, MarkError, Marks, Statement, TrustFile, TrustFinding, TrustVerdict,
@@ -99,7 +102,7 @@ pub fn named_after(opened: &Opened) -> Result<PathBuf> {
 
 /// A new statement of an open bundle that is whole, without the members that only people know. `set` is what was found of
 /// it, if it is one.
-pub fn statement(opened: &Opened, set: Option<&Gathered>, now: Timestamp) -> Result<Statement> {
+pub fn statement(opened: &Opened, set: Option<&GatheredSet>, now: Timestamp) -> Result<Statement> {
     let path = || opened.path().to_owned();
     let at_hand = at_hand(opened.reader()).ok_or_else(|| VouchError::Foreign { path: path() })?;
     let size = at_hand.size.unwrap_or_else(|| opened.reader().size());
@@ -110,8 +113,8 @@ pub fn statement(opened: &Opened, set: Option<&Gathered>, now: Timestamp) -> Res
     Ok(statement)
 }
 
-fn volumes(manifest: &Manifest) -> Vec<VolumeIdentity> {
-    let volume = |(number, file): (u32, &crate::bundle::volume::File)| VolumeIdentity {
+fn volumes(manifest: &SetManifest) -> Vec<VolumeIdentity> {
+    let volume = |(number, file): (u32, &SetFile)| VolumeIdentity {
         name: file.name.clone(),
         number,
         sha256: file.digest,

@@ -6,7 +6,7 @@ use airlift::{
     bundle::{Contents, Format, Index, Layout, Reader, Root, StreamWriter, Writer},
     content::{
         self, ByteStream, Code, Fault as _, Lookup, Referrers, Resolve, Result, Sink, Source, Verified, conformance,
-        faulty::{Fault, Faulty},
+        faulty::{Faulty, InjectedFault},
         memory::Memory,
     },
     oci::{Descriptor, Manifest, Name, media_type},
@@ -179,7 +179,7 @@ async fn wrong_content_never_counts_as_present() {
     let writer = Writer::open(&folder.path().join("b.tar"), packed.contents(), false).await.unwrap();
     let place = writer.layout().blobs().last().unwrap().clone();
     let place = writer.layout().blobs().iter().find(|other| other.blob.size == 3000).unwrap_or(&place).clone();
-    for fault in [Fault::Flip(2999), Fault::Cut(100), Fault::Break(100), Fault::Grow] {
+    for fault in [InjectedFault::Flip(2999), InjectedFault::Cut(100), InjectedFault::Break(100), InjectedFault::Grow] {
         let memory = Memory::new();
         memory.push(&place.blob, packed.body(&place.blob)).await.unwrap();
         let faulty = Arc::new(Faulty::new(memory, fault));
@@ -292,7 +292,7 @@ async fn a_large_blob_that_broke_off_is_resumed_from_its_last_mark() {
     assert!(writer.arrived(&layer).is_none());
     let memory = Memory::new();
     memory.push(&layer, packed.body(&layer)).await.unwrap();
-    let broken = Arc::new(Faulty::new(memory, Fault::Break(140 << 20)));
+    let broken = Arc::new(Faulty::new(memory, InjectedFault::Break(140 << 20)));
     let body = Verified::open(broken, &layer).await.unwrap();
     writer.push(&layer, body).await.unwrap_err();
     let (_, there) = writer.arrived(&layer).unwrap();
@@ -305,7 +305,7 @@ async fn a_large_blob_that_broke_off_is_resumed_from_its_last_mark() {
     assert!(!writer.contains(&layer).await.unwrap());
     let memory = Memory::new();
     memory.push(&layer, packed.body(&layer)).await.unwrap();
-    let counted = Arc::new(Faulty::new(memory, Fault::Refuse(0)));
+    let counted = Arc::new(Faulty::new(memory, InjectedFault::Refuse(0)));
     let body = Verified::resume(counted, &layer, hasher, bytes).await.unwrap();
     writer.push(&layer, body).await.unwrap();
     assert!(writer.arrived(&layer).is_none());
@@ -317,7 +317,7 @@ async fn a_large_blob_that_broke_off_is_resumed_from_its_last_mark() {
     let writer = Writer::open(&path, packed.contents(), true).await.unwrap();
     let memory = Memory::new();
     memory.push(&layer, packed.body(&layer)).await.unwrap();
-    let wrong = Arc::new(Faulty::new(memory, Fault::Flip(1)));
+    let wrong = Arc::new(Faulty::new(memory, InjectedFault::Flip(1)));
     writer.push(&layer, Verified::open(wrong, &layer).await.unwrap()).await.unwrap_err();
     assert!(writer.arrived(&layer).is_none());
     drop(writer);
@@ -327,7 +327,7 @@ async fn a_large_blob_that_broke_off_is_resumed_from_its_last_mark() {
     assert!(writer.arrived(&layer).is_none());
     let memory = Memory::new();
     memory.push(&layer, packed.body(&layer)).await.unwrap();
-    let broken = Arc::new(Faulty::new(memory, Fault::Break(70 << 20)));
+    let broken = Arc::new(Faulty::new(memory, InjectedFault::Break(70 << 20)));
     writer.push(&layer, Verified::open(broken, &layer).await.unwrap()).await.unwrap_err();
     let offset = writer.layout().place(&layer.digest).unwrap().offset;
     drop(writer);

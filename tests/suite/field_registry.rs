@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use airlift::{
     content::{self, ByteStream, Code, Fault, Lookup, Resolve, Sink, Source, Verified},
     oci::{Descriptor, Digest, Name, Tag, media_type},
-    registry::{Client, Repository, Settings},
+    registry::{Client, RemoteRepository, Settings},
 };
 use futures::TryStreamExt;
 use serde_json::json;
@@ -34,7 +34,7 @@ fn settings() -> Settings {
     settings
 }
 
-fn repository(server: &Hostile) -> Repository {
+fn repository(server: &Hostile) -> RemoteRepository {
     Client::new(settings()).unwrap().repository(&server.address(), "team/app")
 }
 

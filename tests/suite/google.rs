@@ -12,7 +12,9 @@ use std::{
 use airlift::{
     content::{ReadAt as _, read_at::read_whole},
     oci::Digest,
-    storage::{self, Draft, Error, Finish, Location, Note, Object, Parts, Pinned, Settings, Upload, conformance},
+    storage::{
+        self, Error, Finish, Location, Object, PartCheckpoint, Parts, Pinned, Settings, Upload, UploadSpec, conformance,
+    },
 };
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -94,12 +96,12 @@ fn read(object: &Arc<dyn Object>) -> Bytes {
 /// An upload of `count` parts that begins here, or goes on.
 fn upload(object: &dyn Object, count: usize) -> Box<dyn Upload> {
     let parts = Parts::of((count * PART) as u64, 1, &object.limits(), object.location()).unwrap();
-    let draft = Draft { identity: Digest::sha256(b"x"), parts, metadata: BTreeMap::new() };
+    let draft = UploadSpec { identity: Digest::sha256(b"x"), parts, metadata: BTreeMap::new() };
     block_on(object.upload(&draft)).unwrap()
 }
 
-fn note(number: usize) -> Note {
-    Note([u8::try_from(number).unwrap(); storage::parts::NOTE])
+fn note(number: usize) -> PartCheckpoint {
+    PartCheckpoint([u8::try_from(number).unwrap(); storage::parts::NOTE])
 }
 
 /// Puts part `number`, whose bytes are all that number.
@@ -119,7 +121,7 @@ fn more_parts_than_one_composition_takes_are_composed_in_order() {
     for number in (0..67).rev() {
         put_part(&*upload, number);
     }
-    let notes: Vec<Note> = (0..67).map(note).collect();
+    let notes: Vec<PartCheckpoint> = (0..67).map(note).collect();
     block_on(upload.commit(&notes, &Finish::default())).unwrap();
     let content = read(&object);
     assert_eq!(content.len(), 67 * PART);

@@ -191,6 +191,19 @@ async fn without_recovery_data_repair_says_so() {
     airlift.run(["repair", "no-such-folder/b.tar"]).exits(1);
 }
 
+#[tokio::test]
+async fn a_file_that_no_recovery_data_covers_is_not_called_sound() {
+    let airlift = Airlift::new();
+    for name in ["covered.tar", "other.tar"] {
+        Packed::new().with("r.example/b:2", Artifact::small(9, 1000)).write(&airlift.home().join(name)).await;
+    }
+    airlift.run(["protect", "covered.tar", "--recovery", "20%"]).success();
+    airlift.run(["repair", "covered.tar"]).success();
+    for name in ["other.tar", "mistyped.tar"] {
+        airlift.run(["repair", name]).exits(1).says(&["recovery.not-found", name]);
+    }
+}
+
 #[test]
 fn a_thousand_flipped_bits_over_a_set_are_all_found_and_repaired() {
     let airlift = Airlift::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use airlift::{
     content::{Assign, Code, Fault, Lookup, Referrers, Resolve, Sink, Verified, conformance, memory::Memory},
     oci::{Algorithm, Descriptor, Digest, Manifest, Name, Tag, media_type},
-    registry::{Client, Repository, Settings, credentials},
+    registry::{Client, RemoteRepository, Settings, credentials},
 };
 
 use super::support::{
@@ -21,11 +21,11 @@ fn settings(registry: &Registry) -> Settings {
     settings
 }
 
-fn repository(registry: &Registry, name: &str) -> Repository {
+fn repository(registry: &Registry, name: &str) -> RemoteRepository {
     Client::new(settings(registry)).unwrap().repository(registry.address(), name)
 }
 
-async fn push_all(repository: &Repository, artifact: &Artifact) {
+async fn push_all(repository: &RemoteRepository, artifact: &Artifact) {
     for blob in artifact.all_blobs() {
         let content = blob.content.clone().unwrap();
         repository.push(&blob.descriptor, Verified::bytes(blob.descriptor.clone(), content)).await.unwrap();
@@ -35,7 +35,7 @@ async fn push_all(repository: &Repository, artifact: &Artifact) {
     }
 }
 
-async fn push_manifest(repository: &Repository, manifest: &Manifest) -> airlift::content::Result<()> {
+async fn push_manifest(repository: &RemoteRepository, manifest: &Manifest) -> airlift::content::Result<()> {
     let body = Verified::bytes(manifest.descriptor().clone(), manifest.raw().clone());
     repository.push(manifest.descriptor(), body).await
 }

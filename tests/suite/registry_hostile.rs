@@ -20,7 +20,7 @@ use airlift::{
     content::{self, ByteStream, Code, Fault, Lookup, Referrers, Resolve, Sink, Source, Verified, memory::Memory},
     oci::{Descriptor, Digest, Name, Tag, media_type},
     progress::{Event, Observe, Progress},
-    registry::{Client, Repository, Settings, credentials},
+    registry::{Client, RemoteRepository, Settings, credentials},
 };
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -44,7 +44,7 @@ fn settings() -> Settings {
     settings
 }
 
-fn repository(server: &Hostile) -> Repository {
+fn repository(server: &Hostile) -> RemoteRepository {
     Client::new(settings()).unwrap().repository(&server.address(), "team/app")
 }
 
@@ -77,7 +77,7 @@ async fn read(stream: content::Result<ByteStream>) -> content::Result<Vec<u8>> {
 }
 
 /// What a sink would see: the stream, verified.
-async fn read_verified(repository: &Repository, blob: &Descriptor) -> content::Result<Bytes> {
+async fn read_verified(repository: &RemoteRepository, blob: &Descriptor) -> content::Result<Bytes> {
     Verified::open(Arc::new(repository.clone()), blob).await?.collect().await
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use airlift::{
     oci::Digest,
-    storage::{self, Draft, Location, Note, Parts, Settings},
+    storage::{self, Location, PartCheckpoint, Parts, Settings, UploadSpec},
 };
 use reqwest::Method;
 
@@ -23,10 +23,10 @@ use crate::{
 fn begin(place: &str, settings: &Settings) {
     let object = storage::open(&Location::parse(place).unwrap(), settings).unwrap();
     let parts = Parts::of(12 << 20, 8 << 20, &object.limits(), object.location()).unwrap();
-    let draft = Draft { identity: Digest::sha256(b"x"), parts, metadata: BTreeMap::new() };
+    let draft = UploadSpec { identity: Digest::sha256(b"x"), parts, metadata: BTreeMap::new() };
     block_on(async {
         let upload = object.upload(&draft).await.unwrap();
-        upload.put(0, Note([7; storage::parts::NOTE]), vec![1; 8 << 20].into()).await.unwrap();
+        upload.put(0, PartCheckpoint([7; storage::parts::NOTE]), vec![1; 8 << 20].into()).await.unwrap();
     });
 }
 
@@ -63,7 +63,7 @@ fn parts_that_were_left_in_s3_are_removed_and_nothing_else() {
     // One that is under way is no abandoned one.
     let object = storage::open(&Location::parse("s3://box/sets/other.tar").unwrap(), &settings).unwrap();
     let parts = Parts::of(12 << 20, 8 << 20, &object.limits(), object.location()).unwrap();
-    let draft = Draft { identity: Digest::sha256(b"x"), parts, metadata: BTreeMap::new() };
+    let draft = UploadSpec { identity: Digest::sha256(b"x"), parts, metadata: BTreeMap::new() };
     let under_way = block_on(object.upload(&draft)).unwrap();
     airlift.run(["abandon", "s3://box/sets"]).exits(1).says(&["output.busy"]);
     drop(under_way);

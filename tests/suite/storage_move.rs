@@ -142,7 +142,8 @@ fn a_storage_in_trouble_ends_well_or_leaves_nothing_half_visible() {
         let number = if is_part { parts.fetch_add(1, std::sync::atomic::Ordering::SeqCst) } else { 0 };
         (number >= 3).then(faults::forbidden)
     });
-    let refused = airlift.run(with_source(&["export", "-o", &url("late.tar")], &references)).exits(5);
+    // One after the other, so that the first three have arrived when the fourth is refused.
+    let refused = airlift.run(with_source(&["export", "--jobs", "1", "-o", &url("late.tar")], &references)).exits(5);
     assert!(refused.stderr.contains("storage.refused"), "{refused}");
     wire.rule(|_, _| None);
     airlift.run(["inspect", &url("late.tar")]).exits(1).says(&["storage.not-found"]);

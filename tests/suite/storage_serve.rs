@@ -105,7 +105,7 @@ fn what_is_damaged_or_replaced_in_a_storage_is_never_served_to_its_end() {
     let (mut process, address) = serve(&airlift, &url);
     let got = pull(&address, &layer.digest.to_string());
     assert!(got < LAYER, "all {got} bytes of a damaged layer came");
-    assert!(process.wait_for_line("nobody is given the end").contains("team/app:v1"));
+    assert!(process.wait_for_line("no client gets the end").contains("team/app:v1"));
     let page = get(&format!("http://{address}/")).success();
     assert!(String::from_utf8_lossy(&page.body).contains("damaged: 1 of 3 blobs"), "the page tells it, too");
     process.kill();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 
 use airlift::{
     oci::Digest,
-    storage::{self, Draft, Finish, Location, Note, Parts, Settings, parts},
+    storage::{self, Finish, Location, PartCheckpoint, Parts, Settings, UploadSpec, parts},
 };
 
 use crate::{
@@ -107,8 +107,8 @@ fn put_as(place: &str, content: &[u8]) {
         let metadata = object.stat().await.unwrap().metadata;
         let parts = Parts::of(content.len() as u64, parts::USUAL, &object.limits(), &"a volume").unwrap();
         assert_eq!(parts.count(), 1);
-        let draft = Draft { identity: Digest::sha256(&content), parts, metadata };
-        let (upload, note) = (object.upload(&draft).await.unwrap(), Note([0; parts::NOTE]));
+        let draft = UploadSpec { identity: Digest::sha256(&content), parts, metadata };
+        let (upload, note) = (object.upload(&draft).await.unwrap(), PartCheckpoint([0; parts::NOTE]));
         upload.put(0, note, content.into()).await.unwrap();
         upload.commit(&[note], &Finish { overwrite: true, md5: None }).await.unwrap();
     });

@@ -136,3 +136,24 @@ async fn damage_in_the_head_does_not_hide_what_is_damaged_behind_it() {
     assert!(all.iter().any(|(code, ..)| code == Code::BundleTruncated.token()), "{all:?}");
     assert!(all.contains(&mismatch(one.digest(), "r.example/one:1")), "{all:?}");
 }
+
+#[tokio::test]
+async fn each_of_several_bundles_is_told_of_whatever_the_others_are() {
+    let airlift = Airlift::new();
+    for name in ["a.tar", "b.tar", "c.tar"] {
+        tiny().write(&airlift.home().join(name)).await;
+    }
+    fs::write(airlift.home().join("page.tar"), "<html>Sign in").unwrap();
+    let all = ["verify", "missing.tar", "a.tar", "page.tar", "b.tar"];
+    // Nothing is unsound, but not all could be looked at.
+    let ran = airlift.run(all).exits(1);
+    for part in ["missing.tar: 1 finding", "a.tar: sound", "[bundle.not-a-bundle]", "b.tar: sound"] {
+        assert!(ran.stdout.contains(part), "{part}: {ran}");
+    }
+    let path = airlift.home().join("c.tar");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.len() - 1500;
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    airlift.run(all.into_iter().chain(["c.tar"])).exits(4);
+}

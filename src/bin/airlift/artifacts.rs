@@ -11,13 +11,22 @@ use airlift::{
     oci::Reference,
     progress::Event,
     storage::Location,
-    transfer::{Opened, list},
+    transfer::{
+        Opened,
+        export::{self, Request},
+        list,
+    },
 };
 
-use crate::{args::export::Args, context::Context, failure::Failure, mistake::Mistake};
+use crate::{
+    args::{Chosen, Transfer, chosen::ForeignChoice},
+    context::Context,
+    failure::CommandError,
+    mistake::Mistake,
+};
 
 /// Returns every artifact once, in the order of the arguments: at least one, and at most `--max-artifacts`.
-pub(crate) fn asked_for(args: &Args) -> Result<Vec<Reference>, Failure> {
+pub(crate) fn asked_for(args: &Chosen) -> Result<Vec<Reference>, CommandError> {
     let registry = args.registry.as_deref();
     let mut artifacts = Vec::new();
     for text in &args.artifacts {
@@ -38,8 +47,22 @@ pub(crate) fn asked_for(args: &Args) -> Result<Vec<Reference>, Failure> {
     }
 }
 
+/// What a run takes of `artifacts`.
+pub(crate) fn chosen(args: &Chosen, artifacts: Vec<Reference>, transfer: &Transfer) -> Request {
+    let mut request = Request::new(artifacts);
+    request.platforms.clone_from(&args.platform);
+    request.foreign = match args.foreign {
+        ForeignChoice::Include => export::Foreign::Include,
+        ForeignChoice::Skip => export::Foreign::Skip,
+    };
+    request.referrers = !args.no_referrers;
+    request.continue_on_errors = transfer.continue_on_errors;
+    request.jobs = transfer.jobs.count();
+    request
+}
+
 /// Returns `path` if it is a path on this machine, for commands that need one.
-pub(crate) fn local(path: &Path) -> Result<&Path, Failure> {
+pub(crate) fn local(path: &Path) -> Result<&Path, CommandError> {
     match location(path)? {
         Location::Path(_) => Ok(path),
         place => Err(Mistake::NotLocal { place }.into()),
@@ -47,17 +70,17 @@ pub(crate) fn local(path: &Path) -> Result<&Path, Failure> {
 }
 
 /// Parses the location of a bundle. clap must not parse it, since its messages would show the signature of an address.
-pub(crate) fn location(text: &Path) -> Result<Location, Failure> {
+pub(crate) fn location(text: &Path) -> Result<Location, CommandError> {
     Ok(text.to_str().map_or_else(|| Ok(Location::Path(text.to_owned())), Location::parse)?)
 }
 
 /// Opens the bundle at `text`.
-pub(crate) async fn open(text: &Path, context: &Context) -> Result<Opened, Failure> {
+pub(crate) async fn open(text: &Path, context: &Context) -> Result<Opened, CommandError> {
     Ok(Opened::open(&location(text)?, &context.storage()).await?)
 }
 
 /// As [`open`], but accepts a set with missing volumes.
-pub(crate) async fn survey(text: &Path, context: &Context) -> Result<Opened, Failure> {
+pub(crate) async fn survey(text: &Path, context: &Context) -> Result<Opened, CommandError> {
     Ok(Opened::survey(&location(text)?, &context.storage()).await?.0)
 }
 

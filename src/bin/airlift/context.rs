@@ -11,16 +11,16 @@ use serde::Serialize;
 
 use crate::{
     args::global::Global,
-    failure::Failure,
+    failure::CommandError,
     log,
     mistake::Mistake,
-    output::{self, Status},
+    output::{self, StatusOutput},
 };
 
 /// Everything that a command needs beside its own arguments. Costly parts are created when they are first used.
 pub(crate) struct Context {
     global: Global,
-    status: Arc<dyn Status>,
+    status: Arc<dyn StatusOutput>,
 }
 
 impl Context {
@@ -30,7 +30,7 @@ impl Context {
     }
 
     /// Starts the log if `--log` is given.
-    pub(crate) fn begin_log(&self) -> Result<(), Failure> {
+    pub(crate) fn begin_log(&self) -> Result<(), CommandError> {
         match &self.global.log {
             Some(filter) => log::begin(filter, Arc::clone(&self.status)),
             None => Ok(()),
@@ -38,7 +38,7 @@ impl Context {
     }
 
     /// Starts a log with `filter` if `--log` is not given: a server has no other way to print its warnings.
-    pub(crate) fn log_anyway(&self, filter: &str) -> Result<(), Failure> {
+    pub(crate) fn log_anyway(&self, filter: &str) -> Result<(), CommandError> {
         match &self.global.log {
             Some(_) => Ok(()),
             None => log::begin(filter, Arc::clone(&self.status)),
@@ -52,7 +52,7 @@ impl Context {
     }
 
     /// The status on stderr.
-    pub(crate) fn status(&self) -> &dyn Status {
+    pub(crate) fn status(&self) -> &dyn StatusOutput {
         &*self.status
     }
 
@@ -80,7 +80,7 @@ impl Context {
     }
 
     /// The client of all registries of the run.
-    pub(crate) fn client(&self) -> Result<Client, Failure> {
+    pub(crate) fn client(&self) -> Result<Client, CommandError> {
         Ok(Client::new(self.settings()?)?)
     }
 
@@ -90,7 +90,7 @@ impl Context {
     }
 
     /// The status on stderr, for another thread.
-    pub(crate) fn shared_status(&self) -> Arc<dyn Status> {
+    pub(crate) fn shared_status(&self) -> Arc<dyn StatusOutput> {
         Arc::clone(&self.status)
     }
 
@@ -104,7 +104,7 @@ impl Context {
         &self,
         value: &T,
         text: impl FnOnce(&T) -> String,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         self.status.finish();
         let answer = if self.global.json { output::json::pretty(value)? } else { text(value) };
         output::print(answer.as_bytes())
@@ -115,7 +115,7 @@ impl Context {
         &self,
         value: &T,
         text: impl FnOnce(&T) -> String,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         self.status.finish();
         let answer = if self.global.json { output::json::pretty(value)? } else { text(value) };
         output::print_aside(&answer);

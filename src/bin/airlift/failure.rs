@@ -2,12 +2,15 @@
 
 use std::{any::Any, error::Error, fmt::Write as _, process::ExitCode};
 
-use airlift::content::{Class, Code, Fault};
+use airlift::{
+    content::{Class, Code, Fault},
+    oci::PeerText,
+};
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::{
-    args::global::{Global, Progress},
+    args::global::{Global, ProgressChoice},
     hint,
     mistake::Mistake,
     output,
@@ -18,14 +21,14 @@ const HELP: Style = AnsiColor::Cyan.on_default().bold();
 
 /// The failure of a command. `?` converts any error with a token to it.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct CommandError {
     code: Code,
     error: Box<dyn Error + Send + Sync>,
     details: Vec<String>,
     hint: Option<String>,
 }
 
-impl<E: Fault> From<E> for Failure {
+impl<E: Fault> From<E> for CommandError {
     fn from(error: E) -> Self {
         // A mistake in the arguments has a hint of its own; the library's errors use that of their token.
         let hint = (&error as &dyn Any).downcast_ref().and_then(Mistake::hint);
@@ -45,7 +48,7 @@ pub(crate) enum Voice {
 impl Voice {
     /// Chooses by the options.
     pub(crate) const fn of(global: &Global) -> Self {
-        if global.json || matches!(global.progress, Progress::Json) { Self::Json } else { Self::Text }
+        if global.json || matches!(global.progress, ProgressChoice::Json) { Self::Json } else { Self::Text }
     }
 
     /// Guesses from arguments that cannot be parsed.
@@ -70,7 +73,18 @@ struct ErrorBody<'a> {
     hint: String,
 }
 
-impl Failure {
+impl CommandError {
+    /// Which kind of failure it is.
+    pub(crate) const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What happened and why, in one text.
+    pub(crate) fn told(&self) -> String {
+        let details = self.details.iter().cloned().chain(causes(&*self.error));
+        std::iter::once(self.error.to_string()).chain(details).collect::<Vec<_>>().join(": ")
+    }
+
     /// Adds a line for each artifact that failed, above the causes.
     pub(crate) fn details(mut self, details: Vec<String>) -> Self {
         self.details = details;
@@ -101,12 +115,13 @@ impl Failure {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("{ERROR}error[{}]{ERROR:#}: {}\n", self.code, self.error);
+        let mut text =
+            format!("{ERROR}error[{}]{ERROR:#}: {}\n", self.code, PeerText::indented(&self.error.to_string()));
         for detail in &self.details {
-            let _ = writeln!(text, "  {detail}");
+            let _ = writeln!(text, "  {}", PeerText::indented(detail));
         }
         for cause in causes(&*self.error) {
-            let _ = writeln!(text, "  cause: {cause}");
+            let _ = writeln!(text, "  cause: {}", PeerText::indented(&cause));
         }
         let _ = writeln!(text, "{HELP}help{HELP:#}: {}", self.next_step());
         text
@@ -192,7 +207,7 @@ mod tests {
         }
     }
 
-    fn sample() -> Failure {
+    fn sample() -> CommandError {
         Upper(Lower(std::io::Error::other("the bottom"))).into()
     }
 

@@ -173,6 +173,10 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::BundleForeignEntry => {
             "Do not use the file: it contains more than its index names, so someone added to it. Copy it again from a good copy."
         }
+        C::BundleText => {
+            "Do not trust what the manifest says of itself: ask the sender of the bundle what the characters are for; \
+             `airlift inspect BUNDLE --json` shows them."
+        }
         C::RecoveryNotFound => {
             "Name the folder that contains the `.recovery` files, or a file beside them. `airlift export --recovery 10%` and `airlift protect` create them while the files are sound."
         }

@@ -25,7 +25,7 @@ use clap::Parser;
 use crate::{
     args::{Cli, Command},
     context::Context,
-    failure::{Failure, Voice},
+    failure::{CommandError, Voice},
 };
 
 fn main() -> ExitCode {
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, context: &Context) -> Result<(), Failure> {
+fn run(command: Command, context: &Context) -> Result<(), CommandError> {
     context.begin_log()?;
     commands::run(command, context)
 }

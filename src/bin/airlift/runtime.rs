@@ -4,10 +4,10 @@ use std::future::Future;
 
 use tokio::runtime::Builder;
 
-use crate::{failure::Failure, mistake::Mistake, signal};
+use crate::{failure::CommandError, mistake::Mistake, signal};
 
 /// Does `work` to its end, or until a signal stops it: then it is dropped where it stands.
-pub(crate) fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(crate) fn run<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     run_to_end(async {
         let stopped = signal::received();
         tokio::select! {
@@ -31,7 +31,7 @@ fn keep_buffers() {
 }
 
 /// Does `work` to its end; it minds signals itself, as a server that shuts down gracefully does.
-pub(crate) fn run_to_end<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(crate) fn run_to_end<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     keep_buffers();
     // A worker a core, which is tokio's own measure.
     let runtime = Builder::new_multi_thread()

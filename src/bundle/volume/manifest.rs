@@ -22,7 +22,7 @@ const VERSION: u64 = 1;
 /// A file of the set. Fields stand in the order of canonical JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct File {
+pub struct SetFile {
     /// SHA-256 of the whole file.
     pub digest: Digest,
     /// Its name, in the folder of the manifest.
@@ -34,7 +34,7 @@ pub struct File {
 /// The manifest of a set. Fields stand in the order of canonical JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Manifest {
+pub struct SetManifest {
     /// The bundle id: SHA-256 of the `index.json` that is in every volume.
     pub bundle: Digest,
     /// What lies in which volume, in the order of an undivided bundle.
@@ -46,13 +46,13 @@ pub struct Manifest {
     /// The version of this format.
     pub version: u64,
     /// The volumes, the first of them first.
-    pub volumes: Vec<File>,
+    pub volumes: Vec<SetFile>,
 }
 
 /// Why a file is no manifest of a set.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ManifestError {
+pub enum SetManifestError {
     /// It is no such document, or not in canonical form.
     #[error("it is no manifest of a set: {0}")]
     Form(String),
@@ -64,7 +64,7 @@ pub enum ManifestError {
     },
 }
 
-impl Fault for ManifestError {
+impl Fault for SetManifestError {
     fn code(&self) -> Code {
         match self {
             Self::Form(_) => Code::BundleSet,
@@ -75,13 +75,13 @@ impl Fault for ManifestError {
 
 /// The one field that must be readable in every version.
 #[derive(Deserialize)]
-struct AnyVersion {
+struct AnySetVersion {
     version: u64,
 }
 
-impl Manifest {
+impl SetManifest {
     /// The manifest of the set `set` of the bundle `bundle`, cut as `cut` says into `volumes`.
-    pub fn new(bundle: Digest, set: Digest, cut: &Cut, volumes: Vec<File>) -> Self {
+    pub fn new(bundle: Digest, set: Digest, cut: &Cut, volumes: Vec<SetFile>) -> Self {
         Self { bundle, pieces: cut.pieces.clone(), set, size: cut.size, version: VERSION, volumes }
     }
 
@@ -106,12 +106,12 @@ impl Manifest {
     /// Reads a manifest, which must be canonical, of a known version, and name nothing but plain files.
     ///
     /// # Errors
-    /// [`ManifestError`].
-    pub fn parse(text: &[u8]) -> Result<Self, ManifestError> {
-        let form = |reason: &dyn ToString| ManifestError::Form(reason.to_string());
-        let AnyVersion { version } = serde_json::from_slice(text).map_err(|error| form(&error))?;
+    /// [`SetManifestError`].
+    pub fn parse(text: &[u8]) -> Result<Self, SetManifestError> {
+        let form = |reason: &dyn ToString| SetManifestError::Form(reason.to_string());
+        let AnySetVersion { version } = serde_json::from_slice(text).map_err(|error| form(&error))?;
         if version != VERSION {
-            return Err(ManifestError::Version { found: version });
+            return Err(SetManifestError::Version { found: version });
         }
         let manifest: Self = serde_json::from_slice(text).map_err(|error| form(&error))?;
         if manifest.to_json() != text {
@@ -135,7 +135,7 @@ impl Manifest {
     }
 
     /// Every file of the set but the manifest and the sums.
-    pub fn files(&self) -> impl Iterator<Item = &File> {
+    pub fn files(&self) -> impl Iterator<Item = &SetFile> {
         self.volumes.iter()
     }
 
@@ -161,17 +161,17 @@ pub fn is_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn manifest(name: &str) -> Manifest {
+    fn manifest(name: &str) -> SetManifest {
         let cut = Cut { pieces: Vec::new(), size: 4096, volumes: 1 };
-        let file = File { digest: Digest::sha256(b"volume"), name: name.to_owned(), size: 6 };
-        Manifest::new(Digest::sha256(b"index"), Digest::sha256(b"set"), &cut, vec![file])
+        let file = SetFile { digest: Digest::sha256(b"volume"), name: name.to_owned(), size: 6 };
+        SetManifest::new(Digest::sha256(b"index"), Digest::sha256(b"set"), &cut, vec![file])
     }
 
     #[test]
     fn a_manifest_is_read_back_and_nothing_else_is_taken_for_one() {
         let good = manifest("a.vol001.tar");
         let json = String::from_utf8(good.to_json()).unwrap();
-        assert_eq!(Manifest::parse(json.as_bytes()).unwrap(), good);
+        assert_eq!(SetManifest::parse(json.as_bytes()).unwrap(), good);
         for (from, to, code) in [
             ("\"version\":1", "\"version\":2,\"more\":1", Code::BundleVersion),
             ("\"version\":1", "\"version\": 1", Code::BundleSet),
@@ -181,11 +181,11 @@ mod tests {
         ] {
             let changed = json.replacen(from, to, 1);
             assert_ne!(changed, json);
-            assert_eq!(Manifest::parse(changed.as_bytes()).unwrap_err().code(), code, "{changed}");
+            assert_eq!(SetManifest::parse(changed.as_bytes()).unwrap_err().code(), code, "{changed}");
         }
         let mut twice = good.clone();
         twice.volumes.push(good.volumes[0].clone());
-        assert_eq!(Manifest::parse(&twice.to_json()).unwrap_err().code(), Code::BundleSet);
+        assert_eq!(SetManifest::parse(&twice.to_json()).unwrap_err().code(), Code::BundleSet);
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         let own = Digest::sha256(&set.to_json()).hex();
         let volume = Digest::sha256(b"volume").hex();
         assert_eq!(set.sums("a.set.json"), format!("{volume}  a.vol001.tar\n{own}  a.set.json\n"));
-        assert_eq!(Manifest::set_name("a.set.json"), Some("a"));
-        assert_eq!(Manifest::set_name(".set.json"), None);
+        assert_eq!(SetManifest::set_name("a.set.json"), Some("a"));
+        assert_eq!(SetManifest::set_name(".set.json"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Sets of volumes: a bundle cut into files of a given size, each of which is a layout that can be read alone.
 //!
 //! What is cut how follows from the contents and the size alone ([`pack()`]); every volume carries the whole of it
-//! ([`Cut`]), and so tells what the set is and what lies elsewhere. Beside the volumes lie the [`Manifest`] of the set
+//! ([`Cut`]), and so tells what the set is and what lies elsewhere. Beside the volumes lie the [`SetManifest`] of the set
 //! and sums for `sha256sum -c`.
 
 mod manifest;
@@ -12,15 +12,11 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use manifest::{File, Manifest, ManifestError, SUMS, is_name};
+pub use manifest::{SUMS, SetFile, SetManifest, SetManifestError, is_name};
 pub use pack::pack;
 pub use size::{ParseSizeError, Size};
 
-use super::{
-    Contents, Error, Result,
-    blueprint::{Blueprint, Form},
-    header,
-};
+use super::{Error, Result, header};
 use crate::oci::{Descriptor, Digest};
 
 /// Most volumes that a set can have: three digits tell them apart, and more discs than that nobody carries.
@@ -67,7 +63,7 @@ pub struct Volume {
 
 /// A piece with what follows from its place among the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed {
+pub struct PlacedPiece {
     /// The piece.
     pub piece: Piece,
     /// Which one of its blob's it is, from 1; `None` for a whole blob.
@@ -76,7 +72,7 @@ pub struct Placed {
     pub blob: Descriptor,
 }
 
-impl Placed {
+impl PlacedPiece {
     /// The name of its entry in the tar.
     pub fn name(&self) -> String {
         match self.segment {
@@ -102,7 +98,7 @@ impl Cut {
     ///
     /// # Errors
     /// [`Error::Seal`] where the cut is not one of `blobs`.
-    pub fn placed(&self, blobs: &[Descriptor]) -> Result<Vec<Placed>> {
+    pub fn placed(&self, blobs: &[Descriptor]) -> Result<Vec<PlacedPiece>> {
         let wrong = |reason: String| Error::Seal { document: "airlift.json", reason };
         if self.volumes == 0 || self.volumes > MAX_VOLUMES {
             return Err(wrong(format!("a set of {} volumes is none", self.volumes)));
@@ -123,7 +119,7 @@ impl Cut {
                 }
                 (at, before, segment) = (end, piece.volume, segment + 1);
                 let segment = (!is_whole).then_some(segment);
-                placed.push(Placed { piece, segment, blob: blob.clone() });
+                placed.push(PlacedPiece { piece, segment, blob: blob.clone() });
                 if at == blob.size {
                     break;
                 }
@@ -143,17 +139,6 @@ impl Cut {
         }
         volumes
     }
-}
-
-/// How the bundle of `contents` would be cut into volumes of at most `size` bytes, and the number and the bytes of each;
-/// of one of them, if `only` that is to be written.
-///
-/// # Errors
-/// As [`pack()`], and [`Error::NoVolume`].
-pub fn preview(contents: &Contents, size: Size, only: Option<u32>) -> Result<(Cut, Vec<(u32, u64)>)> {
-    let plan = Blueprint::of(contents.clone(), Form::Set { size, only })?;
-    let cut = plan.cut().cloned().unwrap_or(Cut { pieces: Vec::new(), size: size.0, volumes: 0 });
-    Ok((cut, plan.totals()))
 }
 
 #[cfg(test)]

@@ -5,15 +5,12 @@
 //! volume can hold is taken apart, blob by blob; a blob that no volume can hold is cut, and its last segment leaves room
 //! for others behind it.
 
-use std::{
-    cmp::Reverse,
-    collections::{HashMap, HashSet},
-};
+use std::{cmp::Reverse, collections::HashMap};
 
 use super::{Cut, MAX_VOLUMES, Piece, Size};
 use crate::{
     bundle::{
-        Contents, Error, Facts, Order, Result,
+        Contents, Error, Facts, Graph, Order, Result,
         header::{self, BLOCK, END, blob_name, padding},
         layout::{FACTS_NAME, INDEX_NAME, MARKER, MARKER_NAME},
     },
@@ -29,8 +26,9 @@ const LEAST: u64 = 64 * BLOCK;
 /// [`Error::VolumeSize`] where the index and the manifests, which every volume carries, leave no room for content, or the
 /// volumes would be too many; and what [`Contents::order`] fails with.
 pub fn pack(contents: &Contents, size: Size) -> Result<Cut> {
+    contents.check_size()?;
     let order = contents.order()?;
-    let groups = Groups::of(contents, &order);
+    let groups = Groups::of(contents, &order)?;
     let weights = Weights::of(contents, &order)?;
     let too_small = |needed: u64| Error::VolumeSize { size: size.0, needed };
     // The head tells of every piece, and how many there are depends on what the head leaves. More pieces make it no
@@ -109,23 +107,17 @@ struct Groups(Vec<Vec<usize>>);
 
 impl Groups {
     /// By artifact, the blobs that it is the first to name; with each, what is attached in its repository behind it.
-    fn of(contents: &Contents, order: &Order<'_>) -> Self {
+    fn of(contents: &Contents, order: &Order<'_>) -> Result<Self> {
         let places: HashMap<Digest, usize> =
             order.blobs.iter().enumerate().map(|(at, blob)| (blob.digest, at)).collect();
+        let graph = Graph::of(contents);
         let artifacts = contents.index.descriptors().map(|top| {
-            let mut seen = HashSet::new();
-            let mut found = Vec::new();
-            let mut stack = vec![top.digest];
-            while let Some(digest) = stack.pop() {
-                let Some(manifest) = contents.manifests.get(&digest).filter(|_| seen.insert(digest)) else { continue };
-                found.extend(manifest.blobs().filter_map(|blob| places.get(&blob.digest).copied()));
-                stack.extend(manifest.children().iter().rev().map(|child| child.digest));
-            }
+            let content = graph.content([top])?;
+            let mut found: Vec<usize> = content.keys().filter_map(|digest| places.get(digest).copied()).collect();
             found.sort_unstable();
-            found.dedup();
-            found
+            Ok(found)
         });
-        Self(artifacts.collect())
+        artifacts.collect::<Result<_>>().map(Self)
     }
 
     /// Groups that share no blob, none larger than `room` unless a single artifact is.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Kind, Problem,
-    cursor::{Node, Notes},
+    cursor::{DocumentNode, Notes},
 };
 
 /// A parameter, and where its value goes in the resource.
@@ -64,7 +64,7 @@ impl Translated {
     }
 }
 
-/// The resource whose parameters `document` has; `None` if it is no file of parameters.
+/// The resource whose parameters `document` has; `None` if it is not a file of parameters.
 ///
 /// # Errors
 /// What is wrong with the parameters themselves.
@@ -75,7 +75,7 @@ pub(super) fn translate(document: &Value) -> Result<Option<Translated>, Vec<Prob
         notes.note("resources", "this is a template; give the file of its parameters, or the resource itself");
         return Err(notes.into_problems());
     }
-    let values = values(&Node::root(document, &notes), parameters, &notes);
+    let values = values(&DocumentNode::root(document, &notes), parameters, &notes);
     let kinds = [
         (Kind::ExportPipeline, "exportPipelineName"),
         (Kind::ImportPipeline, "importPipelineName"),
@@ -91,7 +91,7 @@ pub(super) fn translate(document: &Value) -> Result<Option<Translated>, Vec<Prob
     if problems.is_empty() { Ok(Some(translated)) } else { Err(problems) }
 }
 
-fn values<'a>(root: &Node<'a>, parameters: &'a Map<String, Value>, notes: &Notes) -> Map<String, Value> {
+fn values<'a>(root: &DocumentNode<'a>, parameters: &'a Map<String, Value>, notes: &Notes) -> Map<String, Value> {
     let fields = root.fields();
     fields.pass_over(&["$schema", "contentVersion", "parameters"]);
     fields.close();

@@ -36,13 +36,13 @@ impl Notes {
 
 /// A place in the document, whether anything is there or not.
 #[derive(Clone)]
-pub(super) struct Node<'a> {
+pub(super) struct DocumentNode<'a> {
     value: Option<&'a Value>,
     path: String,
     notes: &'a Notes,
 }
 
-impl<'a> Node<'a> {
+impl<'a> DocumentNode<'a> {
     pub(super) fn root(value: &'a Value, notes: &'a Notes) -> Self {
         Self { value: Some(value), path: String::new(), notes }
     }
@@ -151,10 +151,10 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn get(&self, name: &'static str) -> Node<'a> {
+    pub(super) fn get(&self, name: &'static str) -> DocumentNode<'a> {
         self.known.borrow_mut().push(name);
         let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
-        Node { value: self.map.and_then(|map| map.get(name)), path, notes: self.notes }
+        DocumentNode { value: self.map.and_then(|map| map.get(name)), path, notes: self.notes }
     }
 
     /// Fields that may be there and say nothing to us.

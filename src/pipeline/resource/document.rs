@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    AccessMode, Container, ExportPipeline, Identity, ImportPipeline, Kind, PipelineRun, Request, Resource, ResourceId,
+    AccessMode, Container, ExportPipeline, ImportPipeline, Kind, PipelineIdentity, PipelineRun, Request, Resource,
+    ResourceId,
 };
 
 impl Resource {
@@ -101,10 +102,10 @@ impl Request {
     }
 }
 
-fn identity(identity: &Identity) -> Value {
+fn identity(identity: &PipelineIdentity) -> Value {
     match identity {
-        Identity::System => json!({ "type": "SystemAssigned" }),
-        Identity::User(id) => json!({ "type": "UserAssigned", "userAssignedIdentities": { id: {} } }),
+        PipelineIdentity::System => json!({ "type": "SystemAssigned" }),
+        PipelineIdentity::User(id) => json!({ "type": "UserAssigned", "userAssignedIdentities": { id: {} } }),
     }
 }
 

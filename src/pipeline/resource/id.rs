@@ -99,7 +99,7 @@ pub fn registry_host(text: &str) -> Result<String, String> {
     let host = text.split('/').next().unwrap_or_default();
     let is_name = !host.contains(['.', ':']) && host != "localhost" && host.bytes().all(|b| b.is_ascii_alphanumeric());
     let full = if is_name && !text.contains('/') { format!("{}.azurecr.io", text.to_lowercase()) } else { text.into() };
-    match full.parse::<crate::transfer::target::Target>() {
+    match full.parse::<crate::transfer::destination::RegistryPrefix>() {
         Ok(target) => Ok(match target.prefix {
             Some(prefix) => format!("{}/{prefix}", target.registry),
             None => target.registry,

@@ -1,6 +1,6 @@
 //! The three resources of the feature that this room grows from, in the shape of Azure's resource manager.
 //!
-//! Texts become resources by [`read`] and [`file::documents`] only, which tell every problem at once, each with its JSON
+//! Texts become resources by `read` and [`file::documents`] only, which tell every problem at once, each with its JSON
 //! path; [`Resource::document`] is the way back.
 
 mod arm;
@@ -21,9 +21,9 @@ pub use read::read;
 pub(super) use read::reference;
 pub use words::{AccessMode, BlobType, ContainerType, ExportOption, ImportOption};
 
-use super::secret::Reference as Secret;
+use super::secret::SecretReference as Secret;
 use crate::{
-    bundle::volume::{Manifest, Size},
+    bundle::volume::{SetManifest, Size},
     oci::Digest,
     storage::{self, Location},
 };
@@ -50,7 +50,7 @@ pub struct ExportPipeline {
     /// The registry, `HOST[:PORT][/PREFIX]`, that artifacts come from.
     pub registry: String,
     /// Who the runs are towards vaults and storages.
-    pub identity: Identity,
+    pub identity: PipelineIdentity,
     /// Where bundles go.
     pub target: Container,
     /// What else it may do.
@@ -67,7 +67,7 @@ impl ExportPipeline {
     /// # Errors
     /// As [`Container::location`].
     pub fn place(&self, blob: &str) -> storage::Result<Location> {
-        let stem = |name: &str| Manifest::file_name(name.strip_suffix(".tar").unwrap_or(name));
+        let stem = |name: &str| SetManifest::file_name(name.strip_suffix(".tar").unwrap_or(name));
         self.target.location(&self.volume_size.map_or_else(|| blob.to_owned(), |_| stem(blob)))
     }
 }
@@ -80,7 +80,7 @@ pub struct ImportPipeline {
     /// The registry, `HOST[:PORT][/PREFIX]`, that artifacts go to.
     pub registry: String,
     /// Who the runs are towards vaults and storages.
-    pub identity: Identity,
+    pub identity: PipelineIdentity,
     /// Where bundles come from.
     pub source: Container,
     /// Whether a bundle that lands in the source is imported without being asked for.
@@ -119,7 +119,7 @@ pub struct Request {
 
 /// Who a pipeline's runs are towards vaults and storages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Identity {
+pub enum PipelineIdentity {
     /// The machine's own managed identity, or whatever else is found there.
     #[default]
     System,
@@ -127,7 +127,7 @@ pub enum Identity {
     User(String),
 }
 
-impl Identity {
+impl PipelineIdentity {
     /// The user-assigned one's id.
     pub fn user_assigned(&self) -> Option<&str> {
         match self {

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    AccessMode, BlobType, Container, ContainerType, ExportOption, ExportPipeline, Identity, ImportOption,
-    ImportPipeline, Kind, MAX_ARTIFACTS, PipelineRun, Problem, Request, Resource, ResourceId, Secret, arm,
-    cursor::{Fields, Node, Notes},
+    AccessMode, BlobType, Container, ContainerType, ExportOption, ExportPipeline, ImportOption, ImportPipeline, Kind,
+    MAX_ARTIFACTS, PipelineIdentity, PipelineRun, Problem, Request, Resource, ResourceId, Secret, arm,
+    cursor::{DocumentNode, Fields, Notes},
     id::{checked_name, registry_host},
 };
 use crate::{
@@ -27,7 +27,7 @@ const MAX_BLOB: usize = 1024;
 pub fn read(document: &Value, expected: Option<Kind>) -> Result<Resource, Vec<Problem>> {
     let translated = arm::translate(document)?;
     let notes = Notes::default();
-    let root = Node::root(translated.as_ref().map_or(document, |translated| &translated.document), &notes);
+    let root = DocumentNode::root(translated.as_ref().map_or(document, |translated| &translated.document), &notes);
     let resource = resource(&root, expected);
     drop(root);
     let problems = notes.into_problems();
@@ -42,7 +42,7 @@ pub fn read(document: &Value, expected: Option<Kind>) -> Result<Resource, Vec<Pr
 const OF_RESOURCE_MANAGER: [&str; 8] =
     ["$schema", "apiVersion", "location", "systemData", "etag", "tags", "comments", "dependsOn"];
 
-fn resource(root: &Node<'_>, expected: Option<Kind>) -> Option<Resource> {
+fn resource(root: &DocumentNode<'_>, expected: Option<Kind>) -> Option<Resource> {
     let fields = root.fields();
     if root.is_absent() {
         root.note("is empty");
@@ -120,7 +120,7 @@ fn names(fields: &Fields<'_>, kind: Kind) -> Option<(String, String)> {
     Some((own_registry?, own_name?))
 }
 
-fn identity(node: &Node<'_>) -> Identity {
+fn identity(node: &DocumentNode<'_>) -> PipelineIdentity {
     let fields = node.fields();
     let kind = fields.get("type");
     let users = fields.get("userAssignedIdentities").fields();
@@ -131,17 +131,17 @@ fn identity(node: &Node<'_>) -> Identity {
     let identity = match (is_user, users.as_slice()) {
         (Some(1), []) => {
             fields.get("userAssignedIdentities").note("is needed: the client id or the resource id of the identity");
-            Identity::System
+            PipelineIdentity::System
         }
         (Some(0), [_, ..]) => {
             kind.note("is SystemAssigned, and userAssignedIdentities names another");
-            Identity::System
+            PipelineIdentity::System
         }
-        (_, [one]) => Identity::User((*one).clone()),
-        (_, []) => Identity::System,
+        (_, [one]) => PipelineIdentity::User((*one).clone()),
+        (_, []) => PipelineIdentity::System,
         _ => {
             fields.get("userAssignedIdentities").note("names several, and a pipeline has one");
-            Identity::System
+            PipelineIdentity::System
         }
     };
     fields.close();
@@ -161,7 +161,7 @@ fn export(fields: &Fields<'_>) -> Option<ExportPipeline> {
     if target.kind != ContainerType::FileSystem && !size.is_absent() {
         size.note(format!("says nothing for {}: sets of volumes are written to folders", target.kind));
     }
-    let (name, registry, identity) = (String::new(), String::new(), Identity::System);
+    let (name, registry, identity) = (String::new(), String::new(), PipelineIdentity::System);
     Some(ExportPipeline { name, registry, identity, target, options, max_artifacts, volume_size })
 }
 
@@ -182,12 +182,12 @@ fn import(fields: &Fields<'_>) -> Option<Import> {
     Some((source?, status != Some(1), options))
 }
 
-fn options<T: Ord>(node: &Node<'_>, words: &[&str], of_word: impl Fn(&str) -> Option<T>) -> BTreeSet<T> {
+fn options<T: Ord>(node: &DocumentNode<'_>, words: &[&str], of_word: impl Fn(&str) -> Option<T>) -> BTreeSet<T> {
     let entries = node.entries();
     entries.iter().filter_map(|entry| entry.one_of(words, &of_word)).collect()
 }
 
-fn container(node: &Node<'_>) -> Option<Container> {
+fn container(node: &DocumentNode<'_>) -> Option<Container> {
     if node.is_absent() {
         node.note("is needed");
         return None;
@@ -242,9 +242,9 @@ fn uri(text: &str) -> Result<(String, ContainerType), String> {
     Ok((text.trim_end_matches('/').to_owned(), kind))
 }
 
-type Run = (Request, Option<String>);
+type ParsedRun = (Request, Option<String>);
 
-fn run(fields: &Fields<'_>, registry: Option<&str>) -> Option<Run> {
+fn run(fields: &Fields<'_>, registry: Option<&str>) -> Option<ParsedRun> {
     let node = fields.get("request");
     if node.is_absent() {
         node.note("is needed");
@@ -295,14 +295,14 @@ fn request(fields: &Fields<'_>, registry: Option<&str>) -> Option<Request> {
 }
 
 /// Templates hand over `{type: "", name: ""}` where there is nothing.
-fn is_given(node: &Node<'_>) -> bool {
+fn is_given(node: &DocumentNode<'_>) -> bool {
     let fields = node.fields();
     let given = [fields.get("name"), fields.get("type")].map(|field| field.text().is_some());
     fields.close();
     given.contains(&true)
 }
 
-fn blob(node: &Node<'_>) -> Option<(Option<BlobType>, String)> {
+fn blob(node: &DocumentNode<'_>) -> Option<(Option<BlobType>, String)> {
     let fields = node.fields();
     let kind = fields.get("type").one_of(BlobType::WORDS, BlobType::of_word);
     let name = fields.get("name").needed_parsed(blob_name).map(str::to_owned);
@@ -320,7 +320,7 @@ fn blob_name(text: &str) -> Result<&str, String> {
     Ok(text)
 }
 
-fn artifacts(node: &Node<'_>, registry: &str) -> Vec<String> {
+fn artifacts(node: &DocumentNode<'_>, registry: &str) -> Vec<String> {
     let read = |text: &str| reference(registry, text).map(|_| text.to_owned()).map_err(|error| error.to_string());
     node.entries().iter().filter_map(|entry| entry.needed_parsed(read)).collect()
 }

@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{io::AsyncReadExt, process::Command};
 
 use super::{
-    LIMIT, Reference,
+    LIMIT, SecretReference,
     error::{Error, Result},
     local,
 };
@@ -16,7 +16,7 @@ const OUR_SECRETS: [&str; 5] =
     ["AIRLIFT_USERNAME", "AIRLIFT_PASSWORD", "AZURE_STORAGE_SAS_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 /// What `command` prints, run by the shell with nothing to read; what it says on stderr is thrown away.
-pub(super) async fn output(command: &str, reference: &Reference, patience: Duration) -> Result<String> {
+pub(super) async fn output(command: &str, reference: &SecretReference, patience: Duration) -> Result<String> {
     let what = reference.to_string();
     let failed = |source| Error::Io { what: reference.to_string(), source };
     let mut shell = shell(command);
@@ -70,7 +70,7 @@ mod tests {
     use crate::content::{Code, Fault};
 
     async fn run(command: &str, patience: Duration) -> Result<String> {
-        output(command, &Reference::Command("test".to_owned()), patience).await
+        output(command, &SecretReference::Command("test".to_owned()), patience).await
     }
 
     const LONG: Duration = Duration::from_mins(1);

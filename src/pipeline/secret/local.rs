@@ -8,20 +8,20 @@ use std::{
 };
 
 use super::{
-    LIMIT, Reference,
+    LIMIT, SecretReference,
     error::{Error, Result},
 };
 
 /// Permissions that nobody but owner and group may have, and the group's to write.
 const OTHERS: u32 = 0o027;
 
-pub(super) fn variable(name: &str, reference: &Reference) -> Result<String> {
+pub(super) fn variable(name: &str, reference: &SecretReference) -> Result<String> {
     let what = || reference.to_string();
     let value = env::var_os(name).ok_or_else(|| Error::NotFound { what: what(), detail: "the variable is not set" })?;
     value.into_string().map_err(|_| Error::Unfit { what: what(), reason: "it is no UTF-8" })
 }
 
-pub(super) async fn file(path: PathBuf, reference: &Reference) -> Result<String> {
+pub(super) async fn file(path: PathBuf, reference: &SecretReference) -> Result<String> {
     let what = reference.to_string();
     let read = tokio::task::spawn_blocking(move || read(&path, &what)).await;
     read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))

@@ -1,6 +1,6 @@
 //! Secrets by reference: where one lies is written down, what it says never is.
 //!
-//! A [`Reference`] is fit for state files and logs. [`fetch`] gets the value each time it is needed, [`Secret`] holds it in
+//! A [`SecretReference`] is fit for state files and logs. [`fetch`] gets the value each time it is needed, [`Secret`] holds it in
 //! memory only and does not print it, and [`Renewal`] gets it once more while a transfer is under way.
 
 mod command;
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
-pub enum Reference {
+pub enum SecretReference {
     /// `https://VAULT.vault.azure.net/secrets/NAME[/VERSION]`.
     Vault(Address),
     /// `env:NAME`: a variable of the environment.
@@ -39,7 +39,7 @@ pub enum Reference {
     Command(String),
 }
 
-impl Reference {
+impl SecretReference {
     /// Reads a reference.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Reference {
     }
 }
 
-impl fmt::Display for Reference {
+impl fmt::Display for SecretReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Vault(address) => write!(f, "{address}"),
@@ -71,7 +71,7 @@ impl fmt::Display for Reference {
     }
 }
 
-impl FromStr for Reference {
+impl FromStr for SecretReference {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -79,7 +79,7 @@ impl FromStr for Reference {
     }
 }
 
-impl TryFrom<String> for Reference {
+impl TryFrom<String> for SecretReference {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self> {
@@ -87,8 +87,8 @@ impl TryFrom<String> for Reference {
     }
 }
 
-impl From<Reference> for String {
-    fn from(reference: Reference) -> Self {
+impl From<SecretReference> for String {
+    fn from(reference: SecretReference) -> Self {
         reference.to_string()
     }
 }
@@ -96,13 +96,13 @@ impl From<Reference> for String {
 /// A value that does not print itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
-    origin: Reference,
+    origin: SecretReference,
     value: String,
 }
 
 impl Secret {
     /// Takes the value, without the line end that files and commands put behind it.
-    fn new(origin: &Reference, value: &str) -> Result<Self> {
+    fn new(origin: &SecretReference, value: &str) -> Result<Self> {
         let value = value.trim_end_matches(['\r', '\n']);
         if value.is_empty() {
             return Err(Error::NotFound { what: origin.to_string(), detail: "it is empty" });
@@ -110,7 +110,7 @@ impl Secret {
         Ok(Self { origin: origin.clone(), value: value.to_owned() })
     }
 
-    /// The value, for whoever hands it on to where it opens something.
+    /// The value, to hand on to what it opens.
     pub fn expose(&self) -> &str {
         &self.value
     }
@@ -139,12 +139,12 @@ impl fmt::Debug for Secret {
 ///
 /// # Errors
 /// See [`Error`]; none of them holds anything of the value.
-pub async fn fetch(reference: &Reference, settings: &Settings) -> Result<Secret> {
+pub async fn fetch(reference: &SecretReference, settings: &Settings) -> Result<Secret> {
     let value = match reference {
-        Reference::Vault(address) => vault::fetch(address, settings).await?,
-        Reference::Variable(name) => local::variable(name, reference)?,
-        Reference::File(path) => local::file(path.clone(), reference).await?,
-        Reference::Command(command) => command::output(command, reference, PATIENCE).await?,
+        SecretReference::Vault(address) => vault::fetch(address, settings).await?,
+        SecretReference::Variable(name) => local::variable(name, reference)?,
+        SecretReference::File(path) => local::file(path.clone(), reference).await?,
+        SecretReference::Command(command) => command::output(command, reference, PATIENCE).await?,
     };
     tracing::debug!(%reference, "the secret was fetched");
     Secret::new(reference, &value)
@@ -153,13 +153,13 @@ pub async fn fetch(reference: &Reference, settings: &Settings) -> Result<Secret>
 /// Gets a signature again where it came from ([`Settings::renew`]).
 #[derive(Clone, Debug)]
 pub struct Renewal {
-    reference: Reference,
+    reference: SecretReference,
     settings: Settings,
 }
 
 impl Renewal {
     /// Of the secret at `reference`.
-    pub const fn new(reference: Reference, settings: Settings) -> Self {
+    pub const fn new(reference: SecretReference, settings: Settings) -> Self {
         Self { reference, settings }
     }
 }
@@ -177,7 +177,7 @@ impl Renew for Renewal {
 ///
 /// # Errors
 /// Those of [`fetch`], and [`Error::NoSignature`].
-pub async fn signed(settings: &Settings, reference: &Reference) -> Result<Settings> {
+pub async fn signed(settings: &Settings, reference: &SecretReference) -> Result<Settings> {
     let sas = fetch(reference, settings).await?.sas()?;
     let renewal = Renewal::new(reference.clone(), settings.clone());
     Ok(Settings { sas: Some(sas), renew: Some(std::sync::Arc::new(renewal)), ..settings.clone() })
@@ -200,10 +200,10 @@ mod tests {
             "file:/etc/airlift/sas",
             "exec:pass show airlift | head -1",
         ] {
-            let reference = Reference::parse(text).unwrap();
+            let reference = SecretReference::parse(text).unwrap();
             assert_eq!(reference.to_string(), text);
             let json = serde_json::to_string(&reference).unwrap();
-            assert_eq!(serde_json::from_str::<Reference>(&json).unwrap(), reference);
+            assert_eq!(serde_json::from_str::<SecretReference>(&json).unwrap(), reference);
         }
     }
 
@@ -212,7 +212,7 @@ mod tests {
         let by_url = format!("https://account.blob.core.windows.net/box?{CANARY}");
         let in_vault = format!("https://vault.vault.azure.net/secrets/name?{CANARY}");
         for text in ["", "plain", "env:", "env:A=CANARY", "file: ", "exec:", CANARY, &by_url, &in_vault] {
-            let error = Reference::parse(text).unwrap_err();
+            let error = SecretReference::parse(text).unwrap_err();
             assert_eq!(error.code(), Code::SecretReference, "{text}");
             assert!(!format!("{error} {error:?}").contains("CANARY"), "{error:?}");
         }
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_signature_is_found_in_each_form_in_which_people_keep_it() {
-        let origin = Reference::Variable("X".to_owned());
+        let origin = SecretReference::Variable("X".to_owned());
         for value in [
             CANARY.to_owned(),
             format!("?{CANARY}\n"),

@@ -118,7 +118,7 @@ pub(super) async fn fetch(address: &Address, settings: &Settings) -> Result<Stri
     secret.value.ok_or(Error::NotFound { what, detail: "the vault gave no value" })
 }
 
-/// The vault gives secrets out whose time is over or has not come; whoever set the dates did not mean that.
+/// The vault returns secrets whose time is over or has not come, against the meaning of the dates.
 fn check(attributes: &SecretAttributes, what: &str, now: Timestamp) -> Result<()> {
     let what = || what.to_owned();
     if attributes.enabled == Some(false) {

@@ -1,9 +1,9 @@
-//! The rows of runs: begun, gone on with, ended, shown and removed. A name may have many, of which the last is the run.
+//! The rows of runs: begun, resumed, ended, shown and removed. A name may have many, of which the last is the run.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{State, parsed};
+use super::{PipelineState, parsed};
 use crate::pipeline::{
     error::{Error, Holder, Result},
     lock::{self, Lock},
@@ -50,7 +50,7 @@ pub struct Active {
     _lock: Lock,
 }
 
-/// Which runs [`State::prune`] keeps.
+/// Which runs [`PipelineState::prune`] keeps.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Retention {
     /// So many of the last ones of each pipeline.
@@ -68,7 +68,7 @@ pub struct Pruned {
 
 const COLUMNS: &str = "number, registry, name, document, response, process, host, since, pipeline, blob";
 
-impl State {
+impl PipelineState {
     /// Begins `run`: takes its lock, then writes its row. An identical run that has ended is not begun again.
     ///
     /// `response` is what is known of it before it begins.
@@ -85,7 +85,7 @@ impl State {
             let holder = holder.map_or_else(|| "another process".to_owned(), |holder| holder.to_string());
             return Err(Error::Busy { pipeline: pipeline.clone(), blob: blob.clone(), holder });
         };
-        // Whoever had the lock before us may just have done what we are about to do.
+        // The holder of the lock before us may just have done the same.
         if let Some(record) = self.stored(run)? {
             return Ok(Begun::Stored(Box::new(record)));
         }

@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::event::WatchEvent;
 use crate::{
     content::Fault,
-    pipeline::{context::RunContext, error::Error, resource::ResourceId, state::State},
+    pipeline::{context::RunContext, error::Error, resource::ResourceId, state::PipelineState},
 };
 
 /// Options of a watch.
@@ -34,7 +34,7 @@ impl Default for Options {
 
 /// State that all watches of a process share.
 pub(super) struct WatchContext {
-    pub(super) state: State,
+    pub(super) state: PipelineState,
     pub(super) options: Options,
     pub(super) with: RunContext,
     pub(super) tell: Box<dyn Fn(&WatchEvent<'_>) + Send + Sync>,

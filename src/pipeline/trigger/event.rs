@@ -56,7 +56,7 @@ pub enum WatchEvent<'a> {
         /// What it lacks.
         why: &'a str,
     },
-    /// A file is no bundle.
+    /// A file is not a bundle.
     Ignored {
         /// Whose.
         #[serde(serialize_with = "display")]

@@ -9,7 +9,7 @@ use crate::pipeline::{
     context::blocking,
     error::{Error, Result},
     resource::ResourceId,
-    state::State,
+    state::PipelineState,
 };
 
 /// One row for each name in a source: the content that lies there now, and what became of it.
@@ -40,12 +40,12 @@ pub(super) struct SeenBundle {
 /// The rows of one pipeline.
 #[derive(Clone, Debug)]
 pub(super) struct Landed {
-    state: State,
+    state: PipelineState,
     pipeline: String,
 }
 
 impl Landed {
-    pub(super) async fn open(state: State, pipeline: &ResourceId) -> Result<Self> {
+    pub(super) async fn open(state: PipelineState, pipeline: &ResourceId) -> Result<Self> {
         let pipeline = pipeline.to_string();
         blocking(move || {
             state.write(|db| Ok(db.execute_batch(FORMAT)?))?;
@@ -137,12 +137,12 @@ mod tests {
         };
         let done = SeenBundle { version: "2".into(), done: true, ..SeenBundle::default() };
         {
-            let landed = Landed::open(State::open(folder.path()).unwrap(), &id("down")).await.unwrap();
+            let landed = Landed::open(PipelineState::open(folder.path()).unwrap(), &id("down")).await.unwrap();
             landed.put("a.tar", &done).await.unwrap();
             landed.put("a.tar", &failed).await.unwrap();
             landed.put("b.tar", &done).await.unwrap();
         }
-        let state = State::open(folder.path()).unwrap();
+        let state = PipelineState::open(folder.path()).unwrap();
         let landed = Landed::open(state.clone(), &id("down")).await.unwrap();
         let expected = HashMap::from([("a.tar".to_owned(), failed), ("b.tar".to_owned(), done.clone())]);
         assert_eq!(landed.all().await.unwrap(), expected);

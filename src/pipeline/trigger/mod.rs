@@ -27,7 +27,7 @@ use super::{
     context::{RunContext, blocking},
     error::Result,
     resource::{ImportPipeline, Resource, ResourceId},
-    state::State,
+    state::PipelineState,
 };
 pub use context::Options;
 use context::WatchContext;
@@ -45,7 +45,7 @@ const RELOAD: Duration = Duration::from_secs(2);
 /// # Errors
 /// The state cannot be read at the start. Later problems are reported as events, and failed work is retried.
 pub async fn watch(
-    state: &State,
+    state: &PipelineState,
     options: Options,
     with: RunContext,
     tell: impl Fn(&WatchEvent<'_>) + Send + Sync + 'static,
@@ -84,7 +84,7 @@ pub async fn watch(
     Ok(())
 }
 
-async fn enabled(state: &State) -> Result<Vec<ImportPipeline>> {
+async fn enabled(state: &PipelineState) -> Result<Vec<ImportPipeline>> {
     let state = state.clone();
     let all = blocking(move || state.import_pipelines(None)).await?;
     Ok(all.into_iter().filter(|pipeline| pipeline.trigger).collect())

@@ -236,7 +236,7 @@ impl Watcher {
                 let own = slots.acquire_owned().await.ok()?;
                 Some((own, Arc::clone(&shared.slots).acquire_owned().await.ok()?))
             };
-            // Whoever stops us wants no new runs.
+            // After a stop no new runs begin.
             let slot = tokio::select! {
                 biased;
                 () = shared.stop.cancelled() => None,

@@ -11,7 +11,7 @@ pub enum Credential {
     Password {
         /// User.
         user: String,
-        /// Password, or a token that stands for one.
+        /// Secret, or a token that stands for one.
         password: String,
     },
     /// A token that only the token service takes, in exchange for others.
@@ -40,7 +40,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file, or the entry in it, is malformed.
-    #[error("{} is no file of credentials: {reason}", path.display())]
+    #[error("{} is not a file of credentials: {reason}", path.display())]
     Malformed {
         /// Which file.
         path: PathBuf,

@@ -29,15 +29,15 @@ const DOCKER_HUB: [&str; 4] = [DOCKER_HUB_KEY, "docker.io", "index.docker.io", "
 #[derive(Clone, Debug, Default)]
 pub struct Keychain {
     /// User and password for every registry.
-    pair: Option<(String, Secret)>,
+    pair: Option<(String, Password)>,
     /// Files, in the order in which they are asked.
     files: Vec<PathBuf>,
 }
 
 #[derive(Clone, Default)]
-struct Secret(String);
+struct Password(String);
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
     }
@@ -47,7 +47,7 @@ impl Keychain {
     /// The environment's, or `authfile` in place of its files.
     pub fn from_environment(authfile: Option<&Path>) -> Self {
         let text = |key| env::var(key).ok().filter(|text| !text.is_empty());
-        let pair = text("AIRLIFT_USERNAME").zip(text("AIRLIFT_PASSWORD").map(Secret));
+        let pair = text("AIRLIFT_USERNAME").zip(text("AIRLIFT_PASSWORD").map(Password));
         let path = |key| env::var_os(key).filter(|text| !text.is_empty()).map(PathBuf::from);
         let files = match authfile {
             Some(file) => vec![file.to_owned()],
@@ -68,7 +68,7 @@ impl Keychain {
 
     /// The credentials for `repository` on `registry`, if there are any. May run a helper: not for the reactor.
     pub fn find(&self, registry: &str, repository: &str) -> Result<Option<Credential>, Error> {
-        if let Some((user, Secret(password))) = &self.pair {
+        if let Some((user, Password(password))) = &self.pair {
             return Ok(Some(Credential::Password { user: user.clone(), password: password.clone() }));
         }
         for path in &self.files {
@@ -152,7 +152,7 @@ pub fn store(authfile: Option<&Path>, registry: &str, credential: &Credential) -
             Credential::Password { user, password } => (user.as_str(), password.as_str()),
             Credential::IdentityToken(token) => (helper::TOKEN_USER, token.as_str()),
         };
-        let input = json!({"ServerURL": key, "Username": user, "Secret": secret}).to_string();
+        let input = json!({"ServerURL": key, "Username": user, "Password": secret}).to_string();
         helper::tell(&helper, "store", &input, helper::PATIENCE)?;
         return Ok(path);
     }

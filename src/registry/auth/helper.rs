@@ -30,7 +30,7 @@ pub(super) const TOKEN_USER: &str = "<token>";
 /// What `get` answers.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Found {
+struct HelperAnswer {
     username: String,
     secret: String,
 }
@@ -45,12 +45,12 @@ pub(super) fn get(helper: &str, server: &str, patience: Duration) -> Result<Opti
         // What it printed may hold what it failed to hand over.
         return Err(failed(helper, "it ended with an error"));
     }
-    let found: Found =
+    let found: HelperAnswer =
         serde_json::from_slice(&answer).map_err(|_| failed(helper, "it does not speak docker's protocol"))?;
     Ok(match found {
-        Found { username, secret } if username.is_empty() && secret.is_empty() => None,
-        Found { username, secret } if username == TOKEN_USER => Some(Credential::IdentityToken(secret)),
-        Found { username, secret } => Some(Credential::Password { user: username, password: secret }),
+        HelperAnswer { username, secret } if username.is_empty() && secret.is_empty() => None,
+        HelperAnswer { username, secret } if username == TOKEN_USER => Some(Credential::IdentityToken(secret)),
+        HelperAnswer { username, secret } => Some(Credential::Password { user: username, password: secret }),
     })
 }
 

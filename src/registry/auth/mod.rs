@@ -32,14 +32,14 @@ use super::{
     answer::Answer,
     detail::Detail,
     error::{At, Error},
-    transport::{Call, Origin, Payload, Transport, authority, origin},
+    transport::{Call, Payload, Transport, WebOrigin, authority, origin},
 };
 
 /// What a call may do, and where that counts.
 #[derive(Clone)]
 pub(super) struct Grant {
     pub(super) registry: String,
-    pub(super) origin: Origin,
+    pub(super) origin: WebOrigin,
     pub(super) scopes: Scopes,
     /// For a registry that another one led to: it gets nothing of ours, and we take the token that it gives to everybody.
     pub(super) is_guest: bool,

@@ -53,17 +53,17 @@ struct Key {
     scopes: Scopes,
 }
 
-type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
+type TokenSlot = Arc<tokio::sync::Mutex<Option<CachedToken>>>;
 
 /// Tokens in use.
 #[derive(Default)]
 pub(crate) struct Tokens {
-    slots: Mutex<HashMap<Key, Slot>>,
+    slots: Mutex<HashMap<Key, TokenSlot>>,
     /// Identity tokens that a service gave in exchange for older ones, by registry.
     renewed: Mutex<HashMap<String, String>>,
 }
 
-struct Token {
+struct CachedToken {
     header: HeaderValue,
     good_until: Instant,
 }
@@ -103,7 +103,7 @@ fn life(expires_in: &Value) -> Duration {
 }
 
 impl Tokens {
-    fn slot(&self, key: Key) -> Slot {
+    fn slot(&self, key: Key) -> TokenSlot {
         Arc::clone(self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
     }
 
@@ -146,7 +146,7 @@ impl Transport {
         Ok(header)
     }
 
-    async fn new_token(&self, grant: &Grant, bearer: &Bearer, scopes: &Scopes, at: &At) -> Result<Token, Error> {
+    async fn new_token(&self, grant: &Grant, bearer: &Bearer, scopes: &Scopes, at: &At) -> Result<CachedToken, Error> {
         let credential = self.credential(grant, at).await?;
         let caller = at;
         let via = bearer.realm.parse().ok().map(|url| authority(&url));
@@ -183,7 +183,7 @@ impl Transport {
         }
         let life = given.life;
         let good_until = Instant::now() + life.saturating_sub(MARGIN).max(life * 9 / 10);
-        Ok(Token { header: super::secret(&format!("Bearer {}", given.token)), good_until })
+        Ok(CachedToken { header: super::secret(&format!("Bearer {}", given.token)), good_until })
     }
 
     fn token_call(

@@ -6,11 +6,12 @@ use std::{
 };
 
 use crate::{
-    oci::{Descriptor, Digest, Manifest, Name, Platform, Tag},
+    oci::{Descriptor, Digest, Manifest, Name, Platform, Tag, graph::Account},
     server::{
         answer::Refusal,
         auth::Caller,
         backend::{Backend, Requested},
+        closure::CLOSURES,
         file::{BlobState, FileIdentity},
         frontend::Frontend,
     },
@@ -64,6 +65,8 @@ pub(super) struct CheckedCount {
 pub(super) fn gather(registry: &Frontend, caller: &Caller) -> Result<PageContent, Refusal> {
     let backends = &registry.backends;
     let mut gathered = PageContent::default();
+    // Of one account for the whole page: many names of one large artifact cost as much as many such artifacts.
+    let mut account = CLOSURES.open();
     'all: for repository in backends.repositories("", MAX_ARTIFACTS + 1)? {
         if !registry.shows(caller, &repository) {
             continue;
@@ -78,7 +81,9 @@ pub(super) fn gather(registry: &Frontend, caller: &Caller) -> Result<PageContent
                 gathered.more = true;
                 break 'all;
             }
-            gathered.artifacts.extend(artifact(registry, at, &tag)?);
+            let found = artifact(registry, at, &tag, &mut account)?;
+            gathered.more |= found.is_none();
+            gathered.artifacts.extend(found);
         }
     }
     let mut owners: HashMap<Digest, (u64, usize)> = HashMap::new();
@@ -95,9 +100,14 @@ pub(super) fn gather(registry: &Frontend, caller: &Caller) -> Result<PageContent
     Ok(gathered)
 }
 
-fn artifact(registry: &Frontend, at: Requested<'_>, tag: &str) -> Result<Option<PageArtifact>, Refusal> {
+fn artifact(
+    registry: &Frontend,
+    at: Requested<'_>,
+    tag: &str,
+    account: &mut Account,
+) -> Result<Option<PageArtifact>, Refusal> {
     let Ok(name) = tag.parse::<Tag>().map(Name::Tag) else { return Ok(None) };
-    let Some(manifests) = registry.backends.closure(at, &name)? else { return Ok(None) };
+    let Some(manifests) = registry.backends.closure(at, &name, account)? else { return Ok(None) };
     let root = &manifests[0];
     let mut platforms: BTreeSet<String> = BTreeSet::new();
     let mut blobs = HashMap::new();

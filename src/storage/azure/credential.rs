@@ -1,11 +1,6 @@
 //! Who we are towards Azure where an address has no SAS.
 
-use std::{
-    collections::HashMap,
-    env, fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, env, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -21,10 +16,8 @@ use azure_identity::{
 };
 
 use super::{
-    super::{
-        error::Error as StorageError,
-        settings::{Identity, Settings},
-    },
+    super::{error::Error as StorageError, settings::Settings},
+    identity::AzureIdentity,
     metadata::Metadata,
     transport::{self, Signing},
 };
@@ -37,13 +30,13 @@ const MARGIN: Duration = Duration::from_mins(5);
 
 /// Where tokens come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum CredentialKind {
     Workload,
     Managed,
     Cli,
 }
 
-impl Kind {
+impl CredentialKind {
     const fn word(self) -> &'static str {
         match self {
             Self::Workload => "workload identity",
@@ -53,58 +46,29 @@ impl Kind {
     }
 }
 
-/// The credentials of a run, one for each identity: whoever opens many objects asks for a token once.
-#[derive(Clone, Default)]
-pub struct Credentials(Arc<Mutex<Chains>>);
-
-type Chains = Vec<(Identity, Arc<Chain>)>;
-
-impl Credentials {
-    /// The credential of `settings.identity`. No request is made yet.
-    ///
-    /// # Errors
-    /// Those of making an HTTP client.
-    pub(super) fn chain(
-        &self,
-        settings: &Settings,
-        options: &ClientOptions,
-        what: &str,
-    ) -> Result<Arc<Chain>, StorageError> {
-        let mut chains = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, chain)) = chains.iter().find(|(identity, _)| *identity == settings.identity) {
-            return Ok(Arc::clone(chain));
-        }
-        let chain = Arc::new(Chain::new(settings, options, what)?);
-        chains.push((settings.identity.clone(), Arc::clone(&chain)));
-        Ok(chain)
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials")
-    }
-}
-
 /// A credential, or why it cannot be used here.
 type Link = SdkResult<Arc<dyn TokenCredential>>;
 
 /// Credentials that are tried in order; the first that gives a token is kept.
 pub(super) struct Chain {
     /// Or what is wrong with the variable that names them.
-    links: Result<Vec<(Kind, Link)>, String>,
-    state: tokio::sync::Mutex<State>,
+    links: Result<Vec<(CredentialKind, Link)>, String>,
+    state: tokio::sync::Mutex<TokenState>,
 }
 
 #[derive(Default)]
-struct State {
+struct TokenState {
     chosen: Option<Arc<dyn TokenCredential>>,
     /// By what they are for. The Azure CLI keeps none, and takes a second for each.
     tokens: HashMap<String, AccessToken>,
 }
 
 impl Chain {
-    fn new(settings: &Settings, options: &ClientOptions, what: &str) -> Result<Self, StorageError> {
+    /// The credential of `settings.identity`. No request is made yet.
+    ///
+    /// # Errors
+    /// Those of making an HTTP client.
+    pub(super) fn new(settings: &Settings, options: &ClientOptions, what: &str) -> Result<Self, StorageError> {
         let named = env::var("AZURE_TOKEN_CREDENTIALS").unwrap_or_default();
         let links = match kinds(&settings.identity, &named, env::var_os("AZURE_FEDERATED_TOKEN_FILE").is_some()) {
             Ok(kinds) => Ok(kinds
@@ -130,8 +94,11 @@ impl Chain {
                 }
             };
             let asked = link.get_token(scopes, None);
-            let asked =
-                if *kind == Kind::Managed { tokio::time::timeout(METADATA, asked).await } else { Ok(asked.await) };
+            let asked = if *kind == CredentialKind::Managed {
+                tokio::time::timeout(METADATA, asked).await
+            } else {
+                Ok(asked.await)
+            };
             match asked {
                 Ok(Ok(token)) => return Ok((Arc::clone(link), token)),
                 Ok(Err(error)) => reasons.push(format!("{word}: {error}")),
@@ -172,17 +139,18 @@ impl TokenCredential for Chain {
 }
 
 /// What is tried, in this order. `named` is the variable by which Azure's SDKs in all languages are told.
-fn kinds(identity: &Identity, named: &str, federated: bool) -> Result<Vec<Kind>, String> {
-    if let Identity::Managed(_) = identity {
-        return Ok(vec![Kind::Managed]);
+fn kinds(identity: &AzureIdentity, named: &str, federated: bool) -> Result<Vec<CredentialKind>, String> {
+    if let AzureIdentity::Managed(_) = identity {
+        return Ok(vec![CredentialKind::Managed]);
     }
-    let deployed = if federated { vec![Kind::Workload, Kind::Managed] } else { vec![Kind::Managed] };
+    let deployed =
+        if federated { vec![CredentialKind::Workload, CredentialKind::Managed] } else { vec![CredentialKind::Managed] };
     Ok(match named.trim().to_ascii_lowercase().as_str() {
-        "" => [deployed, vec![Kind::Cli]].concat(),
+        "" => [deployed, vec![CredentialKind::Cli]].concat(),
         "prod" => deployed,
-        "dev" | "azureclicredential" => vec![Kind::Cli],
-        "workloadidentitycredential" => vec![Kind::Workload],
-        "managedidentitycredential" => vec![Kind::Managed],
+        "dev" | "azureclicredential" => vec![CredentialKind::Cli],
+        "workloadidentitycredential" => vec![CredentialKind::Workload],
+        "managedidentitycredential" => vec![CredentialKind::Managed],
         _ => {
             return Err(format!(
                 "AZURE_TOKEN_CREDENTIALS is {named:?}, which is none of dev, prod, WorkloadIdentityCredential, \
@@ -192,11 +160,11 @@ fn kinds(identity: &Identity, named: &str, federated: bool) -> Result<Vec<Kind>,
     })
 }
 
-fn link(kind: Kind, settings: &Settings, options: &ClientOptions, what: &str) -> Result<Link, StorageError> {
+fn link(kind: CredentialKind, settings: &Settings, options: &ClientOptions, what: &str) -> Result<Link, StorageError> {
     Ok(match kind {
-        Kind::Workload => workload(options),
-        Kind::Managed => managed(settings, what)?,
-        Kind::Cli => AzureCliCredential::new(None).map(|link| link as Arc<dyn TokenCredential>),
+        CredentialKind::Workload => workload(options),
+        CredentialKind::Managed => managed(settings, what)?,
+        CredentialKind::Cli => AzureCliCredential::new(None).map(|link| link as Arc<dyn TokenCredential>),
     })
 }
 
@@ -208,8 +176,8 @@ fn workload(options: &ClientOptions) -> Link {
 
 fn managed(settings: &Settings, what: &str) -> Result<Link, StorageError> {
     let id = match &settings.identity {
-        Identity::Managed(id) => id.clone(),
-        Identity::Found => env::var("AZURE_CLIENT_ID").ok().filter(|id| !id.is_empty()),
+        AzureIdentity::Managed(id) => id.clone(),
+        AzureIdentity::Found => env::var("AZURE_CLIENT_ID").ok().filter(|id| !id.is_empty()),
     };
     let at_app_service = ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"].iter().all(|name| env::var_os(name).is_some());
     // Azure's own commands name an identity by its resource id, its metadata service by the client id too.
@@ -230,17 +198,19 @@ mod tests {
 
     #[test]
     fn who_is_asked_for_a_token_follows_the_surroundings_and_the_variable() {
-        let found = |named: &str, federated| kinds(&Identity::Found, named, federated).unwrap();
-        assert_eq!(found("", false), [Kind::Managed, Kind::Cli]);
-        assert_eq!(found("", true), [Kind::Workload, Kind::Managed, Kind::Cli]);
-        assert_eq!(found("prod", true), [Kind::Workload, Kind::Managed]);
-        assert_eq!(found("Prod", false), [Kind::Managed]);
-        assert_eq!(found("dev", true), [Kind::Cli]);
-        assert_eq!(found("WorkloadIdentityCredential", false), [Kind::Workload]);
-        assert_eq!(found("ManagedIdentityCredential", true), [Kind::Managed]);
-        assert_eq!(found(" azureclicredential ", true), [Kind::Cli]);
-        assert!(kinds(&Identity::Found, "EnvironmentCredential", true).unwrap_err().contains("EnvironmentCredential"));
-        let pipelines = Identity::Managed(Some("id".to_owned()));
-        assert_eq!(kinds(&pipelines, "dev", true).unwrap(), [Kind::Managed], "what a pipeline says counts");
+        let found = |named: &str, federated| kinds(&AzureIdentity::Found, named, federated).unwrap();
+        assert_eq!(found("", false), [CredentialKind::Managed, CredentialKind::Cli]);
+        assert_eq!(found("", true), [CredentialKind::Workload, CredentialKind::Managed, CredentialKind::Cli]);
+        assert_eq!(found("prod", true), [CredentialKind::Workload, CredentialKind::Managed]);
+        assert_eq!(found("Prod", false), [CredentialKind::Managed]);
+        assert_eq!(found("dev", true), [CredentialKind::Cli]);
+        assert_eq!(found("WorkloadIdentityCredential", false), [CredentialKind::Workload]);
+        assert_eq!(found("ManagedIdentityCredential", true), [CredentialKind::Managed]);
+        assert_eq!(found(" azureclicredential ", true), [CredentialKind::Cli]);
+        assert!(
+            kinds(&AzureIdentity::Found, "EnvironmentCredential", true).unwrap_err().contains("EnvironmentCredential")
+        );
+        let pipelines = AzureIdentity::Managed(Some("id".to_owned()));
+        assert_eq!(kinds(&pipelines, "dev", true).unwrap(), [CredentialKind::Managed], "what a pipeline says counts");
     }
 }

@@ -11,13 +11,13 @@ use super::super::{
 
 /// What was asked for when it failed: on which address, with which permission.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct AzureRequest<'a> {
     pub(super) place: &'a Azure,
     pub(super) what: &'a str,
     pub(super) needs: Permission,
 }
 
-impl Asked<'_> {
+impl AzureRequest<'_> {
     pub(super) fn failed(&self, refusal: &Refusal) -> Error {
         let what = self.what.to_owned();
         match refusal.kind() {

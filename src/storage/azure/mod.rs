@@ -2,6 +2,7 @@
 
 mod credential;
 mod failure;
+mod identity;
 mod metadata;
 mod transport;
 mod upload;
@@ -21,10 +22,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{StreamExt, TryStreamExt};
 use jiff::{Timestamp, fmt::rfc2822};
 
-pub use self::credential::Credentials;
-use self::{failure::Asked, transport::Signing};
+pub use self::identity::{AzureIdentity, Credentials};
+use self::{credential::Chain, failure::AzureRequest, transport::Signing};
 use super::{
-    Abandoned, Chunks, Draft, Limits, Listed, Location, Object, Settings, Stat, Upload, Version,
+    Abandoned, Chunks, ListedObject, Location, Object, PartLimits, Settings, Stat, Upload, UploadSpec, Version,
     error::{Error, Result},
     location::Azure,
     pace,
@@ -33,7 +34,7 @@ use super::{
 };
 
 /// Azure's limits of a block blob since service version 2019-12-12: blocks, and bytes of a block.
-const LIMITS: Limits = Limits { parts: 50_000, smallest: 0, largest: 4000 << 20 };
+const LIMITS: PartLimits = PartLimits { parts: 50_000, smallest: 0, largest: 4000 << 20 };
 
 /// Who signs: the SAS within the transport, or a token.
 struct Access {
@@ -71,13 +72,14 @@ impl Access {
 /// A file of authorities cannot be read, or the TLS stack of this machine cannot be used.
 pub fn entrance(settings: &Settings, what: &str) -> Result<(ClientOptions, Arc<dyn TokenCredential>)> {
     let options = Signing::options(None, settings, what)?;
-    let credential = settings.credentials.chain(settings, &options, what)?;
+    let chain = || Ok::<_, Error>(Arc::new(Chain::new(settings, &options, what)?) as Arc<dyn TokenCredential>);
+    let credential = settings.credentials.of(&settings.identity, chain)?;
     Ok((options, credential))
 }
 
 /// A blob, there or not.
 #[derive(Clone)]
-pub(crate) struct Blob {
+pub(crate) struct AzureBlob {
     location: Location,
     what: String,
     place: Azure,
@@ -85,19 +87,19 @@ pub(crate) struct Blob {
     silence: Duration,
 }
 
-impl Blob {
+impl AzureBlob {
     pub(crate) fn new(place: &Azure, settings: &Settings) -> Result<Self> {
         let Access { place, options, credential } = Access::of(place, settings)?;
         let location = Location::Azure(place.clone());
         let what = location.to_string();
         let options = BlobClientOptions { client_options: options, ..BlobClientOptions::default() };
         let client = BlobClient::new(place.blob_url(), credential, Some(options))
-            .map_err(|error| Asked { place: &place, what: &what, needs: Permission::Read }.failed(&error))?;
+            .map_err(|error| AzureRequest { place: &place, what: &what, needs: Permission::Read }.failed(&error))?;
         Ok(Self { location, what, place, client: Arc::new(client), silence: settings.silence })
     }
 
-    fn asked(&self, needs: Permission) -> Asked<'_> {
-        Asked { place: &self.place, what: &self.what, needs }
+    fn asked(&self, needs: Permission) -> AzureRequest<'_> {
+        AzureRequest { place: &self.place, what: &self.what, needs }
     }
 
     /// What is wrong with a token: the answer to a HEAD has no body that could say it, so a byte is asked for.
@@ -109,19 +111,19 @@ impl Blob {
     }
 }
 
-impl std::fmt::Debug for Blob {
+impl std::fmt::Debug for AzureBlob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Blob({})", self.what)
+        write!(f, "AzureBlob({})", self.what)
     }
 }
 
 #[async_trait]
-impl Object for Blob {
+impl Object for AzureBlob {
     fn location(&self) -> &Location {
         &self.location
     }
 
-    fn limits(&self) -> Limits {
+    fn limits(&self) -> PartLimits {
         LIMITS
     }
 
@@ -154,7 +156,7 @@ impl Object for Blob {
         })?;
         let (place, what) = (self.place.clone(), self.what.clone());
         let failed = move |error: azure_core::Error| {
-            Asked { place: &place, what: &what, needs: Permission::Read }.failed(&error)
+            AzureRequest { place: &place, what: &what, needs: Permission::Read }.failed(&error)
         };
         Ok(pace::at_least(answer.body.map_err(failed).boxed(), self.silence, self.what.clone()))
     }
@@ -181,7 +183,7 @@ impl Object for Blob {
         Ok(Abandoned { uploads: u64::from(left > 0), removed: 0, left })
     }
 
-    async fn upload(&self, draft: &Draft) -> Result<Box<dyn Upload>> {
+    async fn upload(&self, draft: &UploadSpec) -> Result<Box<dyn Upload>> {
         Ok(Box::new(upload::Blocks::open(self, draft).await?))
     }
 }
@@ -205,7 +207,7 @@ fn stat_of(headers: &Headers, what: &str) -> Result<Stat> {
 }
 
 /// A container, or what has a common prefix in it.
-pub(crate) struct Container {
+pub(crate) struct AzureContainer {
     location: Location,
     what: String,
     place: Azure,
@@ -213,35 +215,35 @@ pub(crate) struct Container {
     settings: Settings,
 }
 
-impl Container {
+impl AzureContainer {
     pub(crate) fn new(place: &Azure, settings: &Settings) -> Result<Self> {
         let Access { place, options, credential } = Access::of(place, settings)?;
         let location = Location::Azure(place.clone());
         let what = location.to_string();
         let options = BlobContainerClientOptions { client_options: options, ..BlobContainerClientOptions::default() };
         let client = BlobContainerClient::new(place.container_url(), credential, Some(options))
-            .map_err(|error| Asked { place: &place, what: &what, needs: Permission::List }.failed(&error))?;
+            .map_err(|error| AzureRequest { place: &place, what: &what, needs: Permission::List }.failed(&error))?;
         Ok(Self { location, what, place, client, settings: settings.clone() })
     }
 
     fn failed(&self, error: &azure_core::Error) -> Error {
-        Asked { place: &self.place, what: &self.what, needs: Permission::List }.failed(error)
+        AzureRequest { place: &self.place, what: &self.what, needs: Permission::List }.failed(error)
     }
 }
 
-impl std::fmt::Debug for Container {
+impl std::fmt::Debug for AzureContainer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Container({})", self.what)
+        write!(f, "AzureContainer({})", self.what)
     }
 }
 
 #[async_trait]
-impl super::Folder for Container {
+impl super::Folder for AzureContainer {
     fn location(&self) -> &Location {
         &self.location
     }
 
-    async fn list(&self) -> Result<Vec<Listed>> {
+    async fn list(&self) -> Result<Vec<ListedObject>> {
         let prefix = match self.place.name.as_str() {
             "" => String::new(),
             name => format!("{name}/"),
@@ -260,7 +262,7 @@ impl super::Folder for Container {
                 let modified = properties.last_modified.and_then(|at| Timestamp::new(at.unix_timestamp(), 0).ok());
                 let size = properties.content_length.unwrap_or_default();
                 let version = properties.etag.map(|etag| Version(etag.to_string()));
-                found.push(Listed { name: name.to_owned(), size, modified, version });
+                found.push(ListedObject { name: name.to_owned(), size, modified, version });
             }
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));

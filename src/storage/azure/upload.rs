@@ -14,12 +14,12 @@ use azure_storage_blob::{
 
 use super::{
     super::{
-        Body, Draft, Finish, Location, Note, Object, Pinned, Stat, Sums, TakeFrom, Upload,
+        Body, Finish, Location, Object, PartCheckpoint, Pinned, Stat, Sums, TakeFrom, Upload, UploadSpec,
         error::{Error, Result},
         parts::NOTE,
         sas::Permission,
     },
-    Blob,
+    AzureBlob,
 };
 
 /// What our block ids begin with; the number is the version of their form.
@@ -36,15 +36,15 @@ const ALTERED: u32 = 3;
 
 /// An upload to a block blob.
 pub(super) struct Blocks {
-    blob: Blob,
+    blob: AzureBlob,
     client: BlockBlobClient,
     name: [u8; NAME],
-    draft: Draft,
-    present: Vec<(u32, Note)>,
+    draft: UploadSpec,
+    present: Vec<(u32, PartCheckpoint)>,
 }
 
 impl Blocks {
-    pub(super) async fn open(blob: &Blob, draft: &Draft) -> Result<Self> {
+    pub(super) async fn open(blob: &AzureBlob, draft: &UploadSpec) -> Result<Self> {
         let mut name = [0; NAME];
         name.copy_from_slice(&draft.identity.hex().as_bytes()[..NAME]);
         let client = blob.client.block_blob_client();
@@ -57,7 +57,7 @@ impl Blocks {
         self.blob.asked(needs).failed(error)
     }
 
-    async fn list(&self) -> Result<Vec<(u32, Note)>> {
+    async fn list(&self) -> Result<Vec<(u32, PartCheckpoint)>> {
         let mut present: Vec<_> = uncommitted(&self.blob)
             .await?
             .into_iter()
@@ -72,7 +72,7 @@ impl Blocks {
         Ok(present)
     }
 
-    fn id(&self, number: u32, note: Note) -> [u8; ID] {
+    fn id(&self, number: u32, note: PartCheckpoint) -> [u8; ID] {
         let mut id = [0; ID];
         let (front, rest) = id.split_at_mut(FRONT.len());
         let (name, rest) = rest.split_at_mut(NAME);
@@ -84,11 +84,11 @@ impl Blocks {
         id
     }
 
-    fn read_id(&self, id: &[u8]) -> Option<(u32, Note)> {
+    fn read_id(&self, id: &[u8]) -> Option<(u32, PartCheckpoint)> {
         let rest = id.strip_prefix(FRONT)?.strip_prefix(&self.name)?;
         let (number, note) = rest.split_first_chunk()?;
         let number = u32::from_be_bytes(*number);
-        (number < self.draft.parts.count()).then_some((number, Note(note.try_into().ok()?)))
+        (number < self.draft.parts.count()).then_some((number, PartCheckpoint(note.try_into().ok()?)))
     }
 
     /// Whether what is there is what this upload would make: then the answer to an earlier commit was lost.
@@ -107,7 +107,7 @@ impl std::fmt::Debug for Blocks {
 }
 
 /// The blocks of `blob` that wait for a commit.
-async fn uncommitted(blob: &Blob) -> Result<Vec<Block>> {
+async fn uncommitted(blob: &AzureBlob) -> Result<Vec<Block>> {
     match blob.client.block_blob_client().get_block_list(BlockListType::Uncommitted, None).await {
         Ok(listed) => {
             let listed = listed.into_model().map_err(|error| blob.asked(Permission::Read).failed(&error))?;
@@ -121,18 +121,18 @@ async fn uncommitted(blob: &Blob) -> Result<Vec<Block>> {
 }
 
 /// How many blocks of ours wait for a commit.
-pub(super) async fn left(blob: &Blob) -> Result<u64> {
+pub(super) async fn left(blob: &AzureBlob) -> Result<u64> {
     let is_ours = |block: &Block| block.name.as_ref().is_some_and(|name| name.starts_with(FRONT));
     Ok(uncommitted(blob).await?.iter().filter(|block| is_ours(block)).count() as u64)
 }
 
 #[async_trait]
 impl Upload for Blocks {
-    fn present(&self) -> &[(u32, Note)] {
+    fn present(&self) -> &[(u32, PartCheckpoint)] {
         &self.present
     }
 
-    async fn put(&self, number: u32, note: Note, body: Body) -> Result<()> {
+    async fn put(&self, number: u32, note: PartCheckpoint, body: Body) -> Result<()> {
         let (md5, body) = (body.md5().await, body.bytes);
         let mut tries = 1;
         loop {
@@ -153,7 +153,7 @@ impl Upload for Blocks {
         }
     }
 
-    async fn commit(&self, notes: &[Note], finish: &Finish) -> Result<Stat> {
+    async fn commit(&self, notes: &[PartCheckpoint], finish: &Finish) -> Result<Stat> {
         let ids = (0..).zip(notes).map(|(number, &note)| self.id(number, note).to_vec()).collect();
         let list = BlockLookupList { uncommitted: Some(ids), ..BlockLookupList::default() };
         let body: RequestContent<BlockLookupList, XmlFormat> =
@@ -191,7 +191,14 @@ impl Upload for Blocks {
 
 #[async_trait]
 impl TakeFrom for Blocks {
-    async fn take(&self, number: u32, note: Note, source: &Pinned, range: Range<u64>, sums: &Sums) -> Result<()> {
+    async fn take(
+        &self,
+        number: u32,
+        note: PartCheckpoint,
+        source: &Pinned,
+        range: Range<u64>,
+        sums: &Sums,
+    ) -> Result<()> {
         let unreachable =
             || Error::Protocol { what: self.blob.what.clone(), reason: "the source is not Azure's".into() };
         let url = signed_url(&**source.object()).ok_or_else(unreachable)?;

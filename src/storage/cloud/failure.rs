@@ -7,11 +7,11 @@ use object_store::client::{HttpError, HttpErrorKind};
 use super::super::error::{Error, cause, redact};
 
 /// What was asked for when it failed.
-pub(super) struct Asked {
+pub(super) struct CloudRequest {
     pub(super) what: String,
 }
 
-impl Asked {
+impl CloudRequest {
     pub(super) fn failed(&self, error: &object_store::Error) -> Error {
         use object_store::Error as E;
         let what = self.what.clone();

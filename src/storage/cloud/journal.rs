@@ -15,7 +15,7 @@ use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 use super::super::{
-    Note,
+    PartCheckpoint,
     error::{Error, Result},
 };
 use crate::oci::Digest;
@@ -24,14 +24,14 @@ use crate::oci::Digest;
 const SUFFIX: &str = "jsonl";
 
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct JournalHead {
     /// Whose it is, for people who look into the folder.
     object: String,
     upload: String,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct UploadLine {
     part: u32,
     note: String,
     id: String,
@@ -42,7 +42,7 @@ struct Line {
 
 /// A part that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Placed {
+pub(super) struct UploadedPart {
     /// What the provider calls it.
     pub(super) id: String,
     /// The SHA-256 of its bytes.
@@ -51,14 +51,14 @@ pub(super) struct Placed {
 
 /// The journal of one upload.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(super) struct UploadJournal {
     path: PathBuf,
     file: Mutex<File>,
     upload: Option<String>,
-    parts: BTreeMap<(u32, Note), Placed>,
+    parts: BTreeMap<(u32, PartCheckpoint), UploadedPart>,
 }
 
-impl Journal {
+impl UploadJournal {
     /// Opens the journal of the upload of `identity` to `object`, or makes an empty one.
     pub(super) fn open(folder: &Path, object: &str, identity: &Digest) -> Result<Self> {
         let name = Digest::sha256(format!("{object}\n{identity}").as_bytes()).hex();
@@ -80,8 +80,8 @@ impl Journal {
                 continue;
             }
             let text = fs::read_to_string(&path).map_err(|error| Error::read(&path, error))?;
-            let head = text.lines().next().and_then(|line| serde_json::from_str::<Head>(line).ok());
-            if let Some(Head { object, .. }) = head.filter(|head| is_meant(&head.object)) {
+            let head = text.lines().next().and_then(|line| serde_json::from_str::<JournalHead>(line).ok());
+            if let Some(JournalHead { object, .. }) = head.filter(|head| is_meant(&head.object)) {
                 let journal = Self::open_at(path, &object)?;
                 found.push((object, journal));
             }
@@ -104,7 +104,8 @@ impl Journal {
         file.set_len(whole as u64).map_err(unwritable)?;
         file.seek(SeekFrom::End(0)).map_err(unwritable)?;
         let mut lines = text[..whole].lines();
-        let upload = lines.next().and_then(|line| serde_json::from_str::<Head>(line).ok()).map(|head| head.upload);
+        let upload =
+            lines.next().and_then(|line| serde_json::from_str::<JournalHead>(line).ok()).map(|head| head.upload);
         let mut parts = BTreeMap::new();
         for ((part, note), placed) in lines.filter_map(read_line) {
             // A part that was put again has replaced the one before.
@@ -120,7 +121,7 @@ impl Journal {
     }
 
     /// The parts that are there, and the provider's ids of them.
-    pub(super) const fn parts(&self) -> &BTreeMap<(u32, Note), Placed> {
+    pub(super) const fn parts(&self) -> &BTreeMap<(u32, PartCheckpoint), UploadedPart> {
         &self.parts
     }
 
@@ -130,16 +131,16 @@ impl Journal {
         let file = self.file.get_mut().unwrap_or_else(PoisonError::into_inner);
         file.set_len(0).map_err(unwritable)?;
         file.rewind().map_err(unwritable)?;
-        append(file, &Head { object: object.to_owned(), upload: upload.to_owned() }).map_err(unwritable)?;
+        append(file, &JournalHead { object: object.to_owned(), upload: upload.to_owned() }).map_err(unwritable)?;
         self.upload = Some(upload.to_owned());
         self.parts.clear();
         Ok(())
     }
 
     /// A part is there.
-    pub(super) fn add(&self, part: u32, note: Note, placed: &Placed) -> Result<()> {
-        let Placed { id, sha256 } = placed.clone();
-        let line = Line { part, note: BASE64_STANDARD.encode(note.0), id, sha256 };
+    pub(super) fn add(&self, part: u32, note: PartCheckpoint, placed: &UploadedPart) -> Result<()> {
+        let UploadedPart { id, sha256 } = placed.clone();
+        let line = UploadLine { part, note: BASE64_STANDARD.encode(note.0), id, sha256 };
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         append(&mut file, &line).map_err(|error| Error::write(&self.path, error))
     }
@@ -159,8 +160,8 @@ fn append(file: &mut File, line: &impl Serialize) -> io::Result<()> {
     file.write_all(&text)
 }
 
-fn read_line(line: &str) -> Option<((u32, Note), Placed)> {
-    let Line { part, note, id, sha256 } = serde_json::from_str(line).ok()?;
+fn read_line(line: &str) -> Option<((u32, PartCheckpoint), UploadedPart)> {
+    let UploadLine { part, note, id, sha256 } = serde_json::from_str(line).ok()?;
     let note = BASE64_STANDARD.decode(note).ok()?.try_into().ok()?;
-    Some(((part, Note(note)), Placed { id, sha256 }))
+    Some(((part, PartCheckpoint(note)), UploadedPart { id, sha256 }))
 }

@@ -1,5 +1,6 @@
 //! S3, what speaks like it, and Google Cloud Storage, by `object_store`.
 
+mod client;
 mod connector;
 mod failure;
 mod google;
@@ -7,7 +8,7 @@ mod journal;
 mod signed;
 mod upload;
 
-use std::{fmt, ops::Range, sync::Arc, time::Duration};
+use std::{fmt, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
@@ -20,45 +21,31 @@ use object_store::{
     signer::Signer,
 };
 
-pub(super) use self::google::EMULATOR;
-use self::{connector::Connector, failure::Asked, journal::Journal, signed::Signed};
+use self::{
+    client::{CONNECT, RETRIES, SENDING},
+    connector::Connector,
+    failure::CloudRequest,
+    journal::UploadJournal,
+    signed::Signed,
+};
 use super::{
-    Abandoned, Chunks, Draft, Limits, Listed, Location, Settings, Stat, Upload, Version,
-    error::{Error, Result, cause},
+    Abandoned, Chunks, ListedObject, Location, PartLimits, Settings, Stat, Upload, UploadSpec, Version,
+    error::{Error, Result},
     pace,
 };
 
 use crate::content::proxies;
 
 /// S3's limits of a multipart upload.
-const LIMITS: Limits = Limits { parts: 10_000, smallest: 5 << 20, largest: 5 << 30 };
-
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(20);
-
-/// How much longer than a read may be silent nothing may arrive; a part that is being sent counts as nothing.
-const SENDING: u32 = 5;
-
-/// How often one request is tried again at most.
-const RETRIES: usize = 10;
-
-/// The client for what `object_store` has no call for. A signature or a token must not follow a redirect.
-fn client_of_ours(settings: &Settings, what: &str) -> Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .connect_timeout(CONNECT)
-        .read_timeout(settings.silence * SENDING)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|error| Error::Protocol { what: what.to_owned(), reason: cause(&error).to_string() })
-}
+const LIMITS: PartLimits = PartLimits { parts: 10_000, smallest: 5 << 20, largest: 5 << 30 };
 
 /// Both kinds of store that a provider's client is.
-trait Store: ObjectStore + MultipartStore {}
-impl<T: ObjectStore + MultipartStore> Store for T {}
+trait BucketStore: ObjectStore + MultipartStore {}
+impl<T: ObjectStore + MultipartStore> BucketStore for T {}
 
 /// A client of a bucket.
-struct Client {
-    store: Arc<dyn Store>,
+struct BucketClient {
+    store: Arc<dyn BucketStore>,
     path: Path,
     /// Signs what `object_store` has no call for at S3.
     signer: Option<Arc<dyn Signer>>,
@@ -67,9 +54,9 @@ struct Client {
 }
 
 /// A client of the bucket at `location`, and the key there.
-fn client(location: &Location, settings: &Settings, connector: Connector) -> Result<Client> {
+fn client(location: &Location, settings: &Settings, connector: Connector) -> Result<BucketClient> {
     proxies::check()?;
-    let asked = Asked { what: location.to_string() };
+    let asked = CloudRequest { what: location.to_string() };
     let failed = |error: object_store::Error| asked.failed(&error);
     let options = ClientOptions::new()
         .with_connect_timeout(CONNECT)
@@ -79,7 +66,7 @@ fn client(location: &Location, settings: &Settings, connector: Connector) -> Res
         .with_allow_http(true);
     let retry = RetryConfig { max_retries: RETRIES, retry_timeout: settings.patience, ..RetryConfig::default() };
     let variables = settings.variables.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
-    let (store, signer, google, key): (Arc<dyn Store>, Option<Arc<dyn Signer>>, _, _) = match location {
+    let (store, signer, google, key): (Arc<dyn BucketStore>, Option<Arc<dyn Signer>>, _, _) = match location {
         Location::S3(place) => {
             let keys = variables.filter_map(|(name, value)| Some((name.parse().ok()?, value)));
             let builder = keys.fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
@@ -97,25 +84,25 @@ fn client(location: &Location, settings: &Settings, connector: Connector) -> Res
     };
     let path = Path::parse(key);
     let path = path.map_err(|_| Error::Location { text: location.to_string(), reason: "the key has an empty part" })?;
-    Ok(Client { store, path, signer, google })
+    Ok(BucketClient { store, path, signer, google })
 }
 
 /// An object in a bucket, there or not.
 #[derive(Clone)]
-pub(crate) struct Object {
+pub(crate) struct CloudObject {
     location: Location,
     path: Path,
-    store: Arc<dyn Store>,
+    store: Arc<dyn BucketStore>,
     /// A client whose commits are create-only.
-    creating: Arc<dyn Store>,
+    creating: Arc<dyn BucketStore>,
     signed: Option<Signed>,
     google: Option<google::Api>,
     settings: Settings,
 }
 
-impl Object {
+impl CloudObject {
     pub(crate) fn new(location: &Location, settings: &Settings) -> Result<Self> {
-        let Client { store, path, signer, google } = client(location, settings, Connector::Replacing)?;
+        let BucketClient { store, path, signer, google } = client(location, settings, Connector::Replacing)?;
         let creating = client(location, settings, Connector::Creating)?.store;
         let sign = |signer| Signed::new(signer, location.to_string(), settings);
         let signed = signer.map(sign).transpose()?;
@@ -123,7 +110,7 @@ impl Object {
     }
 
     fn failed(&self, error: &object_store::Error) -> Error {
-        Asked { what: self.location.to_string() }.failed(error)
+        CloudRequest { what: self.location.to_string() }.failed(error)
     }
 
     async fn head(&self) -> Result<GetResult> {
@@ -131,7 +118,7 @@ impl Object {
         self.store.get_opts(&self.path, options).await.map_err(|error| self.failed(&error))
     }
 
-    /// Removes what [`Object::head`] has found, where it is still there: looked and removed, since there is no conditional removal
+    /// Removes what [`CloudObject::head`] has found, where it is still there: looked and removed, since there is no conditional removal
     /// that everything that speaks like S3 knows. Google knows one.
     async fn remove(&self, found: &ObjectMeta) -> Result<()> {
         match (&self.google, &self.location, &found.version) {
@@ -150,19 +137,19 @@ impl Object {
     }
 }
 
-impl fmt::Debug for Object {
+impl fmt::Debug for CloudObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Object({})", self.location)
+        write!(f, "CloudObject({})", self.location)
     }
 }
 
 #[async_trait]
-impl super::Object for Object {
+impl super::Object for CloudObject {
     fn location(&self) -> &Location {
         &self.location
     }
 
-    fn limits(&self) -> Limits {
+    fn limits(&self) -> PartLimits {
         if self.google.is_some() { google::LIMITS } else { LIMITS }
     }
 
@@ -211,7 +198,8 @@ impl super::Object for Object {
     async fn abandon(&self) -> Result<Abandoned> {
         let (here, below) = (self.location.to_string(), format!("{}/", self.location));
         let mut abandoned = Abandoned::default();
-        for (object, journal) in Journal::all(&self.settings.state, |one| one == here || one.starts_with(&below))? {
+        for (object, journal) in UploadJournal::all(&self.settings.state, |one| one == here || one.starts_with(&below))?
+        {
             let location = Location::parse(&object)?;
             let (Location::S3(place) | Location::Gcs(place)) = &location else { continue };
             let path = Path::parse(&place.key);
@@ -238,7 +226,7 @@ impl super::Object for Object {
         matches!((&self.location, source.location()), (Location::S3(_), Location::S3(_)))
     }
 
-    async fn upload(&self, draft: &Draft) -> Result<Box<dyn Upload>> {
+    async fn upload(&self, draft: &UploadSpec) -> Result<Box<dyn Upload>> {
         Ok(match &self.google {
             Some(api) => Box::new(google::Composed::open(self, api, draft).await?),
             None => Box::new(upload::Multipart::open(self, draft).await?),
@@ -251,34 +239,34 @@ fn modified(meta: &ObjectMeta) -> Option<Timestamp> {
 }
 
 /// A bucket, or what has a common prefix in it.
-pub(crate) struct Folder {
+pub(crate) struct CloudFolder {
     location: Location,
     path: Path,
-    store: Arc<dyn Store>,
+    store: Arc<dyn BucketStore>,
     settings: Settings,
 }
 
-impl Folder {
+impl CloudFolder {
     pub(crate) fn new(location: &Location, settings: &Settings) -> Result<Self> {
-        let Client { store, path, .. } = client(location, settings, Connector::Replacing)?;
+        let BucketClient { store, path, .. } = client(location, settings, Connector::Replacing)?;
         Ok(Self { location: location.clone(), path, store, settings: settings.clone() })
     }
 }
 
-impl fmt::Debug for Folder {
+impl fmt::Debug for CloudFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Folder({})", self.location)
+        write!(f, "CloudFolder({})", self.location)
     }
 }
 
 #[async_trait]
-impl super::Folder for Folder {
+impl super::Folder for CloudFolder {
     fn location(&self) -> &Location {
         &self.location
     }
 
-    async fn list(&self) -> Result<Vec<Listed>> {
-        let asked = Asked { what: self.location.to_string() };
+    async fn list(&self) -> Result<Vec<ListedObject>> {
+        let asked = CloudRequest { what: self.location.to_string() };
         let metas: Vec<ObjectMeta> =
             self.store.list(Some(&self.path)).try_collect().await.map_err(|error| asked.failed(&error))?;
         let front = self.path.as_ref();
@@ -288,7 +276,7 @@ impl super::Folder for Folder {
             .filter_map(|meta| {
                 let name = meta.location.as_ref().strip_prefix(front)?.trim_start_matches('/');
                 let version = meta.e_tag.clone().map(Version);
-                Some(Listed { name: name.to_owned(), size: meta.size, modified: modified(meta), version })
+                Some(ListedObject { name: name.to_owned(), size: meta.size, modified: modified(meta), version })
             })
             .collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));

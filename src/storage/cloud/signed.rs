@@ -18,8 +18,8 @@ use super::{
         error::{Error, Result, cause_on_way, redact},
         location::Bucket,
     },
-    RETRIES, client_of_ours,
-    failure::{Asked, element},
+    client::{RETRIES, client_of_ours},
+    failure::{CloudRequest, element},
 };
 
 /// How long a signature is good for: as long as the slowest request may take.
@@ -98,7 +98,7 @@ impl Signed {
         path: &Path,
         query: &[(String, String)],
         headers: &[(&'static str, String)],
-    ) -> Result<Answer> {
+    ) -> Result<SignedAnswer> {
         let retry =
             ExponentialBuilder::default().with_max_times(RETRIES).with_total_delay(Some(self.patience)).with_jitter();
         let once = || self.once(method.clone(), path, query, headers);
@@ -111,8 +111,8 @@ impl Signed {
         path: &Path,
         query: &[(String, String)],
         headers: &[(&'static str, String)],
-    ) -> Result<Answer> {
-        let asked = Asked { what: self.what.clone() };
+    ) -> Result<SignedAnswer> {
+        let asked = CloudRequest { what: self.what.clone() };
         let mut options = SignedUrlOptions::default().with_query(query.iter().cloned());
         let mut request = http::HeaderMap::new();
         for (name, value) in headers {
@@ -128,7 +128,7 @@ impl Signed {
         self.read(answer).await
     }
 
-    async fn read(&self, answer: Response) -> Result<Answer> {
+    async fn read(&self, answer: Response) -> Result<SignedAnswer> {
         let status = answer.status();
         let checksum = answer.headers().get("x-amz-checksum-sha256").and_then(|value| value.to_str().ok());
         let checksum = checksum.map(str::to_owned);
@@ -151,7 +151,7 @@ impl Signed {
             200..300 if element(&text, "Error").is_some() || !code.is_empty() => {
                 Err(Error::Server { what, status: status.as_u16(), reason })
             }
-            200..300 => Ok(Answer { text, checksum }),
+            200..300 => Ok(SignedAnswer { text, checksum }),
             401 | 403 => Err(Error::Refused { what, reason }),
             404 => Err(Error::NotFound { what }),
             409 | 412 => Err(Error::Exists { what }),
@@ -179,7 +179,7 @@ impl std::fmt::Debug for Signed {
 }
 
 /// What is looked at in an answer.
-struct Answer {
+struct SignedAnswer {
     text: String,
     checksum: Option<String>,
 }

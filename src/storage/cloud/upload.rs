@@ -12,32 +12,33 @@ use object_store::{Attribute, Attributes, PutMode, PutMultipartOptions, PutOptio
 
 use super::{
     super::{
-        Body, Draft, Finish, Location, Note, Object as _, Pinned, Stat, Sums, TakeFrom, Upload, blocking,
+        Body, Finish, Location, Object as _, PartCheckpoint, Pinned, Stat, Sums, TakeFrom, Upload, UploadSpec,
+        blocking,
         error::{Error, Result},
     },
-    Object,
-    journal::{Journal, Placed},
+    CloudObject,
+    journal::{UploadJournal, UploadedPart},
 };
 use crate::oci::Digest;
 
 /// An upload to a bucket.
 #[derive(Debug)]
 pub(super) struct Multipart {
-    object: Object,
-    draft: Draft,
-    journal: Journal,
+    object: CloudObject,
+    draft: UploadSpec,
+    journal: UploadJournal,
     upload: String,
-    present: Vec<(u32, Note)>,
-    placed: Mutex<BTreeMap<(u32, Note), Placed>>,
+    present: Vec<(u32, PartCheckpoint)>,
+    placed: Mutex<BTreeMap<(u32, PartCheckpoint), UploadedPart>>,
 }
 
 impl Multipart {
-    pub(super) async fn open(object: &Object, draft: &Draft) -> Result<Self> {
+    pub(super) async fn open(object: &CloudObject, draft: &UploadSpec) -> Result<Self> {
         let name = object.location.to_string();
         // An upload that the provider keeps checksums for takes no parts without them, nor the other way round.
         let attested = || Digest::sha256(format!("{}\nattested", draft.identity).as_bytes());
         let identity = if object.settings.attest { attested() } else { draft.identity };
-        let mut journal = Journal::open(&object.settings.state, &name, &identity)?;
+        let mut journal = UploadJournal::open(&object.settings.state, &name, &identity)?;
         let upload = if let Some(upload) = journal.upload() {
             upload.to_owned()
         } else {
@@ -63,7 +64,7 @@ impl Multipart {
         }
     }
 
-    fn place(&self, number: u32, note: Note, part: Placed) -> Result<()> {
+    fn place(&self, number: u32, note: PartCheckpoint, part: UploadedPart) -> Result<()> {
         self.journal.add(number, note, &part)?;
         let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
         placed.retain(|(other, _), _| *other != number);
@@ -90,7 +91,7 @@ impl Multipart {
 }
 
 /// Names travel with `-` for `_`: servers and proxies drop headers that have an underscore, and say nothing.
-fn attributes(draft: &Draft) -> Attributes {
+fn attributes(draft: &UploadSpec) -> Attributes {
     let said = draft.metadata.iter();
     let mut attributes: Attributes =
         said.map(|(name, value)| (Attribute::Metadata(name.replace('_', "-").into()), value.clone())).collect();
@@ -100,11 +101,11 @@ fn attributes(draft: &Draft) -> Attributes {
 
 #[async_trait]
 impl Upload for Multipart {
-    fn present(&self) -> &[(u32, Note)] {
+    fn present(&self) -> &[(u32, PartCheckpoint)] {
         &self.present
     }
 
-    async fn put(&self, number: u32, note: Note, Body { bytes: body, .. }: Body) -> Result<()> {
+    async fn put(&self, number: u32, note: PartCheckpoint, Body { bytes: body, .. }: Body) -> Result<()> {
         let at = usize::try_from(number).unwrap_or(usize::MAX);
         let sha256 = if self.object.settings.attest {
             let hashed = body.clone();
@@ -115,13 +116,13 @@ impl Upload for Multipart {
         // The body's SHA-256 is part of what is signed, so S3 takes no other bytes.
         let put = self.object.store.put_part(&self.object.path, &self.upload, at, body.into()).await;
         let id = put.map_err(|error| self.failed(&error))?.content_id;
-        self.place(number, note, Placed { id, sha256 })
+        self.place(number, note, UploadedPart { id, sha256 })
     }
 
-    async fn commit(&self, notes: &[Note], finish: &Finish) -> Result<Stat> {
+    async fn commit(&self, notes: &[PartCheckpoint], finish: &Finish) -> Result<Stat> {
         let parts: Option<Vec<_>> = {
             let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
-            let id = |key: (u32, Note)| placed.get(&key).map(|part| PartId { content_id: part.id.clone() });
+            let id = |key: (u32, PartCheckpoint)| placed.get(&key).map(|part| PartId { content_id: part.id.clone() });
             (0..).zip(notes).map(|(number, &note)| id((number, note))).collect()
         };
         let missing = || Error::Protocol {
@@ -139,11 +140,11 @@ impl Upload for Multipart {
         self.object.stat().await
     }
 
-    async fn attest(&self, notes: &[Note]) -> Result<Option<bool>> {
+    async fn attest(&self, notes: &[PartCheckpoint]) -> Result<Option<bool>> {
         let Some(signed) = self.object.signed.as_ref().filter(|_| self.object.settings.attest) else { return Ok(None) };
         let ours: Option<Vec<u8>> = {
             let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
-            let sum = |key: (u32, Note)| placed.get(&key).and_then(|part| part.sha256);
+            let sum = |key: (u32, PartCheckpoint)| placed.get(&key).and_then(|part| part.sha256);
             let sums: Option<Vec<Digest>> = (0..).zip(notes).map(|(number, &note)| sum((number, note))).collect();
             sums.map(|sums| sums.iter().flat_map(|sum| sum.raw().to_vec()).collect())
         };
@@ -167,13 +168,20 @@ impl Upload for Multipart {
 
 #[async_trait]
 impl TakeFrom for Multipart {
-    async fn take(&self, number: u32, note: Note, source: &Pinned, range: Range<u64>, sums: &Sums) -> Result<()> {
+    async fn take(
+        &self,
+        number: u32,
+        note: PartCheckpoint,
+        source: &Pinned,
+        range: Range<u64>,
+        sums: &Sums,
+    ) -> Result<()> {
         let (Some(signed), Location::S3(bucket)) = (&self.object.signed, source.object().location()) else {
             let what = self.object.location.to_string();
             return Err(Error::Protocol { what, reason: "the source is not S3's".to_owned() });
         };
         let (path, upload) = (&self.object.path, &self.upload);
         let id = signed.copy_part(path, upload, number, (bucket, source), &range, sums).await?;
-        self.place(number, note, Placed { id, sha256: Some(sums.sha256) })
+        self.place(number, note, UploadedPart { id, sha256: Some(sums.sha256) })
     }
 }

@@ -17,7 +17,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::{
-    Chunks, Draft, Limits, Listed, Location, Object, Stat, Upload, Version, blocking,
+    Chunks, ListedObject, Location, Object, PartLimits, Stat, Upload, UploadSpec, Version, blocking,
     error::{Error, Result},
 };
 
@@ -29,12 +29,12 @@ const UNFINISHED: &str = ".airlift-";
 
 /// A local file, there or not.
 #[derive(Debug)]
-pub(crate) struct File {
+pub(crate) struct LocalFile {
     location: Location,
     path: PathBuf,
 }
 
-impl File {
+impl LocalFile {
     pub(crate) fn new(path: &Path) -> Self {
         Self { location: Location::Path(path.to_owned()), path: path.to_owned() }
     }
@@ -67,13 +67,13 @@ fn stat_of(metadata: &Metadata) -> Stat {
 }
 
 #[async_trait]
-impl Object for File {
+impl Object for LocalFile {
     fn location(&self) -> &Location {
         &self.location
     }
 
-    fn limits(&self) -> Limits {
-        Limits { parts: u64::from(u32::MAX), smallest: 0, largest: 1 << 40 }
+    fn limits(&self) -> PartLimits {
+        PartLimits { parts: u64::from(u32::MAX), smallest: 0, largest: 1 << 40 }
     }
 
     async fn stat(&self) -> Result<Stat> {
@@ -89,9 +89,9 @@ impl Object for File {
             io::ErrorKind::NotFound => self.changed(),
             _ => self.unreadable(error),
         })?);
-        let reading = Reading { file, opened, version: version.clone(), at: range.start, end: range.end };
+        let reading = LocalRead { file, opened, version: version.clone(), at: range.start, end: range.end };
         reading.check()?;
-        let step = async |mut reading: Reading| {
+        let step = async |mut reading: LocalRead| {
             if reading.at >= reading.end {
                 return Ok(None);
             }
@@ -114,22 +114,22 @@ impl Object for File {
         .await
     }
 
-    async fn upload(&self, draft: &Draft) -> Result<Box<dyn Upload>> {
+    async fn upload(&self, draft: &UploadSpec) -> Result<Box<dyn Upload>> {
         let (path, identity, parts) = (self.path.clone(), draft.identity, draft.parts);
-        Ok(Box::new(blocking(move || partial::Partial::open(&path, &identity, parts)).await?))
+        Ok(Box::new(blocking(move || partial::LocalUpload::open(&path, &identity, parts)).await?))
     }
 }
 
 /// A read under way.
-struct Reading {
-    file: File,
+struct LocalRead {
+    file: LocalFile,
     opened: Arc<fs::File>,
     version: Version,
     at: u64,
     end: u64,
 }
 
-impl Reading {
+impl LocalRead {
     fn check(&self) -> Result<()> {
         let metadata = self.opened.metadata().map_err(|error| self.file.unreadable(error))?;
         if stat_of(&metadata).version == self.version { Ok(()) } else { Err(self.file.changed()) }
@@ -149,34 +149,34 @@ impl Reading {
 
 /// A local folder.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub(crate) struct LocalFolder {
     location: Location,
     path: PathBuf,
 }
 
-impl Folder {
+impl LocalFolder {
     pub(crate) fn new(path: &Path) -> Self {
         Self { location: Location::Path(path.to_owned()), path: path.to_owned() }
     }
 }
 
 #[async_trait]
-impl super::Folder for Folder {
+impl super::Folder for LocalFolder {
     fn location(&self) -> &Location {
         &self.location
     }
 
-    async fn list(&self) -> Result<Vec<Listed>> {
+    async fn list(&self) -> Result<Vec<ListedObject>> {
         let path = self.path.clone();
         blocking(move || list(&path)).await
     }
 
     fn object(&self, name: &str) -> Result<Arc<dyn Object>> {
-        Ok(Arc::new(File::new(&self.path.join(name))))
+        Ok(Arc::new(LocalFile::new(&self.path.join(name))))
     }
 }
 
-fn list(root: &Path) -> Result<Vec<Listed>> {
+fn list(root: &Path) -> Result<Vec<ListedObject>> {
     let mut found = Vec::new();
     let mut open = vec![root.to_owned()];
     while let Some(folder) = open.pop() {
@@ -195,7 +195,7 @@ fn list(root: &Path) -> Result<Vec<Listed>> {
                 && !entry.file_name().to_string_lossy().contains(UNFINISHED)
             {
                 let stat = stat_of(&metadata);
-                found.push(Listed {
+                found.push(ListedObject {
                     name: name.to_owned(),
                     size: stat.size,
                     modified: stat.modified,
@@ -216,20 +216,23 @@ mod tests {
     #[tokio::test]
     async fn local_files_are_a_provider() {
         let folder = tempfile::tempdir().unwrap();
-        conformance::object(Arc::new(File::new(&folder.path().join("some.tar")))).await;
+        conformance::object(Arc::new(LocalFile::new(&folder.path().join("some.tar")))).await;
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left over");
-        conformance::folder(&Folder::new(folder.path())).await;
+        conformance::folder(&LocalFolder::new(folder.path())).await;
     }
 
     #[tokio::test]
     async fn an_unfinished_file_is_not_listed_and_belongs_to_one_run() {
         let folder = tempfile::tempdir().unwrap();
-        let file = File::new(&folder.path().join("some.tar"));
+        let file = LocalFile::new(&folder.path().join("some.tar"));
         let parts = super::super::Parts::of(10, 1, &file.limits(), file.location()).unwrap();
-        let draft =
-            Draft { identity: crate::oci::Digest::sha256(b"x"), parts, metadata: std::collections::BTreeMap::new() };
+        let draft = UploadSpec {
+            identity: crate::oci::Digest::sha256(b"x"),
+            parts,
+            metadata: std::collections::BTreeMap::new(),
+        };
         let upload = file.upload(&draft).await.unwrap();
-        assert_eq!(Folder::new(folder.path()).list().await.unwrap(), []);
+        assert_eq!(LocalFolder::new(folder.path()).list().await.unwrap(), []);
         assert!(matches!(file.upload(&draft).await, Err(Error::Busy { .. })));
         drop(upload);
         assert!(file.upload(&draft).await.is_ok());

@@ -14,7 +14,7 @@ use rustix::fs::{Advice, CWD, FlockOperation, RenameFlags};
 
 use super::{
     super::{
-        Body, Finish, Note, Object, Parts, Stat, Upload, blocking,
+        Body, Finish, Object, PartCheckpoint, Parts, Stat, Upload, blocking,
         error::{Error, Result},
         parts::NOTE,
     },
@@ -30,13 +30,13 @@ const ALLOCATION_UNIT: u64 = 512;
 
 /// An upload to a local file. One run at a time writes it: the file is locked.
 #[derive(Debug)]
-pub(super) struct Partial {
-    inner: Arc<Inner>,
-    present: Vec<(u32, Note)>,
+pub(super) struct LocalUpload {
+    inner: Arc<LockedPartial>,
+    present: Vec<(u32, PartCheckpoint)>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct LockedPartial {
     target: PathBuf,
     partial: PathBuf,
     journal: PathBuf,
@@ -45,7 +45,7 @@ struct Inner {
     parts: Parts,
 }
 
-impl Partial {
+impl LocalUpload {
     pub(super) fn open(target: &Path, identity: &Digest, parts: Parts) -> Result<Self> {
         let beside = |end: &str| {
             let mut name = OsString::from(".");
@@ -66,7 +66,7 @@ impl Partial {
         let metadata = file.metadata().map_err(|error| Error::read(&partial, error))?;
         check_space(target, &metadata, parts.total()).inspect_err(|_| {
             if metadata.len() == 0 {
-                // What stays behind is empty; the error that is told of matters more.
+                // What stays behind is empty; the error that is reported matters more.
                 let _ = fs::remove_file(&partial);
             }
         })?;
@@ -80,7 +80,7 @@ impl Partial {
         records.set_len(whole as u64).map_err(|error| Error::write(&journal, error))?;
         io::Seek::seek(&mut records, io::SeekFrom::End(0)).map_err(|error| Error::write(&journal, error))?;
         let target = target.to_owned();
-        let inner = Inner { target, partial, journal, file, records: Mutex::new(records), parts };
+        let inner = LockedPartial { target, partial, journal, file, records: Mutex::new(records), parts };
         Ok(Self { inner: Arc::new(inner), present })
     }
 }
@@ -98,20 +98,20 @@ fn check_space(target: &Path, partial: &Metadata, total: u64) -> Result<()> {
 }
 
 /// The last note of each part that the file is long enough to hold.
-fn parse(text: &[u8], parts: &Parts, length: u64) -> Vec<(u32, Note)> {
+fn parse(text: &[u8], parts: &Parts, length: u64) -> Vec<(u32, PartCheckpoint)> {
     let mut latest = std::collections::BTreeMap::new();
     for record in text.chunks_exact(RECORD) {
         let (number, note) = record.split_at(4);
         let (Ok(number), Ok(note)) = (number.try_into().map(u32::from_le_bytes), note.try_into()) else { continue };
         if number < parts.count() && parts.range(number).end <= length {
-            latest.insert(number, Note(note));
+            latest.insert(number, PartCheckpoint(note));
         }
     }
     latest.into_iter().collect()
 }
 
-impl Inner {
-    fn put(&self, number: u32, note: Note, body: &[u8]) -> Result<()> {
+impl LockedPartial {
+    fn put(&self, number: u32, note: PartCheckpoint, body: &[u8]) -> Result<()> {
         let unwritable = |error| Error::write(&self.partial, error);
         self.file.write_all_at(body, self.parts.range(number).start).map_err(unwritable)?;
         let mut record = [0; RECORD];
@@ -176,17 +176,17 @@ impl Inner {
 }
 
 #[async_trait]
-impl Upload for Partial {
-    fn present(&self) -> &[(u32, Note)] {
+impl Upload for LocalUpload {
+    fn present(&self) -> &[(u32, PartCheckpoint)] {
         &self.present
     }
 
-    async fn put(&self, number: u32, note: Note, body: Body) -> Result<()> {
+    async fn put(&self, number: u32, note: PartCheckpoint, body: Body) -> Result<()> {
         let inner = Arc::clone(&self.inner);
         blocking(move || inner.put(number, note, &body.bytes)).await
     }
 
-    async fn commit(&self, _notes: &[Note], finish: &Finish) -> Result<Stat> {
+    async fn commit(&self, _notes: &[PartCheckpoint], finish: &Finish) -> Result<Stat> {
         let (inner, overwrite) = (Arc::clone(&self.inner), finish.overwrite);
         blocking(move || inner.commit(overwrite)).await
     }
@@ -194,7 +194,7 @@ impl Upload for Partial {
     async fn unfinished(&self) -> Result<Option<Arc<dyn Object>>> {
         let inner = Arc::clone(&self.inner);
         blocking(move || inner.settle()).await?;
-        Ok(Some(Arc::new(super::File::new(&self.inner.partial))))
+        Ok(Some(Arc::new(super::LocalFile::new(&self.inner.partial))))
     }
 
     async fn abandon(&self) -> Result<()> {

@@ -4,34 +4,34 @@ use std::path::PathBuf;
 
 use super::{
     super::{copy::Error, documents},
-    Request,
+    request::Request,
 };
 use crate::{
     bundle::{
-        self, Gathered,
-        volume::{File, Manifest, SUMS},
+        self, GatheredSet,
+        volume::{SUMS, SetFile, SetManifest},
     },
     storage::{Location, Settings},
 };
 
 /// The manifest and the sums of a set, before they are visible.
 pub(super) struct Publication<'a> {
-    set: &'a Gathered,
+    set: &'a GatheredSet,
     /// What the manifest is called.
     own: String,
     request: &'a Request,
     settings: &'a Settings,
     /// The volumes as they were copied.
-    volumes: Vec<File>,
+    volumes: Vec<SetFile>,
 }
 
 impl<'a> Publication<'a> {
-    pub(super) fn of(set: &'a Gathered, name: &str, request: &'a Request, settings: &'a Settings) -> Self {
-        Self { set, own: Manifest::file_name(name), request, settings, volumes: Vec::new() }
+    pub(super) fn of(set: &'a GatheredSet, name: &str, request: &'a Request, settings: &'a Settings) -> Self {
+        Self { set, own: SetManifest::file_name(name), request, settings, volumes: Vec::new() }
     }
 
     /// A volume is there.
-    pub(super) fn add(&mut self, file: File) {
+    pub(super) fn add(&mut self, file: SetFile) {
         self.volumes.push(file);
     }
 
@@ -42,7 +42,7 @@ impl<'a> Publication<'a> {
         }
         let place = self.request.to.join(&self.own);
         let found = documents::there(&place, self.settings).await?;
-        let is_ours = |text: &[u8]| match (&self.set.manifest, Manifest::parse(text)) {
+        let is_ours = |text: &[u8]| match (&self.set.manifest, SetManifest::parse(text)) {
             (Some((_, ours)), _) => ours.to_json() == text,
             (None, Ok(found)) => found.bundle == self.set.reader.id() && Some(found.set) == self.set.reader.set_id(),
             (None, Err(_)) => false,
@@ -52,7 +52,7 @@ impl<'a> Publication<'a> {
         }
         // A run that was killed may have written the sums, and all of the set, which is proven once more.
         let ours = self.set.manifest.as_ref().map(|(_, manifest)| manifest);
-        let ours = ours.cloned().or_else(|| Manifest::parse(found.as_ref()?).ok());
+        let ours = ours.cloned().or_else(|| SetManifest::parse(found.as_ref()?).ok());
         let sums = ours.map(|manifest| manifest.sums(&self.own).into_bytes());
         let place = self.request.to.join(SUMS);
         match documents::there(&place, self.settings).await? {
@@ -65,7 +65,7 @@ impl<'a> Publication<'a> {
     pub(super) async fn publish(self) -> Result<Location, Error> {
         let manifest = match (&self.set.manifest, self.set.reader.cut(), self.set.reader.set_id()) {
             (Some((_, manifest)), ..) => manifest.clone(),
-            (None, Some(cut), Some(id)) => Manifest::new(self.set.reader.id(), id, cut, self.volumes),
+            (None, Some(cut), Some(id)) => SetManifest::new(self.set.reader.id(), id, cut, self.volumes),
             _ => return Err(Error::NotAFile { path: self.set.reader.path().to_owned() }),
         };
         let (text, sums) = (manifest.to_json(), manifest.sums(&self.own).into_bytes());

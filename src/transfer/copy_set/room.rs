@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use super::{super::copy::Error, Item};
+use super::super::copy::Error;
 use crate::bundle::{self, disk};
 
-pub(super) fn check_room<'a>(to: &Path, files: impl Iterator<Item = &'a Item>) -> Result<(), Error> {
+/// Checks it for `files`, each a name and its bytes.
+pub(super) fn check_room<'a>(to: &Path, files: impl Iterator<Item = (&'a str, u64)>) -> Result<(), Error> {
     if !to.is_dir() {
         return Err(Error::NoFolder { path: to.to_owned() });
     }
     let limit = disk::largest_file(to).map_err(bundle::Error::read(to))?;
     let mut needed = 0;
-    for Item { file, name, .. } in files {
-        let size = file.size;
+    for (name, size) in files {
         if let Some(limit) = limit.filter(|limit| size > *limit) {
             return Err(bundle::Error::FileLimit { path: to.join(name), needed: size, limit }.into());
         }

@@ -11,65 +11,36 @@ use super::{
         documents,
         error::Error,
         report::Report,
-        send::{self, Piece, Planned, Sending, Sent, Stop, Way},
+        send::{self, FilePart, Planned, SendMode, Sending, Sent, Stop},
     },
-    Run,
+    ExportRun,
+    destination::{Prefix, exists},
     segments::{self, Segments},
 };
 use crate::{
     bundle::{
         self, Contents, Finished, Layout,
-        volume::{Cut, File, Manifest, SUMS, Size, pack, volume_name},
+        volume::{Cut, SUMS, SetFile, SetManifest, pack, volume_name},
     },
     oci::{Descriptor, Digest},
     progress::{Event, Phase},
-    storage::{self, Draft, Finish, Location, Object, Parts, Pinned, Settings, Upload, parts},
+    storage::{self, Finish, Location, Object, Parts, Pinned, Upload, UploadSpec, parts},
 };
 
-/// A set of volumes that is to lie in a storage.
-#[derive(Clone, Debug)]
-pub struct Prefix {
-    /// A container, a bucket, or a prefix of one.
-    pub folder: Location,
-    /// What the names of its files begin with.
-    pub name: String,
-    /// Bytes that a volume may have.
-    pub size: Size,
-    /// Sends this volume alone; its bytes are the same as when all are sent.
-    pub only: Option<u32>,
-    /// Whether a set of that name may be replaced.
-    pub overwrite: bool,
-    /// How the storage is spoken to.
-    pub settings: Settings,
-}
-
 impl Prefix {
-    fn manifest(&self) -> Location {
-        self.folder.join(&Manifest::file_name(&self.name))
-    }
-
     fn volume(&self, number: u32) -> Result<Arc<dyn Object>, storage::Error> {
         storage::open(&self.folder.join(&volume_name(&self.name, number)), &self.settings)
     }
 
-    async fn read_manifest(&self) -> Result<Option<Manifest>, storage::Error> {
+    async fn read_manifest(&self) -> Result<Option<SetManifest>, storage::Error> {
         let text = documents::there(&self.manifest(), &self.settings).await?;
-        Ok(text.and_then(|text| Manifest::parse(&text).ok()))
-    }
-
-    /// Checks, before the first request for an artifact, that nothing is in the place of the manifest that is none.
-    pub(crate) async fn check(&self) -> Result<(), storage::Error> {
-        let text = if self.overwrite { None } else { documents::there(&self.manifest(), &self.settings).await? };
-        if text.is_some_and(|text| Manifest::parse(&text).is_err()) {
-            return Err(exists(&self.manifest()));
-        }
-        Ok(())
+        Ok(text.and_then(|text| SetManifest::parse(&text).ok()))
     }
 
     /// Checks that nothing is in the way of `set`; whether all of it is there.
-    async fn is_there(&self, set: &Set, contents: &Contents) -> Result<bool, Error> {
+    async fn is_there(&self, set: &VolumeLayout, contents: &Contents) -> Result<bool, Error> {
         let manifest = self.read_manifest().await?;
-        let is_ours = |manifest: &Manifest| manifest.set == set.id && manifest.bundle == contents.index.id();
+        let is_ours = |manifest: &SetManifest| manifest.set == set.id && manifest.bundle == contents.index.id();
         if self.only.is_some() {
             if let Some(other) = manifest.filter(|manifest| !is_ours(manifest)) {
                 return Err(not_the_set(&self.manifest(), &other, contents).into());
@@ -81,7 +52,7 @@ impl Prefix {
             return if is_ours(&manifest) { Ok(true) } else { Err(exists(&self.manifest()).into()) };
         } else if let Some(sums) = documents::there(&self.folder.join(SUMS), &self.settings).await? {
             // A run that was killed just before its end has left those of this set; they are written again.
-            let own = Manifest::file_name(&self.name);
+            let own = SetManifest::file_name(&self.name);
             let ours = |line: &str| line.split_once("  ").is_some_and(|(_, name)| name == own);
             if !String::from_utf8_lossy(&sums).lines().any(ours) {
                 return Err(exists(&self.folder.join(SUMS)).into());
@@ -103,23 +74,19 @@ impl Prefix {
         let old = self.read_manifest().await?;
         documents::remove(&self.manifest(), &self.settings).await?;
         documents::remove(&self.folder.join(SUMS), &self.settings).await?;
-        let names = old.iter().flat_map(Manifest::files).map(|file| file.name.clone());
+        let names = old.iter().flat_map(SetManifest::files).map(|file| file.name.clone());
         Ok(names.filter(|name| name.starts_with(&self.name)).collect())
     }
 
     /// Writes the sums and then the manifest: from then on the set is one.
-    async fn publish(&self, manifest: &Manifest) -> Result<(), storage::Error> {
-        let sums = manifest.sums(&Manifest::file_name(&self.name)).into_bytes();
+    async fn publish(&self, manifest: &SetManifest) -> Result<(), storage::Error> {
+        let sums = manifest.sums(&SetManifest::file_name(&self.name)).into_bytes();
         documents::put(&self.folder.join(SUMS), sums.into(), true, &self.settings).await?;
         documents::put(&self.manifest(), manifest.to_json().into(), self.overwrite, &self.settings).await
     }
 }
 
-fn exists(place: &Location) -> storage::Error {
-    storage::Error::Exists { what: place.to_string() }
-}
-
-fn not_the_set(place: &Location, there: &Manifest, contents: &Contents) -> bundle::Error {
+fn not_the_set(place: &Location, there: &SetManifest, contents: &Contents) -> bundle::Error {
     let id = contents.index.id();
     let reason = if there.bundle == id {
         format!("the bundle is cut otherwise than into volumes of {} bytes, as that set is", there.size)
@@ -133,7 +100,7 @@ fn not_the_set(place: &Location, there: &Manifest, contents: &Contents) -> bundl
 }
 
 /// How a bundle is cut, and what of it is to be sent.
-struct Set {
+struct VolumeLayout {
     id: Digest,
     cut: Cut,
     /// Configs and layers, in the order of the bundle.
@@ -142,7 +109,7 @@ struct Set {
     numbers: Vec<u32>,
 }
 
-impl Set {
+impl VolumeLayout {
     fn of(contents: &Contents, to: &Prefix) -> Result<Self, bundle::Error> {
         let cut = pack(contents, to.size)?;
         let blobs = contents.order()?.blobs;
@@ -191,19 +158,19 @@ impl Set {
 }
 
 /// A volume that is to become visible.
-enum Volume {
+enum PendingVolume {
     /// An earlier run committed it, and it was read: its SHA-256.
     There(Digest),
     /// All of its parts are there.
-    Sent(Draft, Box<Sent>),
+    Sent(UploadSpec, Box<Sent>),
 }
 
-impl Run<'_> {
+impl ExportRun<'_> {
     pub(super) async fn into_prefix(self, to: &Prefix) -> Result<Report, Error> {
         let mut run = self;
         loop {
             let contents = run.plan.contents();
-            let (id, set) = (contents.index.id(), Set::of(contents, to)?);
+            let (id, set) = (contents.index.id(), VolumeLayout::of(contents, to)?);
             let output = to.only.map_or_else(|| Ok(to.manifest()), |number| Ok(to.volume(number)?.location().clone()));
             let path = PathBuf::from(output.map_err(Error::Storage)?.to_string());
             if to.is_there(&set, contents).await? {
@@ -221,7 +188,7 @@ impl Run<'_> {
     }
 
     /// Sends the set and makes it visible; its bytes, and how many of them were there.
-    async fn send_set(&self, set: &Set, to: &Prefix) -> Result<(u64, u64), Stop> {
+    async fn send_set(&self, set: &VolumeLayout, to: &Prefix) -> Result<(u64, u64), Stop> {
         let (contents, state) = (self.plan.contents(), &to.settings.state);
         let cut_here = set.cut_here()?;
         let segments = self.segments(&set.cut, &cut_here, state).await?;
@@ -237,27 +204,32 @@ impl Run<'_> {
         for (&number, volume) in set.numbers.iter().zip(volumes) {
             let layout = set.sealed(contents, number, &segments)?;
             let digest = self.publish_volume(&layout, volume, to, number).await?;
-            files.push(File { digest, name: volume_name(&to.name, number), size: layout.total() });
+            files.push(SetFile { digest, name: volume_name(&to.name, number), size: layout.total() });
         }
         let bytes = files.iter().map(|file| file.size).sum();
         if to.only.is_none() {
             for name in replaced.iter().filter(|name| files.iter().all(|file| file.name != **name)) {
                 documents::remove(&to.folder.join(name), &to.settings).await?;
             }
-            to.publish(&Manifest::new(contents.index.id(), set.id, &set.cut, files)).await?;
+            to.publish(&SetManifest::new(contents.index.id(), set.id, &set.cut, files)).await?;
         }
         segments::forget(&set.cut, &cut_here, state);
         Ok((bytes, reused))
     }
 
     /// Sends every volume; none is visible yet.
-    async fn send_volumes(&self, set: &Set, segments: &Segments, to: &Prefix) -> Result<(Vec<Volume>, u64), Stop> {
+    async fn send_volumes(
+        &self,
+        set: &VolumeLayout,
+        segments: &Segments,
+        to: &Prefix,
+    ) -> Result<(Vec<PendingVolume>, u64), Stop> {
         let (mut volumes, mut reused) = (Vec::new(), 0);
         for &number in &set.numbers {
             let layout = set.sealed(self.plan.contents(), number, segments)?;
             let object = to.volume(number)?;
             let (volume, there) = match self.found(&layout, &object, to.overwrite).await? {
-                Some(digest) => (Volume::There(digest), layout.total()),
+                Some(digest) => (PendingVolume::There(digest), layout.total()),
                 None => self.send_volume(&layout, &*object, number).await?,
             };
             volumes.push(volume);
@@ -282,29 +254,41 @@ impl Run<'_> {
     }
 
     /// Sends what is missing of a volume; with it the bytes that were there.
-    async fn send_volume(&self, layout: &Layout, object: &dyn Object, number: u32) -> Result<(Volume, u64), Stop> {
+    async fn send_volume(
+        &self,
+        layout: &Layout,
+        object: &dyn Object,
+        number: u32,
+    ) -> Result<(PendingVolume, u64), Stop> {
         let parts = Parts::of(layout.total(), parts::USUAL, &object.limits(), object.location())?;
         let of = layout.facts().set_id();
         let identity = format!("volume\n{of}\n{number}\n{}\n{}", parts.total(), parts.size());
-        let draft = Draft { identity: Digest::sha256(identity.as_bytes()), parts, metadata: send::metadata(layout) };
+        let draft =
+            UploadSpec { identity: Digest::sha256(identity.as_bytes()), parts, metadata: send::metadata(layout) };
         let upload: Arc<dyn Upload> = object.upload(&draft).await?.into();
         let supply = Planned { plan: &self.plan, layout, progress: self.progress, moved: &self.moved };
-        let pieces = Piece::of_bundle(layout);
-        let sending = Sending::new(&supply, pieces, upload, Way::Put, parts, self.progress);
+        let pieces = FilePart::of_bundle(layout);
+        let sending = Sending::new(&supply, pieces, upload, SendMode::Put, parts, self.progress);
         let mut sending = sending.jobs(self.request.jobs).summed();
         let reused = sending.present();
         let (blobs, bytes) = (layout.blobs().len() as u64, layout.blob_bytes());
         self.progress.tell(Event::Planned { blobs, bytes, present: reused.min(bytes) });
         self.progress.tell(Event::Phase(Phase::Transferring));
         let sent = sending.run().await?;
-        Ok((Volume::Sent(draft, Box::new(sent)), reused))
+        Ok((PendingVolume::Sent(draft, Box::new(sent)), reused))
     }
 
     /// Makes a volume visible; its SHA-256.
-    async fn publish_volume(&self, layout: &Layout, volume: Volume, to: &Prefix, number: u32) -> Result<Digest, Stop> {
+    async fn publish_volume(
+        &self,
+        layout: &Layout,
+        volume: PendingVolume,
+        to: &Prefix,
+        number: u32,
+    ) -> Result<Digest, Stop> {
         let (draft, sent) = match volume {
-            Volume::There(digest) => return Ok(digest),
-            Volume::Sent(draft, sent) => (draft, sent),
+            PendingVolume::There(digest) => return Ok(digest),
+            PendingVolume::Sent(draft, sent) => (draft, sent),
         };
         let object = to.volume(number)?;
         // Not held open since it was sent: a thousand volumes would be as many journals.

@@ -17,10 +17,10 @@ use bytes::Bytes;
 
 use super::{
     super::{
-        execute,
+        execute::{self, Meter},
         send::{Stop, broken_task},
     },
-    Run,
+    ExportRun,
 };
 use crate::{
     bundle::volume::Cut,
@@ -78,7 +78,7 @@ fn cuttings(cut: &Cut, blobs: &[Descriptor]) -> Vec<Cutting> {
     blobs.iter().filter_map(of).collect()
 }
 
-impl Run<'_> {
+impl ExportRun<'_> {
     /// Learns the digests of all segments of the set.
     pub(super) async fn segments(&self, cut: &Cut, blobs: &[Descriptor], state: &Path) -> Result<Segments, Stop> {
         let mut segments = Segments::new();
@@ -102,17 +102,17 @@ impl Run<'_> {
         let work = |cutting: Cutting| {
             let origins = self.plan.origins(&cutting.blob.digest);
             let one = execute::Move { blob: self.plan.described(&cutting.blob), origins, arrived: None };
-            let (progress, moved) = (self.progress.clone(), Arc::clone(&self.moved));
+            let meter = Meter::new(self.progress, &self.moved);
             async move {
                 let ruler = Ruler { starts: cutting.starts.clone(), learnt: Arc::default() };
-                let outcome = one.run(&ruler, &progress, &moved).await;
+                let outcome = one.run(&ruler, &meter).await;
                 (cutting, outcome.map(|()| ruler.take()))
             }
         };
         execute::each(unknown, execute::at_once(self.request.jobs), work, |(cutting, outcome)| {
             let kept = match outcome {
                 Ok(digests) => cutting.keep(state, &digests).map_err(Stop::from).map(|()| digests),
-                Err(error) => Err(Stop::Blob(cutting.blob.digest, error)),
+                Err(broken) => Err(Stop::Blob(cutting.blob.digest, broken.error)),
             };
             match kept {
                 Ok(digests) => {

@@ -1,7 +1,7 @@
 //! What an import will do: every artifact with its name in the target, and what the target has of it. Nothing is pushed.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -9,31 +9,30 @@ use futures::{StreamExt, stream};
 
 use super::{
     super::{
-        error::{Cause, Error, Failure, Side},
-        items::{Item, items},
-        opened::Opened,
+        error::Error,
+        failure::{Cause, Failure, Side},
+        items::{ImportItem, items},
         report::{Outcome, Report},
+        supply::ArtifactSupply,
     },
-    Request, repository,
+    request::Request,
 };
 use crate::{
-    bundle::Reader,
-    content::{self, Lookup},
-    oci::{Descriptor, Digest},
+    content::{self, Target, Targets},
+    oci::{Descriptor, Digest, Name, Repository},
     progress::{Event, Phase, Progress},
-    registry::Client,
 };
 
-/// Questions to the target at once while planning.
-const REQUESTS: usize = 16;
+/// Small requests to the target at once.
+pub(super) const REQUESTS: usize = 16;
 
 /// What an import will do.
-pub struct Plan {
-    pub(super) items: Vec<Item>,
-    pub(super) bundles: Vec<Reader>,
+pub struct ImportPlan {
+    pub(super) items: Vec<ImportItem>,
+    pub(super) supplies: Vec<Arc<dyn ArtifactSupply>>,
     /// What the target has of the blobs, by repository.
-    pub(super) present: HashSet<(String, Digest)>,
-    /// Items whose tag names the right manifest already.
+    pub(super) present: HashSet<(Repository, Digest)>,
+    /// Items whose tag, or digest where they have none, names the right manifest already.
     pub(super) in_place: HashSet<usize>,
     pub(super) failures: Vec<Failure>,
     pub(super) report: Report,
@@ -41,7 +40,7 @@ pub struct Plan {
     pub(super) bytes_present: u64,
 }
 
-impl Plan {
+impl ImportPlan {
     /// What is known of every artifact, with its name in the target.
     pub const fn report(&self) -> &Report {
         &self.report
@@ -57,41 +56,52 @@ impl Plan {
         (self.bytes, self.bytes_present)
     }
 
+    /// What observers see of it.
+    pub(super) fn planned(&self) -> Event {
+        let blobs = self.items.iter().map(|item| item.blobs.len() as u64).sum();
+        Event::Planned { blobs, bytes: self.bytes, present: self.bytes_present }
+    }
+
     fn into_error(self) -> Error {
         Error::Artifacts { report: Box::new(self.report), failures: self.failures }
     }
+
+    /// Asks the target what it has of the artifacts in `supplies`.
+    pub(in crate::transfer) async fn make(
+        targets: &dyn Targets,
+        supplies: Vec<Arc<dyn ArtifactSupply>>,
+        request: &Request,
+        progress: &Progress,
+    ) -> Result<Self, Error> {
+        let (items, warnings) = items(&supplies, &request.renaming(), request.rewrite_foreign)?;
+        for warning in &warnings {
+            progress.tell(Event::Warned(warning.clone()));
+        }
+        let artifacts = items.iter().map(outcome).collect();
+        let report = Report { artifacts, warnings, ..Report::default() };
+        progress.tell(Event::Phase(Phase::Planning));
+        let mut plan = Self {
+            items,
+            supplies,
+            present: HashSet::new(),
+            in_place: HashSet::new(),
+            failures: Vec::new(),
+            report,
+            bytes: 0,
+            bytes_present: 0,
+        };
+        plan.ask_tags(targets, request).await;
+        plan.ask_children(targets).await;
+        plan.ask_blobs(targets, request).await;
+        plan.report.fail(&plan.failures);
+        if !plan.failures.is_empty() && !request.continue_on_errors {
+            return Err(plan.into_error());
+        }
+        Ok(plan)
+    }
 }
 
-/// Asks the target what it has of the bundles, whose opening was the phase of resolving. Nothing is pushed.
-pub async fn plan(client: &Client, bundles: &[Opened], request: &Request, progress: &Progress) -> Result<Plan, Error> {
-    let readers: Vec<Reader> = bundles.iter().map(|bundle| bundle.reader().clone()).collect();
-    let (items, warnings) = items(&readers, request)?;
-    for warning in &warnings {
-        progress.tell(Event::Warned(warning.clone()));
-    }
-    let artifacts = items.iter().map(outcome).collect();
-    let report = Report { artifacts, warnings, ..Report::default() };
-    progress.tell(Event::Phase(Phase::Planning));
-    let mut plan = Plan {
-        items,
-        bundles: readers,
-        present: HashSet::new(),
-        in_place: HashSet::new(),
-        failures: Vec::new(),
-        report,
-        bytes: 0,
-        bytes_present: 0,
-    };
-    plan.ask_tags(client, request).await;
-    plan.ask_blobs(client).await;
-    plan.report.fail(&plan.failures);
-    if !plan.failures.is_empty() && !request.continue_on_errors {
-        return Err(plan.into_error());
-    }
-    Ok(plan)
-}
-
-fn outcome(item: &Item) -> Outcome {
+fn outcome(item: &ImportItem) -> Outcome {
     let root = item.root().digest();
     Outcome {
         target: Some(item.target.clone()),
@@ -103,14 +113,13 @@ fn outcome(item: &Item) -> Outcome {
     }
 }
 
-impl Plan {
+impl ImportPlan {
     /// Finds the tags that are in place, and those that may not be moved.
-    async fn ask_tags(&mut self, client: &Client, request: &Request) {
-        let asking = self
-            .items
-            .iter()
-            .enumerate()
-            .map(|(at, item)| async move { (at, repository(client, item).head(&item.target.name()).await) });
+    async fn ask_tags(&mut self, targets: &dyn Targets, request: &Request) {
+        let asking = self.items.iter().enumerate().map(|(at, item)| {
+            let target = targets.target(item.target.context());
+            async move { (at, target.head(&item.target.name()).await) }
+        });
         let asking: Vec<_> = asking.collect();
         let mut answers = stream::iter(asking).buffered(REQUESTS);
         let mut failures = Vec::new();
@@ -118,16 +127,13 @@ impl Plan {
             let item = &self.items[at];
             let wanted = item.root().digest();
             let cause = match (answer, item.target.tag()) {
-                (Ok(Some(found)), _) if found.digest == wanted => {
+                (Ok(Some(found)), _) if found == wanted => {
                     self.in_place.insert(at);
                     continue;
                 }
-                (Ok(Some(found)), Some(tag)) if !request.overwrite_tags => Cause::TagExists {
-                    repository: item.target.context(),
-                    tag: tag.clone(),
-                    found: found.digest,
-                    wanted,
-                },
+                (Ok(Some(found)), Some(tag)) if !request.overwrite_tags => {
+                    Cause::TagExists { repository: item.target.context().to_string(), tag: tag.clone(), found, wanted }
+                }
                 (Ok(_), _) => continue,
                 (Err(error), _) => error.into(),
             };
@@ -137,28 +143,65 @@ impl Plan {
         self.failures.extend(failures);
     }
 
-    /// Asks for every leaf blob, never for interior manifests: an interrupted import must not look finished.
-    async fn ask_blobs(&mut self, client: &Client) {
-        let failed: HashSet<_> = self.failures.iter().map(|failure| failure.artifact.clone()).collect();
-        let items = self.items.iter().filter(|item| !failed.contains(&item.reference));
-        let mut wanted: HashMap<(String, Digest), (&Descriptor, &Item)> = HashMap::new();
-        for item in items {
-            for blob in item.blobs.iter().chain(&item.assumed) {
-                wanted.insert((item.target.context(), blob.digest), (blob, item));
-            }
-        }
-        let asking = wanted.into_iter().map(|(key, (blob, item))| async move {
-            // Without its `urls`: what may be had elsewhere is not in the target.
-            let bare = Descriptor::new(blob.media_type.clone(), blob.digest, blob.size);
-            let answer = repository(client, item).contains(&bare).await;
-            (key, blob, item, answer)
+    /// Takes those off the list of tags in place that lack a child of their index. An import of fewer platforms gave such a tag,
+    /// at a registry that accepts an index without all of its children.
+    async fn ask_children(&mut self, targets: &dyn Targets) {
+        let items = &self.items;
+        let asking = self.in_place.iter().flat_map(|&at| {
+            let item = &items[at];
+            let place = targets.target(item.target.context());
+            let (_, children) = item.manifests.split_last().expect("an artifact has at least its root");
+            children.iter().map(move |child| {
+                let (place, name) = (Arc::clone(&place), Name::Digest(child.digest()));
+                async move { (at, place.head(&name).await) }
+            })
         });
         let asking: Vec<_> = asking.collect();
+        let mut answers = stream::iter(asking).buffer_unordered(REQUESTS);
+        let (mut lacking, mut failures) = (HashSet::new(), BTreeMap::new());
+        while let Some((at, answer)) = answers.next().await {
+            match answer {
+                Ok(Some(_)) => {}
+                Ok(None) => drop(lacking.insert(at)),
+                Err(error) => drop(failures.entry(at).or_insert(error)),
+            }
+        }
+        drop(answers);
+        self.in_place.retain(|at| !lacking.contains(at) && !failures.contains_key(at));
+        self.failures.extend(failures.into_iter().map(|(at, error)| Failure {
+            artifact: self.items[at].reference.clone(),
+            side: Side::Target,
+            cause: error.into(),
+        }));
+    }
+
+    /// Whether all of an item but what is attached to it is in the target: its tag is right, and tags come last.
+    pub(super) fn is_complete(&self, at: usize) -> bool {
+        self.in_place.contains(&at) && self.items[at].target.tag().is_some()
+    }
+
+    /// Asks for every leaf blob, never for interior manifests: an interrupted import must not look finished. Of what is
+    /// complete the blobs are there, unless they are to be checked.
+    async fn ask_blobs(&mut self, targets: &dyn Targets, request: &Request) {
+        let failed: HashSet<_> = self.failures.iter().map(|failure| failure.artifact.clone()).collect();
+        let mut wanted: HashMap<(Repository, Digest), Question> = HashMap::new();
+        for (at, item) in self.items.iter().enumerate().filter(|(_, item)| !failed.contains(&item.reference)) {
+            let is_known = self.is_complete(at) && !request.check_blobs;
+            let repository = item.target.context();
+            let place = targets.target(repository);
+            for blob in item.blobs.iter().chain(&item.assumed) {
+                let question = || Question { blob, item, place: Arc::clone(&place), is_known };
+                let known = wanted.entry((repository.clone(), blob.digest)).or_insert_with(question);
+                known.is_known |= is_known;
+            }
+        }
+        let asking: Vec<_> = wanted.into_iter().map(|(key, question)| question.ask(key)).collect();
         let mut answers = stream::iter(asking).buffer_unordered(REQUESTS);
         let mut present = HashSet::new();
         let mut failures: HashMap<_, Failure> = HashMap::new();
         let (mut bytes, mut bytes_present) = (0, 0);
-        while let Some((key, blob, item, answer)) = answers.next().await {
+        while let Some((key, question, answer)) = answers.next().await {
+            let Question { blob, item, .. } = question;
             bytes += blob.size;
             let assumed = item.assumed.iter().any(|one| one.digest == blob.digest);
             let error = match answer {
@@ -180,5 +223,23 @@ impl Plan {
         failures.sort_by(|a, b| a.artifact.cmp(&b.artifact));
         self.failures.extend(failures);
         (self.present, self.bytes, self.bytes_present) = (present, bytes, bytes_present);
+    }
+}
+
+/// Whether a blob of an item is in the target.
+struct Question<'a> {
+    blob: &'a Descriptor,
+    item: &'a ImportItem,
+    place: Arc<dyn Target>,
+    /// It is, without a question.
+    is_known: bool,
+}
+
+impl Question<'_> {
+    async fn ask<K>(self, key: K) -> (K, Self, content::Result<bool>) {
+        // Without its `urls`: what may be had elsewhere is not in the target.
+        let bare = Descriptor::new(self.blob.media_type.clone(), self.blob.digest, self.blob.size);
+        let answer = if self.is_known { Ok(true) } else { self.place.contains(&bare).await };
+        (key, self, answer)
     }
 }

@@ -9,44 +9,44 @@ use std::{
     },
 };
 
-use tokio::sync::Mutex;
+use futures::FutureExt;
 
 use super::{
     super::{
-        crowd::{self, Crowd},
-        error::{Cause, Error, Failure, Side},
-        execute,
-        items::Item,
-        report::{Report, State, chain},
+        error::Error,
+        execute::{self, BrokenMove, Meter},
+        failure::{Cause, Failure, Side},
+        items::ImportItem,
+        report::{ArtifactState, Report, chain},
+        scheduler::{self, Scheduler},
     },
-    Plan, Request,
-    publish::{Push, publish},
-    repository,
+    plan::{ImportPlan, REQUESTS},
+    publish::{BlobPush, Publisher},
+    request::Request,
 };
 use crate::{
-    bundle,
-    content::{self, Source},
+    content::{self, Targets},
     oci::{Descriptor, Digest},
     progress::{Event, Progress},
-    registry::Client,
 };
 
 /// A step of the run.
 enum Work {
-    Push(Box<Push>),
+    Push(Box<BlobPush>),
     Publish(usize),
 }
 
 /// What came of it.
 enum Done {
-    Pushed(Descriptor, content::Result<()>),
+    /// A blob of one of the supplies.
+    Pushed(Descriptor, usize, Result<(), Box<BrokenMove>>),
     /// Whether anything was put there that was not there before.
-    Published(usize, Result<bool, Failure>),
+    Published(usize, content::Result<bool>),
 }
 
-pub(super) struct Run<'a> {
-    plan: Plan,
-    client: &'a Client,
+pub(super) struct ImportRun<'a> {
+    plan: ImportPlan,
+    targets: &'a dyn Targets,
     request: &'a Request,
     progress: &'a Progress,
     moved: Arc<AtomicU64>,
@@ -59,15 +59,20 @@ pub(super) struct Run<'a> {
     failures: Vec<Failure>,
 }
 
-impl<'a> Run<'a> {
-    pub(super) fn new(mut plan: Plan, client: &'a Client, request: &'a Request, progress: &'a Progress) -> Self {
+impl<'a> ImportRun<'a> {
+    pub(super) fn new(
+        mut plan: ImportPlan,
+        targets: &'a dyn Targets,
+        request: &'a Request,
+        progress: &'a Progress,
+    ) -> Self {
         let failures = std::mem::take(&mut plan.failures);
         let named: HashSet<_> = failures.iter().map(|failure| &failure.artifact).collect();
         let failed = (0..plan.items.len()).filter(|&at| named.contains(&plan.items[at].reference)).collect();
         Self {
             lacking: vec![0; plan.items.len()],
             plan,
-            client,
+            targets,
             request,
             progress,
             moved: Arc::default(),
@@ -85,42 +90,31 @@ impl<'a> Run<'a> {
             Work::Push(push) => Some(&push.blob),
             Work::Publish(_) => None,
         });
-        let crowd = Crowd::new(self.request.jobs, pushed, self.progress);
-        let (client, progress, moved) = (self.client.clone(), crowd.progress(), Arc::clone(&self.moved));
-        let items: Arc<[Item]> = self.plan.items.clone().into();
-        let in_place: Arc<HashSet<usize>> = Arc::new(self.plan.in_place.clone());
-        let attaching: Arc<Mutex<()>> = Arc::default();
-        let step = |work: Work| {
-            let (client, progress, moved) = (client.clone(), progress.clone(), Arc::clone(&moved));
-            let (items, in_place, attaching) = (Arc::clone(&items), Arc::clone(&in_place), Arc::clone(&attaching));
-            async move {
-                match work {
-                    Work::Push(push) => {
-                        let blob = push.blob.clone();
-                        Done::Pushed(blob, push.run(progress, moved).await)
-                    }
-                    Work::Publish(at) => {
-                        let item = &items[at];
-                        let target = repository(&client, item);
-                        let published = publish(item, &target, in_place.contains(&at), &attaching).await;
-                        let failure = |cause: content::Error| Failure {
-                            artifact: item.reference.clone(),
-                            side: Side::Target,
-                            cause: cause.into(),
-                        };
-                        Done::Published(at, published.map_err(failure))
-                    }
-                }
+        let scheduler = Scheduler::new(self.request.jobs, pushed);
+        let meter = Meter::new(self.progress, &self.moved).scheduled(&scheduler);
+        let (targets, publisher) = (self.targets, Arc::<Publisher>::default());
+        let items: Arc<[ImportItem]> = self.plan.items.clone().into();
+        let complete: HashSet<usize> = (0..items.len()).filter(|&at| self.plan.is_complete(at)).collect();
+        let step = |work: Work| match work {
+            Work::Push(push) => {
+                let (meter, blob, supply) = (meter.clone(), push.blob.clone(), push.supply);
+                async move { Done::Pushed(blob, supply, push.run(&meter).await.map_err(Box::new)) }.boxed()
+            }
+            Work::Publish(at) => {
+                let (items, publisher, is_complete) =
+                    (Arc::clone(&items), Arc::clone(&publisher), complete.contains(&at));
+                let target = targets.target(items[at].target.context());
+                async move { Done::Published(at, publisher.publish(&items[at], target, is_complete).await) }.boxed()
             }
         };
-        let publishes = execute::at_once(self.request.jobs);
-        let begins = |work: &Work, running| match work {
-            Work::Push(push) => crowd.admits(&push.blob, running),
-            Work::Publish(_) => publishes(work, running),
+        // Publishing is small requests that wait for answers: more of them at once than transfers.
+        let begins = |work: &Work, running: usize| match work {
+            Work::Push(push) => scheduler.admits(&push.blob),
+            Work::Publish(_) => running.saturating_sub(scheduler.running()) < REQUESTS,
         };
         let done = |done| {
-            if let Done::Pushed(blob, _) = &done {
-                crowd.leaves(&blob.digest);
+            if let Done::Pushed(blob, ..) = &done {
+                scheduler.leaves(&blob.digest);
             }
             self.take_in(done)
         };
@@ -128,10 +122,10 @@ impl<'a> Run<'a> {
         self.end()
     }
 
-    /// Pushes blobs in the order of [`crowd::order`]. What needs no blob is published at once.
+    /// Pushes blobs in the order of [`scheduler::order`]. What needs no blob is published at once.
     fn first_steps(&mut self) -> Vec<Work> {
         let mut work = Vec::new();
-        let mut pushes: Vec<Push> = Vec::new();
+        let mut pushes: Vec<BlobPush> = Vec::new();
         let mut by_blob: HashMap<Digest, usize> = HashMap::new();
         for (at, item) in self.plan.items.iter().enumerate() {
             if self.failed.contains(&at) {
@@ -139,25 +133,26 @@ impl<'a> Run<'a> {
             }
             let context = item.target.context();
             for blob in &item.blobs {
+                let supply = &self.plan.supplies[item.supply];
                 let place = *by_blob.entry(blob.digest).or_insert_with(|| {
-                    let origins: Vec<Arc<dyn Source>> = vec![Arc::new(self.plan.bundles[item.bundle].clone())];
-                    pushes.push(Push { blob: blob.clone(), origins, lacking: Vec::new(), holder: None });
+                    let (blob, origins) = (supply.described(blob), supply.origins(&blob.digest));
+                    pushes.push(BlobPush { blob, origins, lacking: Vec::new(), holder: None, supply: item.supply });
                     pushes.len() - 1
                 });
                 let push = &mut pushes[place];
                 if self.plan.present.contains(&(context.clone(), blob.digest)) {
-                    push.holder.get_or_insert_with(|| item.target.repository().to_owned());
+                    push.holder.get_or_insert_with(|| context.clone());
                     continue;
                 }
                 self.lacking[at] += 1;
-                if !self.plan.bundles[item.bundle].has(&blob.digest) {
+                if !supply.has(&blob.digest) {
                     // It is in a volume that is not here; the artifact waits for it.
                     self.plan.report.lacking.insert(blob.digest);
                     continue;
                 }
                 self.waiting.entry(blob.digest).or_default().push(at);
-                if !push.lacking.iter().any(|repository| repository.repository() == item.target.repository()) {
-                    push.lacking.push(repository(self.client, item));
+                if !push.lacking.iter().any(|(repository, _)| repository == context) {
+                    push.lacking.push((context.clone(), self.targets.target(context)));
                 }
             }
             if self.is_ready(at) {
@@ -165,7 +160,7 @@ impl<'a> Run<'a> {
             }
         }
         pushes.retain(|push| !push.lacking.is_empty());
-        crowd::order(&mut pushes, |push| push.blob.size);
+        scheduler::order(&mut pushes, |push| push.blob.size);
         work.extend(pushes.into_iter().map(|push| Work::Push(Box::new(push))));
         work
     }
@@ -173,7 +168,7 @@ impl<'a> Run<'a> {
     fn take_in(&mut self, done: Done) -> ControlFlow<(), Vec<Work>> {
         let mut more = Vec::new();
         match done {
-            Done::Pushed(blob, Ok(())) => {
+            Done::Pushed(blob, _, Ok(())) => {
                 for at in self.waiting.remove(&blob.digest).unwrap_or_default() {
                     self.lacking[at] -= 1;
                     if self.is_ready(at) {
@@ -181,12 +176,13 @@ impl<'a> Run<'a> {
                     }
                 }
             }
-            Done::Pushed(blob, Err(error)) => self.fail_waiting(&blob, error),
+            Done::Pushed(blob, supply, Err(broken)) => self.fail_waiting(&blob, supply, *broken),
             Done::Published(at, Ok(changed)) => {
                 let moved = changed || self.plan.items[at].blobs.iter().any(|blob| !self.was_present(at, blob));
-                self.plan.report.artifacts[at].state = if moved { State::Done } else { State::AlreadyThere };
+                self.plan.report.artifacts[at].state =
+                    if moved { ArtifactState::Done } else { ArtifactState::AlreadyThere };
                 self.progress.tell(Event::Completed { artifact: self.plan.items[at].target.clone() });
-                // Whoever waited for this one alone; with a second subject it has begun already.
+                // Those that waited for this one alone; with a second subject they have begun already.
                 let waits = |&one: &usize| {
                     let after = &self.plan.items[one].after;
                     after.contains(&at) && !after.iter().any(|one| self.published.contains(one))
@@ -195,9 +191,10 @@ impl<'a> Run<'a> {
                 self.published.insert(at);
                 more.extend(freed.into_iter().filter(|&one| self.is_ready(one)).map(Work::Publish));
             }
-            Done::Published(at, Err(failure)) => {
+            Done::Published(at, Err(error)) => {
                 self.failed.insert(at);
-                self.fail(failure);
+                let artifact = self.plan.items[at].reference.clone();
+                self.fail(Failure { artifact, side: Side::Target, cause: error.into() });
             }
         }
         self.fail_orphans();
@@ -217,7 +214,7 @@ impl<'a> Run<'a> {
     /// Fails what is attached to nothing but failed artifacts, and what is attached to that.
     fn fail_orphans(&mut self) {
         loop {
-            let orphan = |(at, item): (usize, &Item)| {
+            let orphan = |(at, item): (usize, &ImportItem)| {
                 let subject = *item.after.first()?;
                 let lost = !self.failed.contains(&at) && item.after.iter().all(|one| self.failed.contains(one));
                 lost.then(|| (at, self.plan.items[subject].reference.clone()))
@@ -230,17 +227,15 @@ impl<'a> Run<'a> {
     }
 
     fn was_present(&self, at: usize, blob: &Descriptor) -> bool {
-        self.plan.present.contains(&(self.plan.items[at].target.context(), blob.digest))
+        self.plan.present.contains(&(self.plan.items[at].target.context().clone(), blob.digest))
     }
 
     /// A blob that cannot be pushed fails every artifact that waits for it.
-    fn fail_waiting(&mut self, blob: &Descriptor, error: content::Error) {
-        // The target is a registry; what is no registry's failure comes from the bundle, its file or its storage.
-        let code = content::Fault::code(&error);
-        let (side, error) = match code.class() {
-            content::Class::Unverified => (Side::Bundle, self.in_bundle(error)),
-            _ if code.token().starts_with("registry.") => (Side::Target, error),
-            _ => (Side::Bundle, error),
+    fn fail_waiting(&mut self, blob: &Descriptor, supply: usize, broken: BrokenMove) {
+        let supply = &self.plan.supplies[supply];
+        let (side, error) = match broken.side {
+            Side::Target => (Side::Target, broken.error),
+            _ => (supply.side(), supply.explained(broken.error)),
         };
         let source = Arc::new(error);
         for at in self.waiting.remove(&blob.digest).unwrap_or_default() {
@@ -252,20 +247,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The error as the bundle itself would put it, with the place in the file.
-    fn in_bundle(&self, error: content::Error) -> content::Error {
-        let offset = |digest| self.plan.bundles.iter().find_map(|bundle| bundle.offset(digest));
-        match error {
-            content::Error::DigestMismatch { expected, actual } => {
-                bundle::Error::DigestMismatch { expected, actual, offset: offset(&expected).unwrap_or(0) }.into()
-            }
-            content::Error::SizeMismatch { digest, expected, actual } => {
-                bundle::Error::SizeMismatch { digest, expected, actual }.into()
-            }
-            other => other,
-        }
-    }
-
     fn fail(&mut self, failure: Failure) {
         let (artifact, reason) = (failure.artifact.clone(), chain(&failure.cause));
         self.progress.tell(Event::Failed { artifact, reason });
@@ -273,7 +254,7 @@ impl<'a> Run<'a> {
     }
 
     fn end(self) -> Result<Report, Error> {
-        let Self { plan: Plan { mut report, bytes_present, .. }, failures, request, moved, .. } = self;
+        let Self { plan: ImportPlan { mut report, bytes_present, .. }, failures, request, moved, .. } = self;
         report.fail(&failures);
         report.bytes_moved = moved.load(Ordering::Relaxed);
         report.bytes_reused = bytes_present;

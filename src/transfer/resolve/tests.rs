@@ -168,7 +168,7 @@ async fn chains_and_crowds_of_attached_artifacts_end_at_their_limits() {
     for n in 0..4 {
         last = image(&place, &format!("link {n}"), Some(&last)).await;
     }
-    let limits = Limits { depth: 3, ..Limits::default() };
+    let limits = ReferrerLimits { depth: 3, ..ReferrerLimits::default() };
     let error = run(place, &root, &Selection { limits, ..all() }).await.unwrap_err();
     assert!(matches!(error, Cause::Limit { limit: 3, .. }), "{error}");
 
@@ -177,7 +177,7 @@ async fn chains_and_crowds_of_attached_artifacts_end_at_their_limits() {
     for n in 0..5 {
         image(&place, &format!("crowd {n}"), Some(&root)).await;
     }
-    let limits = Limits { manifests: 4, ..Limits::default() };
+    let limits = ReferrerLimits { manifests: 4, ..ReferrerLimits::default() };
     let error = run(place, &root, &Selection { limits, ..all() }).await.unwrap_err();
     assert!(matches!(error, Cause::Limit { limit: 4, .. }), "{error}");
 }

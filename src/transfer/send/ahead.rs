@@ -13,12 +13,12 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    super::{execute::metered, plan::Plan},
-    Stop,
-    flow::{Content, Feed, Supply},
+    super::{execute::Meter, plan::Plan},
+    flow::{ByteFeed, ByteSupply, Content},
+    stop::Stop,
 };
 use crate::{
-    bundle::{Layout, Place},
+    bundle::{Layout, TarEntry},
     content::{self, ByteStream, Source},
     oci::{Descriptor, Digest},
     progress::Progress,
@@ -38,10 +38,10 @@ pub(crate) struct Planned<'a> {
     pub(crate) moved: &'a Arc<AtomicU64>,
 }
 
-impl Supply for Planned<'_> {
-    fn feed<'s>(&'s self, position: u64, tries: &'s HashMap<Digest, u32>) -> Box<dyn Feed + 's> {
+impl ByteSupply for Planned<'_> {
+    fn feed<'s>(&'s self, position: u64, tries: &'s HashMap<Digest, u32>) -> Box<dyn ByteFeed + 's> {
         // An empty blob that begins here was not looked at yet.
-        let is_ahead = |place: &&Place| place.end() > position || place.offset >= position;
+        let is_ahead = |place: &&TarEntry| place.end() > position || place.offset >= position;
         let rest = self.layout.blobs().iter().filter(is_ahead).collect();
         let current = mpsc::channel(1).1;
         Box::new(Ahead { planned: self, tries, position, rest, open: VecDeque::new(), current, task: None })
@@ -49,30 +49,30 @@ impl Supply for Planned<'_> {
 }
 
 /// Chunks of a blob, or why there are no more.
-type Chunks = mpsc::Receiver<content::Result<Bytes>>;
+type BlobChunks = mpsc::Receiver<content::Result<Bytes>>;
 
-/// A fetch that ends with whoever wants it.
+/// A fetch that ends with its consumer.
 type Fetching = AbortOnDropHandle<()>;
 
 struct Ahead<'a> {
     planned: &'a Planned<'a>,
     tries: &'a HashMap<Digest, u32>,
     position: u64,
-    rest: VecDeque<&'a Place>,
-    open: VecDeque<(Chunks, Fetching)>,
-    current: Chunks,
+    rest: VecDeque<&'a TarEntry>,
+    open: VecDeque<(BlobChunks, Fetching)>,
+    current: BlobChunks,
     task: Option<Fetching>,
 }
 
 impl Ahead<'_> {
-    fn begin(&self, place: &Place) -> (Chunks, Fetching) {
+    fn begin(&self, place: &TarEntry) -> (BlobChunks, Fetching) {
         let Planned { plan, progress, moved, .. } = self.planned;
         let blob = plan.described(&place.blob);
         let behind = self.position.saturating_sub(place.offset);
         let range = place.from() + behind..place.from() + place.size();
         let origins = plan.origins(&blob.digest);
         let tried = usize::try_from(self.tries.get(&blob.digest).copied().unwrap_or(0)).unwrap_or(0);
-        let origin = origins.get(tried % origins.len().max(1)).map(|origin| metered(origin, progress, moved));
+        let origin = origins.get(tried % origins.len().max(1)).map(|origin| Meter::new(progress, moved).over(origin));
         let (send, chunks) = mpsc::channel(WAITING);
         let task = tokio::spawn(async move {
             if let Err(error) = forward(origin, &blob, range, &send).await {
@@ -84,7 +84,7 @@ impl Ahead<'_> {
 }
 
 #[async_trait]
-impl Feed for Ahead<'_> {
+impl ByteFeed for Ahead<'_> {
     /// The plan has the frame already.
     async fn frame(&mut self, _offset: u64, _expected: &Bytes) -> Result<(), Stop> {
         Ok(())

@@ -4,12 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{Object, Piece, Sending, Stop, Way};
+use super::{FilePart, PinnedObject, SendMode, Sending, Stop};
 use crate::{
     bundle::Layout,
     oci::Digest,
     progress::Progress,
-    storage::{Body, Error, Finish, Limits, Note, Parts, Pinned, Result, Stat, Upload, parts},
+    storage::{Body, Error, Finish, PartCheckpoint, PartLimits, Parts, Pinned, Result, Stat, Upload, parts},
 };
 
 /// Reads what lies at `source` once, and holds every byte against `layout`; the SHA-256 of all of it.
@@ -25,11 +25,11 @@ pub(crate) async fn check(
     if source.stat().size != layout.total() {
         return Err(wrong("it has another size than the bundle").into());
     }
-    let limits = Limits { parts: u64::MAX, smallest: 1, largest: u64::MAX };
+    let limits = PartLimits { parts: u64::MAX, smallest: 1, largest: u64::MAX };
     let parts = Parts::of(layout.total(), parts::USUAL, &limits, &location)?;
-    let supply = Object { source, jobs, progress };
-    let pieces = Piece::of_bundle(layout);
-    let mut sending = Sending::new(&supply, pieces, Arc::new(Nowhere), Way::Put, parts, progress).summed();
+    let supply = PinnedObject { source, jobs, progress };
+    let pieces = FilePart::of_bundle(layout);
+    let mut sending = Sending::new(&supply, pieces, Arc::new(Nowhere), SendMode::Put, parts, progress).summed();
     let sent = sending.pass(0, &HashMap::new()).await?;
     sent.sum.ok_or_else(|| wrong("it was not summed").into())
 }
@@ -40,15 +40,15 @@ struct Nowhere;
 
 #[async_trait]
 impl Upload for Nowhere {
-    fn present(&self) -> &[(u32, Note)] {
+    fn present(&self) -> &[(u32, PartCheckpoint)] {
         &[]
     }
 
-    async fn put(&self, _number: u32, _note: Note, _body: Body) -> Result<()> {
+    async fn put(&self, _number: u32, _note: PartCheckpoint, _body: Body) -> Result<()> {
         Ok(())
     }
 
-    async fn commit(&self, _notes: &[Note], _finish: &Finish) -> Result<Stat> {
+    async fn commit(&self, _notes: &[PartCheckpoint], _finish: &Finish) -> Result<Stat> {
         Err(Error::Protocol { what: "nowhere".to_owned(), reason: "nothing can lie there".to_owned() })
     }
 

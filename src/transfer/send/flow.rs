@@ -6,13 +6,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::{Stop, broken_task, buffers::Buffers, md5::Md5s};
+use super::{
+    buffers::Buffers,
+    md5::Md5s,
+    stop::{Stop, broken_task},
+};
 use crate::{
     bundle::Layout,
     content,
     oci::{Algorithm, Digest, Hasher, hasher::STATE},
     progress::{Event, Progress},
-    storage::{self, Body, Note, Parts, Pinned, Sums, Upload, parts},
+    storage::{self, Body, PartCheckpoint, Parts, Pinned, Sums, Upload, parts},
 };
 
 /// A stretch of the file whose bytes no plan has.
@@ -39,14 +43,14 @@ impl Content {
 
 /// What the file consists of, in its order.
 #[derive(Clone, Debug)]
-pub(crate) enum Piece {
+pub(crate) enum FilePart {
     /// Bytes that the plan fixes, and where they begin.
     Frame(u64, Bytes),
     /// Bytes that come from elsewhere.
     Content(Content),
 }
 
-impl Piece {
+impl FilePart {
     /// The pieces of a bundle.
     pub(crate) fn of_bundle(layout: &Layout) -> Vec<Self> {
         let mut blobs = layout.blobs().iter();
@@ -66,7 +70,7 @@ impl Piece {
         pieces
     }
 
-    /// A file of `size` bytes that is no bundle.
+    /// A file of `size` bytes that is not a bundle.
     pub(crate) fn of_file(size: u64, token: Digest) -> Vec<Self> {
         vec![Self::Content(Content { offset: 0, size, digest: None, token })]
     }
@@ -80,15 +84,15 @@ impl Piece {
 }
 
 /// Where the bytes come from.
-pub(crate) trait Supply: Sync {
+pub(crate) trait ByteSupply: Sync {
     /// Everything from byte `position` of the file on; `tries` says how often a blob came wrong.
-    fn feed<'s>(&'s self, position: u64, tries: &'s HashMap<Digest, u32>) -> Box<dyn Feed + 's>;
+    fn feed<'s>(&'s self, position: u64, tries: &'s HashMap<Digest, u32>) -> Box<dyn ByteFeed + 's>;
 }
 
 /// Bytes as the file needs them.
 #[async_trait]
-pub(crate) trait Feed: Send {
-    /// What the plan says to lie at `offset` goes by; whoever reads a whole file compares.
+pub(crate) trait ByteFeed: Send {
+    /// The bytes that the plan has at `offset` go by; a reader of a whole file compares them.
     async fn frame(&mut self, offset: u64, expected: &Bytes) -> Result<(), Stop>;
 
     /// `content` is what is wanted next.
@@ -100,7 +104,7 @@ pub(crate) trait Feed: Send {
 
 /// How parts get to where they go.
 #[derive(Clone, Debug)]
-pub(crate) enum Way {
+pub(crate) enum SendMode {
     /// They are sent.
     Put,
     /// The storage takes them from this object by itself, and holds them against what went by here.
@@ -110,10 +114,10 @@ pub(crate) enum Way {
 /// What is in the part that fills, and the hashes over what went by.
 pub(super) struct Flow<'a> {
     pub(super) upload: Arc<dyn Upload>,
-    pub(super) way: Way,
+    pub(super) way: SendMode,
     pub(super) parts: Parts,
     /// The parts that are there.
-    pub(super) known: Vec<(u32, Note)>,
+    pub(super) known: Vec<(u32, PartCheckpoint)>,
     pub(super) jobs: usize,
     /// The part that fills.
     pub(super) number: u32,
@@ -127,22 +131,22 @@ pub(super) struct Flow<'a> {
     /// The digest of what had none before.
     pub(super) learnt: Option<Digest>,
     pub(super) sending: JoinSet<storage::Result<()>>,
-    pub(super) notes: &'a mut Vec<Option<Note>>,
+    pub(super) notes: &'a mut Vec<Option<PartCheckpoint>>,
 }
 
 /// The part that fills.
 pub(super) enum Filling {
     /// Its bytes, to be sent.
     Bytes(Vec<u8>),
-    /// Its SHA-256 and its length, for whoever takes it elsewhere.
+    /// Its SHA-256 and its length, for a copy to elsewhere.
     Sums(Box<Hasher>, usize),
 }
 
 impl Filling {
-    pub(super) fn new(way: &Way, buffers: &Buffers) -> Self {
+    pub(super) fn new(way: &SendMode, buffers: &Buffers) -> Self {
         match way {
-            Way::Put => Self::Bytes(buffers.take()),
-            Way::Take(_) => Self::Sums(Box::new(Hasher::new(Algorithm::Sha256)), 0),
+            SendMode::Put => Self::Bytes(buffers.take()),
+            SendMode::Take(_) => Self::Sums(Box::new(Hasher::new(Algorithm::Sha256)), 0),
         }
     }
 
@@ -180,23 +184,23 @@ impl Flow<'_> {
     /// Everything from `position` on, in the middle of the content that `hasher` has taken in so far, if there is one.
     pub(super) async fn run(
         &mut self,
-        pieces: &[Piece],
+        pieces: &[FilePart],
         position: u64,
         mut hasher: Option<Hasher>,
-        feed: &mut dyn Feed,
+        feed: &mut dyn ByteFeed,
         progress: &Progress,
     ) -> Result<(), Stop> {
         for piece in pieces {
             match piece {
-                Piece::Frame(offset, bytes) => {
+                FilePart::Frame(offset, bytes) => {
                     let skip = usize::try_from(position.saturating_sub(*offset)).unwrap_or(usize::MAX);
                     let rest = bytes.slice(skip.min(bytes.len())..);
                     feed.frame(position.max(*offset), &rest).await?;
                     self.append(rest).await?;
                 }
                 // What ends where we begin was looked at before its part left; what is empty and lies here was not.
-                Piece::Content(content) if content.end() <= position && content.offset < position => {}
-                Piece::Content(content) => {
+                FilePart::Content(content) if content.end() <= position && content.offset < position => {}
+                FilePart::Content(content) => {
                     let seen = position.saturating_sub(content.offset);
                     let resumed = if seen > 0 { hasher.take() } else { None };
                     let hasher = resumed.unwrap_or_else(|| Hasher::new(content.algorithm()));
@@ -216,7 +220,7 @@ impl Flow<'_> {
         Ok(())
     }
 
-    async fn take(&mut self, content: &Content, feed: &mut dyn Feed) -> Result<(), Stop> {
+    async fn take(&mut self, content: &Content, feed: &mut dyn ByteFeed) -> Result<(), Stop> {
         feed.begin(content);
         if content.size == 0 {
             return self.prove();
@@ -279,7 +283,7 @@ impl Flow<'_> {
         let sha = self.passing.as_ref().and_then(|passing| passing.hasher.state());
         note[..STATE].copy_from_slice(&sha.unwrap_or_default());
         note[STATE..].copy_from_slice(&self.md5.state());
-        let (number, note, md5) = (self.number, Note(note), self.md5.part());
+        let (number, note, md5) = (self.number, PartCheckpoint(note), self.md5.part());
         let filled = std::mem::replace(&mut self.filling, Filling::Bytes(Vec::new()));
         if let Some(slot) = self.notes.get_mut(usize::try_from(number).unwrap_or(usize::MAX)) {
             *slot = Some(note);
@@ -304,7 +308,7 @@ impl Flow<'_> {
                 let body = Body { bytes: self.buffers.lend(body), md5: Some(md5) };
                 self.sending.spawn(async move { upload.put(number, note, body).await });
             }
-            (Filling::Sums(hasher, _), Way::Take(source)) => {
+            (Filling::Sums(hasher, _), SendMode::Take(source)) => {
                 let (source, sums) = (source.clone(), Sums { md5, sha256: hasher.finish() });
                 self.sending.spawn(async move {
                     let what = || source.object().location().to_string();
@@ -313,7 +317,7 @@ impl Flow<'_> {
                     taker.take(number, note, &source, range, &sums).await
                 });
             }
-            (Filling::Sums(..), Way::Put) => unreachable!("a part that is put keeps its bytes"),
+            (Filling::Sums(..), SendMode::Put) => unreachable!("a part that is put keeps its bytes"),
         }
         self.filling = Filling::new(&self.way, &self.buffers);
         Ok(())

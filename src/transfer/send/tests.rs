@@ -2,22 +2,22 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    flow::{Content, Feed},
+    flow::{ByteFeed, Content},
     *,
 };
-use crate::storage::{Draft, Location, Settings};
+use crate::storage::{self, Location, Settings, UploadSpec};
 
 /// A file of frames and empty blobs only.
 struct Empty;
 
-impl Supply for Empty {
-    fn feed<'s>(&'s self, _position: u64, _tries: &'s HashMap<Digest, u32>) -> Box<dyn Feed + 's> {
+impl ByteSupply for Empty {
+    fn feed<'s>(&'s self, _position: u64, _tries: &'s HashMap<Digest, u32>) -> Box<dyn ByteFeed + 's> {
         Box::new(Self)
     }
 }
 
 #[async_trait]
-impl Feed for Empty {
+impl ByteFeed for Empty {
     async fn frame(&mut self, _offset: u64, _expected: &Bytes) -> Result<(), Stop> {
         Ok(())
     }
@@ -36,14 +36,14 @@ async fn send(path: &std::path::Path, digest: Digest) -> (u64, Result<Sent, Stop
     let parts = Parts::of((first.len() + last.len()) as u64, 1, &object.limits(), object.location()).unwrap();
     assert_eq!((parts.size(), parts.count()), (1 << 20, 2), "the blob lies between the parts");
     let pieces = vec![
-        Piece::Frame(0, first),
-        Piece::Content(Content { offset: 1 << 20, size: 0, digest: Some(digest), token: digest }),
-        Piece::Frame(1 << 20, last),
+        FilePart::Frame(0, first),
+        FilePart::Content(Content { offset: 1 << 20, size: 0, digest: Some(digest), token: digest }),
+        FilePart::Frame(1 << 20, last),
     ];
-    let draft = Draft { identity: Digest::sha256(b"x"), parts, metadata: BTreeMap::new() };
+    let draft = UploadSpec { identity: Digest::sha256(b"x"), parts, metadata: BTreeMap::new() };
     let upload: Arc<dyn Upload> = object.upload(&draft).await.unwrap().into();
     let silent = Progress::silent();
-    let mut sending = Sending::new(&Empty, pieces, upload, Way::Put, parts, &silent);
+    let mut sending = Sending::new(&Empty, pieces, upload, SendMode::Put, parts, &silent);
     (sending.present(), sending.run().await)
 }
 

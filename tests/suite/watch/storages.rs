@@ -117,12 +117,12 @@ fn blobs_are_found_by_their_etags_once_they_are_committed() {
     site.pipeline("down", site.registry.address(), Path::new(&uri), &more);
     let half = azurite.location(Account::A, "box", "half", &Grant::default());
     block_on(async {
-        use airlift::storage::{self, Draft, Note, Parts, parts};
+        use airlift::storage::{self, PartCheckpoint, Parts, UploadSpec, parts};
         let object = storage::open(&half, &storage::Settings::default()).unwrap();
         let parts = Parts::of(1000, 1000, &object.limits(), object.location()).unwrap();
         let identity = airlift::oci::Digest::sha256(b"half");
-        let upload = object.upload(&Draft { identity, parts, metadata: BTreeMap::new() }).await.unwrap();
-        upload.put(0, Note([7; parts::NOTE]), noise(1, 1000).into()).await.unwrap();
+        let upload = object.upload(&UploadSpec { identity, parts, metadata: BTreeMap::new() }).await.unwrap();
+        upload.put(0, PartCheckpoint([7; parts::NOTE]), noise(1, 1000).into()).await.unwrap();
     });
     let place = |name: &str| azurite.url(Account::A, "box", name, &Grant::default());
     Remote { site: &site, place: Box::new(place) }.is_watched();

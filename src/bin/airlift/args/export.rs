@@ -1,15 +1,9 @@
 use std::path::PathBuf;
 
-use airlift::{bundle::volume::Size, oci::Platform, recovery::Percent};
-use clap::ValueEnum;
+use airlift::{bundle::volume::Size, recovery::Percent};
+use clap::ArgGroup;
 
-/// Whether to pack non-distributable layers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Foreign {
-    #[default]
-    Include,
-    Skip,
-}
+use super::{Chosen, Transfer};
 
 /// Pack artifacts into a bundle.
 ///
@@ -18,7 +12,9 @@ pub(crate) enum Foreign {
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "\
 airlift export [OPTIONS] -o DEST <ARTIFACT>...
-       airlift export [OPTIONS] -o DEST -f FILE")]
+       airlift export [OPTIONS] -o DEST -f FILE
+       airlift export [OPTIONS] -o DEST --from BUNDLE... [ARTIFACT]...")]
+#[command(group(ArgGroup::new("chosen").required(true).multiple(true)))]
 #[command(after_help = "\
 Examples:
   airlift export docker.io/library/alpine:3 ghcr.io/team/app@sha256:… -o bundle.tar
@@ -26,34 +22,17 @@ Examples:
   airlift export -f artifacts.txt -o bundle.tar --recovery 10%
   airlift export -f artifacts.txt -o discs/release --volume-size dvd
   airlift export -f artifacts.txt -o s3://bucket/2026-11/release --volume-size 4GiB
+  airlift export --from a.tar --from b.tar -o both.tar
   airlift export alpine:3 -o - | ssh far 'cat > bundle.tar'")]
 pub(crate) struct Args {
-    /// Artifacts to pack: registry/repo:tag, registry/repo@sha256:…, or repo (means repo:latest)
-    #[arg(value_name = "ARTIFACT", required_unless_present = "file")]
-    pub(crate) artifacts: Vec<String>,
-    /// Read artifacts from this file; '-' reads stdin.
-    ///
-    /// Write one artifact a line (# starts a comment), or YAML or JSON: a list, or {registry: HOST, artifacts: [...]}.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) file: Vec<PathBuf>,
-    /// The registry of artifacts that are named without one [default: docker.io]
-    #[arg(long, value_name = "HOST")]
-    pub(crate) registry: Option<String>,
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    /// Take the artifacts from this bundle, layout or store instead of registries; repeatable. Without ARTIFACT: all of them.
+    #[arg(long, value_name = "BUNDLE|LAYOUT|STORE-DIR", group = "chosen")]
+    pub(crate) from: Vec<PathBuf>,
     /// Where to write the bundle: a path, an Azure blob URL, az://, s3:// or gs://, or '-' for stdout.
     #[arg(short, long, value_name = "DEST")]
     pub(crate) output: PathBuf,
-    /// Refuse to export more artifacts than this.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    pub(crate) max_artifacts: usize,
-    /// Pack only this platform; repeatable. Indexes keep their digests [default: all platforms]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    pub(crate) platform: Vec<Platform>,
-    /// Whether to pack non-distributable layers.
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
-    pub(crate) foreign: Foreign,
-    /// Leave out signatures, SBOMs and attestations.
-    #[arg(long)]
-    pub(crate) no_referrers: bool,
     /// Write a set of volumes of at most this size instead of one file: 4GiB, 700MB, fat32, dvd, dvd-dl, bd, bd-dl.
     ///
     /// DEST names the folder and the first part of the file names: NAME.vol001.tar, NAME.vol002.tar and so on. Beside them
@@ -70,5 +49,5 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PERCENT")]
     pub(crate) recovery: Option<Percent>,
     #[command(flatten)]
-    pub(crate) transfer: super::Transfer,
+    pub(crate) transfer: Transfer,
 }

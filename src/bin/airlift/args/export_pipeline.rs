@@ -1,21 +1,21 @@
-use super::pipeline::{Deleted, Listed, Named, Pipeline, export_options};
+use super::pipeline::{Deleted, ListArgs, NamedResource, Pipeline, export_options};
 
 /// Manage pipelines that export from a registry to a storage.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    pub(crate) what: What,
+    pub(crate) what: ExportPipelineCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-pub(crate) enum What {
-    Create(Create),
+pub(crate) enum ExportPipelineCommand {
+    Create(CreateExportPipeline),
     /// List the export pipelines.
     #[command(after_help = "Example:\n  airlift export-pipeline list -r registry.example.com -o table")]
-    List(Listed),
+    List(ListArgs),
     /// Show an export pipeline.
     #[command(after_help = "Example:\n  airlift export-pipeline show -r registry.example.com -n up -o yaml")]
-    Show(Named),
+    Show(NamedResource),
     /// Delete an export pipeline. Its runs stay in the history.
     #[command(after_help = "Example:\n  airlift export-pipeline delete -r registry.example.com -n up")]
     Delete(Deleted),
@@ -29,7 +29,7 @@ Examples:
       -s https://vault.vault.azure.net/secrets/sas -z OverwriteBlobs ContinueOnErrors
   airlift export-pipeline create -r registry.example.com -n up -c /mnt/transfer
   airlift export-pipeline create --file azuredeploy.parameters.json")]
-pub(crate) struct Create {
+pub(crate) struct CreateExportPipeline {
     #[command(flatten)]
     pub(crate) pipeline: Pipeline,
     /// Options of every run of this pipeline.

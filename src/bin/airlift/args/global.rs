@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 /// How a run shows its progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Progress {
+pub(crate) enum ProgressChoice {
     /// Bars on a terminal, lines elsewhere.
     #[default]
     Auto,
@@ -26,7 +26,7 @@ pub(crate) struct Global {
     /// How to show progress on stderr.
     #[arg(long, global = true, value_name = "HOW", value_enum, default_value_t, hide_possible_values = true)]
     #[arg(help = "Progress on stderr: auto, bars, lines, json or none")]
-    pub(crate) progress: Progress,
+    pub(crate) progress: ProgressChoice,
     /// Print results as JSON to stdout, and errors as JSON to stderr.
     #[arg(long, global = true)]
     pub(crate) json: bool,

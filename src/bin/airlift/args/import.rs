@@ -1,8 +1,10 @@
 use std::path::PathBuf;
 
-use airlift::transfer::target::{Rule, Target};
+use airlift::transfer::destination::RegistryPrefix;
 
-/// Verify bundles and push their artifacts to a registry.
+use super::{Renamed, Transfer, Trust};
+
+/// Verify bundles and push their artifacts to a registry or into a store.
 ///
 /// airlift pushes the blobs first, then the manifests, and the tag last: an incomplete artifact never has a tag. It does not
 /// send what the registry already has. If an import is interrupted, run the same command again to resume it.
@@ -13,6 +15,7 @@ Examples:
   airlift import bundle.tar --to registry.site:5000
   airlift import bundle.tar --to registry.site/mirror --keep-host --report report.json
   airlift import bundle.tar --to registry.site --map docker.io/library=base --dry-run
+  airlift import bundle.tar --store /var/lib/airlift
   airlift import /media/cdrom --to registry.site --volume-prompt
   airlift import update.tar --to registry.site --trust trust.toml")]
 pub(crate) struct Args {
@@ -20,23 +23,19 @@ pub(crate) struct Args {
     #[arg(value_name = "BUNDLE", required = true)]
     pub(crate) bundles: Vec<PathBuf>,
     /// The registry to push to, and a prefix for its repositories.
-    #[arg(long, value_name = "REGISTRY[/PREFIX]")]
-    pub(crate) to: Target,
-    /// Keep the source registry in the name: docker.io/library/x becomes PREFIX/docker.io/library/x.
-    #[arg(long)]
-    pub(crate) keep_host: bool,
-    /// Rename repositories that start with FROM so that they start with TO; repeatable, the first match wins.
-    #[arg(long, value_name = "FROM=TO")]
-    pub(crate) map: Vec<Rule>,
+    #[arg(long, value_name = "REGISTRY[/PREFIX]", required_unless_present = "store")]
+    pub(crate) to: Option<RegistryPrefix>,
+    /// Import into this folder, which `airlift serve --store` serves, instead of a registry.
+    #[arg(long, value_name = "DIR", conflicts_with = "to")]
+    pub(crate) store: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) renamed: Renamed,
     /// Import a set disc by disc: ask for the next disc until every volume was read.
     #[arg(long, conflicts_with_all = ["delete_source", "dry_run", "trust"])]
     pub(crate) volume_prompt: bool,
     /// Where to keep parts of layers that continue on another disc [default: in the state folder]
     #[arg(long, value_name = "DIR", requires = "volume_prompt")]
     pub(crate) spool: Option<PathBuf>,
-    /// Move tags that point to something else. Without this, such an artifact fails and its tag stays.
-    #[arg(long)]
-    pub(crate) overwrite_tags: bool,
     /// Remove the bundles after the registry confirmed every artifact.
     #[arg(long)]
     pub(crate) delete_source: bool,
@@ -47,7 +46,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) rewrite_foreign: bool,
     #[command(flatten)]
-    pub(crate) transfer: super::Transfer,
+    pub(crate) transfer: Transfer,
     #[command(flatten)]
-    pub(crate) trust: super::Trust,
+    pub(crate) trust: Trust,
 }

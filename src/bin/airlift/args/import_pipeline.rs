@@ -1,21 +1,21 @@
-use super::pipeline::{Deleted, Listed, Named, Pipeline, import_options};
+use super::pipeline::{Deleted, ListArgs, NamedResource, Pipeline, import_options};
 
 /// Manage pipelines that import from a storage to a registry.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    pub(crate) what: What,
+    pub(crate) what: ImportPipelineCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-pub(crate) enum What {
-    Create(Create),
+pub(crate) enum ImportPipelineCommand {
+    Create(CreateImportPipeline),
     /// List the import pipelines.
     #[command(after_help = "Example:\n  airlift import-pipeline list -r registry.example.com -o table")]
-    List(Listed),
+    List(ListArgs),
     /// Show an import pipeline.
     #[command(after_help = "Example:\n  airlift import-pipeline show -r registry.example.com -n down -o yaml")]
-    Show(Named),
+    Show(NamedResource),
     /// Delete an import pipeline. Its runs stay in the history.
     #[command(after_help = "Example:\n  airlift import-pipeline delete -r registry.example.com -n down")]
     Delete(Deleted),
@@ -29,7 +29,7 @@ Examples:
       -s https://vault.vault.azure.net/secrets/sas -z OverwriteTags DeleteSourceBlobOnSuccess
   airlift import-pipeline create -r registry.example.com -n down -c /mnt/transfer
   airlift import-pipeline create --file azuredeploy.parameters.json")]
-pub(crate) struct Create {
+pub(crate) struct CreateImportPipeline {
     #[command(flatten)]
     pub(crate) pipeline: Pipeline,
     /// Options of every run of this pipeline.

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use airlift::{
     server::mirror::{Mirror, Runtime},
-    transfer::target::Rule,
+    transfer::destination::Rule,
 };
 use clap::ValueEnum;
 
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     pub(crate) map: Vec<Rule>,
     /// Print the files of this runtime only.
     #[arg(long = "for", value_name = "RUNTIME", value_enum)]
-    pub(crate) runtime: Option<Target>,
+    pub(crate) runtime: Option<ContainerRuntime>,
     /// Write the files into this folder instead of printing them.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
@@ -43,7 +43,7 @@ pub(crate) struct Args {
 
 /// A container runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Target {
+pub(crate) enum ContainerRuntime {
     Containerd,
     K3s,
     Podman,
@@ -51,14 +51,14 @@ pub(crate) enum Target {
     Docker,
 }
 
-impl From<Target> for Runtime {
-    fn from(target: Target) -> Self {
+impl From<ContainerRuntime> for Runtime {
+    fn from(target: ContainerRuntime) -> Self {
         match target {
-            Target::Containerd => Self::Containerd,
-            Target::K3s => Self::K3s,
-            Target::Podman => Self::Podman,
-            Target::Openshift => Self::OpenShift,
-            Target::Docker => Self::Docker,
+            ContainerRuntime::Containerd => Self::Containerd,
+            ContainerRuntime::K3s => Self::K3s,
+            ContainerRuntime::Podman => Self::Podman,
+            ContainerRuntime::Openshift => Self::OpenShift,
+            ContainerRuntime::Docker => Self::Docker,
         }
     }
 }

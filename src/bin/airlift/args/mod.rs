@@ -2,6 +2,7 @@
 
 pub(crate) mod abandon;
 pub(crate) mod apply;
+pub(crate) mod chosen;
 pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod demo;
@@ -15,11 +16,13 @@ pub(crate) mod keygen;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod man;
+pub(crate) mod mirror;
 pub(crate) mod mirror_config;
 pub(crate) mod pipeline;
 pub(crate) mod pipeline_run;
 pub(crate) mod protect;
 pub(crate) mod record;
+mod renamed;
 pub(crate) mod repair;
 pub(crate) mod serve;
 pub(crate) mod sign;
@@ -31,7 +34,9 @@ pub(crate) mod watch;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use chosen::Chosen;
 use global::Global;
+pub(crate) use renamed::Renamed;
 pub(crate) use transfer::{Jobs, Transfer};
 pub(crate) use trust::Trust;
 
@@ -74,6 +79,7 @@ pub(crate) enum Command {
     PipelineRun(pipeline_run::Args),
     Watch(watch::Args),
     Apply(apply::Args),
+    Mirror(mirror::Args),
     MirrorConfig(mirror_config::Args),
     Store(store::Args),
     Demo(demo::Args),

@@ -7,7 +7,7 @@ use clap::{ValueEnum, builder::PossibleValuesParser};
 
 /// The format in which a resource is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum OutputFormat {
     #[default]
     Json,
     Yaml,
@@ -22,7 +22,7 @@ pub(crate) struct Common {
     pub(crate) state: Option<PathBuf>,
     /// How to print the answer.
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
-    pub(crate) output: Format,
+    pub(crate) output: OutputFormat,
     /// Accepted and ignored: airlift has no resource groups.
     #[arg(short = 'g', long, value_name = "GROUP", hide = true)]
     pub(crate) resource_group: Option<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Common {
 
 /// A resource by its name.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Named {
+pub(crate) struct NamedResource {
     /// The registry: HOST[:PORT][/PREFIX], or the name of one in Azure.
     #[arg(short, long, value_name = "REGISTRY", value_parser = registry_host)]
     pub(crate) registry: String,
@@ -45,7 +45,7 @@ pub(crate) struct Named {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Deleted {
     #[command(flatten)]
-    pub(crate) named: Named,
+    pub(crate) named: NamedResource,
     /// Accepted and ignored: airlift does not ask for confirmation.
     #[arg(short, long, hide = true)]
     pub(crate) yes: bool,
@@ -53,7 +53,7 @@ pub(crate) struct Deleted {
 
 /// Resources of a registry, or of all.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Listed {
+pub(crate) struct ListArgs {
     /// List only resources of this registry.
     #[arg(short, long, value_name = "REGISTRY", value_parser = registry_host)]
     pub(crate) registry: Option<String>,

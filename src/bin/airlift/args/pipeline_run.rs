@@ -3,18 +3,18 @@ use std::path::PathBuf;
 use airlift::oci::Digest;
 use clap::ValueEnum;
 
-use super::pipeline::{Common, Deleted, Listed, Named};
+use super::pipeline::{Common, Deleted, ListArgs, NamedResource};
 
 /// Run pipelines, and show their runs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    pub(crate) what: What,
+    pub(crate) what: PipelineRunCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-pub(crate) enum What {
-    Create(Create),
+pub(crate) enum PipelineRunCommand {
+    Create(CreateRun),
     List(List),
     Show(Show),
     /// Delete a run and its history.
@@ -26,7 +26,7 @@ pub(crate) enum What {
 
 /// The direction of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Way {
+pub(crate) enum Direction {
     Export,
     Import,
 }
@@ -40,7 +40,7 @@ Examples:
   airlift pipeline-run create -r registry.example.com -n monday -p up -t export -b monday.tar -a app:1 base@sha256:…
   airlift pipeline-run create -r registry.site:5000 -n monday -p down -t import -b monday.tar
   airlift pipeline-run create --file azuredeploy.parameters.json")]
-pub(crate) struct Create {
+pub(crate) struct CreateRun {
     /// The registry: HOST[:PORT][/PREFIX], or the name of one in Azure.
     #[arg(short, long, value_name = "REGISTRY", required_unless_present = "file")]
     pub(crate) registry: Option<String>,
@@ -52,7 +52,7 @@ pub(crate) struct Create {
     pub(crate) pipeline: Option<String>,
     /// The type of the pipeline. Needed if you name the pipeline by its name instead of its resource id.
     #[arg(short = 't', long, value_name = "TYPE", value_enum, ignore_case = true)]
-    pub(crate) pipeline_type: Option<Way>,
+    pub(crate) pipeline_type: Option<Direction>,
     /// The name of the bundle in the container.
     #[arg(short = 'b', long, value_name = "NAME", required_unless_present = "file")]
     pub(crate) storage_blob: Option<String>,
@@ -86,7 +86,7 @@ Examples:
   airlift pipeline-run list --history -o table")]
 pub(crate) struct List {
     #[command(flatten)]
-    pub(crate) listed: Listed,
+    pub(crate) listed: ListArgs,
     /// Include earlier runs of the same name.
     #[arg(long)]
     pub(crate) history: bool,
@@ -100,7 +100,7 @@ Examples:
   airlift pipeline-run show -r registry.example.com -n monday --watch -o table")]
 pub(crate) struct Show {
     #[command(flatten)]
-    pub(crate) named: Named,
+    pub(crate) named: NamedResource,
     /// Wait until the run ends, and print its progress to stderr.
     #[arg(short, long)]
     pub(crate) watch: bool,
@@ -111,7 +111,7 @@ pub(crate) struct Show {
 #[command(after_help = "Example:\n  airlift pipeline-run clean -r registry.example.com --dry-run")]
 pub(crate) struct Clean {
     #[command(flatten)]
-    pub(crate) listed: Listed,
+    pub(crate) listed: ListArgs,
     /// Print what would be deleted, and delete nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -125,7 +125,7 @@ Examples:
   airlift pipeline-run prune -r registry.example.com --older-than 90 --dry-run")]
 pub(crate) struct Prune {
     #[command(flatten)]
-    pub(crate) listed: Listed,
+    pub(crate) listed: ListArgs,
     /// Keep the last N runs of each pipeline.
     #[arg(long, value_name = "N", required_unless_present = "older_than")]
     pub(crate) keep: Option<u64>,

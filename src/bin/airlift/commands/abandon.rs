@@ -2,10 +2,10 @@ use airlift::storage::{self, Abandoned, Location};
 use serde_json::json;
 
 use crate::{
-    args::abandon::Args, artifacts, context::Context, failure::Failure, mistake::Mistake, output::count, runtime,
+    args::abandon::Args, artifacts, context::Context, failure::CommandError, mistake::Mistake, output::count, runtime,
 };
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let place = artifacts::location(&args.place)?;
     if matches!(place, Location::Path(_) | Location::Standard) {
         return Err(Mistake::NoStorage { place }.into());

@@ -3,25 +3,27 @@ mod volumes;
 use std::path::Path;
 
 use airlift::{
-    bundle::volume::Manifest,
+    bundle::volume::SetManifest,
     storage::Location,
     transfer::{
         copy::{self, Request},
         relay,
-        sets::Found,
+        sets::FoundSet,
     },
 };
 use serde_json::{Value, json};
 
-use crate::{args::copy::Args, artifacts, context::Context, failure::Failure, mistake::Mistake, output::size, runtime};
+use crate::{
+    args::copy::Args, artifacts, context::Context, failure::CommandError, mistake::Mistake, output::size, runtime,
+};
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let (from, to) = (artifacts::location(&args.from)?, artifacts::location(&args.to)?);
     artifacts::warn_of_unfinished([&args.from], context);
     let into_folder = is_folder(&args.to, &to);
     if may_be_set(&from, into_folder)
         && let Some(found) =
-            runtime::run(async { Ok(Found::of(std::slice::from_ref(&from), &context.storage()).await?) })?
+            runtime::run(async { Ok(FoundSet::of(std::slice::from_ref(&from), &context.storage()).await?) })?
     {
         return volumes::copy(found, to, args, context);
     }
@@ -62,10 +64,10 @@ fn may_be_set(from: &Location, into_folder: bool) -> bool {
         Location::Standard => return false,
         _ => Path::new(&name).extension().is_some_and(|extension| extension == "tar"),
     };
-    into_folder || !is_file || Manifest::set_name(&name).is_some()
+    into_folder || !is_file || SetManifest::set_name(&name).is_some()
 }
 
-fn files(request: Request, context: &Context) -> Result<(Value, String), Failure> {
+fn files(request: Request, context: &Context) -> Result<(Value, String), CommandError> {
     let progress = context.progress();
     let report = runtime::run(async { Ok(copy::copy(request, &progress).await?) })?;
     let copy::Report { path, bytes, digest, reused, already_there } = report;
@@ -77,7 +79,7 @@ fn files(request: Request, context: &Context) -> Result<(Value, String), Failure
     Ok((answer, text))
 }
 
-fn objects(request: &relay::Request, context: &Context) -> Result<(Value, String), Failure> {
+fn objects(request: &relay::Request, context: &Context) -> Result<(Value, String), CommandError> {
     let progress = context.progress();
     let report = runtime::run(async { Ok(relay::relay(request, &context.storage(), &progress).await?) })?;
     let relay::Report { location, bytes, reused, bundle, digest, already_there, attested } = report;

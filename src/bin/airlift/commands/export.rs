@@ -1,19 +1,19 @@
 mod destination;
 
 use airlift::{
-    content::Code,
+    content::{Code, Origins},
     transfer::{
+        Places,
         export::{self, Destination, Request},
         protect,
-        resolve::Limits,
     },
 };
 
 use crate::{
-    args::export::{Args, Foreign},
+    args::export::Args,
     artifacts,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     mistake::Mistake,
     output::{plan, report},
     runtime,
@@ -24,17 +24,17 @@ const OF_STREAMS: &[Code] = &[Code::OutputSpace, Code::IoWrite, Code::Interrupte
 const STREAM: &str = "The output so far is not a complete bundle, and a stream cannot be resumed. Run the command again, or write to a \
     file with `-o FILE`, which can be resumed.";
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::check(&args.transfer)?;
-    let request = request(args)?;
+    let (origins, request) = runtime::run(source(args, context))?;
+    let origins = &*origins;
     let to = destination::of(args, context)?;
     if args.recovery.is_some() && !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
         return Err(Mistake::RecoveryElsewhere.into());
     }
-    let client = context.client()?;
     let progress = context.progress();
     if args.transfer.dry_run {
-        let planned = runtime::run(async { Ok(export::plan(&client, &request, &progress).await) })?;
+        let planned = runtime::run(async { Ok(export::plan(origins, &request, &progress).await) })?;
         let set = match &to {
             Destination::Volumes(goal) => Some((&*goal.name, goal.size, goal.only)),
             Destination::Set(prefix) => Some((&*prefix.name, prefix.size, prefix.only)),
@@ -46,12 +46,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let outcome = runtime::run(async {
         Ok(match (args.recovery, &to) {
             (Some(percent), Destination::File { path, overwrite }) => {
-                protect::export(&client, &request, (path, *overwrite), percent, &progress).await
+                protect::export(origins, &request, (path, *overwrite), percent, &progress).await
             }
             (Some(percent), Destination::Volumes(goal)) => {
-                protect::export_set(&client, &request, goal.clone(), percent, &progress).await
+                protect::export_set(origins, &request, goal.clone(), percent, &progress).await
             }
-            _ => export::run(&client, &request, to, &progress).await,
+            _ => export::run(origins, &request, to, &progress).await,
         })
     });
     let conclude = |outcome| {
@@ -63,17 +63,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if is_stdout { ended.map_err(|failure| failure.hint_for(OF_STREAMS, STREAM)) } else { ended }
 }
 
-fn request(args: &Args) -> Result<Request, Failure> {
-    Ok(Request {
-        artifacts: artifacts::asked_for(args)?,
-        platforms: args.platform.clone(),
-        foreign: match args.foreign {
-            Foreign::Include => export::Foreign::Include,
-            Foreign::Skip => export::Foreign::Skip,
-        },
-        referrers: !args.no_referrers,
-        continue_on_errors: args.transfer.continue_on_errors,
-        jobs: args.transfer.jobs.count(),
-        limits: Limits::default(),
-    })
+/// Where the artifacts come from, and which they are.
+async fn source(args: &Args, context: &Context) -> Result<(Box<dyn Origins>, Request), CommandError> {
+    let chosen = &args.chosen;
+    if args.from.is_empty() {
+        let artifacts = artifacts::asked_for(chosen)?;
+        return Ok((Box::new(context.client()?), artifacts::chosen(chosen, artifacts, &args.transfer)));
+    }
+    let locations = args.from.iter().map(|text| artifacts::location(text)).collect::<Result<Vec<_>, _>>()?;
+    let places = Places::open(&locations, chosen.registry.as_deref(), &context.storage(), &context.progress()).await?;
+    let is_choice = !chosen.artifacts.is_empty() || !chosen.file.is_empty();
+    let artifacts = if is_choice { artifacts::asked_for(chosen)? } else { places.artifacts() };
+    Ok((Box::new(places), artifacts::chosen(chosen, artifacts, &args.transfer)))
 }

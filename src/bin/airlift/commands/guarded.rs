@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use airlift::{
     content::Fault,
-    pipeline::{State, host},
+    pipeline::{PipelineState, host},
     transfer::{
         Opened, Report,
         vouch::{self, Guard, VouchError},
@@ -18,7 +18,7 @@ use airlift::{
 use jiff::Timestamp;
 
 use super::record::NAME;
-use crate::{args::Trust, failure::Failure, output::trust};
+use crate::{args::Trust, failure::CommandError, output::trust};
 
 /// The guard of one run.
 pub(crate) struct Guarded {
@@ -35,11 +35,11 @@ pub(crate) struct Admitted {
 
 impl Guarded {
     /// Reads the trust file and opens the marks.
-    pub(crate) fn new(args: &Trust) -> Result<Self, Failure> {
+    pub(crate) fn new(args: &Trust) -> Result<Self, CommandError> {
         let reason = args.allow_older.clone();
         let Some(path) = &args.trust else { return Ok(Self { guard: None, record: args.record.clone(), reason }) };
         let trust = TrustFile::open(path)?;
-        let state = args.state.clone().map_or_else(State::default_dir, Ok)?;
+        let state = args.state.clone().map_or_else(PipelineState::default_dir, Ok)?;
         let guard = Guard::new(trust, &state, reason.is_some())?;
         let record = args.record.clone().unwrap_or_else(|| state.join(NAME));
         Ok(Self { guard: Some(guard), record: Some(record), reason })
@@ -47,7 +47,7 @@ impl Guarded {
 
     /// Refuses bundles that are not trusted, before anything is done with any of them. A refusal is recorded, and what
     /// cannot be recorded is not done.
-    pub(crate) fn admit(&self, bundles: &[Opened], to: &str) -> Result<Admitted, Failure> {
+    pub(crate) fn admit(&self, bundles: &[Opened], to: &str) -> Result<Admitted, CommandError> {
         if let Some(path) = &self.record {
             record::check(path)?;
         }
@@ -69,7 +69,7 @@ impl Guarded {
     }
 
     /// As [`Self::admit`], for a run that changes nothing: nothing is recorded.
-    pub(crate) fn check(&self, bundles: &[Opened]) -> Result<(), Failure> {
+    pub(crate) fn check(&self, bundles: &[Opened]) -> Result<(), CommandError> {
         let Some(guard) = &self.guard else { return Ok(()) };
         guard.admit(bundles, Timestamp::now()).map(|_| ()).map_err(refusal)
     }
@@ -80,7 +80,7 @@ impl Guarded {
         admitted: &Admitted,
         outcome: Result<&Report, &(impl Fault + ?Sized)>,
         to: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         let result = match outcome {
             Ok(report) if report.failed() => "partial",
             Ok(_) => "done",
@@ -92,7 +92,7 @@ impl Guarded {
         self.write(admitted, result, to)
     }
 
-    fn write(&self, admitted: &Admitted, result: &str, to: &str) -> Result<(), Failure> {
+    fn write(&self, admitted: &Admitted, result: &str, to: &str) -> Result<(), CommandError> {
         let Some(path) = &self.record else { return Ok(()) };
         for (at, (bundle, from)) in admitted.bundles.iter().enumerate() {
             let mut entry = RecordEntry::new(Leg::Import, result, &who(), Timestamp::now());
@@ -114,14 +114,14 @@ impl Guarded {
 }
 
 /// The failure, with a line for each finding.
-pub(crate) fn refusal(error: VouchError) -> Failure {
+pub(crate) fn refusal(error: VouchError) -> CommandError {
     let details = match &error {
         VouchError::Refused { findings, .. } => trust::lines(findings),
         _ => Vec::new(),
     };
     let here = "Copy the bundle to this machine with `airlift copy`, put its statement and signatures beside it, and name it there.";
     let elsewhere = matches!(error, VouchError::Elsewhere { .. }).then_some(here);
-    Failure::from(error).or_hint(elsewhere).details(details)
+    CommandError::from(error).or_hint(elsewhere).details(details)
 }
 
 /// The account and the machine.

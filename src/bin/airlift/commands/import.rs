@@ -1,58 +1,95 @@
 mod spool;
 mod volumes;
 
-use airlift::transfer::{
-    Opened,
-    import::{self, Request},
+use airlift::{
+    content::{Targets, memory::Memories},
+    storage::Location,
+    store::Store,
+    transfer::{
+        Opened,
+        destination::RegistryPrefix,
+        discs,
+        import::{self, Request},
+    },
 };
 
 use super::guarded::Guarded;
 use crate::{
-    args::import::Args,
+    args::{Renamed, Transfer, import::Args},
     artifacts,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
+    mistake::Mistake,
     output::{plan, report},
     runtime,
 };
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::check(&args.transfer)?;
     artifacts::warn_of_unfinished(&args.bundles, context);
+    let to = args.to.clone().unwrap_or_else(RegistryPrefix::local);
     let request = Request {
-        to: args.to.clone(),
-        keep_host: args.keep_host,
-        map: args.map.clone(),
-        overwrite_tags: args.overwrite_tags,
-        continue_on_errors: args.transfer.continue_on_errors,
         rewrite_foreign: args.rewrite_foreign,
         verify_first: args.verify_first,
         delete_source: args.delete_source,
-        jobs: args.transfer.jobs.uploads(),
+        ..request(&to, &args.renamed, &args.transfer)
     };
     let places = args.bundles.iter().map(|text| artifacts::location(text)).collect::<Result<Vec<_>, _>>()?;
     let settings = context.storage();
-    let client = context.client()?;
+    let targets = targets(args, context)?;
+    let targets = &*targets;
     let progress = context.progress();
     let mut guarded = Guarded::new(&args.trust)?;
-    let to = args.to.prefix.iter().fold(args.to.registry.clone(), |to, prefix| format!("{to}/{prefix}"));
+    let place = match &args.store {
+        Some(dir) => dir.display().to_string(),
+        None => to.prefix.iter().fold(to.registry.clone(), |to, prefix| format!("{to}/{prefix}")),
+    };
     if args.transfer.dry_run {
         let planned = runtime::run(async {
             let bundles = Opened::all(&places, &settings, &progress).await?;
             guarded.check(&bundles)?;
-            Ok(import::plan(&client, &bundles, &request, &progress).await)
+            Ok(import::plan(targets, &bundles, &request, &progress).await)
         })?;
         return plan::import(planned, &args.transfer, context);
     }
     if args.volume_prompt {
-        let outcome = runtime::run(volumes::import(&places, &client, &request, args.spool.as_deref(), context))?;
+        let [Location::Path(drive_at)] = &places[..] else { return Err(Mistake::OneDrive.into()) };
+        let drive = volumes::Terminal { spool: args.spool.as_deref(), context };
+        let imported = discs::import(drive_at.clone(), &drive, targets, &request, &settings, &progress);
+        let outcome = runtime::run(async { Ok(imported.await) })?;
         return report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text));
     }
     let (admitted, outcome) = runtime::run(async {
         let bundles = Opened::all(&places, &settings, &progress).await?;
-        let admitted = guarded.admit(&bundles, &to)?;
-        Ok((admitted, import::run(&client, &bundles, &request, &progress).await))
+        let admitted = guarded.admit(&bundles, &place)?;
+        Ok((admitted, import::run(targets, &bundles, &request, &progress).await))
     })?;
-    guarded.conclude(&admitted, outcome.as_ref(), &to)?;
+    guarded.conclude(&admitted, outcome.as_ref(), &place)?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
+}
+
+/// How artifacts go to a target.
+pub(super) fn request(to: &RegistryPrefix, renamed: &Renamed, transfer: &Transfer) -> Request {
+    Request {
+        to: to.clone(),
+        keep_host: renamed.keep_host,
+        map: renamed.map.clone(),
+        overwrite_tags: renamed.overwrite_tags,
+        check_blobs: renamed.check_blobs,
+        continue_on_errors: transfer.continue_on_errors,
+        rewrite_foreign: false,
+        verify_first: false,
+        delete_source: false,
+        jobs: transfer.jobs.uploads(),
+    }
+}
+
+/// The registry, or the store.
+fn targets(args: &Args, context: &Context) -> Result<Box<dyn Targets>, CommandError> {
+    Ok(match &args.store {
+        None => Box::new(context.client()?),
+        // A store that is not there yet has nothing, and planning makes none.
+        Some(dir) if args.transfer.dry_run && !Store::is_store(dir) => Box::new(Memories::default()),
+        Some(dir) => Box::new(Store::open(dir)?),
+    })
 }

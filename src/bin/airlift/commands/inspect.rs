@@ -11,7 +11,7 @@ use crate::{
     args::inspect::Args,
     artifacts,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     output::{
         count, size,
         table::{Column, table},
@@ -30,17 +30,17 @@ struct Answer {
     beside: Option<Beside>,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     artifacts::warn_of_unfinished([&args.bundle], context);
     let found = runtime::run(async {
         let bundle = artifacts::survey(&args.bundle, context).await?;
-        let found = inspect_with_configs(bundle.reader()).await;
+        let found = inspect_with_configs(bundle.reader()).await?;
         // What is beside a bundle is shown where it can be: elsewhere, or of another tool, there is nothing.
         let evidence = vouch::evidence(&bundle).ok();
         let at_hand = vouch::at_hand(bundle.reader());
         let is_of = |statement: &Statement| at_hand.is_some_and(|bundle| bundle.is(&statement.bundle));
         let beside = evidence.and_then(|evidence| Beside::of(&evidence, is_of));
-        Ok::<_, Failure>(Answer { found, beside })
+        Ok::<_, CommandError>(Answer { found, beside })
     })?;
     context.answer(&found, |Answer { found, beside }| match args {
         Args { tree: true, .. } => tree::tree(found),

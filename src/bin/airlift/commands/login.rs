@@ -1,9 +1,9 @@
 use airlift::registry::credentials::{self, Credential};
 use serde_json::json;
 
-use crate::{args::login::Args, context::Context, failure::Failure, prompt, runtime};
+use crate::{args::login::Args, context::Context, failure::CommandError, prompt, runtime};
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let user = args.username.clone().map_or_else(|| prompt::name("Username"), Ok)?;
     let password = if args.password_stdin { prompt::password_from_stdin()? } else { prompt::password("Password")? };
     let client = context.client()?;

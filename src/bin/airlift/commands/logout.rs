@@ -1,9 +1,9 @@
 use airlift::registry::credentials;
 use serde_json::json;
 
-use crate::{args::logout::Args, context::Context, failure::Failure};
+use crate::{args::logout::Args, context::Context, failure::CommandError};
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let known = credentials::erase(context.authfile(), &args.registry)?;
     let answer = json!({"registry": args.registry, "removed": known});
     context.answer(&answer, |_| {

@@ -4,11 +4,11 @@ use clap::CommandFactory;
 
 use crate::{
     args::{Cli, man::Args},
-    failure::Failure,
+    failure::CommandError,
     mistake::Mistake,
 };
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), CommandError> {
     let written = || {
         fs::create_dir_all(&args.folder)?;
         clap_mangen::generate_to(Cli::command(), &args.folder)

@@ -7,12 +7,12 @@ use std::{
 
 use airlift::{
     oci::reference::host_as_part,
-    server::mirror::{self, File, Route, Runtime},
+    server::mirror::{self, MirrorRoute, Runtime, RuntimeFile},
 };
 
-use crate::{args::mirror_config::Args, artifacts, context::Context, failure::Failure, mistake::Mistake, runtime};
+use crate::{args::mirror_config::Args, artifacts, context::Context, failure::CommandError, mistake::Mistake, runtime};
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let opened = runtime::run(artifacts::survey(&args.bundle, context))?;
     let hosts: BTreeSet<_> =
         opened.reader().index().roots().iter().map(|root| root.reference.registry().to_owned()).collect();
@@ -36,9 +36,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 /// Where the names of each host are: as `serve` has them, or as an import with these options made them. The longest name
 /// comes first, as the rules of the import do before the rest.
-fn routes(hosts: &BTreeSet<String>, args: &Args) -> Vec<Route> {
+fn routes(hosts: &BTreeSet<String>, args: &Args) -> Vec<MirrorRoute> {
     if args.prefix.is_none() && !args.keep_host && args.map.is_empty() {
-        return hosts.iter().map(|host| Route::served(host)).collect();
+        return hosts.iter().map(|host| MirrorRoute::served(host)).collect();
     }
     let below = |place: &str| {
         let parts = [args.prefix.as_deref().unwrap_or_default().trim_matches('/'), place];
@@ -55,13 +55,13 @@ fn routes(hosts: &BTreeSet<String>, args: &Args) -> Vec<Route> {
                 (false, true) => continue,
                 (false, false) => format!("{host}/{}", rule.from),
             };
-            if !routes.iter().any(|route: &Route| route.source == source) {
-                routes.push(Route { source, places: below(&rule.to) });
+            if !routes.iter().any(|route: &MirrorRoute| route.source == source) {
+                routes.push(MirrorRoute { source, places: below(&rule.to) });
             }
         }
         if !routes.iter().any(|route| route.source == *host) {
             let place = if args.keep_host { host_as_part(host) } else { String::new() };
-            routes.push(Route { source: host.clone(), places: below(&place) });
+            routes.push(MirrorRoute { source: host.clone(), places: below(&place) });
         }
     }
     routes
@@ -72,7 +72,7 @@ fn write(path: &Path, content: &str) -> io::Result<()> {
     fs::write(path, content)
 }
 
-fn listed(folder: &Path, files: &[File]) -> String {
+fn listed(folder: &Path, files: &[RuntimeFile]) -> String {
     files.iter().fold(String::new(), |mut text, file| {
         let _ = writeln!(text, "{}  ->  {}", PathBuf::from(folder).join(&file.path).display(), file.target);
         text
@@ -80,7 +80,7 @@ fn listed(folder: &Path, files: &[File]) -> String {
 }
 
 /// One file goes as it is, so that it can be redirected; several are told apart by a line each.
-fn printed(files: &[File]) -> String {
+fn printed(files: &[RuntimeFile]) -> String {
     if let [only] = files {
         return only.content.clone();
     }

@@ -12,6 +12,7 @@ mod keygen;
 mod login;
 mod logout;
 mod man;
+mod mirror;
 mod mirror_config;
 mod pipeline;
 mod protect;
@@ -23,10 +24,10 @@ mod store;
 mod verify;
 mod watch;
 
-use crate::{args::Command, context::Context, failure::Failure};
+use crate::{args::Command, context::Context, failure::CommandError};
 
 /// Runs what was asked for.
-pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(command: Command, context: &Context) -> Result<(), CommandError> {
     match command {
         Command::Export(args) => export::run(&args, context),
         Command::Import(args) => import::run(&args, context),
@@ -46,6 +47,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::PipelineRun(args) => pipeline::run::run(&args, context),
         Command::Apply(args) => pipeline::apply::run(&args, context),
         Command::Serve(args) => serve::run(&args, context),
+        Command::Mirror(args) => mirror::run(&args, context),
         Command::MirrorConfig(args) => mirror_config::run(&args, context),
         Command::Store(args) => store::run(&args, context),
         Command::Demo(args) => demo::run(&args, context),

@@ -1,16 +1,16 @@
-use airlift::{recovery::Member, transfer::protect};
+use airlift::{recovery::ProtectedFile, transfer::protect};
 use serde_json::json;
 
 use crate::{
     args::protect::Args,
     artifacts,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     output::{count, size},
     runtime,
 };
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let files = args.files.iter().map(|path| artifacts::local(path)).collect::<Result<Vec<_>, _>>()?;
     let progress = context.progress();
     let created =
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         "block": shape.block, "recovery_blocks": shape.recovery_blocks(),
     });
     context.answer(&answer, |_| {
-        let line = |file: &Member| format!("{}: {}\n", file.name, size(file.length));
+        let line = |file: &ProtectedFile| format!("{}: {}\n", file.name, size(file.length));
         let text: String = created.files.iter().map(line).collect();
         let (blocks, block) = (count(shape.recovery_blocks(), "recovery block"), size(shape.block));
         text + &format!("{blocks} of {block} for {}\n", count(created.protected.len(), "file"))

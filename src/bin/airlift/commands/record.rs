@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use airlift::{
-    pipeline::State,
+    pipeline::PipelineState,
     trust::record::{self, RecordCheck, RecordEntry},
 };
 use serde_json::json;
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     args::record::{Args, File, Verb},
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     mistake::Mistake,
     output::{
         count,
@@ -20,7 +20,7 @@ use crate::{
 /// The record in the state folder.
 pub(crate) const NAME: &str = "record.jsonl";
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     match &args.verb {
         Verb::Show(file) => show(&path_of(file)?, context),
         Verb::Verify { file, head } => {
@@ -31,14 +31,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-fn path_of(file: &File) -> Result<PathBuf, Failure> {
+fn path_of(file: &File) -> Result<PathBuf, CommandError> {
     Ok(match &file.path {
         Some(path) => path.clone(),
-        None => State::default_dir()?.join(NAME),
+        None => PipelineState::default_dir()?.join(NAME),
     })
 }
 
-fn show(path: &std::path::Path, context: &Context) -> Result<(), Failure> {
+fn show(path: &std::path::Path, context: &Context) -> Result<(), CommandError> {
     let mut entries = Vec::new();
     let check = record::verify(path, None, |entry| entries.push(entry.clone()))?;
     let all = json!({"path": path, "head": check.head, "entries": entries});
@@ -67,7 +67,7 @@ fn row(entry: &RecordEntry) -> Vec<String> {
     vec![entry.number.to_string(), entry.time.to_string(), action, bundle, stream, entry.result.clone()]
 }
 
-fn answer(path: &std::path::Path, check: &RecordCheck, context: &Context) -> Result<(), Failure> {
+fn answer(path: &std::path::Path, check: &RecordCheck, context: &Context) -> Result<(), CommandError> {
     let findings: Vec<String> = check.findings.iter().map(ToString::to_string).collect();
     let sound = !check.findings.iter().any(airlift::trust::record::RecordFinding::is_error);
     let answer = json!({"path": path, "sound": sound, "lines": check.lines, "head": check.head, "findings": findings});
@@ -82,7 +82,7 @@ fn answer(path: &std::path::Path, check: &RecordCheck, context: &Context) -> Res
     damaged(path, check)
 }
 
-fn damaged(path: &std::path::Path, check: &RecordCheck) -> Result<(), Failure> {
+fn damaged(path: &std::path::Path, check: &RecordCheck) -> Result<(), CommandError> {
     if check.findings.iter().any(airlift::trust::record::RecordFinding::is_error) {
         return Err(Mistake::Record { path: path.to_owned() }.into());
     }

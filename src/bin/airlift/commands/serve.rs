@@ -9,7 +9,7 @@ use airlift::{
 use serde::Serialize;
 use tokio::signal::unix::Signal;
 
-use crate::{args::serve::Args, artifacts, context::Context, failure::Failure, mistake::Mistake, runtime, signal};
+use crate::{args::serve::Args, artifacts, context::Context, failure::CommandError, mistake::Mistake, runtime, signal};
 
 /// What `--json` says once the server listens.
 #[derive(Serialize)]
@@ -17,13 +17,13 @@ struct Listening {
     listening: String,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     context.log_anyway("airlift=warn,airlift::audit=info")?;
     artifacts::warn_of_unfinished(&args.bundles, context);
     runtime::run_to_end(serve(args, context))
 }
 
-async fn serve(args: &Args, context: &Context) -> Result<(), Failure> {
+async fn serve(args: &Args, context: &Context) -> Result<(), CommandError> {
     let config = Config {
         bundles: open(&args.bundles, context).await?,
         store: args.store.as_deref().map(Store::open).transpose()?,
@@ -54,7 +54,7 @@ async fn serve(args: &Args, context: &Context) -> Result<(), Failure> {
     for note in server.notes() {
         context.status().say(&format!("warning: {note}"));
     }
-    // Before anybody is told that we serve, for whoever knows may stop us.
+    // Before the line that says we serve: from then on a caller may stop us.
     let stopped = signal::received();
     let hangups = signal::hangups().map_err(|source| Mistake::Runtime { source })?;
     let credentials = server.credentials();
@@ -74,7 +74,7 @@ fn limits(args: &Args) -> ServeLimits {
     limits
 }
 
-async fn open(paths: &[PathBuf], context: &Context) -> Result<Vec<Reader>, Failure> {
+async fn open(paths: &[PathBuf], context: &Context) -> Result<Vec<Reader>, CommandError> {
     let mut readers = Vec::with_capacity(paths.len());
     for path in paths {
         let bundle = artifacts::open(path, context).await?;

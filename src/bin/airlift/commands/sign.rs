@@ -23,7 +23,7 @@ use crate::{
     args::sign::{Args, Members},
     artifacts,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     mistake::Mistake,
     prompt, runtime,
 };
@@ -35,7 +35,7 @@ struct Made {
     credential: Option<SignerCredential>,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let bundle = artifacts::local(&args.bundle)?;
     let (base, mut draft) = runtime::run(async {
         let place = Location::Path(bundle.to_owned());
@@ -45,18 +45,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         if let Some(set) = set {
             set.whole()?;
         }
-        Ok::<_, Failure>((base, draft))
+        Ok::<_, CommandError>((base, draft))
     })?;
     let given = apply(&args.members, &mut draft)?;
     let path = names::statement(&base);
     if args.attach.is_some() && path.symlink_metadata().is_err() {
         let hint = "Run `airlift sign BUNDLE --statement-only` first, and sign the file that it writes.";
-        return Err(Failure::from(CompanionError::NoStatement { path }).or_hint(Some(hint)));
+        return Err(CommandError::from(CompanionError::NoStatement { path }).or_hint(Some(hint)));
     }
     let (statement, bytes) = companion::prepare(&path, &draft, given).map_err(|error| {
         let hint =
             "To make a new statement, delete this one and its signatures. To sign it as it is, leave out its members.";
-        Failure::from(error).hint_for(&[Code::OutputExists], hint)
+        CommandError::from(error).hint_for(&[Code::OutputExists], hint)
     })?;
     // First the signature: a key that cannot be used leaves nothing behind.
     let made = make(args, &bytes)?;
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             let placed = companion::put_signature(&path, &bytes, made, args.label.as_ref(), credential.as_ref())
                 .map_err(|error| {
                     let hint = "Choose another `--label`, or leave it out.";
-                    Failure::from(error).hint_for(&[Code::OutputExists], hint)
+                    CommandError::from(error).hint_for(&[Code::OutputExists], hint)
                 })?;
             Some(placed)
         }
@@ -110,7 +110,7 @@ fn moment(text: &str) -> Result<Timestamp, Mistake> {
         .map_err(|source| Mistake::Time { text: text.to_owned(), source })
 }
 
-fn make(args: &Args, statement: &[u8]) -> Result<Option<Made>, Failure> {
+fn make(args: &Args, statement: &[u8]) -> Result<Option<Made>, CommandError> {
     let password = |file: &Path| {
         let file = file.to_owned();
         let from_stdin = args.password_stdin;
@@ -138,7 +138,7 @@ fn make(args: &Args, statement: &[u8]) -> Result<Option<Made>, Failure> {
     Ok(None)
 }
 
-fn with_key(path: &Path, statement: &[u8], password: impl FnOnce() -> Option<Password>) -> Result<Made, Failure> {
+fn with_key(path: &Path, statement: &[u8], password: impl FnOnce() -> Option<Password>) -> Result<Made, CommandError> {
     if minisign::is_secret_key(&file::read_private(path)?) {
         let content = minisign::sign(statement, path, password)?;
         return Ok(Made { format: SignatureFormat::Minisign, content, credential: None });
@@ -149,7 +149,7 @@ fn with_key(path: &Path, statement: &[u8], password: impl FnOnce() -> Option<Pas
 }
 
 /// The key that was asked for, or the only one of the agent.
-fn agent_key(agent: &mut Agent, asked: Option<&Path>) -> Result<SshKey, Failure> {
+fn agent_key(agent: &mut Agent, asked: Option<&Path>) -> Result<SshKey, CommandError> {
     if let Some(path) = asked {
         return Ok(artifacts::read(path)?.parse()?);
     }

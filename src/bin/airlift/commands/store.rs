@@ -6,23 +6,23 @@ use airlift::{
 };
 
 use crate::{
-    args::store::{Args, Gc, What},
+    args::store::{Args, Gc, StoreCommand},
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     output::{count, size},
 };
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     match &args.what {
-        What::Gc(args) => gc(args, context),
+        StoreCommand::Gc(args) => gc(args, context),
     }
 }
 
-fn gc(args: &Gc, context: &Context) -> Result<(), Failure> {
+fn gc(args: &Gc, context: &Context) -> Result<(), CommandError> {
     let uploads_older_than = Duration::from_hours(args.keep_uploads.into());
     let swept = Store::sweep(&args.dir, Sweep { uploads_older_than, dry_run: args.dry_run });
     let collected = swept.map_err(|error| {
-        Failure::from(error)
+        CommandError::from(error)
             .hint_for(&[Code::OutputBusy], "Stop the `airlift serve --store` that has it open, then run it again.")
             .hint_for(&[Code::UsageFile], "Give the folder that `airlift serve --store` is given.")
     })?;

@@ -5,7 +5,7 @@ use airlift::{
     storage::Location,
     transfer::{
         self, Opened, protect,
-        sets::{self, Named},
+        sets::{self, NamedInput},
         verify::{verify, verify_remains},
         vouch,
     },
@@ -19,38 +19,55 @@ use crate::{
     args::verify::Args,
     artifacts,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     mistake::Mistake,
-    output::findings::{self, Verdict},
+    output::findings::{self, BundleVerdict},
     runtime,
 };
 
-/// Whoever only reads has nothing to go on with.
+/// A command that only reads has nothing to resume.
 const AGAIN: &str = "Run the same command again: it begins anew, and nothing was changed.";
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let mut verdicts = Vec::new();
     let trust = args.trust.as_deref().map(TrustFile::open).transpose()?;
     artifacts::warn_of_unfinished(&args.bundles, context);
     let places = args.bundles.iter().map(|path| artifacts::location(path)).collect::<Result<Vec<_>, _>>()?;
     for named in runtime::run(async { Ok(sets::sets(&places, &context.storage()).await?) })? {
-        let verdict = verdict(&named, args.jobs.count(), trust.as_ref(), context);
-        verdicts.push(verdict.map_err(|failure| failure.hint_for(&[Code::Interrupted], AGAIN))?);
+        match verdict(&named, args.jobs.count(), trust.as_ref(), context) {
+            Ok(verdict) => verdicts.push(verdict),
+            // What cannot be read is a finding among several; the others are read all the same.
+            Err(failure) if args.bundles.len() > 1 && failure.code() != Code::Interrupted => {
+                verdicts.push(BundleVerdict::unread(&path(&named), &failure));
+            }
+            Err(failure) => return Err(failure.hint_for(&[Code::Interrupted], AGAIN)),
+        }
     }
     context.answer(&verdicts, |verdicts| verdicts.iter().map(findings::text).collect())?;
-    let bad = verdicts.iter().filter_map(Verdict::refusal);
-    match bad.clone().next() {
+    let bad = verdicts.iter().filter_map(BundleVerdict::refusal);
+    let unverified = bad.clone().find(|code| code.class() == Class::Unverified);
+    match unverified.or(bad.clone().next()) {
         None => Ok(()),
         Some(code) => Err(Mistake::Unsound { bad: bad.count(), all: verdicts.len(), code }.into()),
     }
 }
 
+/// What is shown for where a bundle or set is.
+fn path(named: &NamedInput) -> PathBuf {
+    named.places().first().map(|place| PathBuf::from(place.to_string())).unwrap_or_default()
+}
+
 /// Verifies one bundle or set. That it cannot be read as one is a finding, if its content is to blame.
-fn verdict(named: &Named, jobs: usize, trust: Option<&TrustFile>, context: &Context) -> Result<Verdict, Failure> {
+fn verdict(
+    named: &NamedInput,
+    jobs: usize,
+    trust: Option<&TrustFile>,
+    context: &Context,
+) -> Result<BundleVerdict, CommandError> {
     let progress = context.progress();
     runtime::run(async {
         let places = named.places();
-        let path = places.first().map(|place| PathBuf::from(place.to_string())).unwrap_or_default();
+        let path = path(named);
         let opened = Opened::survey_all(places, &context.storage()).await;
         let surveyed = match places {
             [Location::Path(path), ..] => protect::survey_of(path, &progress).await,
@@ -59,7 +76,7 @@ fn verdict(named: &Named, jobs: usize, trust: Option<&TrustFile>, context: &Cont
         let verdict = match opened {
             Ok((bundle, set)) => {
                 let verification = verify(bundle.reader(), jobs, &progress).await?;
-                let verdict = Verdict::of(bundle.path(), verification).with_set(bundle.reader(), set.as_ref());
+                let verdict = BundleVerdict::of(bundle.path(), verification).with_set(bundle.reader(), set.as_ref());
                 match trust {
                     None => verdict,
                     Some(trust) => {
@@ -69,9 +86,9 @@ fn verdict(named: &Named, jobs: usize, trust: Option<&TrustFile>, context: &Cont
             }
             Err(transfer::Error::Bundle(error)) => {
                 let protected = matches!(surveyed, Ok(Some(_)));
-                let verdict = Verdict::unreadable(&path, error, protected)?;
+                let verdict = BundleVerdict::unreadable(&path, error, protected)?;
                 match named {
-                    Named::One(Location::Path(path)) => {
+                    NamedInput::One(Location::Path(path)) => {
                         verdict.with_remains(verify_remains(path, jobs, &progress).await?)
                     }
                     _ => verdict,

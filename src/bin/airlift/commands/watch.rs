@@ -1,6 +1,6 @@
 use airlift::{
     pipeline::{
-        RunContext, State,
+        PipelineState, RunContext,
         trigger::{self, Options, WatchEvent},
     },
     progress::Progress,
@@ -8,13 +8,13 @@ use airlift::{
 use jiff::{Timestamp, Unit};
 use tokio_util::sync::CancellationToken;
 
-use crate::{args::watch::Args, context::Context, failure::Failure, mistake::Mistake, output, runtime, signal};
+use crate::{args::watch::Args, context::Context, failure::CommandError, mistake::Mistake, output, runtime, signal};
 
 /// The shortest time between two listings.
 const SHORTEST: std::time::Duration = std::time::Duration::from_millis(200);
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let state = State::open(&args.state.clone().map_or_else(State::default_dir, Ok)?)?;
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
+    let state = PipelineState::open(&args.state.clone().map_or_else(PipelineState::default_dir, Ok)?)?;
     let mut storage = context.storage();
     storage.state = state.dir().join("uploads");
     let options = Options { interval: args.interval.max(SHORTEST), runs: args.runs.into(), grace: args.grace };
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
                 error => error,
             };
             name.map_or_else(
-                |source| Failure::from(Mistake::Runtime { source }),
+                |source| CommandError::from(Mistake::Runtime { source }),
                 |signal| Mistake::Interrupted { signal }.into(),
             )
         };

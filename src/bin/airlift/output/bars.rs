@@ -8,7 +8,7 @@ use airlift::{
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Status, echo::Echo, words};
+use super::{StatusOutput, echo::Echo, words};
 
 /// Redraws a second.
 const HZ: u8 = 10;
@@ -30,10 +30,10 @@ const BLOB: &str = "  {msg} {percent:>3}% [{bar:32}] {binary_bytes}/{binary_tota
 /// Draws bars on stderr.
 pub(super) struct Bars {
     screen: MultiProgress,
-    state: Mutex<State>,
+    state: Mutex<BarsState>,
 }
 
-struct State {
+struct BarsState {
     whole: ProgressBar,
     /// Bytes of each blob that moves, and its bar if it has one.
     moving: HashMap<Digest, (u64, Option<ProgressBar>)>,
@@ -50,12 +50,12 @@ impl Bars {
         let whole = ProgressBar::hidden();
         Self {
             screen,
-            state: Mutex::new(State { whole, moving: HashMap::new(), resolved: 0, finished: false, echo: None }),
+            state: Mutex::new(BarsState { whole, moving: HashMap::new(), resolved: 0, finished: false, echo: None }),
         }
     }
 }
 
-impl State {
+impl BarsState {
     fn show(&mut self, screen: &MultiProgress, event: &Event) {
         match event {
             Event::Phase(phase) => self.begin(screen, *phase),
@@ -154,7 +154,7 @@ impl Observe for Bars {
     }
 }
 
-impl Status for Bars {
+impl StatusOutput for Bars {
     fn say(&self, line: &str) {
         self.screen.suspend(|| super::print_aside(&format!("{line}\n")));
     }

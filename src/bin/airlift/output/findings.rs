@@ -6,9 +6,9 @@ use std::{
 };
 
 use airlift::{
-    bundle::{self, Gathered, Reader},
+    bundle::{self, GatheredSet, Reader},
     content::{Class, Code, Fault},
-    oci::{Digest, Reference},
+    oci::{Digest, PeerText, Reference},
     transfer::{
         protect::{Outlook, Survey},
         verify::Verification,
@@ -21,11 +21,11 @@ use super::{
     count, recovery, size,
     trust::{self, TrustReport},
 };
-use crate::failure::causes;
+use crate::failure::{CommandError, causes};
 
 /// What is to be said of one bundle.
 #[derive(Serialize)]
-pub(crate) struct Verdict {
+pub(crate) struct BundleVerdict {
     path: PathBuf,
     sound: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ pub(crate) struct Verdict {
     /// What is wrong in none of the files that are here is told as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) findings: Vec<ShownFinding>,
     /// What its recovery data, if there is some, can do.
     #[serde(skip_serializing_if = "Option::is_none")]
     recovery: Option<Outlook>,
@@ -47,7 +47,7 @@ pub(crate) struct Verdict {
 
 /// Something that is not as it must be.
 #[derive(Serialize)]
-pub(crate) struct Finding {
+pub(crate) struct ShownFinding {
     #[serde(rename = "token", serialize_with = "token")]
     pub(crate) code: Code,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -67,7 +67,7 @@ fn token<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(code.token())
 }
 
-impl Finding {
+impl ShownFinding {
     /// That something cannot be read further.
     fn of(error: &impl Fault) -> Self {
         let message = [error.to_string()].into_iter().chain(causes(error)).collect::<Vec<_>>().join(": ");
@@ -75,31 +75,31 @@ impl Finding {
     }
 }
 
-impl From<airlift::transfer::verify::Finding> for Finding {
+impl From<airlift::transfer::verify::Finding> for ShownFinding {
     fn from(one: airlift::transfer::verify::Finding) -> Self {
         let airlift::transfer::verify::Finding { code, artifacts, digest, offset, file, message } = one;
         Self { code, artifacts, digest, offset, file, message }
     }
 }
 
-impl Verdict {
+impl BundleVerdict {
     /// After all was read.
     pub(crate) fn of(path: &Path, verification: Verification) -> Self {
         let Verification { id, artifacts, blobs, bytes, findings, .. } = verification;
-        let findings: Vec<_> = findings.into_iter().map(Finding::from).collect();
+        let findings: Vec<_> = findings.into_iter().map(ShownFinding::from).collect();
         let (path, sound, notes) = (path.to_owned(), findings.is_empty(), Vec::new());
         Self { path, sound, bundle: Some(id), artifacts, blobs, bytes, notes, findings, recovery: None, trust: None }
     }
 
     /// With what is to be said of the set as a set: missing and wrong volumes. Of a volume that was looked at by itself,
     /// that the others are elsewhere is no fault.
-    pub(crate) fn with_set(mut self, reader: &Reader, set: Option<&Gathered>) -> Self {
+    pub(crate) fn with_set(mut self, reader: &Reader, set: Option<&GatheredSet>) -> Self {
         let Some(set) = set else { return self };
-        let fault = |error: &bundle::Error, file: Option<PathBuf>| Finding {
+        let fault = |error: &bundle::Error, file: Option<PathBuf>| ShownFinding {
             digest: error.digest(),
             offset: error.offset(),
             file,
-            ..Finding::of(error)
+            ..ShownFinding::of(error)
         };
         let faults: Vec<_> = set.faults.iter().map(|(path, error)| fault(error, Some(path.clone()))).collect();
         self.notes.clone_from(&set.notes);
@@ -128,7 +128,7 @@ impl Verdict {
         if error.code().class() != Class::Unverified && !protected {
             return Err(error);
         }
-        let finding = Finding { digest: error.digest(), offset: error.offset(), ..Finding::of(&error) };
+        let finding = ShownFinding { digest: error.digest(), offset: error.offset(), ..ShownFinding::of(&error) };
         let (path, notes, findings) = (path.to_owned(), Vec::new(), vec![finding]);
         Ok(Self {
             path,
@@ -144,16 +144,35 @@ impl Verdict {
         })
     }
 
+    /// One among several that cannot be read at all.
+    pub(crate) fn unread(path: &Path, failure: &CommandError) -> Self {
+        let (code, message) = (failure.code(), failure.told());
+        let finding = ShownFinding { code, artifacts: Vec::new(), digest: None, offset: None, file: None, message };
+        let (path, notes, findings) = (path.to_owned(), Vec::new(), vec![finding]);
+        Self {
+            path,
+            sound: false,
+            bundle: None,
+            artifacts: 0,
+            blobs: 0,
+            bytes: 0,
+            notes,
+            findings,
+            recovery: None,
+            trust: None,
+        }
+    }
+
     /// With what else was found in what is left of it.
     pub(crate) fn with_remains(mut self, remains: Option<Verification>) -> Self {
         let Some(remains) = remains else { return self };
-        let told = |known: &Finding, one: &Finding| {
+        let told = |known: &ShownFinding, one: &ShownFinding| {
             (&known.code, known.digest, known.offset) == (&one.code, one.digest, one.offset)
                 || known.message == one.message
         };
         let Self { artifacts, blobs, bytes, .. } = Self::of(&self.path, remains.clone());
         (self.artifacts, self.blobs, self.bytes) = (artifacts, blobs, bytes);
-        for finding in remains.findings.into_iter().map(Finding::from) {
+        for finding in remains.findings.into_iter().map(ShownFinding::from) {
             match self.findings.iter_mut().find(|known| told(known, &finding)) {
                 // The same again, and now it is known whom it concerns.
                 Some(known) => known.artifacts = finding.artifacts,
@@ -165,7 +184,7 @@ impl Verdict {
 
     /// With what its recovery data says, damage to that included.
     pub(crate) fn with_recovery(mut self, survey: &Survey) -> Self {
-        self.findings.extend(survey.findings().into_iter().map(Finding::from));
+        self.findings.extend(survey.findings().into_iter().map(ShownFinding::from));
         self.recovery = Some(survey.outlook.clone());
         self.sound = self.findings.is_empty();
         self
@@ -173,7 +192,7 @@ impl Verdict {
 
     /// With recovery data that cannot be taken.
     pub(crate) fn without_recovery(mut self, error: &(impl Fault + Sized)) -> Self {
-        self.findings.push(Finding::of(error));
+        self.findings.push(ShownFinding::of(error));
         self.sound = false;
         self
     }
@@ -192,7 +211,7 @@ impl Verdict {
 }
 
 /// A line for a sound bundle; a line a finding for any other.
-pub(crate) fn text(verdict: &Verdict) -> String {
+pub(crate) fn text(verdict: &BundleVerdict) -> String {
     let path = verdict.path.display();
     let mut notes = String::new();
     for note in &verdict.notes {
@@ -200,7 +219,7 @@ pub(crate) fn text(verdict: &Verdict) -> String {
     }
     let trust = verdict.trust.as_ref().map(trust::text).unwrap_or_default();
     if verdict.sound {
-        let Verdict { artifacts, blobs, bytes, .. } = verdict;
+        let BundleVerdict { artifacts, blobs, bytes, .. } = verdict;
         let id = verdict.bundle.map(|id| format!("\n  id {id}")).unwrap_or_default();
         let outlook = verdict.recovery.as_ref();
         let recovery = outlook.map(|outlook| format!("\n  {}", recovery::outlook(outlook))).unwrap_or_default();
@@ -217,7 +236,7 @@ pub(crate) fn text(verdict: &Verdict) -> String {
         if let Some(file) = finding.file.as_ref().filter(|file| !finding.message.contains(&*file.to_string_lossy())) {
             let _ = write!(text, "{}: ", file.display());
         }
-        text.push_str(&finding.message);
+        text.push_str(&PeerText::indented(&finding.message));
         if !finding.artifacts.is_empty() {
             let names: Vec<_> = finding.artifacts.iter().map(ToString::to_string).collect();
             let _ = write!(text, "; needed by {}", names.join(", "));

@@ -12,8 +12,8 @@ use airlift::progress::{Event, Observe};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Status, print_aside, tally::Tally, words};
-use crate::{failure::Failure, mistake::Mistake};
+use super::{StatusOutput, print_aside, tally::Tally, words};
+use crate::{failure::CommandError, mistake::Mistake};
 
 /// Version of the lines.
 pub(crate) const VERSION: u32 = 1;
@@ -22,7 +22,7 @@ pub(crate) const VERSION: u32 = 1;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// `value` for stdout, as people read it too.
-pub(crate) fn pretty<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
+pub(crate) fn pretty<T: Serialize + ?Sized>(value: &T) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(value).map_err(|source| Mistake::Json { source })?;
     Ok(text + "\n")
 }
@@ -34,20 +34,20 @@ pub(crate) fn line(value: &impl Serialize) -> String {
 }
 
 /// Prints JSON lines.
-pub(super) struct Lines(Mutex<State>);
+pub(super) struct JsonLines(Mutex<JsonState>);
 
-struct State {
+struct JsonState {
     tally: Tally,
     told: Option<Instant>,
 }
 
-impl Lines {
+impl JsonLines {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(State { tally: Tally::new(Instant::now()), told: None }))
+        Self(Mutex::new(JsonState { tally: Tally::new(Instant::now()), told: None }))
     }
 }
 
-impl State {
+impl JsonState {
     /// The object that `event` is worth at `now`.
     fn object(&mut self, event: &Event, now: Instant) -> Option<Value> {
         self.tally.take(event, now);
@@ -95,7 +95,7 @@ fn versioned(object: Value) -> Value {
     all.into()
 }
 
-impl Observe for Lines {
+impl Observe for JsonLines {
     fn observe(&self, event: Event) {
         let object = self.0.lock().ok().and_then(|mut state| state.object(&event, Instant::now()));
         if let Some(object) = object {
@@ -104,7 +104,7 @@ impl Observe for Lines {
     }
 }
 
-impl Status for Lines {
+impl StatusOutput for JsonLines {
     fn say(&self, text: &str) {
         print_aside(&line(&json!({"v": VERSION, "event": "log", "text": text})));
     }
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn every_line_is_an_object_with_version_and_event_and_advances_are_throttled() {
         let start = Instant::now();
-        let mut state = State { tally: Tally::new(start), told: None };
+        let mut state = JsonState { tally: Tally::new(start), told: None };
         let blob = Digest::sha256(b"1");
         let mut events = vec![Event::Planned { blobs: 1, bytes: 4, present: 0 }, Event::Started { blob, size: 4 }];
         events.extend(vec![Event::Advanced { blob, bytes: 1 }; 4]);

@@ -8,7 +8,7 @@ use std::{
 use airlift::progress::{Event, Observe};
 
 use super::{
-    Status, print_aside,
+    StatusOutput, print_aside,
     tally::Tally,
     words::{clock, size, step},
 };
@@ -17,14 +17,14 @@ use super::{
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Prints lines.
-pub(super) struct Lines(Mutex<State>);
+pub(super) struct TextLines(Mutex<TextState>);
 
-struct State {
+struct TextState {
     tally: Tally,
     told: Instant,
 }
 
-impl State {
+impl TextState {
     /// The line that `event` is worth at `now`.
     fn line(&mut self, event: &Event, now: Instant) -> Option<String> {
         self.tally.take(event, now);
@@ -41,14 +41,14 @@ impl State {
     }
 }
 
-impl Lines {
+impl TextLines {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        Self(Mutex::new(State { tally: Tally::new(now), told: now }))
+        Self(Mutex::new(TextState { tally: Tally::new(now), told: now }))
     }
 }
 
-impl Observe for Lines {
+impl Observe for TextLines {
     fn observe(&self, event: Event) {
         let line = self.0.lock().ok().and_then(|mut state| state.line(&event, Instant::now()));
         if let Some(line) = line {
@@ -57,7 +57,7 @@ impl Observe for Lines {
     }
 }
 
-impl Status for Lines {
+impl StatusOutput for TextLines {
     fn say(&self, line: &str) {
         print_aside(&format!("{line}\n"));
     }
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn many_small_advances_make_one_line_a_pause() {
         let start = Instant::now();
-        let mut state = State { tally: Tally::new(start), told: start };
+        let mut state = TextState { tally: Tally::new(start), told: start };
         let planned = state.line(&Event::Planned { blobs: 1, bytes: 2000, present: 0 }, start);
         assert_eq!(planned.as_deref(), Some("1 blob, 2.0 KiB"));
         let blob = Digest::sha256(b"1");

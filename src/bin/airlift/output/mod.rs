@@ -27,10 +27,10 @@ use airlift::progress::Observe;
 
 pub(crate) use words::{count, size};
 
-use crate::{args::global::Progress, failure::Failure, mistake::Mistake};
+use crate::{args::global::ProgressChoice, failure::CommandError, mistake::Mistake};
 
 /// The status that a command prints to stderr while it works.
-pub(crate) trait Status: Observe {
+pub(crate) trait StatusOutput: Observe {
     /// Prints a line, above the bars where there are any.
     fn say(&self, line: &str);
 
@@ -42,14 +42,14 @@ pub(crate) trait Status: Observe {
 }
 
 /// Chooses the status by the options and the terminal.
-pub(crate) fn status(progress: Progress, quiet: bool) -> Arc<dyn Status> {
+pub(crate) fn status(progress: ProgressChoice, quiet: bool) -> Arc<dyn StatusOutput> {
     match progress {
         _ if quiet => Arc::new(quiet::Quiet { warns: false }),
-        Progress::None => Arc::new(quiet::Quiet { warns: true }),
-        Progress::Json => Arc::new(json::Lines::new()),
-        Progress::Bars if io::stderr().is_terminal() => Arc::new(bars::Bars::new()),
-        Progress::Auto if io::stderr().is_terminal() && !is_dumb() => Arc::new(bars::Bars::new()),
-        Progress::Auto | Progress::Bars | Progress::Lines => Arc::new(lines::Lines::new()),
+        ProgressChoice::None => Arc::new(quiet::Quiet { warns: true }),
+        ProgressChoice::Json => Arc::new(json::JsonLines::new()),
+        ProgressChoice::Bars if io::stderr().is_terminal() => Arc::new(bars::Bars::new()),
+        ProgressChoice::Auto if io::stderr().is_terminal() && !is_dumb() => Arc::new(bars::Bars::new()),
+        ProgressChoice::Auto | ProgressChoice::Bars | ProgressChoice::Lines => Arc::new(lines::TextLines::new()),
     }
 }
 
@@ -59,7 +59,7 @@ fn is_dumb() -> bool {
 }
 
 /// Prints a result to stdout. A reader that closes the pipe early (`| head`) is not an error.
-pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
+pub(crate) fn print(text: &[u8]) -> Result<(), CommandError> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -9,7 +9,7 @@ use airlift::{
     },
     oci::{Descriptor, Digest},
     transfer::{
-        self, Outcome, State, import,
+        self, ArtifactState, Outcome, import,
         outline::{Outline, outline},
         plan::Plan,
     },
@@ -20,7 +20,7 @@ use super::{
     count, report, size,
     table::{Column, table},
 };
-use crate::{args::Transfer, context::Context, failure::Failure};
+use crate::{args::Transfer, context::Context, failure::CommandError};
 
 /// The plan of an export.
 #[derive(Serialize)]
@@ -65,7 +65,7 @@ pub(crate) fn export(
     set: Option<PlannedSet<'_>>,
     options: &Transfer,
     context: &Context,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let plan = match planned {
         Ok(plan) => plan,
         Err(error) => return report::conclude(Err(error), options, context, |_| Ok(())),
@@ -90,7 +90,7 @@ pub(crate) fn export(
     })
 }
 
-fn volumes(plan: &Plan, (name, size, only): PlannedSet<'_>) -> Result<Vec<PlannedVolume>, Failure> {
+fn volumes(plan: &Plan, (name, size, only): PlannedSet<'_>) -> Result<Vec<PlannedVolume>, CommandError> {
     let outlines = outline(plan.contents(), size, only)?;
     let named = |outline: Outline| PlannedVolume { name: volume_name(name, outline.number), outline };
     Ok(outlines.into_iter().map(named).collect())
@@ -133,10 +133,10 @@ fn export_text(artifacts: &str, answer: &PlannedExport) -> String {
 
 /// Prints the plan of an import.
 pub(crate) fn import(
-    planned: Result<import::Plan, transfer::Error>,
+    planned: Result<import::ImportPlan, transfer::Error>,
     options: &Transfer,
     context: &Context,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let plan = match planned {
         Ok(plan) => plan,
         Err(error) => return report::conclude(Err(error), options, context, |_| Ok(())),
@@ -153,9 +153,9 @@ pub(crate) fn import(
     })
 }
 
-const fn planned_state(state: State) -> &'static str {
+const fn planned_state(state: ArtifactState) -> &'static str {
     match state {
-        State::NotReached => "planned",
+        ArtifactState::NotReached => "planned",
         other => report::state(other),
     }
 }

@@ -2,7 +2,7 @@
 
 use airlift::progress::{Event, Observe};
 
-use super::{Status, print_aside};
+use super::{StatusOutput, print_aside};
 
 /// Prints no progress, and warnings only if `warns`.
 pub(super) struct Quiet {
@@ -17,7 +17,7 @@ impl Observe for Quiet {
     }
 }
 
-impl Status for Quiet {
+impl StatusOutput for Quiet {
     fn say(&self, line: &str) {
         print_aside(&format!("{line}\n"));
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use airlift::{
     recovery::Repaired,
-    transfer::protect::{Hurt, Outlook},
+    transfer::protect::{DamagedFile, Outlook},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ pub(crate) fn damages(outlook: &Outlook) -> Vec<String> {
     outlook.damaged.iter().map(damage).collect()
 }
 
-fn damage(hurt: &Hurt) -> String {
+fn damage(hurt: &DamagedFile) -> String {
     let name = hurt.path.as_ref().map_or_else(|| hurt.name.clone(), |path| path.display().to_string());
     if hurt.missing {
         return format!("{name}: missing");

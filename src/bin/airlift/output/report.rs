@@ -7,21 +7,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use airlift::transfer::{self, Outcome, Report, State};
+use airlift::transfer::{self, ArtifactState, Outcome, Report};
 
 use super::{
     count, json, size,
     table::{Column, table},
 };
-use crate::{args::Transfer, context::Context, failure::Failure, mistake::Mistake};
+use crate::{args::Transfer, context::Context, failure::CommandError, mistake::Mistake};
 
 /// Ends a run: prints and saves its report, and returns a failure if an artifact failed.
 pub(crate) fn conclude(
     outcome: Result<Report, transfer::Error>,
     options: &Transfer,
     context: &Context,
-    show: impl FnOnce(&Report) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    show: impl FnOnce(&Report) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
     let report = match &outcome {
         Ok(report) => Some(report),
         Err(error) => error.report(),
@@ -37,19 +37,19 @@ pub(crate) fn conclude(
         }
         details = details_of(report);
     }
-    let report = outcome.map_err(|error| Failure::from(error).details(details.clone()))?;
+    let report = outcome.map_err(|error| CommandError::from(error).details(details.clone()))?;
     if report.failed() {
-        let failed = report.artifacts.iter().filter(|outcome| outcome.state == State::Failed).count();
+        let failed = report.artifacts.iter().filter(|outcome| outcome.state == ArtifactState::Failed).count();
         let all = report.artifacts.len();
-        return Err(Failure::from(Mistake::Partial { failed, all }).details(details));
+        return Err(CommandError::from(Mistake::Partial { failed, all }).details(details));
     }
     Ok(())
 }
 
 /// The failure of a run, with every artifact that failed in it.
-pub(crate) fn failure(error: transfer::Error) -> Failure {
+pub(crate) fn failure(error: transfer::Error) -> CommandError {
     let details = error.report().map(details_of).unwrap_or_default();
-    Failure::from(error).details(details)
+    CommandError::from(error).details(details)
 }
 
 /// A line for each artifact that failed, and then how many are done, failed and not tried.
@@ -63,9 +63,10 @@ fn details_of(report: &Report) -> Vec<String> {
 
 /// `3 done, 1 failed, 2 not tried`
 fn totals(report: &Report) -> String {
-    let of = |states: &[State]| report.artifacts.iter().filter(|outcome| states.contains(&outcome.state)).count();
-    let (done, failed) = (of(&[State::Done, State::AlreadyThere]), of(&[State::Failed]));
-    format!("{done} done, {failed} failed, {} not tried", of(&[State::NotReached]))
+    let of =
+        |states: &[ArtifactState]| report.artifacts.iter().filter(|outcome| states.contains(&outcome.state)).count();
+    let (done, failed) = (of(&[ArtifactState::Done, ArtifactState::AlreadyThere]), of(&[ArtifactState::Failed]));
+    format!("{done} done, {failed} failed, {} not tried", of(&[ArtifactState::NotReached]))
 }
 
 /// Which artifact failed, where, and why, on one line.
@@ -75,7 +76,7 @@ fn detail(outcome: &Outcome) -> Option<String> {
 }
 
 /// Checks before a run that its report can be written, so that a run of hours does not fail at its very end.
-pub(crate) fn check(options: &Transfer) -> Result<(), Failure> {
+pub(crate) fn check(options: &Transfer) -> Result<(), CommandError> {
     let Some(path) = &options.report else { return Ok(()) };
     let refuse = |source: io::Error| Err(Mistake::Write { path: path.clone(), source }.into());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -88,7 +89,7 @@ pub(crate) fn check(options: &Transfer) -> Result<(), Failure> {
 }
 
 /// Writes the report as JSON, and beside it the failed artifacts as a list for `export -f`.
-fn save(report: &Report, path: &Path) -> Result<(), Failure> {
+fn save(report: &Report, path: &Path) -> Result<(), CommandError> {
     let write = |path: &Path, text: &str| {
         fs::write(path, text).map_err(|source| Mistake::Write { path: path.to_owned(), source })
     };
@@ -107,7 +108,7 @@ fn retry_list(report: &Path) -> PathBuf {
 }
 
 /// The artifacts in a table, each with its size and `words` for its state.
-pub(crate) fn artifacts(report: &Report, words: impl Fn(State) -> &'static str) -> String {
+pub(crate) fn artifacts(report: &Report, words: impl Fn(ArtifactState) -> &'static str) -> String {
     let to_target = report.artifacts.iter().any(|outcome| outcome.target.is_some());
     let columns = [
         Column::Left(if to_target { "TARGET" } else { "ARTIFACT" }),
@@ -128,12 +129,12 @@ pub(crate) fn artifacts(report: &Report, words: impl Fn(State) -> &'static str) 
 }
 
 /// A state in words.
-pub(crate) const fn state(state: State) -> &'static str {
+pub(crate) const fn state(state: ArtifactState) -> &'static str {
     match state {
-        State::Done => "done",
-        State::AlreadyThere => "already there",
-        State::Failed => "failed",
-        State::NotReached => "not tried",
+        ArtifactState::Done => "done",
+        ArtifactState::AlreadyThere => "already there",
+        ArtifactState::Failed => "failed",
+        ArtifactState::NotReached => "not tried",
     }
 }
 

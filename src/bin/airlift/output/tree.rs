@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use airlift::{
-    oci::media_type,
-    transfer::inspect::{Inspection, Node},
+    oci::{PeerText, media_type},
+    transfer::inspect::{Inspection, TreeNode},
 };
 
 use super::size;
@@ -24,7 +24,7 @@ pub(crate) fn tree(found: &Inspection) -> String {
     text
 }
 
-fn branches(nodes: &[(&Node, &str)], indent: &str, text: &mut String) {
+fn branches(nodes: &[(&TreeNode, &str)], indent: &str, text: &mut String) {
     for (at, (node, role)) in nodes.iter().enumerate() {
         let (fork, bar) = if at + 1 == nodes.len() { ("└── ", "    ") } else { ("├── ", "│   ") };
         let _ = writeln!(text, "{indent}{fork}{role}{}", line(node));
@@ -33,13 +33,16 @@ fn branches(nodes: &[(&Node, &str)], indent: &str, text: &mut String) {
     }
 }
 
-fn line(node: &Node) -> String {
-    let mut line = format!("{} {:.SHORT$} {}", kind(node), node.digest.hex(), size(node.size));
+fn line(node: &TreeNode) -> String {
+    let mut line = format!("{} {:.SHORT$} {}", PeerText(kind(node)), node.digest.hex(), size(node.size));
     if let Some(platform) = &node.platform {
         let _ = write!(line, " {platform}");
     }
     if let Some(tag) = &node.tag {
         let _ = write!(line, " by tag {tag}");
+    }
+    if node.cut {
+        line.push_str(" (and more)");
     }
     if let Some(reason) = node.absent {
         let reason = serde_json::to_value(reason).unwrap_or_default();
@@ -48,7 +51,7 @@ fn line(node: &Node) -> String {
     line
 }
 
-fn kind(node: &Node) -> &str {
+fn kind(node: &TreeNode) -> &str {
     match &node.artifact_type {
         _ if media_type::is_index(&node.media_type) => "index",
         // An image's type is that of its config, which tells no more than that it is an image.

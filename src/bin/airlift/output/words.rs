@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use airlift::progress::{Event, Phase};
+use airlift::{
+    oci::PeerText,
+    progress::{Event, Phase},
+};
 use bytesize::ByteSize;
 
 /// `1.5 GiB`
@@ -39,7 +42,7 @@ pub(super) const fn phase(phase: Phase) -> &'static str {
 
 /// Retries, failures and warnings, which are printed even above bars.
 pub(super) fn notice(event: &Event) -> Option<String> {
-    Some(match event {
+    let notice = match event {
         Event::Retried { what, cause, attempt, wait } => {
             // Errors name what they happened to; once is enough.
             let cause = cause.strip_prefix(what.as_str()).map_or(cause.as_str(), |rest| rest.trim_start_matches(": "));
@@ -48,7 +51,8 @@ pub(super) fn notice(event: &Event) -> Option<String> {
         Event::Failed { artifact, reason } => format!("failed: {artifact}: {reason}"),
         Event::Warned(text) => format!("warning: {text}"),
         _ => return None,
-    })
+    };
+    Some(PeerText::indented(&notice))
 }
 
 /// Steps of a run that are worth a line in a log.

@@ -20,8 +20,8 @@ use super::super::{
         error::{Error, Result, cause_on_way, redact},
         location::Bucket,
     },
-    RETRIES, client_of_ours,
-    failure::Asked,
+    client::{RETRIES, client_of_ours},
+    failure::CloudRequest,
 };
 
 /// Bytes of an answer that are read: a page of a list has a thousand objects.
@@ -43,7 +43,7 @@ pub(super) struct Stored {
 
 /// An object that is to be, and what is said of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Target<'a> {
+pub(super) struct NewObject<'a> {
     pub(super) name: &'a str,
     pub(super) content_type: &'a str,
     pub(super) metadata: &'a BTreeMap<String, String>,
@@ -51,7 +51,7 @@ pub(super) struct Target<'a> {
     pub(super) creates: bool,
 }
 
-impl Target<'_> {
+impl NewObject<'_> {
     fn condition(&self) -> &'static str {
         if self.creates { "ifGenerationMatch=0" } else { "" }
     }
@@ -91,7 +91,7 @@ impl Api {
     }
 
     /// Puts a whole object; Google takes only what has the MD5 that is sent ahead.
-    pub(super) async fn insert(&self, target: &Target<'_>, body: Body) -> Result<Stored> {
+    pub(super) async fn insert(&self, target: &NewObject<'_>, body: Body) -> Result<Stored> {
         let sum = BASE64_STANDARD.encode(body.md5().await);
         let body = body.bytes;
         // Unforeseeable, so that no content can have it.
@@ -122,7 +122,7 @@ impl Api {
     }
 
     /// Makes one object of several, in order: at once, and without their bytes passing here. They stay.
-    pub(super) async fn compose(&self, sources: &[Stored], target: &Target<'_>) -> Result<Stored> {
+    pub(super) async fn compose(&self, sources: &[Stored], target: &NewObject<'_>) -> Result<Stored> {
         let sources: Vec<_> =
             sources.iter().map(|one| json!({"name": one.name, "generation": one.generation})).collect();
         let asked = json!({
@@ -186,7 +186,7 @@ impl Api {
     }
 
     async fn credential(&self, credentials: &GcpCredentialProvider) -> Result<String> {
-        let asked = Asked { what: self.what.clone() };
+        let asked = CloudRequest { what: self.what.clone() };
         Ok(credentials.get_credential().await.map_err(|error| asked.failed(&error))?.bearer.clone())
     }
 

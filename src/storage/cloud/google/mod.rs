@@ -21,25 +21,22 @@ pub(super) use self::{
     upload::{Composed, remove},
 };
 use super::{
-    super::{Limits, Settings, error::Result, location::Bucket},
-    failure::Asked,
+    super::{PartLimits, Settings, error::Result, location::Bucket, settings::GOOGLE_EMULATOR},
+    failure::CloudRequest,
 };
 
 /// Compositions have no limit of their own: this is an object's, 5 TiB, in parts of which a few fit into memory.
-pub(super) const LIMITS: Limits = Limits { parts: 10_240, smallest: 1, largest: 512 << 20 };
+pub(super) const LIMITS: PartLimits = PartLimits { parts: 10_240, smallest: 1, largest: 512 << 20 };
 
 /// Where Google is.
 const PUBLIC: &str = "https://storage.googleapis.com";
-
-/// The variable with which Google's own clients are sent to an emulator, which asks nobody for a credential.
-pub(crate) const EMULATOR: &str = "STORAGE_EMULATOR_HOST";
 
 /// Clients of a bucket: for what `object_store` does, and for the rest.
 pub(super) fn clients(
     place: &Bucket,
     settings: &Settings,
     (options, retry): (ClientOptions, RetryConfig),
-    asked: &Asked,
+    asked: &CloudRequest,
 ) -> Result<(Arc<GoogleCloudStorage>, Api)> {
     let keys = settings.variables.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
     let keys = keys.filter_map(|(name, value)| Some((name.parse().ok()?, value)));
@@ -52,7 +49,7 @@ pub(super) fn clients(
     let base = named.or(emulator).unwrap_or_else(|| PUBLIC.to_owned());
     let base = base.trim_end_matches('/').to_owned();
     let builder = builder.with_base_url(&base);
-    // With a token, even an empty one, nobody is asked for another; it is not sent.
+    // With a token, even an empty one, the client asks for no other; it is not sent.
     let builder = if anonymous { builder.with_skip_signature(true).with_bearer_token("") } else { builder };
     // No request is made yet: what can fail is a file of credentials.
     let store = Arc::new(builder.build().map_err(|error| asked.credential(&error))?);
@@ -63,7 +60,7 @@ pub(super) fn clients(
 
 /// The emulator's address; plain `HOST:PORT` is one of HTTP.
 fn emulator(settings: &Settings) -> Option<String> {
-    let (_, host) = settings.variables.iter().find(|(name, _)| name == EMULATOR)?;
+    let (_, host) = settings.variables.iter().find(|(name, _)| name == GOOGLE_EMULATOR)?;
     match host.trim() {
         "" => None,
         host if host.contains("://") => Some(host.to_owned()),
@@ -83,7 +80,10 @@ mod tests {
     #[test]
     fn the_emulators_address_is_an_address_with_and_without_a_scheme() {
         let of = |host: &str| {
-            emulator(&Settings { variables: vec![(EMULATOR.to_owned(), host.to_owned())], ..Settings::default() })
+            emulator(&Settings {
+                variables: vec![(GOOGLE_EMULATOR.to_owned(), host.to_owned())],
+                ..Settings::default()
+            })
         };
         assert_eq!(of("localhost:4443").as_deref(), Some("http://localhost:4443"));
         assert_eq!(of("https://gcs.test").as_deref(), Some("https://gcs.test"));

@@ -2,7 +2,7 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use super::super::super::Note;
+use super::super::super::PartCheckpoint;
 use crate::oci::Digest;
 
 /// What every name of a part ends in: lists leave them out by it, and a lifecycle rule can remove what was left behind.
@@ -26,7 +26,7 @@ pub(super) fn folder(key: &str, identity: &Digest) -> String {
 }
 
 /// The name of part `number` that was put with `note`.
-pub(super) fn name(folder: &str, number: u32, note: Note) -> String {
+pub(super) fn name(folder: &str, number: u32, note: PartCheckpoint) -> String {
     format!("{folder}{number:0DIGITS$}-{}{END}", BASE64_URL_SAFE_NO_PAD.encode(note.0))
 }
 
@@ -36,10 +36,10 @@ pub(super) fn composed(folder: &str, level: usize, index: usize) -> String {
 }
 
 /// Which part has this name; `None` of anything else.
-pub(super) fn read(folder: &str, name: &str) -> Option<(u32, Note)> {
+pub(super) fn read(folder: &str, name: &str) -> Option<(u32, PartCheckpoint)> {
     let (number, note) = name.strip_prefix(folder)?.strip_suffix(END)?.split_once('-')?;
     let note = BASE64_URL_SAFE_NO_PAD.decode(note).ok()?.try_into().ok()?;
-    Some((number.parse().ok()?, Note(note)))
+    Some((number.parse().ok()?, PartCheckpoint(note)))
 }
 
 #[cfg(test)]
@@ -51,8 +51,8 @@ mod tests {
     fn a_name_says_which_part_it_is_and_what_it_came_with() {
         let folder = folder("some folder/b.tar", &Digest::sha256(b"x"));
         for (number, note) in [(0, [0; NOTE]), (10_239, [255; NOTE]), (7, [0b1111_1011; NOTE])] {
-            let name = name(&folder, number, Note(note));
-            assert_eq!(read(&folder, &name), Some((number, Note(note))));
+            let name = name(&folder, number, PartCheckpoint(note));
+            assert_eq!(read(&folder, &name), Some((number, PartCheckpoint(note))));
             assert!(is_part(&name) && name.starts_with("some folder/b.tar.parts/"), "{name}");
         }
         let between = composed(&folder, 1, 3);

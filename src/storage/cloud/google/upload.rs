@@ -12,13 +12,13 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{
     super::{
         super::{
-            Body, Draft, Finish, Location, Note, Object as _, Stat, Upload,
+            Body, Finish, Location, Object as _, PartCheckpoint, Stat, Upload, UploadSpec,
             error::{Error, Result},
         },
-        Object,
-        journal::Journal,
+        CloudObject,
+        journal::UploadJournal,
     },
-    api::{Api, SOURCES, Stored, Target},
+    api::{Api, NewObject, SOURCES, Stored},
     parts,
 };
 
@@ -37,25 +37,25 @@ const BYTES: &str = "application/octet-stream";
 /// An upload to a bucket.
 #[derive(Debug)]
 pub(in crate::storage::cloud) struct Composed {
-    object: Object,
+    object: CloudObject,
     api: Api,
     key: String,
     folder: String,
     metadata: BTreeMap<String, String>,
     /// Says which uploads were begun here, and that this one is under way; what is there of it the bucket knows.
-    journal: Journal,
-    present: Vec<(u32, Note)>,
-    placed: Mutex<BTreeMap<(u32, Note), Stored>>,
+    journal: UploadJournal,
+    present: Vec<(u32, PartCheckpoint)>,
+    placed: Mutex<BTreeMap<(u32, PartCheckpoint), Stored>>,
 }
 
 impl Composed {
-    pub(in crate::storage::cloud) async fn open(object: &Object, api: &Api, draft: &Draft) -> Result<Self> {
+    pub(in crate::storage::cloud) async fn open(object: &CloudObject, api: &Api, draft: &UploadSpec) -> Result<Self> {
         let Location::Gcs(place) = &object.location else {
             return Err(Error::Protocol { what: object.location.to_string(), reason: "it is not Google's".to_owned() });
         };
         let name = object.location.to_string();
         let folder = parts::folder(&place.key, &draft.identity);
-        let mut journal = Journal::open(&object.settings.state, &name, &draft.identity)?;
+        let mut journal = UploadJournal::open(&object.settings.state, &name, &draft.identity)?;
         if journal.upload() != Some(&folder) {
             journal.begin(&name, &folder)?;
         }
@@ -77,7 +77,7 @@ impl Composed {
     }
 
     /// The parts with these notes, in order.
-    fn pieces(&self, notes: &[Note]) -> Result<Vec<Stored>> {
+    fn pieces(&self, notes: &[PartCheckpoint]) -> Result<Vec<Stored>> {
         let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
         let pieces = (0..).zip(notes).map(|(number, &note)| placed.get(&(number, note)).cloned());
         pieces.collect::<Option<_>>().ok_or_else(|| Error::Protocol {
@@ -87,7 +87,7 @@ impl Composed {
     }
 
     async fn compose(&self, pieces: Vec<Stored>, creates: bool) -> Result<()> {
-        let whole = Target { name: &self.key, content_type: TAR, metadata: &self.metadata, creates };
+        let whole = NewObject { name: &self.key, content_type: TAR, metadata: &self.metadata, creates };
         if pieces.is_empty() {
             return self.api.insert(&whole, Bytes::new().into()).await.map(drop);
         }
@@ -110,7 +110,7 @@ impl Composed {
 
     async fn group(&self, name: String, group: Vec<Stored>) -> Result<Stored> {
         let nothing = BTreeMap::new();
-        let target = Target { name: &name, content_type: BYTES, metadata: &nothing, creates: false };
+        let target = NewObject { name: &name, content_type: BYTES, metadata: &nothing, creates: false };
         self.api.compose(&group, &target).await
     }
 
@@ -155,13 +155,13 @@ async fn remove_one(api: &Api, stored: Stored) -> Result<()> {
 
 #[async_trait]
 impl Upload for Composed {
-    fn present(&self) -> &[(u32, Note)] {
+    fn present(&self) -> &[(u32, PartCheckpoint)] {
         &self.present
     }
 
-    async fn put(&self, number: u32, note: Note, body: Body) -> Result<()> {
+    async fn put(&self, number: u32, note: PartCheckpoint, body: Body) -> Result<()> {
         let (name, nothing) = (parts::name(&self.folder, number, note), BTreeMap::new());
-        let target = Target { name: &name, content_type: BYTES, metadata: &nothing, creates: false };
+        let target = NewObject { name: &name, content_type: BYTES, metadata: &nothing, creates: false };
         let mut tries = 1;
         let stored = loop {
             match self.api.insert(&target, body.clone()).await {
@@ -177,7 +177,7 @@ impl Upload for Composed {
         Ok(())
     }
 
-    async fn commit(&self, notes: &[Note], finish: &Finish) -> Result<Stat> {
+    async fn commit(&self, notes: &[PartCheckpoint], finish: &Finish) -> Result<Stat> {
         let pieces = self.pieces(notes)?;
         if !finish.overwrite {
             // The composition has the last word; this one spares it where the answer is known.

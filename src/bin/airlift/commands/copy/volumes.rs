@@ -2,7 +2,7 @@ use airlift::{
     storage::Location,
     transfer::{
         copy_set::{self, Request},
-        sets::Found,
+        sets::FoundSet,
     },
 };
 use serde_json::json;
@@ -11,13 +11,13 @@ use super::again;
 use crate::{
     args::copy::Args,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     output::{count, size},
     runtime,
 };
 
 /// Copies a set of volumes whole.
-pub(super) fn copy(found: Found, to: Location, args: &Args, context: &Context) -> Result<(), Failure> {
+pub(super) fn copy(found: FoundSet, to: Location, args: &Args, context: &Context) -> Result<(), CommandError> {
     let request = Request {
         to,
         overwrite: args.overwrite,

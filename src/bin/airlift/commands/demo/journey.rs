@@ -16,10 +16,10 @@ use airlift::{
     registry::Client,
     storage::{Location, Settings},
     transfer::{
-        Opened, copy, export, import,
+        Opened, copy,
+        destination::RegistryPrefix,
+        export, import,
         report::Report,
-        resolve::Limits,
-        target::Target,
         verify::{Finding, Verification, verify},
     },
 };
@@ -30,7 +30,7 @@ use super::{
     site::{self, Site, VENDOR},
 };
 use crate::{
-    failure::Failure,
+    failure::CommandError,
     mistake::Mistake,
     output::{count, report, size},
 };
@@ -46,19 +46,19 @@ pub(super) struct Summary {
     verified_blobs: u64,
     damage_found: &'static str,
     imported: Report,
-    target: Vec<Held>,
+    target: Vec<HeldContent>,
 }
 
 /// What the target holds under a name.
 #[derive(Debug, Serialize)]
-struct Held {
+struct HeldContent {
     name: String,
     digest: String,
     attached: usize,
 }
 
 /// Goes all the way, working in `folder`, and tells of each station by `say`.
-pub(super) async fn run(client: &Client, folder: &Path, say: impl Fn(String)) -> Result<Summary, Failure> {
+pub(super) async fn run(client: &Client, folder: &Path, say: impl Fn(String)) -> Result<Summary, CommandError> {
     let (source, target) = (Site::start(&folder.join("source")).await?, Site::start(&folder.join("target")).await?);
     let summary = Journey { client, folder, source: &source, target: &target, say: &say }.go().await;
     source.stop().await;
@@ -75,7 +75,7 @@ struct Journey<'a, S> {
 }
 
 impl<S: Fn(String)> Journey<'_, S> {
-    async fn go(&self) -> Result<Summary, Failure> {
+    async fn go(&self) -> Result<Summary, CommandError> {
         let samples = samples(&format!("http://{}/v2/{VENDOR}/blobs", self.source.address()));
         self.source.load(self.client, &samples).await?;
         self.tell("source", &format!("a registry at {} holds", self.source.address()));
@@ -107,7 +107,7 @@ impl<S: Fn(String)> Journey<'_, S> {
         (self.say)(format!("{:<8}   {text}", ""));
     }
 
-    async fn export(&self, samples: &[Sample]) -> Result<(PathBuf, Report), Failure> {
+    async fn export(&self, samples: &[Sample]) -> Result<(PathBuf, Report), CommandError> {
         // What is attached to an artifact is not asked for: it comes along.
         let named =
             samples.iter().filter(|sample| sample.tag.as_ref().is_some_and(|tag| !tag.as_str().starts_with("sha256-")));
@@ -117,15 +117,7 @@ impl<S: Fn(String)> Journey<'_, S> {
             })
             .map(|reference| reference.parse())
             .collect();
-        let request = export::Request {
-            artifacts: artifacts.map_err(|source| Mistake::Reference { source })?,
-            platforms: Vec::new(),
-            foreign: export::Foreign::Include,
-            referrers: true,
-            continue_on_errors: false,
-            jobs: JOBS,
-            limits: Limits::default(),
-        };
+        let request = export::Request::new(artifacts.map_err(|source| Mistake::Reference { source })?);
         let path = self.folder.join("bundle.tar");
         let to = export::Destination::File { path: path.clone(), overwrite: true };
         let report = export::run(self.client, &request, to, &Progress::silent()).await.map_err(report::failure)?;
@@ -142,7 +134,7 @@ impl<S: Fn(String)> Journey<'_, S> {
         Ok((path, report))
     }
 
-    async fn copy(&self, bundle: &Path, name: &str) -> Result<copy::Report, Failure> {
+    async fn copy(&self, bundle: &Path, name: &str) -> Result<copy::Report, CommandError> {
         let request = copy::Request {
             source: bundle.to_owned(),
             destination: self.folder.join(name),
@@ -154,7 +146,7 @@ impl<S: Fn(String)> Journey<'_, S> {
         Ok(report)
     }
 
-    async fn verify(&self, bundle: &Path) -> Result<Verification, Failure> {
+    async fn verify(&self, bundle: &Path) -> Result<Verification, CommandError> {
         let found = verify(&Reader::open(bundle).await?, JOBS, &Progress::silent()).await?;
         if let Some(finding) = found.findings.first() {
             return Err(Mistake::Demo { what: finding.message.clone() }.into());
@@ -164,7 +156,7 @@ impl<S: Fn(String)> Journey<'_, S> {
     }
 
     /// Flips one bit of a copy, in the middle of the largest layer, and shows that it is found.
-    async fn damage(&self, bundle: &Path) -> Result<Code, Failure> {
+    async fn damage(&self, bundle: &Path) -> Result<Code, CommandError> {
         let damaged = self.folder.join("damaged.tar");
         let io = |source| Mistake::Write { path: damaged.clone(), source };
         std::fs::copy(bundle, &damaged).map_err(io)?;
@@ -189,19 +181,10 @@ impl<S: Fn(String)> Journey<'_, S> {
         Ok(*code)
     }
 
-    async fn import(&self, bundle: &Path) -> Result<Report, Failure> {
+    async fn import(&self, bundle: &Path) -> Result<Report, CommandError> {
         let opened = Opened::open(&Location::Path(bundle.to_owned()), &Settings::default()).await?;
-        let request = import::Request {
-            to: Target { registry: self.target.address().to_owned(), prefix: None },
-            keep_host: false,
-            map: Vec::new(),
-            overwrite_tags: false,
-            continue_on_errors: false,
-            rewrite_foreign: false,
-            verify_first: false,
-            delete_source: false,
-            jobs: JOBS,
-        };
+        let to = RegistryPrefix { registry: self.target.address().to_owned(), prefix: None };
+        let request = import::Request::new(to);
         let report =
             import::run(self.client, &[opened], &request, &Progress::silent()).await.map_err(report::failure)?;
         self.tell(
@@ -212,7 +195,7 @@ impl<S: Fn(String)> Journey<'_, S> {
     }
 
     /// What now lives in the target, asked of the target.
-    async fn list(&self) -> Result<Vec<Held>, Failure> {
+    async fn list(&self) -> Result<Vec<HeldContent>, CommandError> {
         self.tell("target", "which now holds");
         let mut held = Vec::new();
         let samples = samples("");
@@ -224,7 +207,7 @@ impl<S: Fn(String)> Journey<'_, S> {
                 let name = format!("{repository}:{tag}");
                 let more = if attached > 0 { format!("  + {attached} attached") } else { String::new() };
                 self.detail(&format!("{:<44} {:.19}…{more}", format!("{name:.44}"), manifest.digest().to_string()));
-                held.push(Held { name, digest: manifest.digest().to_string(), attached });
+                held.push(HeldContent { name, digest: manifest.digest().to_string(), attached });
             }
         }
         Ok(held)

@@ -7,9 +7,9 @@ mod site;
 
 use std::path::Path;
 
-use crate::{args::demo::Args, context::Context, failure::Failure, mistake::Mistake, output, runtime};
+use crate::{args::demo::Args, context::Context, failure::CommandError, mistake::Mistake, output, runtime};
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     if let Some(folder) = &args.keep {
         std::fs::create_dir_all(folder).map_err(|source| Mistake::Write { path: folder.clone(), source })?;
         go(folder, context)?;
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     go(folder.path(), context)
 }
 
-fn go(folder: &Path, context: &Context) -> Result<(), Failure> {
+fn go(folder: &Path, context: &Context) -> Result<(), CommandError> {
     let client = context.client()?;
     let say = |line: String| {
         if !context.json() {

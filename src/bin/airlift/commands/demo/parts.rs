@@ -20,12 +20,12 @@ pub(super) type File<'a> = (&'a str, u32, Bytes);
 
 /// Content with the descriptor that a manifest names it by.
 #[derive(Clone, Debug)]
-pub(super) struct Blob {
+pub(super) struct SampleBlob {
     pub(super) descriptor: Descriptor,
     pub(super) content: Bytes,
 }
 
-impl Blob {
+impl SampleBlob {
     pub(super) fn new(media_type: &str, content: impl Into<Bytes>) -> Self {
         let content = content.into();
         Self { descriptor: Descriptor::of(media_type, &content), content }
@@ -35,7 +35,7 @@ impl Blob {
 /// A layer and the digest of its uncompressed tar, which an image's config names.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
-    pub(super) blob: Blob,
+    pub(super) blob: SampleBlob,
     diff_id: String,
 }
 
@@ -44,7 +44,7 @@ impl Layer {
     pub(super) fn new(media_type: &str, files: &[File<'_>]) -> Self {
         let tar = in_memory(pack(files));
         let diff_id = Descriptor::of("", &tar).digest.to_string();
-        Self { blob: Blob::new(media_type, in_memory(compress(&tar))), diff_id }
+        Self { blob: SampleBlob::new(media_type, in_memory(compress(&tar))), diff_id }
     }
 }
 
@@ -88,7 +88,7 @@ fn compress(tar: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// An image for Linux on `architecture`: its config, and the manifest over it.
-pub(super) fn image(architecture: &str, entrypoint: &str, layers: &[&Layer]) -> (Manifest, Blob) {
+pub(super) fn image(architecture: &str, entrypoint: &str, layers: &[&Layer]) -> (Manifest, SampleBlob) {
     let ids: Vec<&str> = layers.iter().map(|layer| layer.diff_id.as_str()).collect();
     let config = json!({
         "architecture": architecture,
@@ -96,15 +96,15 @@ pub(super) fn image(architecture: &str, entrypoint: &str, layers: &[&Layer]) -> 
         "config": { "Entrypoint": [entrypoint], "User": "1000" },
         "rootfs": { "type": "layers", "diff_ids": ids },
     });
-    let config = Blob::new(CONFIG, config.to_string());
-    let layers: Vec<&Blob> = layers.iter().map(|layer| &layer.blob).collect();
+    let config = SampleBlob::new(CONFIG, config.to_string());
+    let layers: Vec<&SampleBlob> = layers.iter().map(|layer| &layer.blob).collect();
     (manifest(&config, &layers, None, None), config)
 }
 
 /// A manifest over any config and layers, attached to `subject` if there is one.
 pub(super) fn manifest(
-    config: &Blob,
-    layers: &[&Blob],
+    config: &SampleBlob,
+    layers: &[&SampleBlob],
     artifact_type: Option<&str>,
     subject: Option<&Manifest>,
 ) -> Manifest {

@@ -3,7 +3,7 @@
 use airlift::oci::{Descriptor, Manifest, Tag, media_type};
 use bytes::Bytes;
 
-use super::parts::{self, Blob, FOREIGN_LAYER, File, LAYER, Layer};
+use super::parts::{self, FOREIGN_LAYER, File, LAYER, Layer, SampleBlob};
 
 /// A file of `fixtures/demo`, built in.
 macro_rules! fixture {
@@ -34,7 +34,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    fn new(title: &'static str, repository: &'static str, manifests: Vec<Manifest>, blobs: Vec<Blob>) -> Self {
+    fn new(title: &'static str, repository: &'static str, manifests: Vec<Manifest>, blobs: Vec<SampleBlob>) -> Self {
         let blobs = blobs.into_iter().map(|blob| (blob.descriptor, blob.content)).collect();
         Self { title, repository, tag: None, manifests, blobs, elsewhere: Vec::new() }
     }
@@ -108,7 +108,7 @@ fn chart() -> Sample {
             ("beacon/templates/deployment.yaml", 0o644, fixture!("chart/templates/deployment.yaml")),
         ],
     );
-    let config = Blob::new("application/vnd.cncf.helm.config.v1+json", fixture!("chart/config.json"));
+    let config = SampleBlob::new("application/vnd.cncf.helm.config.v1+json", fixture!("chart/config.json"));
     let manifest = parts::manifest(&config, &[&content.blob], None, None);
     Sample::new("Helm chart", "charts/beacon", vec![manifest], vec![config, content.blob]).tagged("0.3.0")
 }
@@ -133,8 +133,8 @@ fn modem(base: &Layer, foreign_url: &str) -> Sample {
 /// Attached by `subject`: found by the referrers API or its fallback tag.
 fn sbom(subject: &Manifest) -> Sample {
     let kind = "application/spdx+json";
-    let document = Blob::new(kind, fixture!("beacon.spdx.json"));
-    let empty = Blob::new(media_type::OCI_EMPTY, Bytes::from_static(b"{}"));
+    let document = SampleBlob::new(kind, fixture!("beacon.spdx.json"));
+    let empty = SampleBlob::new(media_type::OCI_EMPTY, Bytes::from_static(b"{}"));
     let manifest = parts::manifest(&empty, &[&document], Some(kind), Some(subject));
     Sample::new("SBOM attached to an image", "station/beacon", vec![manifest], vec![empty, document])
 }
@@ -143,11 +143,11 @@ fn sbom(subject: &Manifest) -> Sample {
 fn signature(subject: &Manifest) -> Sample {
     let digest = subject.digest().to_string();
     let payload = String::from_utf8_lossy(&fixture!("signature.json")).trim_end().replace("{digest}", &digest);
-    let mut payload = Blob::new("application/vnd.dev.cosign.simplesigning.v1+json", payload);
+    let mut payload = SampleBlob::new("application/vnd.dev.cosign.simplesigning.v1+json", payload);
     // The shape of an ECDSA signature in base64, signed by nobody.
     let nobody = format!("MEUCIQ{}", "A".repeat(86));
     payload.descriptor.annotations.insert("dev.cosignproject.cosign/signature".to_owned(), nobody);
-    let config = Blob::new(
+    let config = SampleBlob::new(
         "application/vnd.oci.image.config.v1+json",
         r#"{"architecture":"","os":"","config":{},"rootfs":{"type":"layers","diff_ids":[]}}"#,
     );

@@ -5,7 +5,7 @@ use std::path::Path;
 use airlift::{
     content::{Assign, Sink, Verified},
     oci::{Descriptor, Manifest},
-    registry::{Client, Repository},
+    registry::{Client, RemoteRepository},
     server::{Config, Server},
     store::Store,
 };
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::samples::Sample;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 /// Where the maker of the non-distributable layer offers it, below the registry's API.
 pub(super) const VENDOR: &str = "vendor/firmware";
@@ -26,7 +26,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) async fn start(folder: &Path) -> Result<Self, Failure> {
+    pub(super) async fn start(folder: &Path) -> Result<Self, CommandError> {
         let server = Server::bind(Config::store(Store::open(folder)?), "127.0.0.1:0").await?;
         let address = server.local_addr().to_string();
         let (stop, stopped) = oneshot::channel();
@@ -43,7 +43,7 @@ impl Site {
     }
 
     /// Pushes the samples, each into its repository; what lies elsewhere goes to the vendor's.
-    pub(super) async fn load(&self, client: &Client, samples: &[Sample]) -> Result<(), Failure> {
+    pub(super) async fn load(&self, client: &Client, samples: &[Sample]) -> Result<(), CommandError> {
         let vendor = client.repository(&self.address, VENDOR);
         for sample in samples {
             let repository = client.repository(&self.address, sample.repository);
@@ -71,13 +71,17 @@ impl Site {
     }
 }
 
-async fn push(repository: &Repository, content: &Descriptor, bytes: &Bytes) -> Result<(), Failure> {
+async fn push(repository: &RemoteRepository, content: &Descriptor, bytes: &Bytes) -> Result<(), CommandError> {
     let body = Verified::bytes(content.clone(), bytes.clone());
     Ok(repository.push(content, body).await?)
 }
 
 /// What a repository of the target has: each tag with its digest, and how much is attached to it.
-pub(super) async fn list(client: &Client, address: &str, repository: &str) -> Result<Vec<(String, Manifest)>, Failure> {
+pub(super) async fn list(
+    client: &Client,
+    address: &str,
+    repository: &str,
+) -> Result<Vec<(String, Manifest)>, CommandError> {
     use airlift::{content::Resolve, oci::Name};
     let repository = client.repository(address, repository);
     let mut found = Vec::new();

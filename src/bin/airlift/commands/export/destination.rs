@@ -11,10 +11,10 @@ use airlift::{
     transfer::export::{Destination, Prefix},
 };
 
-use crate::{args::export::Args, artifacts, context::Context, failure::Failure, mistake::Mistake};
+use crate::{args::export::Args, artifacts, context::Context, failure::CommandError, mistake::Mistake};
 
 /// What `-o` and the options of volumes name together.
-pub(super) fn of(args: &Args, context: &Context) -> Result<Destination, Failure> {
+pub(super) fn of(args: &Args, context: &Context) -> Result<Destination, CommandError> {
     let overwrite = args.overwrite;
     let place = artifacts::location(&args.output)?;
     if matches!(place, Location::Standard) && !args.transfer.dry_run && io::stdout().is_terminal() {

@@ -5,9 +5,9 @@ use airlift::pipeline::{
 use serde_json::Value;
 
 use super::{run, show, state, told};
-use crate::{args::apply::Args, artifacts, context::Context, failure::Failure};
+use crate::{args::apply::Args, artifacts, context::Context, failure::CommandError};
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let resources = read(args)?;
     let state = state(&args.common)?;
     check(&resources, &state)?;
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// Every resource of every file, pipelines before runs; or every problem that they have.
-fn read(args: &Args) -> Result<Vec<Resource>, Failure> {
+fn read(args: &Args) -> Result<Vec<Resource>, CommandError> {
     let (mut resources, mut problems) = (Vec::new(), Vec::new());
     for path in &args.file {
         let name = path.display().to_string();
@@ -53,7 +53,7 @@ fn read(args: &Args) -> Result<Vec<Resource>, Failure> {
 }
 
 /// Holds the runs against their pipelines, those of the files before those of the state, while nothing is stored yet.
-fn check(resources: &[Resource], state: &pipeline::State) -> Result<(), Failure> {
+fn check(resources: &[Resource], state: &pipeline::PipelineState) -> Result<(), CommandError> {
     for one in resources {
         let Resource::Run(run) = one else { continue };
         let id = &run.request.pipeline;

@@ -3,21 +3,21 @@ use serde_json::json;
 
 use super::{delete, input, list, put, show};
 use crate::{
-    args::export_pipeline::{Args, Create, What},
+    args::export_pipeline::{Args, CreateExportPipeline, ExportPipelineCommand},
     context::Context,
-    failure::Failure,
+    failure::CommandError,
 };
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     match &args.what {
-        What::Create(args) => create(args, context),
-        What::List(args) => list(Kind::ExportPipeline, args, context),
-        What::Show(args) => show(Kind::ExportPipeline, args, context),
-        What::Delete(args) => delete(Kind::ExportPipeline, &args.named, context),
+        ExportPipelineCommand::Create(args) => create(args, context),
+        ExportPipelineCommand::List(args) => list(Kind::ExportPipeline, args, context),
+        ExportPipelineCommand::Show(args) => show(Kind::ExportPipeline, args, context),
+        ExportPipelineCommand::Delete(args) => delete(Kind::ExportPipeline, &args.named, context),
     }
 }
 
-fn create(args: &Create, context: &Context) -> Result<(), Failure> {
+fn create(args: &CreateExportPipeline, context: &Context) -> Result<(), CommandError> {
     let typed = || {
         let mut document = input::pipeline(&args.pipeline, "target");
         document["properties"]["options"] = json!(args.options);

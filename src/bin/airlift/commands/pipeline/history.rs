@@ -13,7 +13,7 @@ use crate::{
         pipeline_run::{Clean, List, Prune, Show},
     },
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     output::count,
     runtime,
 };
@@ -21,14 +21,14 @@ use crate::{
 /// How often `show --watch` looks.
 const LOOK: Duration = Duration::from_millis(250);
 
-pub(super) fn list(args: &List, context: &Context) -> Result<(), Failure> {
+pub(super) fn list(args: &List, context: &Context) -> Result<(), CommandError> {
     let listed = &args.listed;
     let found = state(&listed.common)?.runs(listed.registry.as_deref(), args.history).map_err(told::failure)?;
     let documents: Vec<_> = found.iter().map(Record::document).collect();
     shown::many(&documents, Kind::PipelineRun, listed.common.output, context)
 }
 
-pub(super) fn show(args: &Show, context: &Context) -> Result<(), Failure> {
+pub(super) fn show(args: &Show, context: &Context) -> Result<(), CommandError> {
     let named = &args.named;
     let state = state(&named.common)?;
     let look = || state.run(&named.registry, &named.name).map_err(told::failure);
@@ -37,7 +37,7 @@ pub(super) fn show(args: &Show, context: &Context) -> Result<(), Failure> {
 }
 
 /// The run once it has ended; on the way there every change is told.
-async fn watched(look: impl Fn() -> Result<Record, Failure>, context: &Context) -> Result<Record, Failure> {
+async fn watched(look: impl Fn() -> Result<Record, CommandError>, context: &Context) -> Result<Record, CommandError> {
     let mut told = String::new();
     loop {
         let record = look()?;
@@ -54,13 +54,13 @@ async fn watched(look: impl Fn() -> Result<Record, Failure>, context: &Context) 
     }
 }
 
-pub(super) fn clean(args: &Clean, context: &Context) -> Result<(), Failure> {
+pub(super) fn clean(args: &Clean, context: &Context) -> Result<(), CommandError> {
     let listed = &args.listed;
     let gone = state(&listed.common)?.clean(listed.registry.as_deref(), args.dry_run).map_err(told::failure)?;
     removed(&gone.runs, args.dry_run, context)
 }
 
-pub(super) fn prune(args: &Prune, context: &Context) -> Result<(), Failure> {
+pub(super) fn prune(args: &Prune, context: &Context) -> Result<(), CommandError> {
     let listed = &args.listed;
     // Days of 24 hours; an age that is beyond all time keeps everything.
     let after = args
@@ -72,7 +72,7 @@ pub(super) fn prune(args: &Prune, context: &Context) -> Result<(), Failure> {
     removed(&gone.runs, args.dry_run, context)
 }
 
-fn removed(runs: &[String], dry_run: bool, context: &Context) -> Result<(), Failure> {
+fn removed(runs: &[String], dry_run: bool, context: &Context) -> Result<(), CommandError> {
     context.answer(&json!({ "runs": runs, "dryRun": dry_run }), |_| {
         let verb = if dry_run { "Would delete" } else { "Deleted" };
         let mut lines = vec![format!("{verb} {}", count(runs.len(), "run"))];
@@ -81,7 +81,7 @@ fn removed(runs: &[String], dry_run: bool, context: &Context) -> Result<(), Fail
     })
 }
 
-pub(super) fn delete(args: &Deleted, context: &Context) -> Result<(), Failure> {
+pub(super) fn delete(args: &Deleted, context: &Context) -> Result<(), CommandError> {
     let named = &args.named;
     state(&named.common)?.delete_run(&named.registry, &named.name).map_err(told::failure)?;
     context.status().say(&format!("deleted the pipeline run {}", named.name));

@@ -3,21 +3,21 @@ use serde_json::json;
 
 use super::{delete, input, list, put, show};
 use crate::{
-    args::import_pipeline::{Args, Create, What},
+    args::import_pipeline::{Args, CreateImportPipeline, ImportPipelineCommand},
     context::Context,
-    failure::Failure,
+    failure::CommandError,
 };
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     match &args.what {
-        What::Create(args) => create(args, context),
-        What::List(args) => list(Kind::ImportPipeline, args, context),
-        What::Show(args) => show(Kind::ImportPipeline, args, context),
-        What::Delete(args) => delete(Kind::ImportPipeline, &args.named, context),
+        ImportPipelineCommand::Create(args) => create(args, context),
+        ImportPipelineCommand::List(args) => list(Kind::ImportPipeline, args, context),
+        ImportPipelineCommand::Show(args) => show(Kind::ImportPipeline, args, context),
+        ImportPipelineCommand::Delete(args) => delete(Kind::ImportPipeline, &args.named, context),
     }
 }
 
-fn create(args: &Create, context: &Context) -> Result<(), Failure> {
+fn create(args: &CreateImportPipeline, context: &Context) -> Result<(), CommandError> {
     let typed = || {
         let mut document = input::pipeline(&args.pipeline, "source");
         document["properties"]["options"] = json!(args.options);

@@ -12,10 +12,10 @@ use super::told;
 use crate::{
     args::{
         pipeline::Pipeline,
-        pipeline_run::{Create, Way},
+        pipeline_run::{CreateRun, Direction},
     },
     artifacts,
-    failure::Failure,
+    failure::CommandError,
 };
 
 /// A pipeline as the options describe it; the container is its `side`.
@@ -38,12 +38,12 @@ pub(super) fn pipeline(args: &Pipeline, side: &str) -> Value {
 }
 
 /// A run as the options describe it.
-pub(super) fn run(args: &Create) -> Value {
+pub(super) fn run(args: &CreateRun) -> Value {
     let registry = args.registry.as_deref().unwrap_or_default();
     let pipeline = args.pipeline.as_deref().unwrap_or_default();
     let kind = match args.pipeline_type {
-        Some(Way::Export) => Kind::ExportPipeline,
-        Some(Way::Import) => Kind::ImportPipeline,
+        Some(Direction::Export) => Kind::ExportPipeline,
+        Some(Direction::Import) => Kind::ImportPipeline,
         // An id says it by itself; what is neither is told to be no id.
         None => pipeline.parse().map_or(Kind::ExportPipeline, |id: ResourceId| id.kind),
     };
@@ -74,7 +74,11 @@ fn absolute(uri: &str) -> String {
 }
 
 /// The one resource that a file has, or that the options describe.
-pub(super) fn resource(file: Option<&Path>, kind: Kind, typed: impl FnOnce() -> Value) -> Result<Resource, Failure> {
+pub(super) fn resource(
+    file: Option<&Path>,
+    kind: Kind,
+    typed: impl FnOnce() -> Value,
+) -> Result<Resource, CommandError> {
     let Some(path) = file else {
         return read(&typed(), kind, &format!("the {}", kind.noun()));
     };
@@ -90,7 +94,7 @@ pub(super) fn resource(file: Option<&Path>, kind: Kind, typed: impl FnOnce() -> 
     }
 }
 
-fn read(document: &Value, kind: Kind, what: &str) -> Result<Resource, Failure> {
+fn read(document: &Value, kind: Kind, what: &str) -> Result<Resource, CommandError> {
     resource::read(document, Some(kind))
         .map_err(|problems| told::failure(Error::Invalid { what: what.to_owned(), problems }))
 }

@@ -10,44 +10,44 @@ mod show;
 mod told;
 
 use airlift::pipeline::{
-    State,
+    PipelineState,
     resource::{Kind, Resource, ResourceId},
 };
 
 use crate::{
-    args::pipeline::{Common, Listed, Named},
+    args::pipeline::{Common, ListArgs, NamedResource},
     context::Context,
-    failure::Failure,
+    failure::CommandError,
 };
 
 /// The state that the options name.
-fn state(common: &Common) -> Result<State, Failure> {
-    let dir = common.state.clone().map_or_else(State::default_dir, Ok)?;
-    State::open(&dir).map_err(told::failure)
+fn state(common: &Common) -> Result<PipelineState, CommandError> {
+    let dir = common.state.clone().map_or_else(PipelineState::default_dir, Ok)?;
+    PipelineState::open(&dir).map_err(told::failure)
 }
 
-fn id(kind: Kind, named: &Named) -> ResourceId {
+fn id(kind: Kind, named: &NamedResource) -> ResourceId {
     ResourceId { kind, registry: named.registry.clone(), name: named.name.clone() }
 }
 
 /// Keeps a pipeline, and shows it as it is kept.
-fn put(resource: &Resource, common: &Common, context: &Context) -> Result<(), Failure> {
+fn put(resource: &Resource, common: &Common, context: &Context) -> Result<(), CommandError> {
     state(common)?.put(resource).map_err(told::failure)?;
     show::one(&resource.document(), common.output, context)
 }
 
-fn list(kind: Kind, listed: &Listed, context: &Context) -> Result<(), Failure> {
+fn list(kind: Kind, listed: &ListArgs, context: &Context) -> Result<(), CommandError> {
     let found = state(&listed.common)?.list(kind, listed.registry.as_deref()).map_err(told::failure)?;
     let documents: Vec<_> = found.iter().map(Resource::document).collect();
     show::many(&documents, kind, listed.common.output, context)
 }
 
-fn show(kind: Kind, named: &Named, context: &Context) -> Result<(), Failure> {
+fn show(kind: Kind, named: &NamedResource, context: &Context) -> Result<(), CommandError> {
     let found = state(&named.common)?.get(&id(kind, named)).map_err(told::failure)?;
     show::one(&found.document(), named.common.output, context)
 }
 
-fn delete(kind: Kind, named: &Named, context: &Context) -> Result<(), Failure> {
+fn delete(kind: Kind, named: &NamedResource, context: &Context) -> Result<(), CommandError> {
     state(&named.common)?.delete(&id(kind, named)).map_err(told::failure)?;
     context.status().say(&format!("deleted the {} {}", kind.noun(), named.name));
     Ok(())

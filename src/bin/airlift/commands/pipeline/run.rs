@@ -1,5 +1,5 @@
 use airlift::pipeline::{
-    self, Ran, RunContext, State,
+    self, PipelineState, Ran, RunContext,
     resource::{Kind, PipelineRun, Resource},
 };
 use jiff::Timestamp;
@@ -8,25 +8,25 @@ use super::{history, input, show, state, told};
 use crate::{
     args::{
         Jobs,
-        pipeline_run::{Args, Create, What},
+        pipeline_run::{Args, CreateRun, PipelineRunCommand},
     },
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     runtime,
 };
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     match &args.what {
-        What::Create(args) => create(args, context),
-        What::List(args) => history::list(args, context),
-        What::Show(args) => history::show(args, context),
-        What::Delete(args) => history::delete(args, context),
-        What::Clean(args) => history::clean(args, context),
-        What::Prune(args) => history::prune(args, context),
+        PipelineRunCommand::Create(args) => create(args, context),
+        PipelineRunCommand::List(args) => history::list(args, context),
+        PipelineRunCommand::Show(args) => history::show(args, context),
+        PipelineRunCommand::Delete(args) => history::delete(args, context),
+        PipelineRunCommand::Clean(args) => history::clean(args, context),
+        PipelineRunCommand::Prune(args) => history::prune(args, context),
     }
 }
 
-fn create(args: &Create, context: &Context) -> Result<(), Failure> {
+fn create(args: &CreateRun, context: &Context) -> Result<(), CommandError> {
     let resource = input::resource(args.file.as_deref(), Kind::PipelineRun, || input::run(args))?;
     let Resource::Run(mut run) = resource else { unreachable!("a run was read") };
     if args.force_redeploy {
@@ -40,7 +40,12 @@ fn create(args: &Create, context: &Context) -> Result<(), Failure> {
 }
 
 /// Does a run, and says so if it was done before.
-pub(super) fn done(state: &State, run: &PipelineRun, jobs: Jobs, context: &Context) -> Result<Ran, Failure> {
+pub(super) fn done(
+    state: &PipelineState,
+    run: &PipelineRun,
+    jobs: Jobs,
+    context: &Context,
+) -> Result<Ran, CommandError> {
     let mut storage = context.storage();
     storage.state = state.dir().join("uploads");
     let with = RunContext { registry: context.settings()?, storage, progress: context.progress(), jobs: jobs.count() };

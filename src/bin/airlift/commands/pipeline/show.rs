@@ -4,9 +4,9 @@ use airlift::pipeline::resource::Kind;
 use serde_json::Value;
 
 use crate::{
-    args::pipeline::Format,
+    args::pipeline::OutputFormat,
     context::Context,
-    failure::Failure,
+    failure::CommandError,
     mistake::Mistake,
     output::{
         self, json,
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// One resource.
-pub(super) fn one(document: &Value, format: Format, context: &Context) -> Result<(), Failure> {
+pub(super) fn one(document: &Value, format: OutputFormat, context: &Context) -> Result<(), CommandError> {
     let kind = document["type"].as_str().and_then(Kind::of_arm_type).unwrap_or(Kind::PipelineRun);
     print(document, format, context, || {
         let artifacts = document["properties"]["response"]["artifacts"].as_array();
@@ -34,12 +34,17 @@ fn reason(document: &Value) -> String {
 }
 
 /// A list of them.
-pub(super) fn many(documents: &[Value], kind: Kind, format: Format, context: &Context) -> Result<(), Failure> {
+pub(super) fn many(
+    documents: &[Value],
+    kind: Kind,
+    format: OutputFormat,
+    context: &Context,
+) -> Result<(), CommandError> {
     print(&documents.into(), format, context, || rows(kind, documents))
 }
 
 /// Resources of any kinds.
-pub(super) fn any(documents: &[Value], format: Format, context: &Context) -> Result<(), Failure> {
+pub(super) fn any(documents: &[Value], format: OutputFormat, context: &Context) -> Result<(), CommandError> {
     print(&documents.into(), format, context, || {
         let of = |kind: Kind| {
             let own = documents.iter().filter(|one| one["type"].as_str().and_then(Kind::of_arm_type) == Some(kind));
@@ -50,13 +55,18 @@ pub(super) fn any(documents: &[Value], format: Format, context: &Context) -> Res
     })
 }
 
-fn print(value: &Value, format: Format, context: &Context, rows: impl FnOnce() -> String) -> Result<(), Failure> {
+fn print(
+    value: &Value,
+    format: OutputFormat,
+    context: &Context,
+    rows: impl FnOnce() -> String,
+) -> Result<(), CommandError> {
     context.status().finish();
     let text = match format {
-        Format::Yaml if !context.json() => {
+        OutputFormat::Yaml if !context.json() => {
             serde_saphyr::to_string(value).map_err(|error| Mistake::Yaml { reason: error.to_string() })?
         }
-        Format::Table if !context.json() => rows(),
+        OutputFormat::Table if !context.json() => rows(),
         _ => json::pretty(value)?,
     };
     output::print(text.as_bytes())

@@ -5,36 +5,36 @@ use airlift::{
     pipeline::{Error, Record, Status},
 };
 
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 /// A run that ended badly, now or when it was done.
 #[derive(Debug, thiserror::Error)]
 #[error("the run {name} {}: {message}", if *.partly { "succeeded in part" } else { "failed" })]
-struct Ended {
+struct EndedRun {
     name: String,
     message: String,
     partly: bool,
     code: Code,
 }
 
-impl Fault for Ended {
+impl Fault for EndedRun {
     fn code(&self) -> Code {
         self.code
     }
 }
 
 /// What the library could not do.
-pub(super) fn failure(error: Error) -> Failure {
+pub(super) fn failure(error: Error) -> CommandError {
     let problems = match &error {
         Error::Invalid { problems, .. } => problems.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
     };
     let hint = hint(error.code());
-    Failure::from(error).details(problems).or_hint(hint)
+    CommandError::from(error).details(problems).or_hint(hint)
 }
 
 /// What a run failed of, if it did.
-pub(super) fn ended(record: &Record) -> Option<Failure> {
+pub(super) fn ended(record: &Record) -> Option<CommandError> {
     let response = &record.response;
     let partly = match response.status {
         Status::Failed => false,
@@ -44,12 +44,12 @@ pub(super) fn ended(record: &Record) -> Option<Failure> {
     let token = response.error_token.as_deref().unwrap_or_default();
     let code = Code::ALL.iter().copied().find(|code| code.token() == token).unwrap_or(Code::Internal);
     let message = response.pipeline_run_error_message.clone().unwrap_or_default();
-    let artifact = |artifact: &airlift::pipeline::response::Artifact| {
+    let artifact = |artifact: &airlift::pipeline::response::ArtifactResult| {
         let (reason, token) = (artifact.reason.as_ref()?, artifact.token.as_ref()?);
         Some(format!("{}: {reason} [{token}]", artifact.name))
     };
     let details = response.artifacts.iter().filter_map(artifact).collect();
-    let failure = Failure::from(Ended { name: record.run.name.clone(), message, partly, code });
+    let failure = CommandError::from(EndedRun { name: record.run.name.clone(), message, partly, code });
     Some(failure.details(details).or_hint(hint(code)))
 }
 

@@ -9,16 +9,16 @@ use super::error::Error;
 use crate::{
     bundle::{
         self, Reader,
-        stack::{Asked, Candidate, Look, Stack, look_at},
+        stack::{Candidate, Look, NamedFiles, Stack, look_at},
     },
     storage::{self, Location, Pinned, Settings},
 };
 
 /// What was named in a storage, and what lies beside it. Of each object one version is read, whatever is read of it.
 #[derive(Debug)]
-pub(super) struct Far {
+pub(super) struct StorageStack {
     settings: Settings,
-    asked: Asked,
+    asked: NamedFiles,
     folder: Location,
     listed: OnceCell<Vec<Candidate>>,
     seen: Mutex<BTreeMap<PathBuf, Seen>>,
@@ -32,7 +32,7 @@ struct Seen {
     reader: Option<Reader>,
 }
 
-impl Far {
+impl StorageStack {
     /// What `named` leads to: objects, or where there is none of that name all that lies below it.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Far {
             listed: OnceCell::new(),
             seen: Mutex::default(),
         };
-        let all = || begun(Asked::Folder(path_of(first)), first.clone());
+        let all = || begun(NamedFiles::Folder(path_of(first)), first.clone());
         let Some((folder, _)) = first.split() else { return Ok(all()) };
         let (mut files, mut seen) = (Vec::new(), BTreeMap::new());
         for location in named {
@@ -64,7 +64,7 @@ impl Far {
             files.push(Candidate { path: path.clone(), name, size });
             seen.insert(path, Seen { pinned, reader: None });
         }
-        Ok(Self { seen: Mutex::new(seen), ..begun(Asked::Files(files), folder) })
+        Ok(Self { seen: Mutex::new(seen), ..begun(NamedFiles::Files(files), folder) })
     }
 
     async fn listed(&self) -> Result<&Vec<Candidate>, storage::Error> {
@@ -72,7 +72,7 @@ impl Far {
             let listed = storage::open_folder(&self.folder, &self.settings)?.list().await?;
             // What lies deeper is in another folder.
             let here = listed.into_iter().filter(|one| !one.name.is_empty() && !one.name.contains('/'));
-            let candidate = |one: storage::Listed| Candidate {
+            let candidate = |one: storage::ListedObject| Candidate {
                 path: path_of(&self.folder.join(&one.name)),
                 name: one.name,
                 size: one.size,
@@ -105,10 +105,10 @@ impl Far {
     /// The object that was named, which is of no set, opened.
     ///
     /// # Errors
-    /// There is none, or it is no bundle.
+    /// There is none, or it is not a bundle.
     pub(super) async fn alone(&self) -> Result<(Pinned, Reader), Error> {
         let seen = match &self.asked {
-            Asked::Files(files) if !files.is_empty() => self.seen(&files[0]).await?,
+            NamedFiles::Files(files) if !files.is_empty() => self.seen(&files[0]).await?,
             _ => {
                 let pinned = Pinned::open(storage::open(&self.folder, &self.settings)?).await?;
                 Seen { pinned, reader: None }
@@ -128,10 +128,10 @@ fn path_of(location: &Location) -> PathBuf {
 }
 
 #[async_trait]
-impl Stack for Far {
+impl Stack for StorageStack {
     type Error = Error;
 
-    fn asked(&self) -> &Asked {
+    fn asked(&self) -> &NamedFiles {
         &self.asked
     }
 

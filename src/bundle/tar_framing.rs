@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use super::{Error, Layout, Result, header, medium::Medium, strict::read_up_to, structure::header_differs};
+use super::{
+    Error, Layout, Result, header, random_access::RandomAccess, strict::read_up_to, structure::header_differs,
+};
 
 /// Everything that differs in the headers, the padding and the end of `file`, which is called `path`.
-pub(super) fn check(file: &Medium, layout: &Layout, path: &Path) -> Result<Vec<Error>> {
+pub(super) fn check(file: &RandomAccess, layout: &Layout, path: &Path) -> Result<Vec<Error>> {
     let mut findings = Vec::new();
     for (at, (offset, planned)) in layout.frame().enumerate() {
         let found = read_up_to(file, offset, planned.len() as u64).map_err(Error::read(path))?;
@@ -21,7 +23,7 @@ pub(super) fn check(file: &Medium, layout: &Layout, path: &Path) -> Result<Vec<E
 fn frame_differs(layout: &Layout, at: usize, offset: u64, found: &[u8], planned: &[u8]) -> Error {
     let blobs = layout.blobs();
     let before = at.checked_sub(2).and_then(|at| blobs.get(at));
-    let entry = before.map_or_else(|| "the head".to_owned(), super::Place::name);
+    let entry = before.map_or_else(|| "the head".to_owned(), super::TarEntry::name);
     if found.len() < planned.len() {
         return Error::Truncated { length: offset + found.len() as u64, expected: layout.total(), entry };
     }

@@ -9,20 +9,27 @@ use crate::oci::{
 
 /// A registry, and the part of it that artifacts are put under.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct RegistryPrefix {
     /// The host, with its port if any.
     pub registry: String,
     /// A repository prefix, `site/mirror`; none puts artifacts at the top.
     pub prefix: Option<String>,
 }
 
-/// A text that is no target.
+/// A text that is no destination.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not REGISTRY[/PREFIX], such as registry.site:5000/mirror, without https:// or docker://")]
-pub struct ParseTargetError(String);
+pub struct ParseDestinationError(String);
 
-impl FromStr for Target {
-    type Err = ParseTargetError;
+impl RegistryPrefix {
+    /// A store on this machine, which has no host.
+    pub fn local() -> Self {
+        Self { registry: "localhost".to_owned(), prefix: None }
+    }
+}
+
+impl FromStr for RegistryPrefix {
+    type Err = ParseDestinationError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim_end_matches('/');
@@ -34,7 +41,7 @@ impl FromStr for Target {
         let probe: Result<Reference, _> = format!("{registry}/x").parse();
         let is_host = probe.is_ok_and(|probe| probe.registry() == registry || registry == "index.docker.io");
         if !is_host || !prefix.is_none_or(is_repository) {
-            return Err(ParseTargetError(text.to_owned()));
+            return Err(ParseDestinationError(text.to_owned()));
         }
         Ok(Self { registry: registry.to_owned(), prefix: prefix.map(str::to_owned) })
     }
@@ -73,7 +80,7 @@ impl FromStr for Rule {
 impl Rule {
     /// The repository that this rule makes, or `None` where it does not apply.
     fn apply(&self, source: &Reference) -> Option<String> {
-        let context = source.context();
+        let context = source.context().to_string();
         let rest = after(&context, &self.from).or_else(|| after(source.repository(), &self.from))?;
         Some([self.to.as_str(), rest].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/"))
     }
@@ -89,7 +96,7 @@ fn after<'a>(path: &'a str, from: &str) -> Option<&'a str> {
 #[derive(Clone, Debug)]
 pub struct Renaming {
     /// Where artifacts go.
-    pub to: Target,
+    pub to: RegistryPrefix,
     /// Whether the source's host becomes the first part of the repository.
     pub keep_host: bool,
     /// Rewrite rules; the first that matches wins, and `keep_host` then does not apply.
@@ -156,7 +163,7 @@ mod tests {
     #[test]
     fn malformed_targets_and_rules_are_refused() {
         for bad in ["", "r.site/UPPER", "r.site/a//b", "http://r.site", "r.site/..", "just-a-word/x"] {
-            assert!(bad.parse::<Target>().is_err(), "{bad:?}");
+            assert!(bad.parse::<RegistryPrefix>().is_err(), "{bad:?}");
         }
         for bad in ["", "a", "=b", "a=UPPER", "a=b/../c"] {
             assert!(bad.parse::<Rule>().is_err(), "{bad:?}");

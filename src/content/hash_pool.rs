@@ -1,6 +1,6 @@
 //! Hashing off the reactor, two batches side by side wherever two are waiting.
 //!
-//! There are as many lanes as cores, so that under load batches wait and meet in twos ([`Hasher::update_both`]); the batch of
+//! There are as many workers as cores, so that under load batches wait and meet in twos ([`Hasher::update_both`]); the batch of
 //! the content with the most bytes to come goes first, so that a large blob is not alone at the end. With no load a batch
 //! goes at once, alone.
 
@@ -21,14 +21,14 @@ use tokio::{
 
 use crate::oci::Hasher;
 
-/// The lanes of each runtime: what one that shuts down gives up must not be waited for by another.
-static LANES: LazyLock<Mutex<HashMap<Id, Arc<Lanes>>>> = LazyLock::new(Mutex::default);
+/// The pool of each runtime: a runtime must not wait for what another one gave up as it shut down.
+static POOLS: LazyLock<Mutex<HashMap<Id, Arc<HashPool>>>> = LazyLock::new(Mutex::default);
 
-/// Lanes that a runtime has at the most: one a core, since more would share it, and meet less. Asked for once: the system answers
+/// Workers that a runtime has at most: one a core, since more would share it, and meet less. Asked for once: the system answers
 /// out of the files of its control groups, which takes as long as hashing a small batch.
 static CORES: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
 
-/// A batch that waits for a lane.
+/// A batch that waits for a worker.
 struct Batch {
     hasher: Hasher,
     chunks: Vec<Bytes>,
@@ -39,12 +39,12 @@ struct Batch {
 }
 
 #[derive(Default)]
-struct Lanes(Mutex<State>);
+struct HashPool(Mutex<PoolState>);
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     waiting: Vec<Batch>,
-    /// Lanes that hash, or are about to.
+    /// Workers that hash, or are about to.
     busy: usize,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn hash<T: Send + 'static>(
         // Nobody waits for what was given up.
         let _ = tell.send(outcome);
     });
-    Lanes::here().take_in(Batch { hasher, chunks, left, then });
+    HashPool::here().take_in(Batch { hasher, chunks, left, then });
     async move {
         match told.await {
             Ok(Ok(outcome)) => outcome,
@@ -76,14 +76,14 @@ pub(super) fn hash<T: Send + 'static>(
     }
 }
 
-impl Lanes {
+impl HashPool {
     /// Those of the runtime that this is called in.
     fn here() -> Arc<Self> {
-        let mut lanes = LANES.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(lanes.entry(Handle::current().id()).or_default())
+        let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(pools.entry(Handle::current().id()).or_default())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PoolState> {
         // Every change of the state is a single step, so a panic elsewhere leaves it sound.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,7 +98,7 @@ impl Lanes {
         }
     }
 
-    /// Hashes the first two batches, or the only one. The lane goes on, on another thread, before what follows is done.
+    /// Hashes the first two batches, or the only one. The worker goes on, on another thread, before what follows is done.
     fn run(self: Arc<Self>) {
         let mut state = self.state();
         let (mut first, mut second) = (next(&mut state.waiting), next(&mut state.waiting));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_goes_on_where_the_batch_came_from_and_the_lanes_stay() {
+    async fn a_panic_goes_on_where_the_batch_came_from_and_the_workers_stay() {
         let fails = hash(Hasher::new(Algorithm::Sha256), vec![], 0, |_, _| panic!("of the test"));
         let joined: Result<(), _> = tokio::spawn(fails).await;
         assert!(joined.unwrap_err().is_panic());

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, fs::File, io};
 use super::disk;
 
 /// What ranges are moved on: one file, or several.
-pub(crate) trait Ground {
+pub(crate) trait Shift {
     /// Moves `size` bytes; the ranges may overlap.
     fn shift(&self, from: u64, to: u64, size: u64) -> io::Result<()>;
 }
 
-impl Ground for File {
+impl Shift for File {
     fn shift(&self, from: u64, to: u64, size: u64) -> io::Result<()> {
         disk::move_within(self, from, to, size)
     }
@@ -18,7 +18,7 @@ impl Ground for File {
 
 /// A range of the file that is to lie elsewhere. Ranges of one set overlap neither at their origins nor at their goals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Move {
+pub(crate) struct Relocation {
     pub(crate) from: u64,
     pub(crate) to: u64,
     pub(crate) size: u64,
@@ -28,13 +28,13 @@ pub(crate) struct Move {
 /// in `moves` of each as it is done. Where they wait for each other in a circle, one goes by way of the bytes from
 /// `scratch` on, which nothing else uses.
 pub(crate) fn carry_out(
-    ground: &impl Ground,
-    moves: &[Move],
+    ground: &impl Shift,
+    moves: &[Relocation],
     scratch: u64,
     mut done: impl FnMut(usize) -> io::Result<()>,
 ) -> io::Result<()> {
     // What is still to be moved, by where it lies.
-    let mut waiting: BTreeMap<u64, (usize, Move)> = BTreeMap::new();
+    let mut waiting: BTreeMap<u64, (usize, Relocation)> = BTreeMap::new();
     for (at, step) in moves.iter().enumerate() {
         if step.size == 0 || step.from == step.to {
             // It stays, and is in nobody's way: goals do not overlap.
@@ -60,7 +60,7 @@ pub(crate) fn carry_out(
             && let Some((_, (at, step))) = waiting.pop_first()
         {
             ground.shift(step.from, scratch, step.size)?;
-            waiting.insert(scratch, (at, Move { from: scratch, ..step }));
+            waiting.insert(scratch, (at, Relocation { from: scratch, ..step }));
             scratch += step.size;
         }
     }
@@ -68,7 +68,7 @@ pub(crate) fn carry_out(
 }
 
 /// Whether nothing but the range itself still lies where `step` wants to go.
-fn is_free(waiting: &BTreeMap<u64, (usize, Move)>, step: &Move) -> bool {
+fn is_free(waiting: &BTreeMap<u64, (usize, Relocation)>, step: &Relocation) -> bool {
     let overlapping = waiting
         .range(..step.to + step.size)
         .rev()
@@ -93,7 +93,7 @@ mod tests {
         ) {
             let mut order: Vec<usize> = (0..sizes.len()).collect();
             order.sort_by_key(|&at| keys[at]);
-            let mut moves: Vec<Move> = sizes.iter().map(|&(size, _, _)| Move { from: 0, to: 0, size }).collect();
+            let mut moves: Vec<Relocation> = sizes.iter().map(|&(size, _, _)| Relocation { from: 0, to: 0, size }).collect();
             let (mut from, mut to) = (0, 0);
             for (at, &(size, gap, _)) in sizes.iter().enumerate() {
                 moves[at].from = from + gap;
@@ -104,7 +104,7 @@ mod tests {
                 to = moves[at].to + sizes[at].0;
             }
             let file = tempfile::tempfile().unwrap();
-            let of = |at: usize, step: &Move| vec![u8::try_from(at).unwrap() + 1; usize::try_from(step.size).unwrap()];
+            let of = |at: usize, step: &Relocation| vec![u8::try_from(at).unwrap() + 1; usize::try_from(step.size).unwrap()];
             for (at, step) in moves.iter().enumerate() {
                 file.write_all_at(&of(at, step), step.from).unwrap();
             }

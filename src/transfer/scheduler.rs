@@ -12,10 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{
-    oci::{Descriptor, Digest},
-    progress::{Event, Observe, Progress},
-};
+use crate::oci::{Descriptor, Digest};
 
 /// Blobs smaller than this cost their round trips, not the wire: they wait for nothing but a free place. In bytes.
 const SMALL: u64 = 1 << 20;
@@ -29,40 +26,31 @@ pub(super) fn order<T>(items: &mut [T], size: impl Fn(&T) -> u64) {
     }
 }
 
-/// Who moves, and what is left of it. It watches the run, and tells on whatever it is told.
-pub(super) struct Crowd {
+/// The blobs that move, and what is left of each. What meters the bytes reports them here.
+pub(super) struct Scheduler {
     jobs: usize,
-    progress: Progress,
-    state: Mutex<State>,
+    state: Mutex<SchedulerState>,
 }
 
-struct State {
+struct SchedulerState {
     /// Bytes of the blobs that have not begun.
     waiting: u64,
     /// Of each blob that has begun, its size and what is left of it, in bytes.
     under_way: HashMap<Digest, (u64, u64)>,
 }
 
-impl Crowd {
+impl Scheduler {
     /// None of `blobs` has begun; at most `jobs` of them will move at once.
-    pub(super) fn new<'b>(
-        jobs: usize,
-        blobs: impl IntoIterator<Item = &'b Descriptor>,
-        progress: &Progress,
-    ) -> Arc<Self> {
+    pub(super) fn new<'b>(jobs: usize, blobs: impl IntoIterator<Item = &'b Descriptor>) -> Arc<Self> {
         let waiting = blobs.into_iter().map(|blob| blob.size).sum();
-        let state = Mutex::new(State { waiting, under_way: HashMap::new() });
-        Arc::new(Self { jobs, progress: progress.clone(), state })
+        let state = Mutex::new(SchedulerState { waiting, under_way: HashMap::new() });
+        Arc::new(Self { jobs, state })
     }
 
-    /// What the moves are to tell of themselves.
-    pub(super) fn progress(self: &Arc<Self>) -> Progress {
-        Progress::to(Arc::clone(self) as Arc<dyn Observe>)
-    }
-
-    /// Whether `blob` begins now, beside `running` others.
-    pub(super) fn admits(&self, blob: &Descriptor, running: usize) -> bool {
+    /// Whether `blob` begins now, beside those that have begun.
+    pub(super) fn admits(&self, blob: &Descriptor) -> bool {
         let mut state = self.state();
+        let running = state.under_way.len();
         let begins = running == 0 || running < self.jobs && (blob.size < SMALL || state.gains_by(blob.size));
         if begins {
             state.waiting = state.waiting.saturating_sub(blob.size);
@@ -71,18 +59,37 @@ impl Crowd {
         begins
     }
 
+    /// How many have begun and not left.
+    pub(super) fn running(&self) -> usize {
+        self.state().under_way.len()
+    }
+
+    /// `bytes` more of `blob` have moved.
+    pub(super) fn moved(&self, blob: &Digest, bytes: u64) {
+        if let Some((_, left)) = self.state().under_way.get_mut(blob) {
+            *left = left.saturating_sub(bytes);
+        }
+    }
+
+    /// `blob` moves from its first byte again.
+    pub(super) fn restarts(&self, blob: &Digest) {
+        if let Some((size, left)) = self.state().under_way.get_mut(blob) {
+            *left = *size;
+        }
+    }
+
     /// `blob` moves no more.
     pub(super) fn leaves(&self, blob: &Digest) {
         self.state().under_way.remove(blob);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SchedulerState> {
         // Every change of the state is a single step, so a panic elsewhere leaves it sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl SchedulerState {
     /// Whether a blob of `size` bytes, beside those that are under way, brings the end nearer.
     fn gains_by(&self, size: u64) -> bool {
         // Of what has moved as a whole, the other side makes an end; it takes from nobody's share.
@@ -90,31 +97,12 @@ impl State {
         let (count, longest) = large.fold((0_u64, size), |(count, longest), (_, left)| (count + 1, longest.max(*left)));
         let others =
             (self.waiting + self.under_way.values().map(|(_, left)| left).sum::<u64>()).saturating_sub(longest);
-        // Places beside the largest. Whoever takes the next that is free, in whatever order, ends no later than an even share
+        // Places beside the largest. A worker that takes the next free one, in whatever order, ends no later than an even share
         // of all and one of them more (Graham's bound for list scheduling).
         match count.saturating_sub(1) {
             0 => true,
             places => others / places + size > longest,
         }
-    }
-}
-
-impl Observe for Crowd {
-    fn observe(&self, event: Event) {
-        match &event {
-            Event::Advanced { blob, bytes } => {
-                if let Some((_, left)) = self.state().under_way.get_mut(blob) {
-                    *left = left.saturating_sub(*bytes);
-                }
-            }
-            Event::Abandoned { blob } => {
-                if let Some((size, left)) = self.state().under_way.get_mut(blob) {
-                    *left = *size;
-                }
-            }
-            _ => {}
-        }
-        self.progress.tell(event);
     }
 }
 
@@ -130,38 +118,38 @@ mod tests {
         sizes.iter().enumerate().map(blob).collect()
     }
 
-    /// How many of `blobs` begin, from the first on, beside `running`.
-    fn begun(crowd: &Crowd, blobs: &[Descriptor], running: usize) -> usize {
-        blobs.iter().enumerate().take_while(|(at, blob)| crowd.admits(blob, running + at)).count()
+    /// How many of `blobs` begin, from the first on.
+    fn begun(scheduler: &Scheduler, blobs: &[Descriptor]) -> usize {
+        blobs.iter().take_while(|blob| scheduler.admits(blob)).count()
     }
 
     #[test]
     fn beside_one_that_is_half_of_all_two_others_move_at_a_time() {
         let blobs = blobs(&[500, 100, 100, 100, 100, 100]);
-        let crowd = Crowd::new(6, &blobs, &Progress::silent());
-        assert_eq!(begun(&crowd, &blobs, 0), 3);
+        let scheduler = Scheduler::new(6, &blobs);
+        assert_eq!(begun(&scheduler, &blobs), 3);
         // The second has ended; of the first as much has moved.
-        crowd.progress().tell(Event::Advanced { blob: blobs[0].digest, bytes: 100 * MB });
-        crowd.leaves(&blobs[1].digest);
-        assert_eq!(begun(&crowd, &blobs[3..], 2), 1);
+        scheduler.moved(&blobs[0].digest, 100 * MB);
+        scheduler.leaves(&blobs[1].digest);
+        assert_eq!(begun(&scheduler, &blobs[3..]), 1);
         // The large one is far ahead now, and holds back nobody.
-        crowd.progress().tell(Event::Advanced { blob: blobs[0].digest, bytes: 380 * MB });
-        assert_eq!(begun(&crowd, &blobs[4..], 3), 2);
+        scheduler.moved(&blobs[0].digest, 380 * MB);
+        assert_eq!(begun(&scheduler, &blobs[4..]), 2);
     }
 
     #[test]
     fn who_would_end_after_the_largest_does_not_wait() {
         // Three places beside the largest are enough for all bytes, but not for five blobs of that size.
         let blobs = blobs(&[100, 60, 60, 60, 60, 60]);
-        assert_eq!(begun(&Crowd::new(6, &blobs, &Progress::silent()), &blobs, 0), 6);
+        assert_eq!(begun(&Scheduler::new(6, &blobs), &blobs), 6);
     }
 
     #[test]
     fn as_many_as_were_asked_for_where_no_blob_stands_out() {
         let blobs = blobs(&[100; 20]);
-        assert_eq!(begun(&Crowd::new(6, &blobs, &Progress::silent()), &blobs, 0), 6);
-        assert_eq!(begun(&Crowd::new(1, &blobs, &Progress::silent()), &blobs, 0), 1);
-        assert_eq!(begun(&Crowd::new(6, &blobs[..2], &Progress::silent()), &blobs[..2], 0), 2);
+        assert_eq!(begun(&Scheduler::new(6, &blobs), &blobs), 6);
+        assert_eq!(begun(&Scheduler::new(1, &blobs), &blobs), 1);
+        assert_eq!(begun(&Scheduler::new(6, &blobs[..2]), &blobs[..2]), 2);
     }
 
     #[test]
@@ -177,27 +165,27 @@ mod tests {
         for small in &mut blobs[1..] {
             small.size = SMALL - 1;
         }
-        assert_eq!(begun(&Crowd::new(6, &blobs, &Progress::silent()), &blobs, 0), 6);
+        assert_eq!(begun(&Scheduler::new(6, &blobs), &blobs), 6);
     }
 
     #[test]
     fn who_waits_for_an_answer_alone_holds_back_nobody() {
         let blobs = blobs(&[500, 400, 10]);
         for (moved, begins) in [(0, false), (400, true)] {
-            let crowd = Crowd::new(6, &blobs, &Progress::silent());
-            assert_eq!(begun(&crowd, &blobs[..2], 0), 2);
-            crowd.progress().tell(Event::Advanced { blob: blobs[1].digest, bytes: moved * MB });
-            assert_eq!(crowd.admits(&blobs[2], 2), begins);
+            let scheduler = Scheduler::new(6, &blobs);
+            assert_eq!(begun(&scheduler, &blobs[..2]), 2);
+            scheduler.moved(&blobs[1].digest, moved * MB);
+            assert_eq!(scheduler.admits(&blobs[2]), begins);
         }
     }
 
     #[test]
     fn what_was_abandoned_is_before_it_again() {
         let blobs = blobs(&[500, 100, 100, 100]);
-        let crowd = Crowd::new(6, &blobs, &Progress::silent());
-        assert!(crowd.admits(&blobs[0], 0));
-        crowd.progress().tell(Event::Advanced { blob: blobs[0].digest, bytes: 450 * MB });
-        crowd.progress().tell(Event::Abandoned { blob: blobs[0].digest });
-        assert_eq!(begun(&crowd, &blobs[1..], 1), 1);
+        let scheduler = Scheduler::new(6, &blobs);
+        assert!(scheduler.admits(&blobs[0]));
+        scheduler.moved(&blobs[0].digest, 450 * MB);
+        scheduler.restarts(&blobs[0].digest);
+        assert_eq!(begun(&scheduler, &blobs[1..]), 1);
     }
 }

@@ -11,8 +11,8 @@ use futures::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Stop, broken_task,
-    flow::{Content, Feed, Supply},
+    flow::{ByteFeed, ByteSupply, Content},
+    stop::{Stop, broken_task},
 };
 use crate::{
     bundle,
@@ -28,15 +28,15 @@ const RANGE: u64 = 2 << 20;
 const AHEAD: usize = 4;
 
 /// What a copy sends: another object, as it was when it was opened.
-pub(crate) struct Object<'a> {
+pub(crate) struct PinnedObject<'a> {
     pub(crate) source: Pinned,
     /// Ranges that are read at once.
     pub(crate) jobs: usize,
     pub(crate) progress: &'a Progress,
 }
 
-impl Supply for Object<'_> {
-    fn feed<'s>(&'s self, position: u64, _tries: &'s HashMap<Digest, u32>) -> Box<dyn Feed + 's> {
+impl ByteSupply for PinnedObject<'_> {
+    fn feed<'s>(&'s self, position: u64, _tries: &'s HashMap<Digest, u32>) -> Box<dyn ByteFeed + 's> {
         let size = self.source.stat().size;
         let starts = (position..size).step_by(usize::try_from(RANGE).unwrap_or(usize::MAX));
         let ranges = starts.map(move |start| start..(start + RANGE).min(size));
@@ -47,17 +47,17 @@ impl Supply for Object<'_> {
         };
         let ranges = stream::iter(ranges).map(reading).buffered(self.jobs.clamp(1, AHEAD));
         let ranges = ranges.map(|read| read.map_err(|error| broken_task(&error))?.map_err(Stop::from)).boxed();
-        Box::new(Stretch { object: self, ranges, rest: Bytes::new() })
+        Box::new(CopiedRange { object: self, ranges, rest: Bytes::new() })
     }
 }
 
-struct Stretch<'a> {
-    object: &'a Object<'a>,
+struct CopiedRange<'a> {
+    object: &'a PinnedObject<'a>,
     ranges: BoxStream<'static, Result<Bytes, Stop>>,
     rest: Bytes,
 }
 
-impl Stretch<'_> {
+impl CopiedRange<'_> {
     /// The next bytes, at most `most` of them; `None` at the end.
     async fn next(&mut self, most: u64) -> Result<Option<Bytes>, Stop> {
         while self.rest.is_empty() {
@@ -72,7 +72,7 @@ impl Stretch<'_> {
 }
 
 #[async_trait]
-impl Feed for Stretch<'_> {
+impl ByteFeed for CopiedRange<'_> {
     async fn frame(&mut self, offset: u64, expected: &Bytes) -> Result<(), Stop> {
         let mut done = 0;
         while done < expected.len() {

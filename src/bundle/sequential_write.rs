@@ -18,7 +18,7 @@ const LAG: u64 = 8 << 20;
 
 /// Where the next byte of a stretch belongs.
 #[derive(Debug)]
-pub(crate) struct Stretch {
+pub(crate) struct SequentialWrite {
     at: u64,
     /// Everything before it is on its way to the disk.
     settled: u64,
@@ -26,7 +26,7 @@ pub(crate) struct Stretch {
     left: u64,
 }
 
-impl Stretch {
+impl SequentialWrite {
     /// One that begins at `at` of the file.
     pub(crate) const fn new(at: u64) -> Self {
         Self { at, settled: at, left: at }

@@ -23,7 +23,7 @@ const WINDOW: u64 = 1 << 20;
 
 /// A file, or something that is read like one.
 #[derive(Clone, Debug)]
-pub(crate) enum Medium {
+pub(crate) enum RandomAccess {
     File(Arc<File>),
     Remote(Arc<Remote>),
 }
@@ -37,13 +37,13 @@ pub(crate) struct Remote {
     window: Mutex<(u64, Bytes)>,
 }
 
-impl From<File> for Medium {
+impl From<File> for RandomAccess {
     fn from(file: File) -> Self {
         Self::File(Arc::new(file))
     }
 }
 
-impl Medium {
+impl RandomAccess {
     /// Bytes elsewhere. Called on a runtime, which does the reading from then on.
     pub(crate) fn remote(from: Arc<dyn ReadAt>) -> Self {
         Self::Remote(Arc::new(Remote { from, runtime: Handle::current(), window: Mutex::default() }))
@@ -65,7 +65,7 @@ impl Medium {
         }
     }
 
-    /// Takes `size` bytes from `offset` on into `hasher`; `each` is told of every chunk's length. `false` where the medium
+    /// Takes `size` bytes from `offset` on into `hasher`; `each` gets every chunk's length. `false` where the medium
     /// ends before.
     pub(crate) fn update_at(
         &self,
