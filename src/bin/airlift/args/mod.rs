@@ -13,6 +13,7 @@ pub(crate) mod global;
 pub(crate) mod import;
 pub(crate) mod import_pipeline;
 pub(crate) mod inspect;
+pub(crate) mod keygen;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod man;
@@ -21,11 +22,14 @@ pub(crate) mod mirror_config;
 pub(crate) mod pipeline;
 pub(crate) mod pipeline_run;
 pub(crate) mod protect;
+pub(crate) mod record;
 mod renamed;
 pub(crate) mod repair;
 pub(crate) mod serve;
+pub(crate) mod sign;
 pub(crate) mod store;
 mod transfer;
+mod trust;
 pub(crate) mod verify;
 pub(crate) mod watch;
 
@@ -35,6 +39,7 @@ pub(crate) use chosen::Chosen;
 use global::Global;
 pub(crate) use renamed::Renamed;
 pub(crate) use transfer::{Jobs, Transfer};
+pub(crate) use trust::Trust;
 
 /// Carries OCI artifacts across an air gap.
 ///
@@ -68,6 +73,7 @@ pub(crate) enum Command {
     Repair(repair::Args),
     Copy(copy::Args),
     Abandon(abandon::Args),
+    Sign(sign::Args),
     Import(import::Args),
     Serve(serve::Args),
     ExportPipeline(export_pipeline::Args),
@@ -79,6 +85,8 @@ pub(crate) enum Command {
     MirrorConfig(mirror_config::Args),
     Store(store::Args),
     Demo(demo::Args),
+    Keygen(keygen::Args),
+    Record(record::Args),
     Login(login::Args),
     Logout(logout::Args),
     Completions(completions::Args),
