@@ -3,6 +3,8 @@
 //! What each run does is data before it is done ([`export::plan`], [`import::plan`]). Everything that moves bytes goes
 //! through `execute`, whatever the two places are.
 
+#[doc(hidden)]
+pub mod admission;
 pub mod choice;
 #[doc(hidden)]
 pub mod companions;
@@ -23,6 +25,8 @@ pub mod failure;
 pub mod import;
 pub mod inspect;
 mod items;
+#[doc(hidden)]
+pub mod legs;
 pub mod mirror;
 pub mod opened;
 mod origin;

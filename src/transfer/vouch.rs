@@ -17,7 +17,7 @@ use crate::{
     content::{Code, Fault},
     trust::{
         BundleAtHand, BundleIdentity, Evidence, MAX_SIGNATURES, MarkError, Marks, SignatureFile, Statement, TrustFile,
-        TrustFinding, TrustVerdict, VolumeIdentity, file::FileError,
+        TrustFileError, TrustFinding, TrustVerdict, VolumeIdentity, file::FileError, record::RecordError,
     },
 };
 
@@ -61,6 +61,12 @@ pub enum VouchError {
     /// What is beside the bundle cannot be listed.
     #[error(transparent)]
     Companions(#[from] Error),
+    /// The trust file cannot be used.
+    #[error(transparent)]
+    TrustFile(#[from] TrustFileError),
+    /// The transfer record cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The marks cannot be read or written.
     #[error(transparent)]
     Marks(#[from] MarkError),
@@ -78,6 +84,8 @@ impl Fault for VouchError {
                 source => source.code(),
             },
             Self::Companions(error) => error.code(),
+            Self::TrustFile(error) => error.code(),
+            Self::Record(error) => error.code(),
             Self::Marks(error) => error.code(),
         }
     }

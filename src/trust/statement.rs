@@ -156,6 +156,11 @@ impl Statement {
         Ok(statement)
     }
 
+    /// The stream and the place in it, if it has one.
+    pub fn position(&self) -> Option<(&str, u64)> {
+        Some((self.stream.as_deref()?, self.sequence?))
+    }
+
     /// How old the statement is at `now`; negative if it was made later.
     pub fn age(&self, now: Timestamp) -> SignedDuration {
         now.duration_since(self.created)

@@ -26,6 +26,12 @@ pub(crate) enum Mistake {
     /// Recovery data and its files must be on this machine.
     #[error("expected a path on this machine, got {place}")]
     NotLocal { place: airlift::storage::Location },
+    /// A statement is put beside a file.
+    #[error("a bundle is signed where it is a file on this machine")]
+    SignElsewhere,
+    /// There is no statement that members could be in.
+    #[error("{option} is a member of a statement, and an export makes one with --sign only")]
+    NoStatement { option: &'static str },
     /// Several volumes do not fit into one stream.
     #[error("--volume-size writes several files, but standard output is one stream")]
     VolumesInOrder,
@@ -149,6 +155,10 @@ impl Mistake {
             }
             Self::HalfIdentity => "Give both: `--client-cert FILE --client-key FILE`.",
             Self::NotLocal { .. } => "Give a path on this machine. `airlift copy` downloads a bundle from a storage.",
+            Self::SignElsewhere => {
+                "Write the bundle to a file with `-o FILE`. `airlift copy` takes its statement and signatures along."
+            }
+            Self::NoStatement { .. } => "Add `--sign KEY`, or sign the bundle later with `airlift sign`.",
             Self::VolumesInOrder => {
                 "Name a file with `-o`, on this machine or in a storage. The volumes are named after it."
             }
@@ -191,6 +201,8 @@ impl Fault for Mistake {
             | Self::NoArtifacts
             | Self::HalfIdentity
             | Self::NotLocal { .. }
+            | Self::SignElsewhere
+            | Self::NoStatement { .. }
             | Self::VolumesInOrder
             | Self::StreamToTerminal
             | Self::StreamSource

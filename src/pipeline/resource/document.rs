@@ -59,6 +59,9 @@ impl ImportPipeline {
             "trigger": { "sourceTrigger": { "status": status } },
             "options": options,
         });
+        if let Some(path) = &self.trust {
+            document["properties"]["trust"] = json!(path);
+        }
         document
     }
 }

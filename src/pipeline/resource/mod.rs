@@ -13,7 +13,7 @@ mod read;
 mod schema;
 mod words;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 pub use cursor::Problem;
 pub use id::{Kind, ResourceId, registry_host};
@@ -87,6 +87,8 @@ pub struct ImportPipeline {
     pub trigger: bool,
     /// What else it may do.
     pub options: BTreeSet<ImportOption>,
+    /// The trust file: who must vouch for a bundle.
+    pub trust: Option<PathBuf>,
 }
 
 /// One run of a pipeline, as it is asked for.

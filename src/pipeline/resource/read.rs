@@ -1,6 +1,9 @@
 //! From a JSON document to a resource, with everything that is wrong with it.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
@@ -62,9 +65,9 @@ fn resource(root: &DocumentNode<'_>, expected: Option<Kind>) -> Option<Resource>
         }
         Kind::ImportPipeline => {
             let identity = identity(&fields.get("identity"));
-            import(&properties.fields()).and_then(|(source, trigger, options)| {
+            import(&properties.fields()).and_then(|(source, trigger, options, trust)| {
                 let (registry, name) = names?;
-                Some(Resource::Import(ImportPipeline { name, registry, identity, source, trigger, options }))
+                Some(Resource::Import(ImportPipeline { name, registry, identity, source, trigger, options, trust }))
             })
         }
         Kind::PipelineRun => run(&properties.fields(), names.as_ref().map(|(registry, _)| registry.as_str())).and_then(
@@ -165,7 +168,7 @@ fn export(fields: &Fields<'_>) -> Option<ExportPipeline> {
     Some(ExportPipeline { name, registry, identity, target, options, max_artifacts, volume_size })
 }
 
-type Import = (Container, bool, BTreeSet<ImportOption>);
+type Import = (Container, bool, BTreeSet<ImportOption>, Option<PathBuf>);
 
 fn import(fields: &Fields<'_>) -> Option<Import> {
     let source = container(&fields.get("source"));
@@ -177,9 +180,16 @@ fn import(fields: &Fields<'_>) -> Option<Import> {
     let status = status.one_of(&words, |text| words.iter().position(|word| word.eq_ignore_ascii_case(text)));
     source_trigger.close();
     trigger.close();
+    let trust = fields.get("trust").parsed(trust_file);
     fields.pass_over(&["provisioningState"]);
     fields.close();
-    Some((source?, status != Some(1), options))
+    Some((source?, status != Some(1), options, trust))
+}
+
+/// A run may begin in any folder.
+fn trust_file(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    if path.is_absolute() { Ok(path.to_owned()) } else { Err(format!("{text:?} is no absolute path")) }
 }
 
 fn options<T: Ord>(node: &DocumentNode<'_>, words: &[&str], of_word: impl Fn(&str) -> Option<T>) -> BTreeSet<T> {

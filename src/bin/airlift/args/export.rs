@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use airlift::{bundle::volume::Size, recovery::Percent};
 use clap::ArgGroup;
 
-use super::{Chosen, Transfer};
+use super::{Chosen, Members, RecordTo, Transfer};
 
 /// Pack artifacts into a bundle.
 ///
@@ -22,6 +22,7 @@ Examples:
   airlift export -f artifacts.txt -o bundle.tar --recovery 10%
   airlift export -f artifacts.txt -o discs/release --volume-size dvd
   airlift export -f artifacts.txt -o s3://bucket/2026-11/release --volume-size 4GiB
+  airlift export -f artifacts.txt -o update.tar --sign ops.key --stream hq/site-7 --authorised-by 'A. Ops'
   airlift export --from a.tar --from b.tar -o both.tar
   airlift export alpine:3 -o - | ssh far 'cat > bundle.tar'")]
 pub(crate) struct Args {
@@ -50,4 +51,11 @@ pub(crate) struct Args {
     pub(crate) recovery: Option<Percent>,
     #[command(flatten)]
     pub(crate) transfer: Transfer,
+    #[command(flatten)]
+    pub(crate) record: RecordTo,
+    /// Sign the bundle with this private key, as `airlift sign --key` does. DEST must be on this machine.
+    #[arg(long, value_name = "KEY", help_heading = "Statement", conflicts_with = "only_volume")]
+    pub(crate) sign: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) members: Members,
 }

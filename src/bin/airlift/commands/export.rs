@@ -1,4 +1,5 @@
 mod destination;
+mod signed;
 
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use airlift::{
     },
 };
 
+use super::guarded;
 use crate::{
     args::export::Args,
     artifacts,
@@ -34,6 +36,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     if args.recovery.is_some() && !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
         return Err(Mistake::RecoveryElsewhere.into());
     }
+    let signing = signed::of(args, &to)?;
+    let record = guarded::record(&args.record, signing.is_some());
+    record.check()?;
     let progress = context.progress();
     if args.transfer.dry_run {
         let planned = runtime::run(async { Ok(export::plan(origins, &request, &progress).await) })?;
@@ -46,7 +51,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     }
     let is_stdout = matches!(to, Destination::Stdout);
     let outcome = runtime::run(async {
-        Ok(match (args.recovery, &to) {
+        let outcome = match (args.recovery, &to) {
             (Some(percent), Destination::File { path, overwrite }) => {
                 protect::export(origins, &request, (path, *overwrite), percent, &progress).await
             }
@@ -54,14 +59,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
                 protect::export_set(origins, &request, goal.clone(), percent, &progress).await
             }
             _ => export::run(origins, &request, to, &progress).await,
-        })
+        };
+        let made = signed::conclude(&outcome, signing, &record, args, context).await;
+        Ok((outcome, made))
     });
     let conclude = |outcome| {
         report::conclude(outcome, &args.transfer, context, |found| {
             if is_stdout { context.answer_aside(found, report::text) } else { context.answer(found, report::text) }
         })
     };
-    let ended = outcome.and_then(conclude).map_err(|failure| beside_another_set(failure, args));
+    let ended = outcome.and_then(|(outcome, made)| conclude(outcome).and(made));
+    let ended = ended.map_err(|failure| beside_another_set(failure, args));
     if is_stdout { ended.map_err(|failure| failure.hint_for(OF_STREAMS, STREAM)) } else { ended }
 }
 

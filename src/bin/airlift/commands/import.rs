@@ -3,6 +3,7 @@ mod volumes;
 
 use airlift::{
     content::{Targets, memory::Memories},
+    progress::Event,
     storage::Location,
     store::Store,
     transfer::{
@@ -13,7 +14,7 @@ use airlift::{
     },
 };
 
-use super::guarded::Guarded;
+use super::guarded::{self, refusal};
 use crate::{
     args::{
         Renamed, Transfer,
@@ -47,7 +48,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     let targets = targets(args, context)?;
     let targets = &*targets;
     let progress = context.progress();
-    let mut guarded = Guarded::new(&args.trust)?;
+    let mut admission = guarded::admission(&args.trust)?;
     let place = match &args.store {
         Some(dir) => dir.display().to_string(),
         None => to.prefix.iter().fold(to.registry.clone(), |to, prefix| format!("{to}/{prefix}")),
@@ -55,7 +56,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     if args.transfer.dry_run {
         let planned = runtime::run(async {
             let bundles = Opened::all(&places, &settings, &progress).await?;
-            guarded.check(&bundles).await?;
+            admission.check(&bundles).await.map_err(refusal)?;
             Ok(match &choice {
                 None => import::plan(targets, &bundles, &request, &progress).await,
                 Some(choice) => choice.plan(targets, &bundles, &request, &progress).await,
@@ -73,14 +74,17 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     }
     let (admitted, outcome) = runtime::run(async {
         let bundles = Opened::all(&places, &settings, &progress).await?;
-        let admitted = guarded.admit(&bundles, &place).await?;
+        let admitted = admission.admit(&bundles, &place).await.map_err(refusal)?;
+        for warning in &admitted.warnings {
+            progress.tell(Event::Warned(warning.clone()));
+        }
         let outcome = match &choice {
             None => import::run(targets, &bundles, &request, &progress).await,
             Some(choice) => choice.import(targets, &bundles, &request, &progress).await,
         };
         Ok((admitted, outcome))
     })?;
-    guarded.conclude(&admitted, outcome.as_ref(), &place)?;
+    admission.conclude(&admitted, outcome.as_ref().map_err(|error| (error, error.report())), &place)?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
 }
 

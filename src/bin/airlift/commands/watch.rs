@@ -1,9 +1,10 @@
 use airlift::{
     pipeline::{
-        PipelineState, RunContext,
+        PipelineState, RunContext, TrustContext,
         trigger::{self, Options, WatchEvent},
     },
     progress::Progress,
+    trust::TrustFile,
 };
 use jiff::{Timestamp, Unit};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let options = Options { interval: args.interval.max(SHORTEST), runs: args.runs.into(), grace: args.grace };
     // Runs record their progress in the state. Bars of many parallel runs would be unreadable.
     let progress = Progress::default();
-    let with = RunContext { registry: context.settings()?, storage, progress, jobs: args.jobs.count() };
+    if let Some(path) = &args.trust {
+        // A mistake in it is told now, and not at the first bundle.
+        TrustFile::open(path)?;
+    }
+    let trust =
+        TrustContext { file: args.trust.clone(), record: args.record.record.clone(), state: state.dir().to_owned() };
+    let with = RunContext { registry: context.settings()?, storage, progress, jobs: args.jobs.count(), trust };
     let json = context.json();
     let status = context.shared_status();
     let tell = move |told: &WatchEvent<'_>| {

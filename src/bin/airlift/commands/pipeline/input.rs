@@ -66,7 +66,7 @@ pub(super) fn run(args: &CreateRun) -> Value {
 }
 
 /// A folder is kept with its whole path: a later run may begin elsewhere.
-fn absolute(uri: &str) -> String {
+pub(super) fn absolute(uri: &str) -> String {
     if uri.contains("://") || uri.is_empty() {
         return uri.to_owned();
     }

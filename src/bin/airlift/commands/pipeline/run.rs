@@ -1,5 +1,5 @@
 use airlift::pipeline::{
-    self, PipelineState, Ran, RunContext,
+    self, PipelineState, Ran, RunContext, TrustContext,
     resource::{Kind, PipelineRun, Resource},
 };
 use jiff::Timestamp;
@@ -48,7 +48,9 @@ pub(super) fn done(
 ) -> Result<Ran, CommandError> {
     let mut storage = context.storage();
     storage.state = Some(state.dir().join("uploads"));
-    let with = RunContext { registry: context.settings()?, storage, progress: context.progress(), jobs: jobs.count() };
+    let trust = TrustContext { file: None, record: None, state: state.dir().to_owned() };
+    let (registry, progress) = (context.settings()?, context.progress());
+    let with = RunContext { registry, storage, progress, jobs: jobs.count(), trust };
     let ran = runtime::run(async { pipeline::run(state, run, None, &with).await.map_err(told::failure) })?;
     context.status().finish();
     if ran.stored {
