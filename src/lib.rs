@@ -5,6 +5,7 @@
 //! | row | rooms | what for |
 //! |---|---|---|
 //! | 4 | [`pipeline`] | export pipelines, import pipelines and their runs, kept on one machine |
+//! | 4 | [`check`] | artifacts held out to other programs before they are let in |
 //! | 3 | [`transfer`], [`server`] | the engines: export, copy, verify, import; the distribution API |
 //! | 2+ | [`recovery`] | files rebuilt from Reed–Solomon blocks |
 //! | 2 | [`registry`], [`bundle`], [`storage`], [`store`] | places where content lives |
@@ -114,6 +115,8 @@
 //! ```
 
 pub mod bundle;
+#[doc(hidden)]
+pub mod check;
 pub mod content;
 #[doc(hidden)]
 pub mod files;

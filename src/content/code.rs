@@ -175,6 +175,10 @@ codes! {
     KeyAgent = "key.agent", Failed;
     /// The transfer record was changed or cut.
     RecordDamaged = "record.damaged", Unverified;
+    /// A command of `--check-with` refused an artifact.
+    CheckRefused = "check.refused", Unverified;
+    /// A command of `--check-with` cannot be started.
+    CheckFailed = "check.failed", Failed;
 
     /// The store is of a later format.
     StoreVersion = "store.version", Failed;

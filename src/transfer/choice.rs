@@ -87,6 +87,12 @@ impl Choice {
         artifacts.is_empty() && patterns.is_empty() && platforms.is_empty() && *referrers
     }
 
+    /// Whether it means `reference`, if that is there.
+    pub fn means(&self, reference: &Reference) -> bool {
+        let is_open = self.artifacts.is_empty() && self.patterns.is_empty();
+        is_open || self.artifacts.contains(reference) || self.patterns.iter().any(|pattern| pattern.matches(reference))
+    }
+
     /// The artifacts to take of `all`. One that is listed and is not there stays: its failure names it.
     ///
     /// # Errors

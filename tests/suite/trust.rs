@@ -1,8 +1,11 @@
 //! Signed statements: made and checked by airlift and by the tools of others, and every way in which one is refused.
 
+mod checks;
+mod cosign;
 mod export;
 mod import;
 mod tools;
+mod walk;
 mod watch;
 
 use std::{fs, os::unix::fs::PermissionsExt as _};

@@ -239,6 +239,12 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::KeyAgent => {
             "Start an agent and add the key: `eval $(ssh-agent)`, then `ssh-add FILE`. `ssh-add -l` lists its keys."
         }
+        C::CheckRefused => {
+            "Read what the command says, and decide with its owner. `--continue-on-errors` lets in the artifacts that were not refused."
+        }
+        C::CheckFailed => {
+            "Check that /bin/sh is there, and that this user may start another process. Then run the same command again."
+        }
         C::RecordDamaged => {
             "Run `airlift record verify FILE` to see where. Keep the file as evidence and compare it with a copy; to record on, name a new file with `--record FILE`."
         }

@@ -29,6 +29,9 @@ pub(crate) enum Mistake {
     /// A statement is put beside a file.
     #[error("a bundle is signed where it is a file on this machine")]
     SignElsewhere,
+    /// What is checked is one file.
+    #[error("--check-with checks a bundle that is one file on this machine, without recovery data")]
+    CheckElsewhere,
     /// There is no statement that members could be in.
     #[error("{option} is a member of a statement, and an export makes one with --sign only")]
     NoStatement { option: &'static str },
@@ -158,6 +161,9 @@ impl Mistake {
             Self::SignElsewhere => {
                 "Write the bundle to a file with `-o FILE`. `airlift copy` takes its statement and signatures along."
             }
+            Self::CheckElsewhere => {
+                "Write to a file with `-o FILE`. Cut, protect or send it afterwards: `export --from FILE --volume-size SIZE`, `airlift protect`, `airlift copy`."
+            }
             Self::NoStatement { .. } => "Add `--sign KEY`, or sign the bundle later with `airlift sign`.",
             Self::VolumesInOrder => {
                 "Name a file with `-o`, on this machine or in a storage. The volumes are named after it."
@@ -202,6 +208,7 @@ impl Fault for Mistake {
             | Self::HalfIdentity
             | Self::NotLocal { .. }
             | Self::SignElsewhere
+            | Self::CheckElsewhere
             | Self::NoStatement { .. }
             | Self::VolumesInOrder
             | Self::StreamToTerminal

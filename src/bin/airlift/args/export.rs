@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use airlift::{bundle::volume::Size, recovery::Percent};
 use clap::ArgGroup;
 
-use super::{Chosen, Members, RecordTo, Transfer};
+use super::{Checks, Chosen, Members, RecordTo, Transfer};
 
 /// Pack artifacts into a bundle.
 ///
@@ -58,4 +58,6 @@ pub(crate) struct Args {
     pub(crate) sign: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) members: Members,
+    #[command(flatten)]
+    pub(crate) checks: Checks,
 }

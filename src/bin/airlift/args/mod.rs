@@ -2,6 +2,7 @@
 
 pub(crate) mod abandon;
 pub(crate) mod apply;
+mod checks;
 pub(crate) mod chosen;
 pub(crate) mod completions;
 pub(crate) mod copy;
@@ -35,6 +36,7 @@ pub(crate) mod watch;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use checks::Checks;
 pub(crate) use chosen::Chosen;
 use global::Global;
 pub(crate) use renamed::Renamed;

@@ -12,7 +12,7 @@ use airlift::{
     },
 };
 
-use super::guarded;
+use super::{checked, guarded};
 use crate::{
     args::export::Args,
     artifacts,
@@ -39,6 +39,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let signing = signed::of(args, &to)?;
     let record = guarded::record(&args.record, signing.is_some());
     record.check()?;
+    let checks = args.checks.settings();
+    if checks.is_some() && (args.recovery.is_some() || !matches!(to, Destination::File { .. })) {
+        return Err(Mistake::CheckElsewhere.into());
+    }
     let progress = context.progress();
     if args.transfer.dry_run {
         let planned = runtime::run(async { Ok(export::plan(origins, &request, &progress).await) })?;
@@ -58,6 +62,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
             (Some(percent), Destination::Volumes(goal)) => {
                 protect::export_set(origins, &request, goal.clone(), percent, &progress).await
             }
+            (None, Destination::File { path, overwrite }) => match &checks {
+                Some(checks) => checked::export(origins, &request, (path, *overwrite), checks, &progress).await?,
+                None => export::run(origins, &request, to, &progress).await,
+            },
             _ => export::run(origins, &request, to, &progress).await,
         };
         let made = signed::conclude(&outcome, signing, &record, args, context).await;

@@ -2,19 +2,23 @@ mod spool;
 mod volumes;
 
 use airlift::{
+    check::{self, Checked},
     content::{Targets, memory::Memories},
     progress::Event,
     storage::Location,
     store::Store,
     transfer::{
-        Choice, Opened,
+        Choice, Opened, Report,
         destination::RegistryPrefix,
         discs,
         import::{self, Request},
     },
 };
 
-use super::guarded::{self, refusal};
+use super::{
+    checked,
+    guarded::{self, refusal},
+};
 use crate::{
     args::{
         Renamed, Transfer,
@@ -72,19 +76,32 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         let outcome = runtime::run(async { Ok(imported.await) })?;
         return report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text));
     }
-    let (admitted, outcome) = runtime::run(async {
+    let outcome = runtime::run(async {
         let bundles = Opened::all(&places, &settings, &progress).await?;
         let admitted = admission.admit(&bundles, &place).await.map_err(refusal)?;
         for warning in &admitted.warnings {
             progress.tell(Event::Warned(warning.clone()));
         }
-        let outcome = match &choice {
-            None => import::run(targets, &bundles, &request, &progress).await,
-            Some(choice) => choice.import(targets, &bundles, &request, &progress).await,
+        let go_on = args.transfer.continue_on_errors;
+        let (choice, refusals) = match checked::admit(&args.checks, &bundles, choice.as_ref(), go_on).await {
+            Ok(Checked::Everything) => (Some(choice), Vec::new()),
+            Ok(Checked::Some { rest, refusals }) => (rest.map(Some), refusals),
+            Err(error) => {
+                admission.conclude(&admitted, Err((&error, None)), &place)?;
+                return Err(checked::refused(error));
+            }
         };
-        Ok((admitted, outcome))
+        let mut outcome = match choice {
+            None => Ok(Report::default()),
+            Some(None) => import::run(targets, &bundles, &request, &progress).await,
+            Some(Some(choice)) => choice.import(targets, &bundles, &request, &progress).await,
+        };
+        if let Ok(report) = &mut outcome {
+            check::note(report, &refusals);
+        }
+        admission.conclude(&admitted, outcome.as_ref().map_err(|error| (error, error.report())), &place)?;
+        Ok(outcome)
     })?;
-    admission.conclude(&admitted, outcome.as_ref().map_err(|error| (error, error.report())), &place)?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
 }
 

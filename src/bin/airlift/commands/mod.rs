@@ -1,6 +1,7 @@
 //! What is done: each command builds its options, makes one library call and renders the answer.
 
 mod abandon;
+mod checked;
 mod completions;
 mod copy;
 mod demo;

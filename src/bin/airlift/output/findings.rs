@@ -7,6 +7,7 @@ use std::{
 
 use airlift::{
     bundle::{self, GatheredSet, Reader},
+    check::Refusal,
     content::{Class, Code, Fault},
     oci::{Digest, PeerText, Reference},
     transfer::{
@@ -217,6 +218,21 @@ impl BundleVerdict {
     /// With who vouches for it.
     pub(crate) fn with_trust(mut self, verdict: &TrustVerdict) -> Self {
         self.trust = Some(verdict.into());
+        self
+    }
+
+    /// With what commands have refused of it.
+    pub(crate) fn with_refusals(mut self, refusals: Vec<Refusal>) -> Self {
+        let finding = |one: Refusal| ShownFinding {
+            code: Code::CheckRefused,
+            message: one.to_string(),
+            artifacts: vec![one.artifact],
+            digest: None,
+            offset: None,
+            file: None,
+        };
+        self.findings.extend(refusals.into_iter().map(finding));
+        self.sound = self.findings.is_empty();
         self
     }
 
