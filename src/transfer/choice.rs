@@ -118,6 +118,7 @@ impl Choice {
             referrers: self.referrers,
             continue_on_errors: how.continue_on_errors,
             jobs: how.jobs,
+            small_jobs: how.small_jobs,
             limits: ReferrerLimits::default(),
         })
     }

@@ -36,6 +36,7 @@ mod proxies;
 mod recovery;
 mod registry;
 mod registry_hostile;
+mod requests;
 mod schemas;
 mod serve;
 mod serve_access;
