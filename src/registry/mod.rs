@@ -11,6 +11,7 @@ mod catalog;
 mod client;
 mod content_range;
 mod detail;
+mod document;
 mod download;
 mod endpoint;
 mod error;

@@ -13,7 +13,7 @@ use std::{
 const ROWS: [&[&str]; 7] = [
     &["pipeline"],
     &["transfer", "server"],
-    &["recovery"],
+    &["recovery", "packaging"],
     &["registry", "bundle", "storage", "store", "find", "trust"],
     &["files"],
     &["content", "progress"],

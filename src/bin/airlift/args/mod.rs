@@ -8,6 +8,7 @@ pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod export_pipeline;
+pub(crate) mod extract;
 pub(crate) mod find;
 pub(crate) mod global;
 pub(crate) mod import;
@@ -67,6 +68,7 @@ To resume a run that was interrupted or failed, run the same command again.";
 pub(crate) enum Command {
     Find(find::Args),
     Export(export::Args),
+    Extract(extract::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Protect(protect::Args),

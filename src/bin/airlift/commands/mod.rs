@@ -5,6 +5,7 @@ mod completions;
 mod copy;
 mod demo;
 mod export;
+mod extract;
 mod find;
 mod guarded;
 mod import;
@@ -32,6 +33,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), CommandErro
     match command {
         Command::Find(args) => find::run(&args, context),
         Command::Export(args) => export::run(&args, context),
+        Command::Extract(args) => extract::run(&args, context),
         Command::Import(args) => import::run(&args, context),
         Command::Sign(args) => sign::run(&args, context),
         Command::Keygen(args) => keygen::run(&args, context),
