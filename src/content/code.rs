@@ -297,6 +297,12 @@ codes! {
     PackageName = "package.name", Usage;
     /// Two files of one artifact have the same name.
     PackageTwice = "package.twice", Usage;
+    /// An artifact that was named cannot be loaded into a runtime: it is no image for the platform, or has no tag where one is needed.
+    LoadNoImage = "load.no-image", Usage;
+    /// The bundle has no image for the platform.
+    LoadNothing = "load.nothing", Failed;
+    /// After a load the runtime has something else under the name of an image.
+    LoadMismatch = "load.mismatch", Unverified;
     /// An archive of `docker save` is damaged or is none.
     PackageArchive = "package.archive", Unverified;
     /// A program that airlift needs for this, such as a container runtime's, is not installed.

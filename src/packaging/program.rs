@@ -83,6 +83,12 @@ impl Program {
         self.start()?.finish().await
     }
 
+    /// Starts it with an input that `RunningProgram::child` has.
+    pub(crate) fn fed(mut self) -> Result<RunningProgram, ProgramFailure> {
+        self.command.stdin(Stdio::piped());
+        self.start()
+    }
+
     fn start(mut self) -> Result<RunningProgram, ProgramFailure> {
         let child = self.command.spawn().map_err(|source| ProgramFailure::Run { program: self.name, source })?;
         Ok(RunningProgram { name: self.name, shown: self.shown, child })
@@ -93,7 +99,7 @@ impl Program {
 pub(crate) struct RunningProgram {
     name: &'static str,
     shown: String,
-    child: Child,
+    pub(crate) child: Child,
 }
 
 impl RunningProgram {

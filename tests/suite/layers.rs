@@ -11,7 +11,7 @@ use std::{
 
 /// Rows from the top; a room may import rooms of rows below its own.
 const ROWS: [&[&str]; 7] = [
-    &["pipeline"],
+    &["pipeline", "load"],
     &["transfer", "server"],
     &["recovery", "packaging"],
     &["registry", "bundle", "storage", "store", "find", "trust"],

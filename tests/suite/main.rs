@@ -26,6 +26,7 @@ mod inspect;
 mod journey;
 mod kill;
 mod layers;
+mod load;
 mod mirror_config;
 mod packages;
 mod pairs;

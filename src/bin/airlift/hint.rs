@@ -30,6 +30,13 @@ pub(crate) const fn of(code: Code) -> &'static str {
         }
         C::PackageName => "Name the artifact yourself: `file:PATH=REPOSITORY:TAG`.",
         C::PackageArchive => "Save the image again: `docker save -o FILE NAME` or `podman save -o FILE NAME`.",
+        C::LoadNoImage => {
+            "`airlift inspect BUNDLE --tree` shows the artifacts and their platforms. Charts and files are for `airlift import` and `airlift extract`; `--platform P` loads images of another platform."
+        }
+        C::LoadNothing => "`airlift inspect BUNDLE --tree` shows the platforms; choose one with `--platform OS/ARCH`.",
+        C::LoadMismatch => {
+            "Run the same command again. If it fails again, remove the image from the runtime, and check the bundle with `airlift verify BUNDLE`."
+        }
         C::ProgramMissing => "Install the program, or add its folder to PATH.",
         C::ProgramFailed => "Read the program's own words above, and run the same command of it yourself.",
         C::PackageTwice => "Rename one of the files, or give it an artifact of its own: `file:PATH=REPOSITORY:TAG`.",

@@ -9,6 +9,7 @@ pub(crate) mod artifacts;
 pub(crate) mod azurite;
 pub(crate) mod compare;
 pub(crate) mod containerd;
+pub(crate) mod docker;
 pub(crate) mod faults;
 pub(crate) mod files;
 pub(crate) mod forward;
@@ -38,6 +39,7 @@ pub(crate) mod vault;
 
 pub(crate) use airlift::Airlift;
 pub(crate) use containerd::Containerd;
+pub(crate) use docker::Docker;
 pub(crate) use helm::Helm;
 pub(crate) use oras::Oras;
 pub(crate) use peers::needs;

@@ -15,6 +15,7 @@ pub(crate) mod import;
 pub(crate) mod import_pipeline;
 pub(crate) mod inspect;
 pub(crate) mod keygen;
+pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod man;
@@ -77,6 +78,7 @@ pub(crate) enum Command {
     Abandon(abandon::Args),
     Sign(sign::Args),
     Import(import::Args),
+    Load(load::Args),
     Serve(serve::Args),
     ExportPipeline(export_pipeline::Args),
     ImportPipeline(import_pipeline::Args),

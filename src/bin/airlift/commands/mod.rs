@@ -11,6 +11,7 @@ mod guarded;
 mod import;
 mod inspect;
 mod keygen;
+mod load;
 mod login;
 mod logout;
 mod man;
@@ -38,6 +39,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), CommandErro
         Command::Sign(args) => sign::run(&args, context),
         Command::Keygen(args) => keygen::run(&args, context),
         Command::Record(args) => record::run(&args, context),
+        Command::Load(args) => load::run(&args, context),
         Command::Login(args) => login::run(&args, context),
         Command::Logout(args) => logout::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),
