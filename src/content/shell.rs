@@ -3,8 +3,8 @@
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
-/// Variables with secrets for airlift itself, which no command needs.
-const OUR_SECRETS: [&str; 6] = [
+/// Variables with secrets for airlift itself, which no program that it starts needs.
+pub(crate) const OUR_SECRETS: [&str; 6] = [
     "AIRLIFT_USERNAME",
     "AIRLIFT_PASSWORD",
     "AIRLIFT_KEY_PASSWORD",

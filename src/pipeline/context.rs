@@ -25,6 +25,8 @@ pub struct RunContext {
     pub progress: Progress,
     /// Parallel transfers; at least one.
     pub jobs: usize,
+    /// Small blobs and requests at once.
+    pub small_jobs: usize,
     /// Who vouches for what is imported.
     pub trust: TrustContext,
 }

@@ -113,6 +113,7 @@ impl PipelineJob<'_> {
             referrers: true,
             continue_on_errors: pipeline.options.contains(&ExportOption::ContinueOnErrors),
             jobs: self.with.jobs,
+            small_jobs: self.with.small_jobs,
             limits: ReferrerLimits::default(),
         };
         let object = storage::open(&location, settings)?;
@@ -203,6 +204,7 @@ impl PipelineJob<'_> {
             // It is removed here, between two notes of the state.
             delete_source: false,
             jobs: self.with.jobs,
+            small_jobs: self.with.small_jobs,
         };
         if self.record.response.confirmed {
             if removed(&location, settings).await? {

@@ -25,7 +25,7 @@ pub(crate) struct RecordTo {
     /// Append to this transfer record.
     ///
     /// Without this, the record is record.jsonl in the state folder. The first run with --trust or --sign begins it; from then
-    /// on export, copy, import and watch add to it.
+    /// on export, copy, import, load and watch add to it.
     #[arg(long, value_name = "FILE", env = "AIRLIFT_RECORD", hide_env_values = true)]
     pub(crate) record: Option<PathBuf>,
 }

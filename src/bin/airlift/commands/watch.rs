@@ -25,9 +25,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         // A mistake in it is told now, and not at the first bundle.
         TrustFile::open(path)?;
     }
-    let trust =
-        TrustContext { file: args.trust.clone(), record: args.record.record.clone(), state: state.dir().to_owned() };
-    let with = RunContext { registry: context.settings()?, storage, progress, jobs: args.jobs.count(), trust };
+    let with = RunContext {
+        registry: context.settings(args.jobs)?,
+        storage,
+        progress,
+        jobs: args.jobs.count(),
+        small_jobs: args.jobs.small(),
+        trust: TrustContext {
+            file: args.trust.clone(),
+            record: args.record.record.clone(),
+            state: state.dir().to_owned(),
+        },
+    };
     let json = context.json();
     let status = context.shared_status();
     let tell = move |told: &WatchEvent<'_>| {

@@ -48,9 +48,14 @@ pub(super) fn done(
 ) -> Result<Ran, CommandError> {
     let mut storage = context.storage();
     storage.state = Some(state.dir().join("uploads"));
-    let trust = TrustContext { file: None, record: None, state: state.dir().to_owned() };
-    let (registry, progress) = (context.settings()?, context.progress());
-    let with = RunContext { registry, storage, progress, jobs: jobs.count(), trust };
+    let with = RunContext {
+        registry: context.settings(jobs)?,
+        storage,
+        progress: context.progress(),
+        jobs: jobs.count(),
+        small_jobs: jobs.small(),
+        trust: TrustContext { file: None, record: None, state: state.dir().to_owned() },
+    };
     let ran = runtime::run(async { pipeline::run(state, run, None, &with).await.map_err(told::failure) })?;
     context.status().finish();
     if ran.stored {
