@@ -21,12 +21,12 @@ use super::{
         scheduler::{self, Scheduler},
     },
     plan::ImportPlan,
-    publish::{BlobPush, Publisher},
+    publish::{BlobPush, NamedTarget, Publisher},
     request::Request,
 };
 use crate::{
     content::{self, Targets},
-    oci::{Descriptor, Digest},
+    oci::{Descriptor, Digest, Repository},
     progress::{Event, Progress},
 };
 
@@ -96,10 +96,12 @@ impl<'a> ImportRun<'a> {
         let items: Arc<[ImportItem]> = self.plan.items.clone().into();
         let complete: HashSet<usize> = (0..items.len()).filter(|&at| self.plan.is_complete(at)).collect();
         let attached = self.plan.attached_in_place.clone();
+        let supplies = self.plan.supplies.clone();
         let step = |work: Work| match work {
             Work::Push(push) => {
                 let (meter, blob, supply) = (meter.clone(), push.blob.clone(), push.supply);
-                async move { Done::Pushed(blob, supply, push.run(&meter).await.map_err(Box::new)) }.boxed()
+                let origins = supplies[supply].origins(&blob.digest);
+                async move { Done::Pushed(blob, supply, push.run(origins, &meter).await.map_err(Box::new)) }.boxed()
             }
             Work::Publish(at) => {
                 let (items, publisher, is_complete) =
@@ -135,6 +137,7 @@ impl<'a> ImportRun<'a> {
         let mut work = Vec::new();
         let mut pushes: Vec<BlobPush> = Vec::new();
         let mut by_blob: HashMap<Digest, usize> = HashMap::new();
+        let mut named: HashMap<&Repository, Arc<NamedTarget>> = HashMap::new();
         for (at, item) in self.plan.items.iter().enumerate() {
             if self.failed.contains(&at) {
                 continue;
@@ -143,12 +146,12 @@ impl<'a> ImportRun<'a> {
             for blob in &item.blobs {
                 let supply = &self.plan.supplies[item.supply];
                 let place = *by_blob.entry(blob.digest).or_insert_with(|| {
-                    let (blob, origins) = (supply.described(blob), supply.origins(&blob.digest));
-                    pushes.push(BlobPush { blob, origins, lacking: Vec::new(), holder: None, supply: item.supply });
+                    let blob = supply.described(blob);
+                    pushes.push(BlobPush { blob, lacking: Vec::new(), holder: None, supply: item.supply });
                     pushes.len() - 1
                 });
                 let push = &mut pushes[place];
-                if self.plan.present.contains(&(context.clone(), blob.digest)) {
+                if self.plan.is_present(context, &blob.digest) {
                     push.holder.get_or_insert_with(|| context.clone());
                     continue;
                 }
@@ -159,8 +162,9 @@ impl<'a> ImportRun<'a> {
                     continue;
                 }
                 self.waiting.entry(blob.digest).or_default().push(at);
-                if !push.lacking.iter().any(|(repository, _)| repository == context) {
-                    push.lacking.push((context.clone(), self.targets.target(context)));
+                if !push.lacking.iter().any(|to| to.name == *context) {
+                    let new = || Arc::new(NamedTarget { name: context.clone(), target: self.targets.target(context) });
+                    push.lacking.push(Arc::clone(named.entry(context).or_insert_with(new)));
                 }
             }
             if self.is_ready(at) {
@@ -235,7 +239,7 @@ impl<'a> ImportRun<'a> {
     }
 
     fn was_present(&self, at: usize, blob: &Descriptor) -> bool {
-        self.plan.present.contains(&(self.plan.items[at].target.context().clone(), blob.digest))
+        self.plan.is_present(self.plan.items[at].target.context(), &blob.digest)
     }
 
     /// A blob that cannot be pushed fails every artifact that waits for it.
