@@ -14,12 +14,13 @@ use libfuzzer_sys::fuzz_target;
 type Target = fn(&[u8]);
 
 /// Targets by name; each has seeds in `fuzz/seeds`.
-const TARGETS: [(&str, Target); 20] = [
+const TARGETS: [(&str, Target); 22] = [
     ("archive", files::archive),
     ("artifact_list", text::artifact_list),
     ("bundle", files::bundle),
     ("certificate_signature", trust::cms),
     ("challenge", text::challenge),
+    ("chart", files::chart),
     ("content_range", text::content_range),
     ("docker_config", files::docker_config),
     ("find", text::find),
@@ -30,6 +31,7 @@ const TARGETS: [(&str, Target); 20] = [
     ("recovery", files::recovery),
     ("recovery_head", files::recovery_head),
     ("reference", text::reference),
+    ("saved_images", files::saved_images),
     ("set_manifest", text::set_manifest),
     ("sigstore_bundle", trust::sigstore),
     ("ssh_signature", trust::ssh),
