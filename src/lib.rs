@@ -120,6 +120,8 @@ pub mod files;
 pub mod find;
 pub mod oci;
 #[doc(hidden)]
+pub mod pack;
+#[doc(hidden)]
 pub mod pipeline;
 pub mod progress;
 pub mod recovery;

@@ -13,7 +13,7 @@ use std::{
 const ROWS: [&[&str]; 7] = [
     &["pipeline"],
     &["transfer", "server"],
-    &["recovery"],
+    &["recovery", "pack"],
     &["registry", "bundle", "storage", "store", "find"],
     &["files"],
     &["content", "progress"],

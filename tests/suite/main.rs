@@ -11,6 +11,7 @@ mod companions;
 mod copy;
 mod deception;
 mod docs;
+mod encoders;
 mod errors;
 mod field_documents;
 mod field_registry;

@@ -1,0 +1,3 @@
+//! Packed bundles: the same bundle in fewer bytes.
+
+pub mod deflate;
