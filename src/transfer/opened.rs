@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{
     companions::{self, Companion},
     error::Error,
+    packing,
     sets::{FoundSet, Leads, leads, sets},
 };
 use crate::{
@@ -78,7 +79,13 @@ impl Opened {
     pub async fn survey_all(places: &[Location], settings: &Settings) -> Result<(Self, Option<GatheredSet>), Error> {
         let opened = |reader, place| Self { reader, place, beside: Vec::new(), settings: settings.clone() };
         match leads(places, settings).await? {
-            Leads::Path(path) => Ok((opened(Reader::open(&path).await?, BundleSource::Path(path)), None)),
+            Leads::Path(path) => {
+                let reader = match packing::reader_of(&path).await? {
+                    Some(packed) => packed,
+                    None => Reader::open(&path).await?,
+                };
+                Ok((opened(reader, BundleSource::Path(path)), None))
+            }
             Leads::Object(far) => {
                 let (pinned, reader) = far.alone().await?;
                 Ok((opened(reader, BundleSource::Object(pinned)), None))

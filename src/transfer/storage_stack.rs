@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::error::Error;
+use super::{error::Error, packing};
 use crate::{
     bundle::{
         self, Reader,
@@ -116,7 +116,10 @@ impl StorageStack {
         };
         let reader = match seen.reader {
             Some(reader) => reader,
-            None => Reader::open_on(Arc::new(seen.pinned.clone())).await?,
+            None => match packing::reader_on(Arc::new(seen.pinned.clone())).await? {
+                Some(packed) => packed,
+                None => Reader::open_on(Arc::new(seen.pinned.clone())).await?,
+            },
         };
         Ok((seen.pinned, reader))
     }

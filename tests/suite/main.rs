@@ -27,6 +27,7 @@ mod journey;
 mod kill;
 mod layers;
 mod mirror_config;
+mod pack;
 mod pairs;
 mod partial;
 mod peers;

@@ -18,6 +18,7 @@ pub(crate) mod logout;
 pub(crate) mod man;
 pub(crate) mod mirror;
 pub(crate) mod mirror_config;
+pub(crate) mod pack;
 pub(crate) mod pipeline;
 pub(crate) mod pipeline_run;
 pub(crate) mod protect;
@@ -26,6 +27,7 @@ pub(crate) mod repair;
 pub(crate) mod serve;
 pub(crate) mod store;
 mod transfer;
+pub(crate) mod unpack;
 pub(crate) mod verify;
 pub(crate) mod watch;
 
@@ -67,6 +69,8 @@ pub(crate) enum Command {
     Protect(protect::Args),
     Repair(repair::Args),
     Copy(copy::Args),
+    Pack(pack::Args),
+    Unpack(unpack::Args),
     Abandon(abandon::Args),
     Import(import::Args),
     Serve(serve::Args),
