@@ -14,7 +14,7 @@ const ROWS: [&[&str]; 7] = [
     &["pipeline"],
     &["transfer", "server"],
     &["recovery", "pack"],
-    &["registry", "bundle", "storage", "store", "find"],
+    &["registry", "bundle", "storage", "store", "find", "trust"],
     &["files"],
     &["content", "progress"],
     &["oci"],

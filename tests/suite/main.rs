@@ -63,6 +63,7 @@ mod storage_sets;
 mod storage_volumes;
 mod support;
 mod terminal;
+mod trust;
 mod verify;
 mod volumes;
 mod watch;

@@ -13,6 +13,7 @@ pub(crate) mod global;
 pub(crate) mod import;
 pub(crate) mod import_pipeline;
 pub(crate) mod inspect;
+pub(crate) mod keygen;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod man;
@@ -22,11 +23,14 @@ pub(crate) mod pack;
 pub(crate) mod pipeline;
 pub(crate) mod pipeline_run;
 pub(crate) mod protect;
+pub(crate) mod record;
 mod renamed;
 pub(crate) mod repair;
 pub(crate) mod serve;
+pub(crate) mod sign;
 pub(crate) mod store;
 mod transfer;
+mod trust;
 pub(crate) mod unpack;
 pub(crate) mod verify;
 pub(crate) mod watch;
@@ -37,6 +41,7 @@ pub(crate) use chosen::Chosen;
 use global::Global;
 pub(crate) use renamed::Renamed;
 pub(crate) use transfer::{Jobs, Transfer};
+pub(crate) use trust::Trust;
 
 /// Carries OCI artifacts across an air gap.
 ///
@@ -72,6 +77,7 @@ pub(crate) enum Command {
     Pack(pack::Args),
     Unpack(unpack::Args),
     Abandon(abandon::Args),
+    Sign(sign::Args),
     Import(import::Args),
     Serve(serve::Args),
     ExportPipeline(export_pipeline::Args),
@@ -83,6 +89,8 @@ pub(crate) enum Command {
     MirrorConfig(mirror_config::Args),
     Store(store::Args),
     Demo(demo::Args),
+    Keygen(keygen::Args),
+    Record(record::Args),
     Login(login::Args),
     Logout(logout::Args),
     Completions(completions::Args),

@@ -1,7 +1,12 @@
-use airlift::transfer::{
-    companions::{Companion, CompanionKind},
-    inspect::{Inspection, inspect_with_configs},
+use airlift::{
+    transfer::{
+        companions::{Companion, CompanionKind},
+        inspect::{Inspection, inspect_with_configs},
+        vouch,
+    },
+    trust::Statement,
 };
+use serde::Serialize;
 
 use crate::{
     args::inspect::Args,
@@ -12,9 +17,19 @@ use crate::{
         count, size,
         table::{Column, named_table, short, table},
         tree,
+        trust::Beside,
     },
     runtime,
 };
+
+/// What a bundle holds, and what lies beside it.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    found: Inspection,
+    #[serde(flatten)]
+    beside: Option<Beside>,
+}
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     artifacts::warn_of_unfinished([&args.bundle], context);
@@ -22,12 +37,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         let bundle = artifacts::survey(&args.bundle, context).await?;
         let mut found = inspect_with_configs(bundle.reader()).await?;
         found.companions = bundle.companions().await?;
-        Ok::<_, CommandError>(found)
+        // What is beside a bundle is shown where it can be: of another tool's, there is nothing.
+        let evidence = vouch::evidence(&bundle).await.ok();
+        let at_hand = vouch::at_hand(bundle.reader());
+        let is_of = |statement: &Statement| at_hand.is_some_and(|bundle| bundle.is(&statement.bundle));
+        let beside = evidence.and_then(|evidence| Beside::of(&evidence, is_of));
+        Ok::<_, CommandError>(Answer { found, beside })
     })?;
-    context.answer(&found, |found| match args {
+    context.answer(&found, |Answer { found, beside }| match args {
         Args { tree: true, .. } => tree::tree(found),
         Args { sums: true, .. } => sums(found),
-        _ => summary(found),
+        _ => summary(found) + &beside.as_ref().map(Beside::text).unwrap_or_default(),
     })
 }
 

@@ -13,10 +13,14 @@ use airlift::{
         protect::{Outlook, Survey},
         verify::Verification,
     },
+    trust::TrustVerdict,
 };
 use serde::{Serialize, Serializer};
 
-use super::{count, recovery, size};
+use super::{
+    count, recovery, size,
+    trust::{self, TrustReport},
+};
 use crate::{
     failure::{CommandError, causes},
     mistake::quoted,
@@ -39,6 +43,9 @@ pub(crate) struct BundleVerdict {
     /// What its recovery data, if there is some, can do.
     #[serde(skip_serializing_if = "Option::is_none")]
     recovery: Option<Outlook>,
+    /// What `--trust` found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust: Option<TrustReport>,
 }
 
 /// Something that is not as it must be.
@@ -84,7 +91,7 @@ impl BundleVerdict {
         let Verification { id, artifacts, blobs, bytes, findings, .. } = verification;
         let findings: Vec<_> = findings.into_iter().map(ShownFinding::from).collect();
         let (path, sound, notes) = (path.to_owned(), findings.is_empty(), Vec::new());
-        Self { path, sound, bundle: Some(id), artifacts, blobs, bytes, notes, findings, recovery: None }
+        Self { path, sound, bundle: Some(id), artifacts, blobs, bytes, notes, findings, recovery: None, trust: None }
     }
 
     /// With what is to be said of the set as a set: missing and wrong volumes. Of a volume that was looked at by itself,
@@ -126,7 +133,18 @@ impl BundleVerdict {
         }
         let finding = ShownFinding { digest: error.digest(), offset: error.offset(), ..ShownFinding::of(&error) };
         let (path, notes, findings) = (path.to_owned(), Vec::new(), vec![finding]);
-        Ok(Self { path, sound: false, bundle: None, artifacts: 0, blobs: 0, bytes: 0, notes, findings, recovery: None })
+        Ok(Self {
+            path,
+            sound: false,
+            bundle: None,
+            artifacts: 0,
+            blobs: 0,
+            bytes: 0,
+            notes,
+            findings,
+            recovery: None,
+            trust: None,
+        })
     }
 
     /// One among several that cannot be read at all.
@@ -134,7 +152,18 @@ impl BundleVerdict {
         let (code, message) = (failure.code(), failure.told());
         let finding = ShownFinding { code, artifacts: Vec::new(), digest: None, offset: None, file: None, message };
         let (path, notes, findings) = (path.to_owned(), Vec::new(), vec![finding]);
-        Self { path, sound: false, bundle: None, artifacts: 0, blobs: 0, bytes: 0, notes, findings, recovery: None }
+        Self {
+            path,
+            sound: false,
+            bundle: None,
+            artifacts: 0,
+            blobs: 0,
+            bytes: 0,
+            notes,
+            findings,
+            recovery: None,
+            trust: None,
+        }
     }
 
     /// With what else was found in what is left of it.
@@ -184,6 +213,18 @@ impl BundleVerdict {
         self.sound = false;
         self
     }
+
+    /// With who vouches for it.
+    pub(crate) fn with_trust(mut self, verdict: &TrustVerdict) -> Self {
+        self.trust = Some(verdict.into());
+        self
+    }
+
+    /// The first thing that is wrong: with its content, else with who vouches for it.
+    pub(crate) fn refusal(&self) -> Option<Code> {
+        let content = self.findings.first().map(|finding| finding.code);
+        content.or_else(|| self.trust.as_ref().and_then(|trust| trust.refusal))
+    }
 }
 
 /// A line for a sound bundle; a line a finding for any other.
@@ -193,13 +234,14 @@ pub(crate) fn text(verdict: &BundleVerdict) -> String {
     for note in &verdict.notes {
         let _ = writeln!(notes, "  {note}");
     }
+    let trust = verdict.trust.as_ref().map(trust::text).unwrap_or_default();
     if verdict.sound {
         let BundleVerdict { artifacts, blobs, bytes, .. } = verdict;
         let id = verdict.bundle.map(|id| format!("\n  bundle {id}")).unwrap_or_default();
         let outlook = verdict.recovery.as_ref();
         let recovery = outlook.map(|outlook| format!("\n  {}", recovery::outlook(outlook))).unwrap_or_default();
         return format!(
-            "{path}: sound; {}, {}, {} re-hashed{id}{recovery}\n{notes}",
+            "{path}: sound; {}, {}, {} re-hashed{id}{recovery}\n{notes}{trust}",
             count(*artifacts, "artifact"),
             count(*blobs, "blob"),
             size(*bytes)
@@ -226,5 +268,5 @@ pub(crate) fn text(verdict: &BundleVerdict) -> String {
     if let Some(outlook) = &verdict.recovery {
         let _ = writeln!(text, "  {}", recovery::outlook(outlook));
     }
-    text + &notes
+    text + &notes + &trust
 }
