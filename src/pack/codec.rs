@@ -17,16 +17,16 @@ pub(super) fn compress(content: &[u8], prefix: &[u8], level: i32, path: &Path) -
     let failed = |code| Error::Zstd { path: path.to_owned(), reason: get_error_name(code) };
     let reach = (prefix.len() + content.len()).max(1);
     let window = reach.next_power_of_two().trailing_zeros().clamp(WINDOWS.0, WINDOWS.1);
-    let mut context = CCtx::create();
-    context.set_parameter(CParameter::CompressionLevel(level)).map_err(failed)?;
-    context.set_parameter(CParameter::WindowLog(window)).map_err(failed)?;
-    context.set_parameter(CParameter::ChecksumFlag(false)).map_err(failed)?;
-    context.set_parameter(CParameter::EnableLongDistanceMatching(reach >= LONG)).map_err(failed)?;
+    let mut zstd = CCtx::create();
+    zstd.set_parameter(CParameter::CompressionLevel(level)).map_err(failed)?;
+    zstd.set_parameter(CParameter::WindowLog(window)).map_err(failed)?;
+    zstd.set_parameter(CParameter::ChecksumFlag(false)).map_err(failed)?;
+    zstd.set_parameter(CParameter::EnableLongDistanceMatching(reach >= LONG)).map_err(failed)?;
     if !prefix.is_empty() {
-        context.ref_prefix(prefix).map_err(failed)?;
+        zstd.ref_prefix(prefix).map_err(failed)?;
     }
     let mut frame = Vec::with_capacity(compress_bound(content.len()));
-    context.compress2(&mut frame, content).map_err(failed)?;
+    zstd.compress2(&mut frame, content).map_err(failed)?;
     frame.shrink_to_fit();
     Ok(frame)
 }
@@ -36,12 +36,12 @@ pub(super) fn compress(content: &[u8], prefix: &[u8], level: i32, path: &Path) -
 /// # Errors
 /// The text says what zstd found.
 pub(super) fn decompress(frame: &[u8], prefix: &[u8], length: usize) -> Result<Vec<u8>, &'static str> {
-    let mut context = DCtx::create();
+    let mut zstd = DCtx::create();
     if !prefix.is_empty() {
-        context.ref_prefix(prefix).map_err(get_error_name)?;
+        zstd.ref_prefix(prefix).map_err(get_error_name)?;
     }
     let mut content = Vec::with_capacity(length);
-    let made = context.decompress(&mut content, frame).map_err(get_error_name)?;
+    let made = zstd.decompress(&mut content, frame).map_err(get_error_name)?;
     if made == length { Ok(content) } else { Err("it decodes to fewer bytes than the head says") }
 }
 

@@ -13,13 +13,14 @@ use tokio::runtime::Handle;
 
 use super::{
     Error, Result,
+    base::survey_layer,
     blob_read::BundleBlobs,
     encode::{EncodedContent, Encoding},
     frames::BaseContents,
     frames_file::{FramesFile, PackLine, tidy},
     head::{BaseLayer, PackHead, PackedBlob, PackedBundle, PackedContent},
     opened::{PackedFile, ReadSettings},
-    plan::{SurveyedBlob, plan},
+    plan::{SurveyedBlob, plan, used_base},
     survey::{Survey, survey},
 };
 use crate::{
@@ -31,6 +32,9 @@ use crate::{
 
 /// The level of zstd if nothing else is said.
 pub const LEVEL: i32 = 12;
+
+/// Base layers below this are not looked at.
+const LEAST_BASE: u64 = 64 << 10;
 
 /// What to pack, and how.
 #[derive(Clone, Debug)]
@@ -49,7 +53,7 @@ pub struct PackRequest {
     pub base: BaseOffer,
 }
 
-/// Layers that the receiver has, and where they can be read.
+/// Layers that the receiver has, and where they can be read; none by default.
 #[derive(Clone, Debug, Default)]
 pub struct BaseOffer {
     /// Their descriptors.
@@ -270,8 +274,17 @@ impl PackRun {
         let partial = partial.transpose()?;
         let frames = partial.as_ref().map(|partial| FramesFile::open(partial.path(), self.task())).transpose()?;
         let surveyed = self.survey(frames.as_ref())?;
-        let (layers, surveys) = self.survey_base()?;
-        let contents = plan(self.layout.head().len() as u64, &surveyed, &surveys, self.request.memory);
+        let base = self.survey_base()?;
+        let surveys: Vec<&Survey> = base.iter().map(|(_, survey)| survey).collect();
+        let mut contents = plan(self.layout.head().len() as u64, &surveyed, &surveys, self.request.memory);
+        let layers: Vec<BaseLayer> = used_base(&mut contents)
+            .into_iter()
+            .map(|number| {
+                let (layer, survey) = &base[number];
+                let (digest, gzip, length) = (layer.digest, survey.gzip, survey.length);
+                BaseLayer { digest, gzip, length, size: layer.size }
+            })
+            .collect();
         let encoding = Encoding {
             blobs: &self.blobs,
             surveyed: &surveyed,
@@ -347,8 +360,14 @@ impl PackRun {
         Ok(found)
     }
 
-    fn survey_base(&self) -> Result<(Vec<BaseLayer>, Vec<Survey>)> {
-        Ok((Vec::new(), Vec::new()))
+    /// The base layers that are large enough to be worth a look, each with what its content looks like.
+    fn survey_base(&self) -> Result<Vec<(Descriptor, Survey)>> {
+        let BaseOffer { layers, contents: Some(base) } = &self.request.base else { return Ok(Vec::new()) };
+        let layers: Vec<&Descriptor> = layers.iter().filter(|layer| layer.size >= LEAST_BASE).collect();
+        each_of(&layers, self.request.jobs, |&layer| {
+            self.check_stopped()?;
+            Ok((layer.clone(), survey_layer(&**base, layer)?))
+        })
     }
 
     fn encode(&self, encoding: &Encoding<'_>) -> Result<Vec<EncodedContent>> {

@@ -55,7 +55,7 @@ impl Encoding<'_> {
         if let Some(one) = single.filter(|one| one.survey.gzip && one.survey.recipe.is_none()) {
             return self.store(number, one, planned, each);
         }
-        let mut source = self.read(number)?;
+        let mut source = self.read(number);
         let mut window = None;
         let (mut before, mut frames) = (Vec::new(), Vec::new());
         for (at, frame) in planned.frames.iter().enumerate() {
@@ -151,7 +151,7 @@ impl Encoding<'_> {
     }
 
     /// A content from its beginning.
-    fn read(&self, number: usize) -> Result<Box<dyn Read + Send>> {
+    fn read(&self, number: usize) -> Box<dyn Read + Send> {
         let mut source: Box<dyn Read + Send> = match number {
             0 => Box::new(io::Cursor::new(self.front.to_vec())),
             _ => Box::new(io::empty()),
@@ -162,12 +162,12 @@ impl Encoding<'_> {
                 Later { blobs: self.blobs.clone(), blob: blob.clone(), gzip: survey.recipe.is_some(), open: None };
             source = Box::new(source.chain(next));
         }
-        Ok(source)
+        source
     }
 
     fn open(&self, part: &PrefixPart) -> Result<Box<dyn Read + Send>> {
         match part.source {
-            PrefixSource::Content => self.read(part.number),
+            PrefixSource::Content => Ok(self.read(part.number)),
             PrefixSource::Base => {
                 let layer = &self.layers[part.number];
                 let missing = || Error::BaseMissing { path: self.path.to_owned(), missing: 1, first: layer.digest };

@@ -123,6 +123,12 @@ pub enum Error {
         /// One of them.
         first: Digest,
     },
+    /// A base layer is not among those that were given, or cannot be read.
+    #[error("the base layer {layer} is not there")]
+    BaseUnknown {
+        /// The layer.
+        layer: Digest,
+    },
     /// What is to be packed is not a whole bundle of ours.
     #[error("{} cannot be packed: {reason}", path.display())]
     NotPackable {
@@ -175,7 +181,7 @@ impl Fault for Error {
             | Self::Unfit { .. } => Code::PackMalformed,
             Self::Version { .. } => Code::PackVersion,
             Self::Memory { .. } => Code::PackMemory,
-            Self::BaseMissing { .. } => Code::PackBaseMissing,
+            Self::BaseMissing { .. } | Self::BaseUnknown { .. } => Code::PackBaseMissing,
             Self::NotPackable { .. } => Code::PackUnpackable,
             Self::Unproven { .. } => Code::PackUnproven,
             Self::Zstd { .. } => Code::Internal,

@@ -25,6 +25,21 @@ pub trait BaseContents: Send + Sync + fmt::Debug {
     fn has(&self, layer: &Digest) -> bool;
 }
 
+/// Why no more bytes are made.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// They could not be.
+    Failed(Box<Error>),
+    /// The reader has enough.
+    Enough,
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
+
 /// A frame, by the number of its content and its own within it.
 type FrameKey = (usize, usize);
 

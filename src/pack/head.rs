@@ -322,7 +322,7 @@ impl PackHead {
         say(frame.digest.algorithm() == Algorithm::Sha256, "a frame's digest is no SHA-256")?;
         match frame.coding {
             FrameCoding::Stored => {
-                say(frame.size == frame.length && frame.prefix.is_empty(), "a stored frame is coded")?
+                say(frame.size == frame.length && frame.prefix.is_empty(), "a stored frame is coded")?;
             }
             FrameCoding::Zstd => say(frame.size <= frame.length + frame.length / 128 + 1024, "a frame is too large")?,
         }
@@ -353,15 +353,16 @@ impl PackHead {
         let touched = self.contents.iter().flat_map(|content| &content.frames).try_fold(0_usize, |sum, frame| {
             let parts = frame.prefix.iter().filter(|part| part.source == PrefixSource::Content);
             let frames = parts.map(|part| self.contents[part.number].frames.len());
-            frames.fold(Some(sum), |sum, frames| sum?.checked_add(frames)).filter(|&sum| sum <= MOST_TOUCHED)
+            Some(frames.fold(sum, usize::saturating_add)).filter(|&sum| sum <= MOST_TOUCHED)
         });
         if touched.is_none() {
             return Err("prefixes are in too many frames".to_owned());
         }
         let work = self.fold_frames(cost);
-        match work.iter().flatten().all(|&work| work <= MOST_WORK) {
-            true => Ok(()),
-            false => Err("a frame needs too much to be decoded before it".to_owned()),
+        if work.iter().flatten().all(|&work| work <= MOST_WORK) {
+            Ok(())
+        } else {
+            Err("a frame needs too much to be decoded before it".to_owned())
         }
     }
 

@@ -7,6 +7,7 @@
 pub mod deflate;
 pub mod error;
 
+mod base;
 mod blob_read;
 mod codec;
 mod create;
@@ -18,12 +19,14 @@ mod memory;
 mod opened;
 mod plan;
 mod rebuild;
+mod segments;
 mod sketch;
 mod survey;
 #[cfg(test)]
 mod tests;
 mod unpack;
 
+pub use base::BundleBase;
 pub use create::{BaseOffer, BlobCoding, LEVEL, PackReport, PackRequest, PackedOutcome, pack};
 pub use error::{Error, Result};
 pub use frames::BaseContents;

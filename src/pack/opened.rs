@@ -16,9 +16,9 @@ use tokio::sync::mpsc;
 
 use super::{
     Error, Result,
-    frames::{BaseContents, Frames},
+    frames::{BaseContents, Frames, Stopped},
     head::{FRONT, LOOK, PackHead, PackedBundle, SEAL, is_packed},
-    rebuild::{BlobPlace, Stopped, rebuild},
+    rebuild::{BlobPlace, rebuild},
 };
 use crate::{
     bundle::{Layout, Reader, random_access::RandomAccess},
@@ -271,7 +271,7 @@ impl DecodedBundle {
 
 fn passed(outcome: Result<(), Stopped>) -> Result<()> {
     match outcome {
-        Err(Stopped::Failed(error)) => Err(error),
+        Err(Stopped::Failed(error)) => Err(*error),
         Ok(()) | Err(Stopped::Enough) => Ok(()),
     }
 }
@@ -296,6 +296,11 @@ impl ReadAt for BundleBytes {
         self.0.size()
     }
 
+    /// What follows a range may take long to make.
+    fn read_ahead(&self) -> u64 {
+        0
+    }
+
     async fn read(&self, range: Range<u64>) -> content::Result<ByteStream> {
         let front = 0..self.0.front.len() as u64;
         if range.end <= front.end {
@@ -306,7 +311,7 @@ impl ReadAt for BundleBytes {
     }
 }
 
-/// The front of a bundle, with zeros in the place of what follows.
+/// The front of a bundle; what follows is never read.
 #[derive(Debug)]
 struct FrontBytes {
     front: Bytes,
@@ -324,11 +329,13 @@ impl ReadAt for FrontBytes {
         self.size
     }
 
+    fn read_ahead(&self) -> u64 {
+        0
+    }
+
     async fn read(&self, range: Range<u64>) -> content::Result<ByteStream> {
         let part = cut(&(0..self.front.len() as u64), &range);
-        let zeros = usize::try_from(range.end - range.start).unwrap_or(usize::MAX) - part.len();
-        let bytes = [self.front.slice(part), vec![0; zeros].into()];
-        Ok(stream::iter(bytes.map(Ok)).boxed())
+        Ok(stream::iter([Ok(self.front.slice(part))]).boxed())
     }
 }
 

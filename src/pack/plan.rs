@@ -1,6 +1,6 @@
 //! What is coded in which order, and against what: a pure function of the surveys.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{
     head::{PrefixPart, PrefixSource},
@@ -9,7 +9,7 @@ use super::{
 use crate::oci::Descriptor;
 
 /// Content below this is coded together with others.
-const SMALL: u64 = 256 << 10;
+const SMALL: u64 = 64 << 10;
 
 /// Bytes of a frame of contents that are coded together: one of them must not cost much more than itself.
 const SMALL_FRAME: u64 = 4 << 20;
@@ -67,7 +67,7 @@ fn frame_length(memory: u64) -> u64 {
 }
 
 /// Plans the contents of a bundle with a front of `front` bytes. `base` are surveys of layers that the receiver has.
-pub(super) fn plan(front: u64, blobs: &[SurveyedBlob], base: &[Survey], memory: u64) -> Vec<PlannedContent> {
+pub(super) fn plan(front: u64, blobs: &[SurveyedBlob], base: &[&Survey], memory: u64) -> Vec<PlannedContent> {
     let frame = frame_length(memory);
     let (small, large): (Vec<usize>, Vec<usize>) =
         (0..blobs.len()).partition(|&number| blobs[number].survey.length < SMALL);
@@ -91,6 +91,18 @@ pub(super) fn plan(front: u64, blobs: &[SurveyedBlob], base: &[Survey], memory: 
     planner.contents
 }
 
+/// The base layers that prefixes are in, in order; prefixes count only these from then on.
+pub(super) fn used_base(contents: &mut [PlannedContent]) -> Vec<usize> {
+    let parts = contents.iter_mut().flat_map(|content| &mut content.frames).flat_map(|frame| &mut frame.prefix);
+    let mut parts: Vec<&mut PrefixPart> = parts.filter(|part| part.source == PrefixSource::Base).collect();
+    let used: BTreeSet<usize> = parts.iter().map(|part| part.number).collect();
+    let used: Vec<usize> = used.into_iter().collect();
+    for part in &mut parts {
+        part.number = used.binary_search(&part.number).unwrap_or_default();
+    }
+    used
+}
+
 struct Planner {
     contents: Vec<PlannedContent>,
     frame: u64,
@@ -101,7 +113,7 @@ impl Planner {
         source == PrefixSource::Base || self.contents[number].frames.iter().all(|frame| frame.depth < MOST_DEPTH)
     }
 
-    fn add(&mut self, blob: usize, length: u64, reference: Option<(PrefixSource, usize)>, base: &[Survey]) {
+    fn add(&mut self, blob: usize, length: u64, reference: Option<(PrefixSource, usize)>, base: &[&Survey]) {
         let number = self.contents.len();
         let most = self.frame * FRAMES_OF_PREFIX;
         let frames = match reference {

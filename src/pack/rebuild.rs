@@ -4,10 +4,14 @@ use std::{fmt, ops::Range, path::Path};
 
 use super::{
     Error, Result,
-    deflate::{MemberList, MembersEncodeError, MembersEncoder},
-    frames::Frames,
+    deflate::{CheckpointError, Checkpoints, MemberList, MembersEncodeError, MembersEncoder, Recipe},
+    frames::{Frames, Stopped},
     head::PackedBlob,
+    segments::Segments,
 };
+
+/// Content from which on several cores make a blob.
+const PARALLEL: u64 = 8 << 20;
 
 /// A blob: of which content, and where in it its own content begins.
 #[derive(Clone, Copy, Debug)]
@@ -15,21 +19,6 @@ pub(super) struct BlobPlace {
     pub(super) content: usize,
     pub(super) blob: usize,
     pub(super) start: u64,
-}
-
-/// Why no more bytes are made.
-#[derive(Debug)]
-pub(super) enum Stopped {
-    /// They could not be.
-    Failed(Error),
-    /// The reader has enough.
-    Enough,
-}
-
-impl From<Error> for Stopped {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
 }
 
 /// Gives the bytes `range` of a blob to `sink`, which may say that it has enough.
@@ -45,10 +34,15 @@ pub(super) fn rebuild(
             let (from, to) = (place.start + range.start, place.start + range.end.min(blob.length));
             frames.read(place.content, from..to, sink)
         }
-        Some(list) => encode(frames, blob, &list, place, range, sink),
+        Some(list) => match (blob.mark_list(frames.path())?, list.iter().next()) {
+            (Some(marks), Some((recipe, length))) if length >= PARALLEL => {
+                encode_segments(frames, blob, (recipe, &marks), place, range, sink)
+            }
+            _ => encode(frames, blob, &list, place, range, sink),
+        },
     };
     match outcome {
-        Err(Stopped::Failed(error)) => Err(error),
+        Err(Stopped::Failed(error)) => Err(*error),
         Ok(()) | Err(Stopped::Enough) => Ok(()),
     }
 }
@@ -74,8 +68,31 @@ fn encode(
     if output.at == blob.size { Ok(()) } else { Err(unfit(blob, frames.path())) }
 }
 
+fn encode_segments(
+    frames: &Frames,
+    blob: &PackedBlob,
+    (recipe, marks): (&Recipe, &Checkpoints),
+    place: BlobPlace,
+    range: Range<u64>,
+    sink: &mut impl FnMut(&[u8]) -> Result<(), Stopped>,
+) -> Result<(), Stopped> {
+    let path = frames.path();
+    let failed = |source: CheckpointError| {
+        Stopped::from(Error::Checkpoints { path: path.to_owned(), blob: blob.digest, source })
+    };
+    let segments = Segments::new(recipe, marks, blob.length, range.start).map_err(failed)?;
+    let mut output = Clipped { range, at: segments.output_start(), size: blob.size, blob, path, sink };
+    let content = place.start + segments.content_start().min(blob.length)..place.start + blob.length;
+    segments.run(
+        |give| frames.read(place.content, content, &mut |bytes: &[u8]| give(bytes)),
+        &failed,
+        &mut |made| output.add(made),
+    )?;
+    if output.at == blob.size { Ok(()) } else { Err(unfit(blob, path)) }
+}
+
 fn unfit(blob: &PackedBlob, path: &Path) -> Stopped {
-    Stopped::Failed(Error::Unfit { path: path.to_owned(), blob: blob.digest, size: blob.size })
+    Error::Unfit { path: path.to_owned(), blob: blob.digest, size: blob.size }.into()
 }
 
 /// Passes on what is in a range of the output, and no more than the blob has.

@@ -21,7 +21,7 @@ const SHORTEST: u32 = 512;
 pub(super) struct Sketch(Vec<u64>);
 
 /// A sketch under way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sketcher {
     least: BTreeSet<u64>,
     rolling: u64,
@@ -46,12 +46,6 @@ const GEAR: [u64; 256] = {
     }
     gear
 };
-
-impl Default for Sketcher {
-    fn default() -> Self {
-        Self { least: BTreeSet::new(), rolling: 0, hash: 0, length: 0 }
-    }
-}
 
 impl Sketcher {
     /// Takes in the next bytes.

@@ -26,6 +26,9 @@ const STEP: usize = 256 << 10;
 /// Content between two places at which an encoder can be resumed.
 const MARKS: u64 = 4 << 20;
 
+/// The most recipes that are tried on all of a blob.
+const MOST_TRIES: usize = 64;
+
 /// The most members that are looked at.
 const MOST_MEMBERS: usize = 100_000;
 
@@ -52,13 +55,11 @@ pub(super) fn survey<R: BufRead>(
     let mut first = open()?;
     let gzip = first.fill_buf().map_err(&failed)?.starts_with(&[0x1f, 0x8b]);
     drop(first);
-    let mut skip = 0;
-    while gzip {
+    for skip in (0..MOST_TRIES).take_while(|_| gzip) {
         match Proof::of(open()?, skip) {
             Ok(Some(survey)) => return Ok(survey),
-            Ok(None) => break,
-            Err(Refuted::Next) => skip += 1,
-            Err(Refuted::Unreadable) => break,
+            Err(Refuted::Next) => {}
+            Ok(None) | Err(Refuted::Unreadable) => break,
         }
     }
     let mut sketcher = Sketcher::default();

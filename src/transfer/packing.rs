@@ -43,19 +43,19 @@ pub struct UnpackReport {
 }
 
 /// The bundle in a packed file here; `None` if the file is another one.
-pub(super) async fn reader_of(path: &Path) -> Result<Option<Reader>, Error> {
+pub(super) async fn reader_of(path: &Path, read: &ReadSettings) -> Result<Option<Reader>, Error> {
     if !pack::is_packed_file(path)? {
         return Ok(None);
     }
-    Ok(Some(PackedFile::open(path, ReadSettings::default()).await?.reader().clone()))
+    Ok(Some(PackedFile::open(path, read.clone()).await?.reader().clone()))
 }
 
 /// As [`reader_of`], of a file that is elsewhere.
-pub(super) async fn reader_on(from: Arc<dyn ReadAt>) -> Result<Option<Reader>, Error> {
+pub(super) async fn reader_on(from: Arc<dyn ReadAt>, read: &ReadSettings) -> Result<Option<Reader>, Error> {
     if !pack::is_packed_at(&*from).await? {
         return Ok(None);
     }
-    Ok(Some(PackedFile::open_on(from, ReadSettings::default()).await?.reader().clone()))
+    Ok(Some(PackedFile::open_on(from, read.clone()).await?.reader().clone()))
 }
 
 /// Writes the bundle of a packed file. Run again after a break it resumes.

@@ -1,5 +1,6 @@
 //! `pack` and `unpack`: the same bundle in fewer bytes, and nothing else comes out.
 
+mod base;
 mod damage;
 mod reading;
 mod sample;
@@ -22,7 +23,7 @@ fn a_bundle_comes_back_byte_for_byte_from_fewer_bytes() {
     let size = fs::metadata(sample.path("b.tar")).unwrap().len();
     let packed = fs::metadata(sample.path("b.pack")).unwrap().len();
     assert_eq!((answer["size"].as_u64(), answer["packed"].as_u64()), (Some(size), Some(packed)));
-    assert!(packed * 2 < size, "{packed} of {size} bytes");
+    assert!(packed * 3 < size * 2, "{packed} of {size} bytes");
     sample.unpack("b.pack", "c.tar", &[]).success();
     assert!(sample.read("c.tar") == sample.read("b.tar"), "another bundle came out");
 }
@@ -57,8 +58,8 @@ fn a_packed_file_is_the_same_at_any_number_of_jobs_and_memory_makes_it_smaller()
     assert!(length("one.pack") < length("little.pack"), "{} and {}", length("one.pack"), length("little.pack"));
     sample.unpack("little.pack", "c.tar", &["--memory", "4MiB", "--jobs", "3"]).success();
     assert!(sample.read("c.tar") == sample.read("b.tar"));
-    let refused = sample.unpack("one.pack", "d.tar", &["--memory", "2MiB"]);
-    refused.exits(4).says(&["pack.memory", "one.pack", "2097152", "--memory"]);
+    let refused = sample.unpack("one.pack", "d.tar", &["--memory", "64KiB"]);
+    refused.exits(4).says(&["pack.memory", "one.pack", "65536", "--memory"]);
     assert!(!sample.path("d.tar").exists() && !sample.path("d.tar.partial").exists());
 }
 

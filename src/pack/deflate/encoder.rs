@@ -1,14 +1,12 @@
 //! Makes a gzip member again from its recipe and what it inflates to.
 
 use super::bits::BitWriter;
-use super::checkpoint::{Checkpoint, Checkpoints};
+use super::checkpoint::{Checkpoint, Checkpoints, TAIL};
 use super::compressor::Compressor;
 use super::recipe::{Engine, Framing, Recipe};
 
 /// Input is taken in pieces of this size at most, so that little output waits.
 const PIECE: usize = 1 << 16;
-/// What a block of pgzip may reach of the one before.
-pub(super) const TAIL: usize = 1 << 14;
 
 /// Encodes one gzip member. The output is that of the encoder that the recipe names; how the input is cut makes no
 /// difference to it. Memory is bounded: at most 2 MiB, and 40 bytes for each checkpoint.

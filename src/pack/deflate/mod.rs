@@ -25,15 +25,17 @@ mod huffman;
 mod klauspost;
 mod members;
 mod recipe;
+mod segment;
 mod symbols;
 #[cfg(test)]
-mod test_data;
+pub(super) mod test_data;
 mod tokens;
 mod zlib;
 
-pub use checkpoint::{CheckpointError, Checkpoints, SegmentPlan, StreamSegment};
+pub use checkpoint::{CheckpointError, Checkpoints, SegmentPlan};
 pub use detect::{agrees, candidates, detect};
 pub use encoder::Encoder;
 pub use header::{GzipHeader, HeaderError};
 pub use members::{MemberList, MembersEncodeError, MembersEncoder, MembersError};
 pub use recipe::{Engine, Family, Framing, Recipe, RecipeError};
+pub use segment::StreamSegment;

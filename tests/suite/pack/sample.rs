@@ -120,14 +120,14 @@ fn layers(version: u64) -> Vec<(&'static str, Vec<u8>)> {
         .zip(ENCODERS)
         .map(|(seed, (name, family, level, framing))| {
             // Some are coded together, some by themselves.
-            let length = if seed < 3 { 270_000 } else { 40_000 };
+            let length = if seed < 3 { 90_000 } else { 20_000 };
             (name, gzip(family, level, framing, &text(seed, version, length)))
         })
         .collect();
     let member = |seed| gzip(Family::Go, 9, Framing::Stream, &text(seed, version, 20_000));
     layers.push(("two-members", [member(21), member(22)].concat()));
-    layers.push(("plain", text(31, version, 300_000)));
-    layers.push(("noise", noise(41 + version, 270_000)));
-    layers.push(("unknown", unknown(&text(51, version, 300_000))));
+    layers.push(("plain", text(31, version, 80_000)));
+    layers.push(("noise", noise(41 + version, 70_000)));
+    layers.push(("unknown", unknown(&text(51, version, 70_000))));
     layers
 }

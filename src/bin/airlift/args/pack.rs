@@ -14,13 +14,17 @@ use clap::value_parser;
 Examples:
   airlift pack bundle.tar -o bundle.pack
   airlift pack bundle.tar --estimate
-  airlift pack bundle.tar -o bundle.pack --level 19")]
+  airlift pack bundle.tar -o bundle.pack --level 19
+  airlift pack june.tar --base may.tar -o june.pack")]
 pub(crate) struct Args {
     /// The bundle to pack: a path, an Azure blob URL, az://, s3:// or gs://.
     pub(crate) bundle: PathBuf,
     /// The packed file.
     #[arg(short, long, value_name = "FILE", required_unless_present = "estimate", conflicts_with = "estimate")]
     pub(crate) output: Option<PathBuf>,
+    /// A bundle whose layers the receiver has. Layers are coded against them, and the receiver needs them to read the packed file; repeatable.
+    #[arg(long, value_name = "BUNDLE")]
+    pub(crate) base: Vec<PathBuf>,
     /// Print what packing would save, layer by layer, and write nothing. This takes as long as packing.
     #[arg(long)]
     pub(crate) estimate: bool,

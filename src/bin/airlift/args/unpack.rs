@@ -8,7 +8,8 @@ use airlift::bundle::volume::Size;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  airlift unpack bundle.pack -o bundle.tar")]
+  airlift unpack bundle.pack -o bundle.tar
+  airlift unpack june.pack --base may.tar -o june.tar")]
 pub(crate) struct Args {
     /// The packed file: a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "FILE")]
@@ -16,6 +17,9 @@ pub(crate) struct Args {
     /// The bundle to write.
     #[arg(short, long, value_name = "BUNDLE")]
     pub(crate) output: PathBuf,
+    /// A bundle that holds the layers against which the file was packed; repeatable.
+    #[arg(long, value_name = "BUNDLE")]
+    pub(crate) base: Vec<PathBuf>,
     /// The memory that reading the packed file may take.
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     pub(crate) memory: Size,

@@ -54,7 +54,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     };
     if args.transfer.dry_run {
         let planned = runtime::run(async {
-            let bundles = Opened::all(&places, &settings, &progress).await?;
+            let bundles = open(args, &places, context).await?;
             guarded.check(&bundles).await?;
             Ok(match &choice {
                 None => import::plan(targets, &bundles, &request, &progress).await,
@@ -72,7 +72,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         return report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text));
     }
     let (admitted, outcome) = runtime::run(async {
-        let bundles = Opened::all(&places, &settings, &progress).await?;
+        let bundles = open(args, &places, context).await?;
         let admitted = guarded.admit(&bundles, &place).await?;
         let outcome = match &choice {
             None => import::run(targets, &bundles, &request, &progress).await,
@@ -82,6 +82,11 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     })?;
     guarded.conclude(&admitted, outcome.as_ref(), &place)?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
+}
+
+async fn open(args: &Args, places: &[Location], context: &Context) -> Result<Vec<Opened>, CommandError> {
+    let read = artifacts::reading(&args.base, context).await?;
+    Ok(Opened::all_read(places, &context.storage(), &read, &context.progress()).await?)
 }
 
 /// What is taken of the bundles; `None` for everything.

@@ -1,4 +1,9 @@
-use airlift::pack::{BlobCoding, PackReport, PackRequest, PackedOutcome, pack};
+use std::sync::Arc;
+
+use airlift::{
+    pack::{BaseOffer, BlobCoding, PackReport, PackRequest, PackedOutcome, pack},
+    transfer::Opened,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,7 +20,7 @@ use crate::{
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let output = args.output.as_deref().map(artifacts::local).transpose()?;
-    let request = PackRequest {
+    let mut request = PackRequest {
         overwrite: args.overwrite,
         memory: args.memory.0,
         level: args.level,
@@ -24,6 +29,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let progress = context.progress();
     let report = runtime::run(async {
         let bundle = artifacts::open(&args.bundle, context).await?;
+        let places = args.base.iter().map(|path| artifacts::source(path)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(base) = Opened::base(&places, &context.storage(), &progress).await? {
+            request.base = BaseOffer { layers: base.layers(), contents: Some(Arc::new(base)) };
+        }
         Ok(pack(bundle.reader(), &request, &progress).await?)
     })?;
     context.answer(&answer(&report), |_| text(&report))

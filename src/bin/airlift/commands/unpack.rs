@@ -14,10 +14,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let output = artifacts::local(&args.output)?;
     let from = artifacts::source(&args.file)?;
     let progress = context.progress();
-    let settings = ReadSettings { memory: args.memory.0, ..ReadSettings::default() };
     let request =
         packing::UnpackRequest { from, output: output.into(), overwrite: args.overwrite, jobs: args.jobs.count() };
-    let report = runtime::run(async { Ok(packing::unpack(&request, settings, &context.storage(), &progress).await?) })?;
+    let report = runtime::run(async {
+        let settings = ReadSettings { memory: args.memory.0, ..artifacts::reading(&args.base, context).await? };
+        Ok(packing::unpack(&request, settings, &context.storage(), &progress).await?)
+    })?;
     let answer = json!({
         "path": report.path, "bundle": report.id, "bytes": report.bytes, "already_there": report.already_there,
     });
