@@ -5,8 +5,10 @@
 //! | row | rooms | what for |
 //! |---|---|---|
 //! | 4 | [`pipeline`] | export pipelines, import pipelines and their runs, kept on one machine |
+//! | 4 | [`load`] | images in the container runtimes of this machine |
 //! | 3 | [`transfer`], [`server`] | the engines: export, copy, verify, import; the distribution API |
 //! | 2+ | [`recovery`] | files rebuilt from Reed–Solomon blocks |
+//! | 2+ | [`packaging`] | artifacts made of files and charts, and files of artifacts |
 //! | 2 | [`registry`], [`bundle`], [`storage`], [`store`] | places where content lives |
 //! | 2 | [`find`] | the artifacts that files need, and lists of artifacts |
 //! | 2 | [`trust`] | who vouches for a bundle: statements, signatures, the trust file |
@@ -119,9 +121,13 @@ pub mod content;
 pub mod files;
 #[doc(hidden)]
 pub mod find;
+#[doc(hidden)]
+pub mod load;
 pub mod oci;
 #[doc(hidden)]
 pub mod pack;
+#[doc(hidden)]
+pub mod packaging;
 #[doc(hidden)]
 pub mod pipeline;
 pub mod progress;

@@ -44,6 +44,7 @@ mod tar_framing;
 
 pub use contents::{Contents, Order};
 pub use error::{Error, Result};
+pub(crate) use expand::{Compression, expand};
 pub use facts::{Absent, Facts, Reason};
 pub use gather::{GatheredSet, gather, gather_in};
 pub use graph::{BundledArtifact, Graph};

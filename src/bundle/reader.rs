@@ -432,9 +432,9 @@ const DOCKER_LAYER: &str = "/layer.tar";
 /// The list of images in such an archive. Docker 25 and later write an image layout beside it.
 const DOCKER_LIST: &str = "manifest.json";
 
-/// It has no manifests of a registry, so that digests would have to be made up to pack it.
+/// It has no manifests of a registry. An export makes them, with digests of their own.
 const DOCKER_SAVE: &str = "it is an archive of `docker save` without an image layout; \
-    `skopeo copy docker-archive:FILE oci-archive:NEW` makes one that is read";
+    `airlift export --from FILE -o BUNDLE` or `skopeo copy docker-archive:FILE oci-archive:NEW` makes one that is read";
 
 /// What people take for a bundle most often.
 fn what_it_looks_like(begin: &[u8]) -> &'static str {

@@ -302,6 +302,37 @@ codes! {
     /// A file changed while recovery data was made of it or read.
     RecoveryChanged = "recovery.changed", Failed;
 
+    /// A file changed while an artifact was made of it.
+    PackageChanged = "package.changed", Failed;
+    /// A folder has something that no artifact can carry: a device, a link that leads out of it, a name that is no text.
+    PackageEntry = "package.entry", Failed;
+    /// No repository can be named after the file.
+    PackageName = "package.name", Usage;
+    /// Two files of one artifact have the same name.
+    PackageTwice = "package.twice", Usage;
+    /// An artifact that was named cannot be loaded into a runtime: it is no image for the platform, or has no tag where one is needed.
+    LoadNoImage = "load.no-image", Usage;
+    /// The bundle has no image for the platform.
+    LoadNothing = "load.nothing", Failed;
+    /// After a load the runtime has something else under the name of an image.
+    LoadMismatch = "load.mismatch", Unverified;
+    /// An archive of `docker save` is damaged or is none.
+    PackageArchive = "package.archive", Unverified;
+    /// A program that airlift needs for this, such as a container runtime's, is not installed.
+    ProgramMissing = "program.missing", Failed;
+    /// A program that airlift started failed.
+    ProgramFailed = "program.failed", Failed;
+    /// A chart or the index of its repository cannot be read, or they do not belong together.
+    ChartMalformed = "chart.malformed", Failed;
+    /// The repository has no chart of that name, or no such version of it.
+    ChartNotFound = "chart.not-found", Failed;
+    /// A chart does not have the digest that the index of its repository says.
+    ChartDigest = "chart.digest-mismatch", Unverified;
+    /// An artifact has a file with a name, a type or a target that could do harm here. Nothing of the artifact was written.
+    ExtractUnsafe = "extract.unsafe", Unverified;
+    /// The artifact has no files.
+    ExtractNoFiles = "extract.no-files", Failed;
+
     /// Too many attached artifacts, or nested too deeply.
     TransferLimit = "transfer.limit", Failed;
     /// The tag in the target points elsewhere.

@@ -22,7 +22,7 @@ mod shapes;
 mod source;
 mod tags;
 mod text;
-mod tree;
+pub(crate) mod tree;
 mod update;
 mod variables;
 mod walk;

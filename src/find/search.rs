@@ -13,7 +13,7 @@ use super::{
     finding::Findings,
     program::{self, HelmOptions, ProgramError},
     rules::SearchRules,
-    source::{FolderKind, Searcher, folder_kind},
+    source::{self, FolderKind, RenderedCharts, Searcher, folder_kind},
 };
 
 /// How sources are searched.
@@ -41,10 +41,14 @@ pub async fn search(
         _ => None,
     };
     let is_chart = rendered_kind(path) == Some(FolderKind::Chart);
+    let within = match rendered_kind(path) {
+        None if path.is_dir() && !options.no_render => charts_within(path, &source, &options.helm, rules).await,
+        _ => RenderedCharts::default(),
+    };
     let values = if is_chart { options.helm.values.clone() } else { Vec::new() };
     let (path, rules) = (path.to_owned(), Arc::clone(rules));
     let reading = task::spawn_blocking(move || {
-        let mut searcher = Searcher::new(&rules);
+        let mut searcher = Searcher::new(&rules).with_charts(within);
         let is_rendered = match result {
             Some(Ok(text)) => {
                 searcher.rendered(&source, &text);
@@ -67,6 +71,26 @@ pub async fn search(
         Ok(findings) => findings,
         Err(error) => panic::resume_unwind(error.into_panic()),
     }
+}
+
+/// Renders the charts in a folder by their own values: those of the person are for a chart that they name.
+async fn charts_within(folder: &Path, label: &str, options: &HelmOptions, rules: &Arc<SearchRules>) -> RenderedCharts {
+    let (root, name, own) = (folder.to_owned(), label.to_owned(), Arc::clone(rules));
+    let charts = match task::spawn_blocking(move || source::charts_within(&root, &name, &own)).await {
+        Ok(charts) => charts,
+        Err(error) => panic::resume_unwind(error.into_panic()),
+    };
+    let options = HelmOptions { values: Vec::new(), ..options.clone() };
+    let mut rendered = RenderedCharts::default();
+    for chart in charts {
+        match program::helm_template(&chart, &options).await {
+            Ok(text) => drop(rendered.insert(chart, Ok(text))),
+            // Then they are read as far as that goes, and say so themselves where that is not all.
+            Err(ProgramError::Missing { .. }) => break,
+            Err(error) => drop(rendered.insert(chart, Err(advice(&error)))),
+        }
+    }
+    rendered
 }
 
 fn advice(error: &ProgramError) -> String {

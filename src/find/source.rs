@@ -72,16 +72,54 @@ pub fn folder_kind(path: &Path) -> FolderKind {
     }
 }
 
+/// What `helm template` made of each chart in a folder, by the chart's path; or why it made nothing.
+pub(super) type RenderedCharts = BTreeMap<PathBuf, Result<String, String>>;
+
+/// Most charts of one folder that are rendered.
+const MAX_CHARTS: usize = 50;
+
+/// The folders of charts below `root`, which `label` stands for. Links are not followed.
+pub(super) fn charts_within(root: &Path, label: &str, rules: &SearchRules) -> Vec<PathBuf> {
+    let mut charts = Vec::new();
+    let mut folders = vec![(root.to_owned(), label.to_owned(), 0)];
+    while let Some((folder, label, depth)) = folders.pop() {
+        if depth > 0 && folder_kind(&folder) == FolderKind::Chart {
+            charts.push(folder);
+            if charts.len() >= MAX_CHARTS {
+                break;
+            }
+            continue;
+        }
+        // What cannot be read is said by the search itself.
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let inner = format!("{label}/{name}");
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder && name != ".git" && depth + 1 < MAX_DEPTH && !rules.excludes_file(&inner) {
+                folders.push((entry.path(), inner, depth + 1));
+            }
+        }
+    }
+    charts.sort();
+    charts
+}
+
 /// Searches sources by a set of rules.
 pub struct Searcher<'a> {
     rules: &'a SearchRules,
     findings: Findings,
+    charts: RenderedCharts,
 }
 
 impl<'a> Searcher<'a> {
     /// A search by `rules` beside those of airlift.
     pub fn new(rules: &'a SearchRules) -> Self {
-        Self { rules, findings: Findings::default() }
+        Self { rules, findings: Findings::default(), charts: RenderedCharts::new() }
+    }
+
+    /// The same with charts that were rendered, which are found within folders.
+    pub(super) fn with_charts(self, charts: RenderedCharts) -> Self {
+        Self { charts, ..self }
     }
 
     /// What was found.
@@ -186,7 +224,18 @@ impl<'a> Searcher<'a> {
         while let Some((folder, label, depth)) = folders.pop() {
             let failed = |source| Error::Read { path: folder.clone(), source };
             if depth > 0 && folder_kind(&folder) == FolderKind::Chart {
-                if let Err(error) = self.chart_folder(&folder, &label, false) {
+                let is_rendered = match self.charts.remove(&folder) {
+                    Some(Ok(text)) => {
+                        self.rendered(&label, &text);
+                        true
+                    }
+                    Some(Err(advice)) => {
+                        self.remark(&label, advice, true);
+                        false
+                    }
+                    None => false,
+                };
+                if let Err(error) = self.chart_folder(&folder, &label, is_rendered) {
                     self.remark(&label, error.to_string(), true);
                 }
                 continue;

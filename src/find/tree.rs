@@ -18,18 +18,18 @@ const MAX_MERGED: usize = 10_000;
 
 /// The address of a value in its [`ValueTree`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Id(u32);
+pub(crate) struct Id(u32);
 
 impl Id {
     /// Its position among the values of the tree.
-    pub(super) const fn position(self) -> usize {
+    pub(crate) const fn position(self) -> usize {
         self.0 as usize
     }
 }
 
 /// How a scalar was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     /// Without quotes on one line.
     Plain,
     /// In quotes.
@@ -40,7 +40,7 @@ pub(super) enum Style {
 
 /// A value of a document.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// A text, a number, a boolean or null, as it was written.
     Scalar(Box<str>, Style),
     /// A list.
@@ -51,14 +51,14 @@ pub(super) enum Value {
 
 /// One document.
 #[derive(Debug)]
-pub(super) struct ValueTree {
+pub(crate) struct ValueTree {
     values: Vec<(u32, Value)>,
     root: Id,
 }
 
 /// Why a document cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum TreeError {
+pub(crate) enum TreeError {
     /// Neither YAML nor JSON.
     #[error("line {line}: {reason}")]
     Syntax {
@@ -83,27 +83,27 @@ pub(super) enum TreeError {
 
 impl ValueTree {
     /// The whole document.
-    pub(super) const fn root(&self) -> Id {
+    pub(crate) const fn root(&self) -> Id {
         self.root
     }
 
     /// The value at `id`.
-    pub(super) fn value(&self, id: Id) -> &Value {
+    pub(crate) fn value(&self, id: Id) -> &Value {
         &self.values[id.position()].1
     }
 
     /// Its line, from 1.
-    pub(super) fn line(&self, id: Id) -> u64 {
+    pub(crate) fn line(&self, id: Id) -> u64 {
         u64::from(self.values[id.position()].0)
     }
 
     /// How many values there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.values.len()
     }
 
     /// The text of a scalar.
-    pub(super) fn text(&self, id: Id) -> Option<&str> {
+    pub(crate) fn text(&self, id: Id) -> Option<&str> {
         match self.value(id) {
             Value::Scalar(text, _) => Some(text),
             _ => None,
@@ -111,7 +111,7 @@ impl ValueTree {
     }
 
     /// The items of a sequence; none where it is no sequence.
-    pub(super) fn items(&self, id: Id) -> &[Id] {
+    pub(crate) fn items(&self, id: Id) -> &[Id] {
         match self.value(id) {
             Value::Sequence(items) => items,
             _ => &[],
@@ -119,19 +119,19 @@ impl ValueTree {
     }
 
     /// The entries of a mapping with text as keys, those of merge keys (`<<`) last; none where it is no mapping.
-    pub(super) fn entries(&self, id: Id) -> Vec<(&str, Id)> {
+    pub(crate) fn entries(&self, id: Id) -> Vec<(&str, Id)> {
         let mut entries = Vec::new();
         self.collect(id, 0, &mut entries);
         entries
     }
 
     /// The value of `key` in the mapping `id`.
-    pub(super) fn get(&self, id: Id, key: &str) -> Option<Id> {
+    pub(crate) fn get(&self, id: Id, key: &str) -> Option<Id> {
         self.entries(id).iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
     }
 
     /// The text of `key` in the mapping `id`.
-    pub(super) fn get_text(&self, id: Id, key: &str) -> Option<&str> {
+    pub(crate) fn get_text(&self, id: Id, key: &str) -> Option<&str> {
         self.get(id, key).and_then(|value| self.text(value))
     }
 
@@ -158,14 +158,14 @@ impl ValueTree {
 }
 
 /// The documents of a text, one after the other. After a document that cannot be read, the next one is tried.
-pub(super) struct Documents<'a> {
+pub(crate) struct Documents<'a> {
     parser: Option<Parser<'a, StrInput<'a>>>,
     most: usize,
 }
 
 impl<'a> Documents<'a> {
     /// Reads `text`, which may have a byte order mark.
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Self::bounded(text, MAX_VALUES)
     }
 
@@ -203,6 +203,74 @@ impl Iterator for Documents<'_> {
             }
             return Some(Err(error));
         }
+    }
+}
+
+/// The value at a path of keys of the first document in `text`. Of everything else nothing is kept, so that a document of any size takes the
+/// memory of that value.
+pub(crate) fn value_at(text: &str, path: &[&str]) -> Result<Option<ValueTree>, TreeError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut events = EventReader(Parser::new_from_str_with_options(text, options! { emit_comments: false }));
+    // Mappings that are open, and the key whose value comes next.
+    let (mut open, mut key) = (0, None::<String>);
+    while let Some((event, line)) = events.next()? {
+        let is_value = is_start(&event) || matches!(event, Event::Scalar(..) | Event::Alias(..));
+        match (event, key.take()) {
+            (Event::MappingStart(..), None) if open == 0 => open = 1,
+            (event, Some(name)) if path.get(open - 1) == Some(&name.as_str()) => match event {
+                event if open == path.len() => return events.value(event, line).map(Some),
+                Event::MappingStart(..) => open += 1,
+                _ => return Ok(None),
+            },
+            (Event::MappingEnd | Event::DocumentEnd, _) => return Ok(None),
+            (Event::Scalar(text, ..), None) if open > 0 => key = Some(text.into_owned()),
+            (_, None) if open == 0 && is_value => return Ok(None),
+            // A key that is no text has a value too.
+            (event, None) if is_value => {
+                events.skip(&event)?;
+                key = Some(String::new());
+            }
+            (event, _) => events.skip(&event)?,
+        }
+    }
+    Ok(None)
+}
+
+fn is_start(event: &Event<'_>) -> bool {
+    matches!(event, Event::MappingStart(..) | Event::SequenceStart(..))
+}
+
+struct EventReader<'a>(Parser<'a, StrInput<'a>>);
+
+impl<'a> EventReader<'a> {
+    fn next(&mut self) -> Result<Option<(Event<'a>, usize)>, TreeError> {
+        let event = self.0.next_event().transpose();
+        let event =
+            event.map_err(|error| TreeError::Syntax { line: error.marker().line() as u64, reason: error.info() })?;
+        Ok(event.map(|(event, span)| (event, span.start.line())))
+    }
+
+    /// Passes over the value that begins with `event`.
+    fn skip(&mut self, event: &Event<'_>) -> Result<(), TreeError> {
+        let mut open = usize::from(is_start(event));
+        while open > 0 {
+            let Some((event, _)) = self.next()? else { break };
+            open += usize::from(is_start(&event));
+            open -= usize::from(matches!(event, Event::MappingEnd | Event::SequenceEnd));
+        }
+        Ok(())
+    }
+
+    /// The value that begins with `event`.
+    fn value(&mut self, event: Event<'a>, line: usize) -> Result<ValueTree, TreeError> {
+        let mut draft = TreeDraft { most: MAX_VALUES, ..TreeDraft::default() };
+        draft.take(event, line)?;
+        while draft.root.is_none() {
+            let Some((event, line)) = self.next()? else { break };
+            draft.take(event, line)?;
+        }
+        let root = draft.root.ok_or(TreeError::Depth { line: line as u64 })?;
+        Ok(ValueTree { values: draft.values, root })
     }
 }
 
@@ -341,6 +409,26 @@ mod tests {
         let tree = one("a: &a\n  b: *a\n");
         let a = tree.get(tree.root(), "a").unwrap();
         assert_eq!(tree.get_text(a, "b"), Some(""));
+    }
+
+    #[test]
+    fn one_value_of_a_document_is_read_without_the_others() {
+        let text = "a: [1, {entries: no}]\n? [x]\n: {b: 1}\nentries:\n  other: [x]\n  web:\n  - {version: 1}\n  - {version: 2}\nz: 1\n";
+        let tree = value_at(text, &["entries", "web"]).unwrap().unwrap();
+        let versions = tree.items(tree.root()).iter().filter_map(|item| tree.get_text(*item, "version"));
+        assert_eq!(versions.collect::<Vec<_>>(), ["1", "2"]);
+        for (text, path) in [
+            (text, &["entries", "absent"][..]),
+            (text, &["a", "entries"]),
+            ("[1]", &["a"]),
+            ("x", &["a"]),
+            ("", &["a"]),
+            ("a: b", &["a", "b"]),
+        ] {
+            assert!(value_at(text, path).unwrap().is_none(), "{text}: {path:?}");
+        }
+        assert!(value_at("a: ]", &["b"]).is_err());
+        assert_eq!(value_at("{\"a\": {\"b\": \"c\"}}", &["a", "b"]).unwrap().map(|tree| tree.len()), Some(1));
     }
 
     #[test]

@@ -14,6 +14,10 @@ impl Client {
         Transport::new(settings).map(|transport| Self(Arc::new(transport)))
     }
 
+    pub(super) fn transport(&self) -> &Transport {
+        &self.0
+    }
+
     /// Whether `registry` takes user and password: asks it, and keeps nothing.
     ///
     /// [`super::credentials::store`] keeps them, once this was answered.

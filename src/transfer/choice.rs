@@ -2,7 +2,7 @@
 //!
 //! A choice is the plan of an export from the bundles, which an import moves.
 
-use std::{collections::BTreeSet, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use super::{
     error::Error,
@@ -35,6 +35,12 @@ impl FromStr for NamePattern {
 
     fn from_str(text: &str) -> Result<Self, EmptyPattern> {
         if text.is_empty() { Err(EmptyPattern) } else { Ok(Self(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -118,6 +124,7 @@ impl Choice {
             referrers: self.referrers,
             continue_on_errors: how.continue_on_errors,
             jobs: how.jobs,
+            small_jobs: how.small_jobs,
             limits: ReferrerLimits::default(),
         })
     }

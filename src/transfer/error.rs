@@ -8,6 +8,7 @@ use crate::{
     content::{self, Code, Fault},
     files,
     oci::{Digest, Reference},
+    packaging,
 };
 
 /// Why a run ended without doing what it was asked.
@@ -69,6 +70,19 @@ pub enum Error {
         /// What it names in another.
         second: Digest,
     },
+    /// A name means several artifacts, where one was asked for.
+    #[error("{pattern:?} is the name of several artifacts: {first}, {second}")]
+    SeveralMatch {
+        /// The name.
+        pattern: String,
+        /// One of them.
+        first: Box<Reference>,
+        /// Another one.
+        second: Box<Reference>,
+    },
+    /// An artifact could not be made of files, or its files not be extracted.
+    #[error(transparent)]
+    Package(#[from] packaging::Error),
     /// A pattern of names means no artifact of the bundles.
     #[error("no artifact in the bundle matches {pattern:?}")]
     NoneMatches {
@@ -145,6 +159,8 @@ impl Fault for Error {
             Self::StaleRecovery { .. } => Code::RecoveryStale,
             Self::Content(error) => error.code(),
             Self::Collision { .. } | Self::TwoOfOneName { .. } => Code::TransferTagCollision,
+            Self::SeveralMatch { .. } => Code::UsageArgument,
+            Self::Package(error) => error.code(),
             Self::NoneMatches { .. } => Code::ContentNotFound,
             Self::Rename { .. } | Self::UnnamedRepository { .. } => Code::UsageReference,
             Self::Damaged { code, .. } => *code,

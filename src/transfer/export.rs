@@ -104,6 +104,20 @@ pub async fn run(
     }
 }
 
+/// Exports into `out`, from the first byte of the bundle to the last. What was written is a bundle only if this ends well.
+///
+/// # Errors
+/// Those of an export into a stream.
+pub(crate) async fn into(
+    origins: &dyn Origins,
+    request: &Request,
+    out: impl tokio::io::AsyncWrite + Unpin + Send,
+    progress: &Progress,
+) -> Result<Report, Error> {
+    let plan = plan(origins, request, progress).await?;
+    ExportRun { plan, request, progress, moved: Arc::default() }.into_stream(out).await
+}
+
 struct ExportRun<'a> {
     plan: Plan,
     request: &'a Request,
@@ -149,7 +163,7 @@ impl ExportRun<'_> {
         let mut failed = HashMap::new();
         let mut stopped = None;
         let go_on = self.request.continue_on_errors;
-        let scheduler = Scheduler::new(self.request.jobs, missing.iter().map(|one| &one.blob));
+        let scheduler = Scheduler::new(self.request.jobs, self.request.small_jobs, missing.iter().map(|one| &one.blob));
         let meter = Meter::new(self.progress, &self.moved).scheduled(&scheduler);
         let work = |one: Move| {
             let (writer, meter) = (Arc::clone(writer), meter.clone());

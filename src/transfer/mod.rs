@@ -19,6 +19,8 @@ mod documents;
 pub mod error;
 mod execute;
 pub mod export;
+#[doc(hidden)]
+pub mod extract;
 pub mod failure;
 pub mod import;
 pub mod inspect;

@@ -12,6 +12,7 @@ use super::{error::Error, opened::Opened};
 use crate::{
     content::{self, Absence, ByteStream, Lookup, Origin, Origins, Referrers, Resolve, Source},
     oci::{Descriptor, Digest, Manifest, Name, Reference, Repository, Tag},
+    packaging::{ImageRuntime, Packages},
     progress::Progress,
     storage::{Location, Settings},
     store::Store,
@@ -46,11 +47,50 @@ impl Places {
         for folder in stores.into_iter().filter_map(|store| store.path()) {
             places.add_store(folder, host.unwrap_or(NO_HOST)).await?;
         }
-        let bundles: Vec<Location> = bundles.into_iter().cloned().collect();
-        for bundle in Opened::all(&bundles, settings, progress).await? {
+        let mut layouts = Vec::new();
+        for bundle in bundles {
+            match bundle.path() {
+                Some(path) if places.add_saved(path, progress).await? => {}
+                _ => layouts.push(bundle.clone()),
+            }
+        }
+        for bundle in Opened::all(&layouts, settings, progress).await? {
             places.add_bundle(&bundle)?;
         }
         Ok(places)
+    }
+
+    /// Also takes the image `name` of a runtime on this machine. The runtime saves it into a temporary file first.
+    ///
+    /// # Errors
+    /// The runtime's program is not there or fails; another place has a different artifact of that name.
+    pub async fn add_image(
+        &mut self,
+        runtime: ImageRuntime,
+        name: &str,
+        settings: &Settings,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        let failed = |source| Error::Io { what: "write", path: std::env::temp_dir(), source };
+        let folder = tempfile::tempdir().map_err(failed)?;
+        let archive = folder.path().join("image.tar");
+        runtime.save(name, &archive).await?;
+        // What is open can be read when its folder is gone.
+        if !self.add_saved(&archive, progress).await? {
+            self.add_bundle(&Opened::open(&Location::Path(archive), settings).await?)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the images of an archive of `docker save`, if that is what is at `path`.
+    async fn add_saved(&mut self, path: &Path, progress: &Progress) -> Result<bool, Error> {
+        let Some(packages) = Packages::saved(path, progress).await? else { return Ok(false) };
+        for artifact in packages.artifacts() {
+            let digest = packages.origin(artifact.context()).resolve(&artifact.name()).await?.digest();
+            self.add(artifact, digest)?;
+        }
+        self.origins.push(Arc::new(packages));
+        Ok(true)
     }
 
     /// Bundles that are open already.

@@ -224,6 +224,29 @@ fn helm_itself_renders_hooks_tests_and_definitions() {
 }
 
 #[test]
+fn charts_within_a_folder_are_rendered_by_their_own_values() {
+    needs!("helm");
+    let mut airlift = Airlift::new();
+    airlift.set("PATH", peers::path("helm").parent().unwrap().to_str().unwrap());
+    let chart = airlift.home().join("deploy/apps/web");
+    fs::create_dir_all(chart.join("templates")).unwrap();
+    fs::write(chart.join("Chart.yaml"), "apiVersion: v2\nname: web\nversion: 1.0.0\n").unwrap();
+    fs::write(chart.join("values.yaml"), "parts: [r.example, web]\nunused: {image: r.example/unused:1}\n").unwrap();
+    let template = manifest(&["{{ join \"/\" .Values.parts }}:{{ .Chart.Version }}"]);
+    fs::write(chart.join("templates/pod.yaml"), template).unwrap();
+    fs::write(airlift.home().join("deploy/other.yaml"), manifest(&["r.example/other:1"])).unwrap();
+    let found = found(&airlift.json(["find", "deploy", "--json"]));
+    assert_eq!(found, ["guess r.example/unused:1", "sure r.example/other:1", "sure r.example/web:1.0.0"]);
+    // One that Helm refuses is said, and the others are found.
+    fs::write(chart.join("templates/bad.yaml"), "{{ required \"a value of the site\" .Values.absent }}\n").unwrap();
+    let ran = airlift.run(["find", "deploy"]).exits(3);
+    assert!(ran.stdout.contains("r.example/other:1"), "{ran}");
+    ran.says(&["helm refuses", "a value of the site"]);
+    // Without rendering, what the template puts together is not known.
+    assert!(!airlift.run(["find", "deploy", "--no-render"]).stdout.contains("r.example/web:1.0.0"));
+}
+
+#[test]
 fn kustomize_itself_replaces_images() {
     needs!("kustomize");
     let mut airlift = Airlift::new();

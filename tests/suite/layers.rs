@@ -11,9 +11,9 @@ use std::{
 
 /// Rows from the top; a room may import rooms of rows below its own.
 const ROWS: [&[&str]; 7] = [
-    &["pipeline"],
+    &["pipeline", "load"],
     &["transfer", "server"],
-    &["recovery", "pack"],
+    &["recovery", "pack", "packaging"],
     &["registry", "bundle", "storage", "store", "find", "trust"],
     &["files"],
     &["content", "progress"],

@@ -9,11 +9,13 @@ use std::{
 };
 
 use airlift::{
-    content::Code,
-    find::lists,
+    content::{Code, Origins},
+    find::lists::{self, PackageEntry},
     oci::Reference,
     pack::ReadSettings,
+    packaging::{ImageRuntime, Packages},
     progress::Event,
+    registry::Client,
     storage::Location,
     transfer::{
         Opened,
@@ -31,22 +33,62 @@ use crate::{
 /// Bad lines of a list that are shown. A file with more of them is no list.
 const MAX_LINES: usize = 20;
 
-/// Returns every artifact once, in the order of the arguments: at least one, and at most `--max-artifacts`.
-pub(crate) fn asked_for(args: &Chosen) -> Result<Vec<Reference>, CommandError> {
+/// What a command line asks for.
+pub(crate) struct Asked {
+    /// Artifacts that are somewhere, each once, in the order of the arguments.
+    artifacts: Vec<Reference>,
+    /// What artifacts are made of.
+    packages: Vec<PackageEntry>,
+}
+
+/// Returns what is asked for: at least one artifact, and at most `--max-artifacts`.
+pub(crate) fn asked_for(args: &Chosen) -> Result<Asked, CommandError> {
     let registry = args.registry.as_deref();
-    let mut artifacts = Vec::new();
+    let mut asked = Asked { artifacts: Vec::new(), packages: Vec::new() };
     for text in &args.artifacts {
-        artifacts.push(Reference::parse(text, registry).map_err(|source| Mistake::Reference { source })?);
+        if let Some(entry) = PackageEntry::parse(text, registry) {
+            asked.packages.push(entry.map_err(|source| Mistake::Package { source })?);
+        } else {
+            let reference = Reference::parse(text, registry).map_err(|source| Mistake::Reference { source })?;
+            asked.artifacts.push(reference);
+        }
     }
-    artifacts.extend(listed(&args.file, registry)?);
+    for file in &args.file {
+        let list = lists::read_whole(&read(file)?, &name_of(file), registry).map_err(with_lines)?;
+        let folder = file.parent().filter(|_| !is_stdin(file)).unwrap_or(Path::new(""));
+        asked.artifacts.extend(list.artifacts.into_iter().map(|artifact| artifact.reference));
+        asked.packages.extend(list.packages.into_iter().map(|package| package.entry.below(folder)));
+    }
     let mut seen = HashSet::new();
-    artifacts.retain(|artifact| seen.insert(artifact.clone()));
-    match artifacts.len() {
+    asked.artifacts.retain(|artifact| seen.insert(artifact.clone()));
+    match asked.artifacts.len() + asked.packages.len() {
         0 => Err(Mistake::NoArtifacts.into()),
         count if count > args.max_artifacts => {
             Err(Mistake::TooManyArtifacts { count, limit: args.max_artifacts }.into())
         }
-        _ => Ok(artifacts),
+        _ => Ok(asked),
+    }
+}
+
+impl Asked {
+    /// Makes what is to be made. Returns where everything comes from, `rest` being where all else is, and the artifacts.
+    /// `client` fetches charts.
+    pub(crate) async fn over(
+        self,
+        rest: Box<dyn Origins>,
+        client: &Client,
+        context: &Context,
+    ) -> Result<(Box<dyn Origins>, Vec<Reference>), CommandError> {
+        if self.packages.is_empty() {
+            return Ok((rest, self.artifacts));
+        }
+        let packages = Packages::make(self.packages, client, &context.progress()).await?;
+        let mut artifacts = packages.artifacts();
+        if let Some(artifact) = artifacts.iter().find(|made| self.artifacts.contains(made)) {
+            return Err(Mistake::MadeAndNamed { artifact: artifact.clone() }.into());
+        }
+        artifacts.extend(self.artifacts);
+        Ok((Box::new(packages.over(rest)), artifacts))
     }
 }
 
@@ -54,11 +96,15 @@ pub(crate) fn asked_for(args: &Chosen) -> Result<Vec<Reference>, CommandError> {
 pub(crate) fn listed(files: &[PathBuf], registry: Option<&str>) -> Result<Vec<Reference>, CommandError> {
     let mut artifacts = Vec::new();
     for file in files {
-        let name = if is_stdin(file) { "standard input".to_owned() } else { file.display().to_string() };
-        let listed = lists::read(&read(file)?, &name, registry).map_err(with_lines)?;
+        let listed = lists::read(&read(file)?, &name_of(file), registry).map_err(with_lines)?;
         artifacts.extend(listed.into_iter().map(|artifact| artifact.reference));
     }
     Ok(artifacts)
+}
+
+/// What errors call a list.
+fn name_of(file: &Path) -> String {
+    if is_stdin(file) { "standard input".to_owned() } else { file.display().to_string() }
 }
 
 /// The failure of a list, with its bad lines.
@@ -85,6 +131,7 @@ pub(crate) fn chosen(args: &Chosen, artifacts: Vec<Reference>, transfer: &Transf
     request.referrers = !args.no_referrers;
     request.continue_on_errors = transfer.continue_on_errors;
     request.jobs = transfer.jobs.count();
+    request.small_jobs = transfer.jobs.small();
     request
 }
 
@@ -99,6 +146,16 @@ pub(crate) fn local(path: &Path) -> Result<&Path, CommandError> {
 /// Parses the location of a bundle. clap must not parse it, since its messages would show the signature of an address.
 pub(crate) fn location(text: &Path) -> Result<Location, CommandError> {
     Ok(text.to_str().map_or_else(|| Ok(Location::Path(text.to_owned())), Location::parse)?)
+}
+
+/// The runtime and the image that `docker-daemon:NAME` or `containers-storage:NAME` means.
+pub(crate) fn runtime_image(text: &Path) -> Option<(ImageRuntime, &str)> {
+    let (runtime, name) = text.to_str()?.split_once(':')?;
+    match runtime {
+        "docker-daemon" => Some((ImageRuntime::Docker, name)),
+        "containers-storage" => Some((ImageRuntime::Podman, name)),
+        _ => None,
+    }
 }
 
 /// As [`location`], of a bundle to read.

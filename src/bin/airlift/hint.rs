@@ -22,6 +22,37 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::UsageListQuery => {
             "Look the tags up with `airlift find LIST --pin > artifacts.txt`, then export with `-f artifacts.txt`."
         }
+        C::PackageChanged => {
+            "Run the same command again once nothing writes to the file, or make a copy of it and name the copy."
+        }
+        C::PackageEntry => {
+            "Remove it from the folder, or pack the folder yourself, such as with `tar -cf FOLDER.tar FOLDER`, and name the archive."
+        }
+        C::PackageName => "Name the artifact yourself: `file:PATH=REPOSITORY:TAG`.",
+        C::PackageArchive => "Save the image again: `docker save -o FILE NAME` or `podman save -o FILE NAME`.",
+        C::LoadNoImage => {
+            "`airlift inspect BUNDLE --tree` shows the artifacts and their platforms. Charts and files are for `airlift import` and `airlift extract`; `--platform P` loads images of another platform."
+        }
+        C::LoadNothing => "`airlift inspect BUNDLE --tree` shows the platforms; choose one with `--platform OS/ARCH`.",
+        C::LoadMismatch => {
+            "Run the same command again. If it fails again, remove the image from the runtime, and check the bundle with `airlift verify BUNDLE`."
+        }
+        C::ProgramMissing => "Install the program, or add its folder to PATH.",
+        C::ProgramFailed => "Read the program's own words above, and run the same command of it yourself.",
+        C::PackageTwice => "Rename one of the files, or give it an artifact of its own: `file:PATH=REPOSITORY:TAG`.",
+        C::ChartMalformed => {
+            "Check the address: `#` stands between the repository and the chart, and REPOSITORY/index.yaml must be the repository's index. A chart on this machine is `chart:PATH`."
+        }
+        C::ChartNotFound => "Name a chart and a version, or a range of versions such as ^1.2, that the repository has.",
+        C::ChartDigest => {
+            "Do not use this chart: the repository's files do not belong together. Its owner must make the index anew, or the chart was changed on the way."
+        }
+        C::ExtractUnsafe => {
+            "Do not trust this artifact: its maker may want to harm this machine. `airlift inspect BUNDLE --tree` shows what it consists of."
+        }
+        C::ExtractNoFiles => {
+            "Use another program for it: an image is for `airlift import` or `airlift serve`. `airlift inspect BUNDLE` lists all artifacts."
+        }
         C::FindIncomplete => {
             "Read the remarks above. The artifacts that were found are printed; add the missing ones to the list yourself."
         }

@@ -4,7 +4,8 @@ use std::{io, path::PathBuf};
 
 use airlift::{
     content::{Code, Fault},
-    oci::reference::ParseReferenceError,
+    find::lists::PackageEntryError,
+    oci::{Reference, reference::ParseReferenceError},
 };
 
 /// An error of the command line.
@@ -14,6 +15,12 @@ pub(crate) enum Mistake {
     /// The name of an artifact on the command line is invalid.
     #[error("the name of an artifact is invalid")]
     Reference { source: ParseReferenceError },
+    /// What an artifact is to be made of is not clear.
+    #[error("no artifact can be made")]
+    Package { source: PackageEntryError },
+    /// A file gets the name of an artifact that is taken too.
+    #[error("{artifact} is to be taken, and another artifact of that name is to be made")]
+    MadeAndNamed { artifact: Reference },
     /// The lists that were given are empty.
     #[error("no artifact is named")]
     NoArtifacts,
@@ -140,6 +147,10 @@ impl Mistake {
             Self::StreamSource => {
                 "A bundle is read in several places at once. Save it first with `cat > bundle.tar`, then name bundle.tar instead of -."
             }
+            Self::Package { .. } => {
+                "Write file:PATH, file:PATH=REPOSITORY:TAG, chart:PATH or chart:URL#NAME@VERSION, such as chart:https://charts.example.com#web@1.2.3."
+            }
+            Self::MadeAndNamed { .. } => "Give the file another name: `file:PATH=REPOSITORY:TAG`.",
             Self::NoArtifacts => "Name artifacts, or a file that lists them with `-f FILE`.",
             Self::TooManyArtifacts { count, .. } => {
                 return Some(format!(
@@ -202,6 +213,8 @@ impl Fault for Mistake {
             | Self::Time { .. }
             | Self::AgentKeys { .. }
             | Self::PasswordsDiffer
+            | Self::Package { .. }
+            | Self::MadeAndNamed { .. }
             | Self::NoAnswer => Code::UsageArgument,
             Self::Unsound { code, .. } => *code,
             Self::Record { .. } => Code::RecordDamaged,

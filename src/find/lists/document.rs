@@ -4,6 +4,7 @@ use super::super::{
     tags::{TagFilter, TagFilterError, TagQuery},
     tree::{Id, ValueTree},
 };
+use super::package::{PackageEntry, PackageEntryError};
 use crate::{
     content::{Code, Fault},
     oci::{Reference, reference::ParseReferenceError},
@@ -71,21 +72,33 @@ pub enum Error {
     },
 }
 
-/// An entry that is not a reference.
+/// An entry that names no artifact.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}: {source}{}", why(.source))]
 pub struct BadEntry {
     /// From 1.
     pub line: u64,
     /// What is wrong with it.
-    pub source: ParseReferenceError,
+    pub source: EntryError,
+}
+
+/// What is wrong with an entry.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntryError {
+    /// It is no reference.
+    #[error(transparent)]
+    Reference(#[from] ParseReferenceError),
+    /// It begins as one that airlift makes an artifact of, and is none.
+    #[error(transparent)]
+    Package(#[from] PackageEntryError),
 }
 
 fn lines_do(bad: &[BadEntry]) -> String {
     if bad.len() == 1 { "1 line does".to_owned() } else { format!("{} lines do", bad.len()) }
 }
 
-fn why(error: &ParseReferenceError) -> String {
+fn why(error: &EntryError) -> String {
     std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default()
 }
 
@@ -109,6 +122,15 @@ pub struct ListedArtifact {
     pub line: u64,
 }
 
+/// An entry of a list that airlift makes an artifact of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedPackage {
+    /// What it is made of, and its name.
+    pub entry: PackageEntry,
+    /// Its line, from 1.
+    pub line: u64,
+}
+
 /// Something that a list asks for and airlift does not do, or does in another way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsupported {
@@ -123,6 +145,8 @@ pub struct Unsupported {
 pub struct ArtifactList {
     /// What it names.
     pub artifacts: Vec<ListedArtifact>,
+    /// Files and charts that artifacts are made of.
+    pub packages: Vec<ListedPackage>,
     /// Choices of tags, which only a registry can answer.
     pub queries: Vec<TagQuery>,
     /// What changes the result and is not done.
@@ -136,9 +160,13 @@ pub struct ArtifactList {
 impl ArtifactList {
     /// Adds the artifact `text` of a line.
     pub(super) fn add(&mut self, text: &str, registry: Option<&str>, line: u64) {
-        match Reference::parse(text, registry) {
-            Ok(reference) => self.artifacts.push(ListedArtifact { reference, line }),
-            Err(source) => self.bad.push(BadEntry { line, source }),
+        match PackageEntry::parse(text, registry) {
+            Some(Ok(entry)) => self.packages.push(ListedPackage { entry, line }),
+            Some(Err(source)) => self.bad.push(BadEntry { line, source: source.into() }),
+            None => match Reference::parse(text, registry) {
+                Ok(reference) => self.artifacts.push(ListedArtifact { reference, line }),
+                Err(source) => self.bad.push(BadEntry { line, source: source.into() }),
+            },
         }
     }
 }
@@ -197,14 +225,16 @@ impl ListDocument<'_> {
         move |source| Error::Filter { file: self.file.to_owned(), line, source }
     }
 
-    /// Adds a chart of `repository`, which is one artifact if that is a registry.
+    /// Adds a chart of `repository`: an artifact of a registry, or one that is made of a chart repository's file.
     pub(super) fn chart(&self, id: Id, repository: &str, name: &str, version: &str, list: &mut ArtifactList) {
         let Some(repository) = repository.strip_prefix("oci://") else {
-            self.unsupported(
-                id,
-                format!("the chart {name} comes from {repository:?}, which is not an OCI registry"),
-                list,
-            );
+            if ["http://", "https://"].iter().any(|scheme| repository.starts_with(scheme)) && !name.is_empty() {
+                let entry = PackageEntry::chart(repository, name, Some(version), self.registry);
+                list.packages.push(ListedPackage { entry, line: self.tree.line(id) });
+            } else {
+                let what = format!("the chart {name} comes from {repository:?}, which is not a chart repository");
+                self.unsupported(id, what, list);
+            }
             return;
         };
         let tag = version.replace('+', "_");

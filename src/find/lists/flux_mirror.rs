@@ -28,11 +28,17 @@ pub(super) fn read(document: &ListDocument<'_>, list: &mut ArtifactList) -> Resu
                 let repository = format!("{}/{name}", repository.trim_end_matches('/'));
                 document.query(*item, repository, filter, limit(document, *item), list);
             }
-            None => document.unsupported(
-                *item,
-                format!("the chart {name} comes from {source:?}, which is not an OCI registry"),
-                list,
-            ),
+            // The newest of an index is what a chart without a limit means; more of them only the person can name.
+            None if limit(document, *item).is_none_or(|limit| limit == 1) => {
+                document.chart(*item, source, name, member("version").unwrap_or("*"), list);
+            }
+            None => {
+                document.unsupported(
+                    *item,
+                    format!("several versions of the chart {name} cannot be chosen; list each"),
+                    list,
+                );
+            }
         }
     }
     Ok(())

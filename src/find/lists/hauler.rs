@@ -66,6 +66,8 @@ fn charts(document: &ListDocument<'_>, list: &mut ArtifactList) {
         };
         match member("version") {
             Some(version) => document.chart(*item, repository, name, version, list),
+            // An index says which version is the newest; a registry is not asked here.
+            None if repository.starts_with("http") => document.chart(*item, repository, name, "*", list),
             None => document.unsupported(*item, format!("the chart {name} has no version"), list),
         }
         undone(document, *item, &UNDONE, list);

@@ -1,13 +1,25 @@
 //! Lines: a reference each. With `=` it is oc-mirror's `mapping.txt`: the source, and where it is to go.
 
-use super::document::{ArtifactList, Unsupported};
+use super::{
+    document::{ArtifactList, Unsupported},
+    package::PackageEntry,
+};
 
 pub(super) fn read(text: &str, registry: Option<&str>, list: &mut ArtifactList) {
+    let mut mapping = None;
     for (line, entry) in (1..).zip(text.lines().map(uncommented)) {
         if entry.is_empty() || entry == "---" {
             continue;
         }
+        // There, what is behind `=` is the name of the artifact.
+        if PackageEntry::parse(entry, registry).is_some() {
+            list.add(entry, registry, line);
+            continue;
+        }
         let (source, destination) = entry.split_once('=').map_or((entry, None), |(source, to)| (source, Some(to)));
+        if destination.is_some() {
+            mapping.get_or_insert(line);
+        }
         let source = ["docker://", "oci://"].iter().find_map(|scheme| source.strip_prefix(scheme)).unwrap_or(source);
         if destination.is_some_and(|to| to.starts_with("file://")) || source.starts_with("file://") {
             list.unsupported
@@ -16,8 +28,7 @@ pub(super) fn read(text: &str, registry: Option<&str>, list: &mut ArtifactList) 
         }
         list.add(source, registry, line);
     }
-    if let Some(line) = (1..).zip(text.lines()).find(|(_, line)| uncommented(line).contains('=')).map(|(line, _)| line)
-    {
+    if let Some(line) = mapping {
         list.notes
             .push(Unsupported { line, what: "where artifacts go is said at import (--map), not here".to_owned() });
     }

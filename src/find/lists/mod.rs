@@ -19,6 +19,7 @@ mod lines;
 mod mindthegap;
 mod oc_mirror;
 mod own;
+mod package;
 mod registries;
 mod regsync;
 mod zarf;
@@ -33,23 +34,39 @@ use super::{
 };
 
 pub use super::tags::TagQuery;
-pub use document::{ArtifactList, Error, ListedArtifact, Unsupported};
+pub use document::{ArtifactList, BadEntry, EntryError, Error, ListedArtifact, ListedPackage, Unsupported};
+pub use package::{PackageEntry, PackageEntryError, PackageSource};
 
 use document::ListDocument;
 pub(in crate::find) use lines::uncommented;
 
-/// Reads the list `text` for an export: everything in it is an artifact, or it is an error.
+/// Reads the list `text` of artifacts that are in registries: anything else in it is an error.
 ///
 /// `file` is what errors call it. `registry` is the host for references without one, and is stronger than one that the list
 /// names itself.
 pub fn read(text: &str, file: &str, registry: Option<&str>) -> Result<Vec<ListedArtifact>, Error> {
-    let list = parse(text, file, registry)?;
-    if let Some(Unsupported { line, what }) = list.unsupported.into_iter().min_by_key(|what| what.line) {
+    let list = read_whole(text, file, registry)?;
+    match list.packages.into_iter().next() {
+        Some(ListedPackage { line, .. }) => {
+            let what = "only `airlift export` and `airlift mirror` make artifacts of files and charts".to_owned();
+            Err(Error::Unsupported { file: file.to_owned(), line, what })
+        }
+        None => Ok(list.artifacts),
+    }
+}
+
+/// As [`read`], with the files and charts that artifacts are made of.
+pub fn read_whole(text: &str, file: &str, registry: Option<&str>) -> Result<ArtifactList, Error> {
+    let mut list = parse(text, file, registry)?;
+    let first = list.unsupported.drain(..).min_by_key(|what| what.line);
+    if let Some(Unsupported { line, what }) = first {
         return Err(Error::Unsupported { file: file.to_owned(), line, what });
     }
-    match list.queries.into_iter().next() {
-        Some(TagQuery { line, repository, .. }) => Err(Error::Query { file: file.to_owned(), line, repository }),
-        None => Ok(list.artifacts),
+    match list.queries.first() {
+        Some(TagQuery { line, repository, .. }) => {
+            Err(Error::Query { file: file.to_owned(), line: *line, repository: repository.clone() })
+        }
+        None => Ok(list),
     }
 }
 
@@ -115,6 +132,10 @@ pub(super) fn search(text: &str, context: SearchContext<'_>, findings: &mut Find
             rule: "list".into(),
             origin,
         });
+    }
+    for ListedPackage { line, .. } in list.packages {
+        let what = "`airlift export` makes an artifact of it; it names no image".to_owned();
+        findings.remark(context.file, Some(line), what, false);
     }
     for Unsupported { line, what } in list.unsupported {
         findings.remark(context.file, Some(line), what, true);

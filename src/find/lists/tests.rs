@@ -13,6 +13,17 @@ fn names(list: &ArtifactList) -> Vec<String> {
     list.artifacts.iter().map(|artifact| artifact.reference.to_string()).collect()
 }
 
+/// The line, the repository, the name and the version of each chart that is to be made an artifact.
+fn packages(list: &ArtifactList) -> Vec<String> {
+    let shown = |package: &ListedPackage| match &package.entry.source {
+        PackageSource::ChartRepository { url, name, version } => {
+            format!("{} {url}#{name}@{}", package.line, version.as_deref().unwrap_or("(newest)"))
+        }
+        other => panic!("{other:?}"),
+    };
+    list.packages.iter().map(shown).collect()
+}
+
 const DIGEST: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 #[test]
@@ -105,9 +116,14 @@ fn hauler_gives_images_and_charts_and_refuses_what_is_not_done() {
     let text = "apiVersion: content.hauler.cattle.io/v1\nkind: Images\nspec:\n  images:\n    - name: a/b:1\n      platform: linux/amd64\n";
     let error = read(text, "h.yaml", None).unwrap_err().to_string();
     assert!(error.starts_with("h.yaml, line 6: a platform"), "{error}");
-    let text = "apiVersion: content.hauler.cattle.io/v1\nkind: Charts\nspec:\n  charts:\n    - name: a\n      repoURL: https://charts.example.com\n      version: 1\n";
+    let text = "apiVersion: content.hauler.cattle.io/v1\nkind: Charts\nspec:\n  charts:\n    - name: a\n      repoURL: https://charts.example.com\n      version: 1\n    - name: b\n      repoURL: https://charts.example.com\n    - name: c\n      repoURL: git://charts.example.com\n      version: 1\n";
+    let list = parse(text, "h.yaml", None).unwrap();
+    assert_eq!(
+        packages(&list),
+        ["5 https://charts.example.com#a@1".to_owned(), "8 https://charts.example.com#b@*".to_owned()]
+    );
     let error = read(text, "h.yaml", None).unwrap_err().to_string();
-    assert!(error.starts_with("h.yaml, line 5: the chart a comes from \"https://charts.example.com\""), "{error}");
+    assert!(error.starts_with("h.yaml, line 10: the chart c comes from \"git://charts.example.com\""), "{error}");
     let error = read("apiVersion: content.hauler.cattle.io/v1\nkind: Files\n", "h.yaml", None).unwrap_err().to_string();
     assert_eq!(error, "h.yaml, line 1: hauler's Files are not carried");
 }
@@ -216,4 +232,27 @@ fn compose_and_kubernetes_are_lists_of_what_is_sure_or_likely() {
     assert_eq!(names(&parse(pods, "k", None).unwrap()), ["r.example/b:1"]);
     let error = read("services:\n  a:\n    image: r.example/a:${NONE}\n", "c", None).unwrap_err().to_string();
     assert_eq!(error, "c, line 3: \"r.example/a:${NONE}\" cannot be read: the variable NONE has no value");
+}
+
+#[test]
+fn files_and_charts_stand_in_lines_and_documents_beside_artifacts() {
+    for text in [
+        "file:tools=team/tools:v1 # all of them\nalpine:3\nchart:https://c.example#web@>=1, <2\n",
+        "artifacts: ['file:tools=team/tools:v1', 'alpine:3', 'chart:https://c.example#web@>=1, <2']\n",
+    ] {
+        let list = read_whole(text, "list", Some("r.example")).unwrap();
+        assert_eq!(names(&list), ["r.example/alpine:3"]);
+        let [file, chart] = &list.packages[..] else { panic!("{list:?}") };
+        assert_eq!(file.entry.source, PackageSource::File("tools".into()));
+        assert_eq!(file.entry.name.as_ref().unwrap().to_string(), "r.example/team/tools:v1");
+        assert!(
+            matches!(&chart.entry.source, PackageSource::ChartRepository { version: Some(version), .. } if version == ">=1, <2")
+        );
+        assert!(list.notes.is_empty(), "{:?}", list.notes);
+        assert!(matches!(read(text, "list", None), Err(Error::Unsupported { line: 1, .. })), "a list for an import");
+    }
+    let Err(Error::References { bad, .. }) = parse("alpine:3\nfile:\nchart:https://c.example\n", "list", None) else {
+        panic!()
+    };
+    assert_eq!(bad.iter().map(|entry| entry.line).collect::<Vec<_>>(), [2, 3]);
 }

@@ -70,16 +70,21 @@ fn chart(document: &ListDocument<'_>, chart: Id, list: &mut ArtifactList) -> Res
             document.chart(chart, url, "", version, list);
             Ok(())
         }
-        (Some(url), _) => {
-            document.unsupported(
-                chart,
-                format!("the chart {name} comes from {url:?}, which is not an OCI registry"),
-                list,
-            );
+        (Some(url), Some(version)) => {
+            let name = member(&["repoName"]).unwrap_or(name);
+            document.chart(chart, url, name, version, list);
             Ok(())
         }
-        (None, _) if member(&["helmRepository", "url"]).is_some() || document.at(chart, &["git"]).is_some() => {
-            document.unsupported(chart, format!("the chart {name} does not come from an OCI registry"), list);
+        (Some(_), None) => Err(document.form(chart)),
+        (None, _) if member(&["helmRepository", "url"]).is_some() => {
+            let url = member(&["helmRepository", "url"]).unwrap_or_default();
+            let name = member(&["helmRepository", "name"]).unwrap_or(name);
+            let version = member(&["helmRepository", "version"]).ok_or_else(|| document.form(chart))?;
+            document.chart(chart, url, name, version, list);
+            Ok(())
+        }
+        (None, _) if document.at(chart, &["git"]).is_some() => {
+            document.unsupported(chart, format!("the chart {name} comes from a Git repository"), list);
             Ok(())
         }
         (None, _) => {

@@ -10,10 +10,7 @@ use super::{
     error::{Error, Result},
     local,
 };
-
-/// Variables with secrets for airlift itself, which the command does not need.
-const OUR_SECRETS: [&str; 5] =
-    ["AIRLIFT_USERNAME", "AIRLIFT_PASSWORD", "AZURE_STORAGE_SAS_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+use crate::packaging::program::OUR_SECRETS;
 
 /// What `command` prints, run by the shell with nothing to read; what it says on stderr is thrown away.
 pub(super) async fn output(command: &str, reference: &SecretReference, patience: Duration) -> Result<String> {

@@ -6,6 +6,9 @@ use crate::oci::{Platform, Reference};
 /// Transfers at once where nothing is said.
 const JOBS: usize = 6;
 
+/// Small blobs and questions at once where nothing is said.
+const SMALL_JOBS: usize = 64;
+
 /// What to do with non-distributable layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Foreign {
@@ -32,6 +35,8 @@ pub struct Request {
     pub continue_on_errors: bool,
     /// Transfers at once; at least one.
     pub jobs: usize,
+    /// Blobs below 1 MiB, and questions, at once; a registry gets no more of them than it answers faster.
+    pub small_jobs: usize,
     /// How far attached artifacts are followed.
     pub limits: ReferrerLimits,
 }
@@ -46,6 +51,7 @@ impl Request {
             referrers: true,
             continue_on_errors: false,
             jobs: JOBS,
+            small_jobs: SMALL_JOBS,
             limits: ReferrerLimits::default(),
         }
     }

@@ -159,6 +159,7 @@ async fn run(
         referrers: true,
         continue_on_errors: true,
         jobs: 4,
+        small_jobs: 4,
         limits: ReferrerLimits::default(),
     };
     let how = Request {
@@ -172,6 +173,7 @@ async fn run(
         delete_source: false,
         check_blobs,
         jobs: 4,
+        small_jobs: 4,
     };
     mirror::run(source, target, &what, &how, &Progress::silent()).await
 }

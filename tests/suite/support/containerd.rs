@@ -83,6 +83,11 @@ impl Containerd {
         blobs.join(digest.replace(':', "/"))
     }
 
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
     /// The daemon's process.
     pub(crate) fn process(&self) -> &Process {
         &self.process

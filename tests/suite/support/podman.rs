@@ -1,6 +1,6 @@
 //! `podman` with storage of its own (vfs, no kernel help needed); pulls, loads and pushes, never runs a container.
 
-use std::{ffi::OsStr, process::Command};
+use std::{ffi::OsStr, path::PathBuf, process::Command};
 
 use tempfile::TempDir;
 
@@ -39,6 +39,15 @@ impl Podman {
         command.arg("--root").arg(folder.join("root")).arg("--runroot").arg(folder.join("run"));
         command.arg("--tmpdir").arg(folder.join("tmp")).args(["--storage-driver", "vfs", "--events-backend", "none"]);
         Ran::of(command.args(args))
+    }
+
+    /// A configuration by which any other podman uses this storage.
+    pub(crate) fn storage_conf(&self) -> PathBuf {
+        let path = self.folder.path().join("storage.conf");
+        let folder = self.folder.path().display();
+        let text = format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{folder}/root\"\nrunroot = \"{folder}/run\"\n");
+        std::fs::write(&path, text).unwrap();
+        path
     }
 
     /// Pulls from a registry on loopback and returns the image id.

@@ -16,6 +16,9 @@ pub(crate) enum ForeignChoice {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Chosen {
     /// Artifacts to take: registry/repo:tag, registry/repo@sha256:…, or repo (means repo:latest)
+    ///
+    /// `file:PATH[=REPOSITORY:TAG]` makes an artifact of a file or a folder; several with one name are one artifact.
+    /// `chart:URL#NAME@VERSION` makes one of a chart in a chart repository, `chart:PATH` of a packed chart.
     #[arg(value_name = "ARTIFACT", group = "chosen")]
     pub(crate) artifacts: Vec<String>,
     /// Read artifacts from this file; '-' reads stdin.

@@ -22,12 +22,16 @@ Examples:
   airlift export -f artifacts.txt -o bundle.tar --recovery 10%
   airlift export -f artifacts.txt -o discs/release --volume-size dvd
   airlift export -f artifacts.txt -o s3://bucket/2026-11/release --volume-size 4GiB
+  airlift export file:./setup.sh file:./tools=team/tools:v2 -o bundle.tar
   airlift export --from a.tar --from b.tar -o both.tar
   airlift export alpine:3 -o - | ssh far 'cat > bundle.tar'")]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) chosen: Chosen,
     /// Take the artifacts from this bundle, layout or store instead of registries; repeatable. Without ARTIFACT: all of them.
+    ///
+    /// Archives of `docker save` and `podman save` are read too. docker-daemon:NAME and containers-storage:NAME take an image
+    /// that docker or podman has, by running that program. Such images have no manifest: airlift makes one, with a new digest.
     #[arg(long, value_name = "BUNDLE|LAYOUT|STORE-DIR", group = "chosen")]
     pub(crate) from: Vec<PathBuf>,
     /// Where to write the bundle: a path, an Azure blob URL, az://, s3:// or gs://, or '-' for stdout.

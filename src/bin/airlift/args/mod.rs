@@ -8,12 +8,14 @@ pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod export_pipeline;
+pub(crate) mod extract;
 pub(crate) mod find;
 pub(crate) mod global;
 pub(crate) mod import;
 pub(crate) mod import_pipeline;
 pub(crate) mod inspect;
 pub(crate) mod keygen;
+pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod man;
@@ -69,6 +71,7 @@ To resume a run that was interrupted or failed, run the same command again.";
 pub(crate) enum Command {
     Find(find::Args),
     Export(export::Args),
+    Extract(extract::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Protect(protect::Args),
@@ -79,6 +82,7 @@ pub(crate) enum Command {
     Abandon(abandon::Args),
     Sign(sign::Args),
     Import(import::Args),
+    Load(load::Args),
     Serve(serve::Args),
     ExportPipeline(export_pipeline::Args),
     ImportPipeline(import_pipeline::Args),

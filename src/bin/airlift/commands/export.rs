@@ -85,12 +85,29 @@ fn beside_another_set(failure: CommandError, args: &Args) -> CommandError {
 async fn source(args: &Args, context: &Context) -> Result<(Box<dyn Origins>, Request), CommandError> {
     let chosen = &args.chosen;
     if args.from.is_empty() {
-        let artifacts = artifacts::asked_for(chosen)?;
-        return Ok((Box::new(context.client()?), artifacts::chosen(chosen, artifacts, &args.transfer)));
+        let asked = artifacts::asked_for(chosen)?;
+        let client = context.client(args.transfer.jobs)?;
+        let (origins, artifacts) = asked.over(Box::new(client.clone()), &client, context).await?;
+        return Ok((origins, artifacts::chosen(chosen, artifacts, &args.transfer)));
     }
-    let locations = args.from.iter().map(|text| artifacts::source(text)).collect::<Result<Vec<_>, _>>()?;
-    let places = Places::open(&locations, chosen.registry.as_deref(), &context.storage(), &context.progress()).await?;
+    let (mut locations, mut images) = (Vec::new(), Vec::new());
+    for text in &args.from {
+        match artifacts::runtime_image(text) {
+            Some(image) => images.push(image),
+            None => locations.push(artifacts::source(text)?),
+        }
+    }
+    let (settings, progress) = (context.storage(), context.progress());
+    let mut places = Places::open(&locations, chosen.registry.as_deref(), &settings, &progress).await?;
+    for (runtime, name) in images {
+        places.add_image(runtime, name, &settings, &progress).await?;
+    }
     let is_choice = !chosen.artifacts.is_empty() || !chosen.file.is_empty();
-    let artifacts = if is_choice { artifacts::asked_for(chosen)? } else { places.artifacts() };
-    Ok((Box::new(places), artifacts::chosen(chosen, artifacts, &args.transfer)))
+    let (origins, artifacts): (Box<dyn Origins>, _) = if is_choice {
+        artifacts::asked_for(chosen)?.over(Box::new(places), &context.client(args.transfer.jobs)?, context).await?
+    } else {
+        let artifacts = places.artifacts();
+        (Box::new(places), artifacts)
+    };
+    Ok((origins, artifacts::chosen(chosen, artifacts, &args.transfer)))
 }

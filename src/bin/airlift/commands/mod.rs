@@ -5,11 +5,13 @@ mod completions;
 mod copy;
 mod demo;
 mod export;
+mod extract;
 mod find;
 mod guarded;
 mod import;
 mod inspect;
 mod keygen;
+mod load;
 mod login;
 mod logout;
 mod man;
@@ -34,10 +36,12 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), CommandErro
     match command {
         Command::Find(args) => find::run(&args, context),
         Command::Export(args) => export::run(&args, context),
+        Command::Extract(args) => extract::run(&args, context),
         Command::Import(args) => import::run(&args, context),
         Command::Sign(args) => sign::run(&args, context),
         Command::Keygen(args) => keygen::run(&args, context),
         Command::Record(args) => record::run(&args, context),
+        Command::Load(args) => load::run(&args, context),
         Command::Login(args) => login::run(&args, context),
         Command::Logout(args) => logout::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),

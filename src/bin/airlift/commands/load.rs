@@ -1,0 +1,29 @@
+use std::fmt::Write as _;
+
+use airlift::load::{self, Loaded, Request};
+
+use crate::{args::load::Args, artifacts, context::Context, failure::CommandError, output::count, runtime};
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
+    let request = Request {
+        artifacts: args.artifacts.clone(),
+        into: args.into.clone(),
+        address: args.address.clone(),
+        namespace: args.namespace.clone(),
+        platform: args.platform.clone().unwrap_or_else(load::node_platform),
+    };
+    let progress = context.progress();
+    let loaded = runtime::run(async {
+        let bundle = artifacts::open(&args.bundle, context).await?;
+        Ok(load::run(&[bundle], &request, &progress).await?)
+    })?;
+    context.answer(&loaded, text)
+}
+
+fn text(loaded: &Loaded) -> String {
+    let mut text = format!("{} in {}\n", count(loaded.images.len(), "image"), loaded.into);
+    for image in &loaded.images {
+        let _ = writeln!(text, "  {}  {}", image.image, image.digest);
+    }
+    text
+}
