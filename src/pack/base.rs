@@ -12,7 +12,7 @@ use super::{
     blob_read::{BundleBlobs, content},
     frames::BaseContents,
     sketch::Sketcher,
-    survey::Survey,
+    survey::BlobSurvey,
 };
 use crate::{
     bundle::Reader,
@@ -67,7 +67,7 @@ impl BaseContents for BundleBase {
 }
 
 /// What the content of a base layer looks like. A layer that cannot be decompressed is taken as it is.
-pub(super) fn survey_layer(base: &dyn BaseContents, layer: &Descriptor) -> Result<Survey> {
+pub(super) fn survey_layer(base: &dyn BaseContents, layer: &Descriptor) -> Result<BlobSurvey> {
     let begins_as_gzip = {
         let mut begin = Vec::new();
         let read = base.open(&layer.digest, false)?.take(2).read_to_end(&mut begin);
@@ -80,14 +80,14 @@ pub(super) fn survey_layer(base: &dyn BaseContents, layer: &Descriptor) -> Resul
     sketch(&mut *base.open(&layer.digest, false)?, false).ok_or_else(unread)
 }
 
-fn sketch(source: &mut dyn Read, gzip: bool) -> Option<Survey> {
+fn sketch(source: &mut dyn Read, gzip: bool) -> Option<BlobSurvey> {
     let mut sketcher = Sketcher::default();
     let mut length = 0;
     let mut source = std::io::BufReader::with_capacity(256 << 10, source);
     loop {
         let bytes = source.fill_buf().ok()?;
         if bytes.is_empty() {
-            return Some(Survey { recipe: None, checkpoints: None, length, sketch: sketcher.finish(), gzip });
+            return Some(BlobSurvey { recipe: None, checkpoints: None, length, sketch: sketcher.finish(), gzip });
         }
         sketcher.update(bytes);
         let count = bytes.len();

@@ -23,20 +23,20 @@ pub(super) struct BundleBlobs {
 
 impl BundleBlobs {
     /// A blob from its beginning, unverified.
-    pub(super) fn open(&self, blob: &Descriptor) -> Result<BlobRead> {
+    pub(super) fn open(&self, blob: &Descriptor) -> Result<BlobStream> {
         let stream = self.runtime.block_on(self.reader.fetch(blob, 0))?;
-        Ok(BlobRead { stream, runtime: self.runtime.clone(), chunk: Bytes::new() })
+        Ok(BlobStream { stream, runtime: self.runtime.clone(), chunk: Bytes::new() })
     }
 }
 
 /// A blob under way.
-pub(super) struct BlobRead {
+pub(super) struct BlobStream {
     stream: ByteStream,
     runtime: Handle,
     chunk: Bytes,
 }
 
-impl BufRead for BlobRead {
+impl BufRead for BlobStream {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.chunk.is_empty() {
             match self.runtime.block_on(self.stream.next()) {
@@ -52,7 +52,7 @@ impl BufRead for BlobRead {
     }
 }
 
-impl Read for BlobRead {
+impl Read for BlobStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.fill_buf()?.len().min(buffer.len());
         buffer[..count].copy_from_slice(&self.chunk[..count]);

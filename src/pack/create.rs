@@ -21,7 +21,7 @@ use super::{
     head::{BaseLayer, PackHead, PackedBlob, PackedBundle, PackedContent},
     opened::{PackedFile, ReadSettings},
     plan::{SurveyedBlob, plan, used_base},
-    survey::{Survey, survey},
+    survey::{BlobSurvey, survey},
 };
 use crate::{
     bundle::{self, Format, Layout, Reader},
@@ -275,7 +275,7 @@ impl PackRun {
         let frames = partial.as_ref().map(|partial| FramesFile::open(partial.path(), self.task())).transpose()?;
         let surveyed = self.survey(frames.as_ref())?;
         let base = self.survey_base()?;
-        let surveys: Vec<&Survey> = base.iter().map(|(_, survey)| survey).collect();
+        let surveys: Vec<&BlobSurvey> = base.iter().map(|(_, survey)| survey).collect();
         let mut contents = plan(self.layout.head().len() as u64, &surveyed, &surveys, self.request.memory);
         let layers: Vec<BaseLayer> = used_base(&mut contents)
             .into_iter()
@@ -351,7 +351,7 @@ impl PackRun {
         })
     }
 
-    fn survey_one(&self, blob: &Descriptor, frames: Option<&FramesFile>) -> Result<Survey> {
+    fn survey_one(&self, blob: &Descriptor, frames: Option<&FramesFile>) -> Result<BlobSurvey> {
         let path = self.blobs.reader.path();
         let found = survey(|| self.blobs.open(blob), |error| Error::read(path)(error))?;
         if let Some(frames) = frames {
@@ -361,7 +361,7 @@ impl PackRun {
     }
 
     /// The base layers that are large enough to be worth a look, each with what its content looks like.
-    fn survey_base(&self) -> Result<Vec<(Descriptor, Survey)>> {
+    fn survey_base(&self) -> Result<Vec<(Descriptor, BlobSurvey)>> {
         let BaseOffer { layers, contents: Some(base) } = &self.request.base else { return Ok(Vec::new()) };
         let layers: Vec<&Descriptor> = layers.iter().filter(|layer| layer.size >= LEAST_BASE).collect();
         each_of(&layers, self.request.jobs, |&layer| {

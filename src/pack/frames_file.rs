@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Result, head::PackFrame, survey::Survey};
+use super::{Result, head::PackFrame, survey::BlobSurvey};
 use crate::{
     files::{self, disk, name, open, rename::remove},
     oci::Digest,
@@ -35,7 +35,7 @@ pub(super) enum PackLine {
         /// The blob.
         digest: Digest,
         /// What was found.
-        survey: Box<Survey>,
+        survey: Box<BlobSurvey>,
     },
     /// A frame was written.
     Frame {
@@ -66,7 +66,7 @@ pub(super) struct FramesFile {
     journal_path: PathBuf,
     end: Mutex<u64>,
     /// What an earlier run has found out.
-    pub(super) surveys: HashMap<Digest, Survey>,
+    pub(super) surveys: HashMap<Digest, BlobSurvey>,
     /// What an earlier run has written, by content and number.
     earlier: HashMap<(usize, usize), WrittenFrame>,
 }

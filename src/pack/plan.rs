@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{
     head::{PrefixPart, PrefixSource},
-    survey::Survey,
+    survey::BlobSurvey,
 };
 use crate::oci::Descriptor;
 
@@ -36,7 +36,7 @@ const LEAST_FRAME: u64 = 64 << 10;
 #[derive(Clone, Debug)]
 pub(super) struct SurveyedBlob {
     pub(super) blob: Descriptor,
-    pub(super) survey: Survey,
+    pub(super) survey: BlobSurvey,
 }
 
 /// What is coded as one stream.
@@ -67,7 +67,7 @@ fn frame_length(memory: u64) -> u64 {
 }
 
 /// Plans the contents of a bundle with a front of `front` bytes. `base` are surveys of layers that the receiver has.
-pub(super) fn plan(front: u64, blobs: &[SurveyedBlob], base: &[&Survey], memory: u64) -> Vec<PlannedContent> {
+pub(super) fn plan(front: u64, blobs: &[SurveyedBlob], base: &[&BlobSurvey], memory: u64) -> Vec<PlannedContent> {
     let frame = frame_length(memory);
     let (small, large): (Vec<usize>, Vec<usize>) =
         (0..blobs.len()).partition(|&number| blobs[number].survey.length < SMALL);
@@ -113,7 +113,7 @@ impl Planner {
         source == PrefixSource::Base || self.contents[number].frames.iter().all(|frame| frame.depth < MOST_DEPTH)
     }
 
-    fn add(&mut self, blob: usize, length: u64, reference: Option<(PrefixSource, usize)>, base: &[&Survey]) {
+    fn add(&mut self, blob: usize, length: u64, reference: Option<(PrefixSource, usize)>, base: &[&BlobSurvey]) {
         let number = self.contents.len();
         let most = self.frame * FRAMES_OF_PREFIX;
         let frames = match reference {
@@ -166,12 +166,12 @@ fn frames(length: u64, most: u64, depth: u32, prefix: impl Fn(u64, u64) -> Vec<P
 /// Which contents have chunks in common.
 #[derive(Default)]
 struct Likeness<'a> {
-    surveys: Vec<((PrefixSource, usize), &'a Survey)>,
+    surveys: Vec<((PrefixSource, usize), &'a BlobSurvey)>,
     by_hash: HashMap<u64, Vec<usize>>,
 }
 
 impl<'a> Likeness<'a> {
-    fn add(&mut self, name: (PrefixSource, usize), survey: &'a Survey) {
+    fn add(&mut self, name: (PrefixSource, usize), survey: &'a BlobSurvey) {
         for hash in survey.sketch.hashes() {
             self.by_hash.entry(*hash).or_default().push(self.surveys.len());
         }
@@ -179,7 +179,7 @@ impl<'a> Likeness<'a> {
     }
 
     /// The one that has most of `survey`'s content, if any has enough.
-    fn best(&self, survey: &Survey, may: impl Fn((PrefixSource, usize)) -> bool) -> Option<(PrefixSource, usize)> {
+    fn best(&self, survey: &BlobSurvey, may: impl Fn((PrefixSource, usize)) -> bool) -> Option<(PrefixSource, usize)> {
         let mut counts: HashMap<usize, u64> = HashMap::new();
         for number in survey.sketch.hashes().iter().filter_map(|hash| self.by_hash.get(hash)).flatten() {
             *counts.entry(*number).or_default() += 1;

@@ -34,7 +34,7 @@ const MOST_MEMBERS: usize = 100_000;
 
 /// What a blob is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Survey {
+pub(super) struct BlobSurvey {
     /// The list of members, as a head has it, if the blob can be made again.
     pub(super) recipe: Option<String>,
     /// The checkpoints, as a head has them, if there are any.
@@ -51,12 +51,12 @@ pub(super) struct Survey {
 pub(super) fn survey<R: BufRead>(
     open: impl Fn() -> Result<R>,
     failed: impl Fn(io::Error) -> super::Error,
-) -> Result<Survey> {
+) -> Result<BlobSurvey> {
     let mut first = open()?;
     let gzip = first.fill_buf().map_err(&failed)?.starts_with(&[0x1f, 0x8b]);
     drop(first);
     for skip in (0..MOST_TRIES).take_while(|_| gzip) {
-        match Proof::of(open()?, skip) {
+        match RecipeProof::of(open()?, skip) {
             Ok(Some(survey)) => return Ok(survey),
             Err(Refuted::Next) => {}
             Ok(None) | Err(Refuted::Unreadable) => break,
@@ -68,7 +68,7 @@ pub(super) fn survey<R: BufRead>(
     loop {
         let bytes = content.fill_buf().map_err(&failed)?;
         if bytes.is_empty() {
-            return Ok(Survey { recipe: None, checkpoints: None, length, sketch: sketcher.finish(), gzip });
+            return Ok(BlobSurvey { recipe: None, checkpoints: None, length, sketch: sketcher.finish(), gzip });
         }
         sketcher.update(bytes);
         length += bytes.len() as u64;
@@ -121,7 +121,7 @@ impl<R: BufRead> Read for Kept<R> {
 
 /// The members of a stream as far as they were made again.
 #[derive(Default)]
-struct Proof {
+struct RecipeProof {
     members: Vec<(Recipe, u64)>,
     checkpoints: Checkpoints,
     sketcher: Sketcher,
@@ -130,10 +130,10 @@ struct Proof {
 /// The engine of a member; `None` if none is known.
 type MemberEngine = Option<(Engine, Framing)>;
 
-impl Proof {
+impl RecipeProof {
     /// The survey of a gzip stream. Of the recipes that agree with the beginning of the first member, `skip` are not tried.
     /// `None` if there is no recipe.
-    fn of(stream: impl BufRead, skip: usize) -> Result<Option<Survey>, Refuted> {
+    fn of(stream: impl BufRead, skip: usize) -> Result<Option<BlobSurvey>, Refuted> {
         let mut stream = Kept { inner: stream, taken: VecDeque::new() };
         let mut proof = Self::default();
         while !stream.fill_buf()?.is_empty() {
@@ -144,7 +144,7 @@ impl Proof {
         }
         let length = proof.members.iter().map(|(_, length)| length).sum();
         let marks = proof.members.len() == 1 && proof.checkpoints.segments() > 1;
-        Ok(Some(Survey {
+        Ok(Some(BlobSurvey {
             checkpoints: marks.then(|| head::encode(&proof.checkpoints.encode())),
             recipe: Some(head::encode(&MemberList::new(proof.members).encode())),
             length,
