@@ -128,6 +128,8 @@ pub mod find;
 pub mod load;
 pub mod oci;
 #[doc(hidden)]
+pub mod pack;
+#[doc(hidden)]
 pub mod packaging;
 #[doc(hidden)]
 pub mod pipeline;

@@ -3,6 +3,7 @@
 
 mod files;
 mod ground;
+mod pack;
 mod text;
 mod trust;
 
@@ -14,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 type Target = fn(&[u8]);
 
 /// Targets by name; each has seeds in `fuzz/seeds`.
-const TARGETS: [(&str, Target); 22] = [
+const TARGETS: [(&str, Target); 26] = [
     ("archive", files::archive),
     ("artifact_list", text::artifact_list),
     ("bundle", files::bundle),
@@ -23,11 +24,15 @@ const TARGETS: [(&str, Target); 22] = [
     ("chart", files::chart),
     ("content_range", text::content_range),
     ("docker_config", files::docker_config),
+    ("encoder", pack::encoder),
     ("find", text::find),
     ("index", text::index),
     ("journal", files::journal),
     ("link", text::link),
     ("manifest", text::manifest),
+    ("pack_head", pack::head),
+    ("packed", pack::packed),
+    ("recipe", pack::recipe),
     ("recovery", files::recovery),
     ("recovery_head", files::recovery_head),
     ("reference", text::reference),

@@ -31,7 +31,7 @@ mod held;
 mod journal;
 mod origin;
 pub(crate) mod output;
-mod random_access;
+pub(crate) mod random_access;
 mod relocate;
 mod remains;
 mod scan;

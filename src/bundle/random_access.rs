@@ -18,9 +18,6 @@ use crate::{
     oci::Hasher,
 };
 
-/// Bytes that one request brings where reads follow each other: the head of a bundle is read in many small pieces.
-const WINDOW: u64 = 1 << 20;
-
 /// A file, or something that is read like one.
 #[derive(Clone, Debug)]
 pub(crate) enum RandomAccess {
@@ -99,7 +96,8 @@ impl Remote {
         if !follows {
             return Ok(self.bring(wanted)?.to_vec());
         }
-        let more = wanted.start..wanted.end.max(wanted.start.saturating_add(WINDOW)).min(self.from.size());
+        let more =
+            wanted.start..wanted.end.max(wanted.start.saturating_add(self.from.read_ahead())).min(self.from.size());
         *window = (wanted.start, self.bring(more)?);
         Ok(cut(&window, &wanted).unwrap_or_default().to_vec())
     }

@@ -276,6 +276,19 @@ codes! {
     /// The state of the pipelines is of a later format.
     PipelineStateVersion = "pipeline.state-version", Failed;
 
+    /// A packed file is damaged, or its head says what cannot be.
+    PackMalformed = "pack.malformed", Unverified;
+    /// A packed file of a later format.
+    PackVersion = "pack.version", Unverified;
+    /// Layers that a packed file was packed against are not there.
+    PackBaseMissing = "pack.base-missing", Unverified;
+    /// A packed file needs more memory than it may take.
+    PackMemory = "pack.memory", Unverified;
+    /// What is to be packed is not a whole bundle of ours.
+    PackUnpackable = "pack.not-a-bundle", Failed;
+    /// What was packed does not decode to the same bytes.
+    PackUnproven = "pack.unproven", Unverified;
+
     /// There is no recovery data.
     RecoveryNotFound = "recovery.not-found", Failed;
     /// A recovery file says what none of ours says.

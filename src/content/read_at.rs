@@ -20,6 +20,11 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     /// How many bytes there are.
     fn size(&self) -> u64;
 
+    /// Bytes from one position on that one read had better bring, where small reads follow each other.
+    fn read_ahead(&self) -> u64 {
+        1 << 20
+    }
+
     /// The bytes of `range` in order; it must lie within [`ReadAt::size`]. Broken connections are continued below.
     async fn read(&self, range: Range<u64>) -> Result<ByteStream>;
 }

@@ -35,6 +35,9 @@ pub enum Error {
     /// A copy could not be made or proven.
     #[error(transparent)]
     Copy(#[from] copy::Error),
+    /// A bundle could not be packed, or a packed file could not be read.
+    #[error(transparent)]
+    Pack(#[from] crate::pack::Error),
     /// Recovery data could not be made, read or used.
     #[error(transparent)]
     Recovery(#[from] crate::recovery::Error),
@@ -151,6 +154,7 @@ impl Fault for Error {
             Self::File(error) => error.code(),
             Self::Storage(error) => error.code(),
             Self::Copy(error) => error.code(),
+            Self::Pack(error) => error.code(),
             Self::Recovery(error) => error.code(),
             Self::StaleRecovery { .. } => Code::RecoveryStale,
             Self::Content(error) => error.code(),

@@ -34,6 +34,8 @@ pub mod opened;
 mod origin;
 #[doc(hidden)]
 pub mod outline;
+#[doc(hidden)]
+pub mod packing;
 pub mod plan;
 pub mod protect;
 pub mod relay;

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use super::{
     companions::{self, Companion},
     error::Error,
+    packing,
     sets::{FoundSet, Leads, leads, sets},
 };
 use crate::{
     bundle::{GatheredSet, Reader},
+    pack::{BundleBase, ReadSettings},
     progress::{Event, Phase, Progress},
     storage::{Location, Pinned, Settings},
 };
@@ -51,16 +53,47 @@ impl Opened {
     /// # Errors
     /// Those of the first that cannot be opened.
     pub async fn all(locations: &[Location], settings: &Settings, progress: &Progress) -> Result<Vec<Self>, Error> {
+        Self::all_read(locations, settings, &ReadSettings::default(), progress).await
+    }
+
+    /// As [`Opened::all`], where packed files are read with `read`.
+    ///
+    /// # Errors
+    /// Those of the first that cannot be opened.
+    #[doc(hidden)]
+    pub async fn all_read(
+        locations: &[Location],
+        settings: &Settings,
+        read: &ReadSettings,
+        progress: &Progress,
+    ) -> Result<Vec<Self>, Error> {
         progress.tell(Event::Phase(Phase::Resolving));
         let mut bundles = Vec::with_capacity(locations.len());
         for named in sets(locations, settings).await? {
-            let (opened, set) = Self::survey_all(named.places(), settings).await?;
+            let (opened, set) = Self::survey_read(named.places(), settings, read).await?;
             if let Some(set) = set {
                 set.whole()?;
             }
             bundles.push(opened);
         }
         Ok(bundles)
+    }
+
+    /// The layers of the bundles at `locations`, which the receiver of a packed file has; `None` if none is named.
+    ///
+    /// # Errors
+    /// A bundle cannot be opened.
+    #[doc(hidden)]
+    pub async fn base(
+        locations: &[Location],
+        settings: &Settings,
+        progress: &Progress,
+    ) -> Result<Option<BundleBase>, Error> {
+        if locations.is_empty() {
+            return Ok(None);
+        }
+        let bundles = Self::all(locations, settings, progress).await?;
+        Ok(Some(BundleBase::new(bundles.iter().map(|bundle| bundle.reader().clone()))?))
     }
 
     /// What a location leads to, also where it is a set of which volumes are missing or wrong.
@@ -76,11 +109,25 @@ impl Opened {
     /// # Errors
     /// There is nothing that can be read.
     pub async fn survey_all(places: &[Location], settings: &Settings) -> Result<(Self, Option<GatheredSet>), Error> {
+        Self::survey_read(places, settings, &ReadSettings::default()).await
+    }
+
+    async fn survey_read(
+        places: &[Location],
+        settings: &Settings,
+        read: &ReadSettings,
+    ) -> Result<(Self, Option<GatheredSet>), Error> {
         let opened = |reader, place| Self { reader, place, beside: Vec::new(), settings: settings.clone() };
         match leads(places, settings).await? {
-            Leads::Path(path) => Ok((opened(Reader::open(&path).await?, BundleSource::Path(path)), None)),
+            Leads::Path(path) => {
+                let reader = match packing::reader_of(&path, read).await? {
+                    Some(packed) => packed,
+                    None => Reader::open(&path).await?,
+                };
+                Ok((opened(reader, BundleSource::Path(path)), None))
+            }
             Leads::Object(far) => {
-                let (pinned, reader) = far.alone().await?;
+                let (pinned, reader) = far.alone(read).await?;
                 Ok((opened(reader, BundleSource::Object(pinned)), None))
             }
             Leads::Set(found) => {

@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::error::Error;
+use super::{error::Error, packing};
 use crate::{
     bundle::{
         self, Reader,
         stack::{Candidate, Look, NamedFiles, Stack, look_at},
     },
+    pack::ReadSettings,
     storage::{self, Location, Pinned, Settings},
 };
 
@@ -106,7 +107,7 @@ impl StorageStack {
     ///
     /// # Errors
     /// There is none, or it is not a bundle.
-    pub(super) async fn alone(&self) -> Result<(Pinned, Reader), Error> {
+    pub(super) async fn alone(&self, read: &ReadSettings) -> Result<(Pinned, Reader), Error> {
         let seen = match &self.asked {
             NamedFiles::Files(files) if !files.is_empty() => self.seen(&files[0]).await?,
             _ => {
@@ -116,7 +117,10 @@ impl StorageStack {
         };
         let reader = match seen.reader {
             Some(reader) => reader,
-            None => Reader::open_on(Arc::new(seen.pinned.clone())).await?,
+            None => match packing::reader_on(Arc::new(seen.pinned.clone()), read).await? {
+                Some(packed) => packed,
+                None => Reader::open_on(Arc::new(seen.pinned.clone())).await?,
+            },
         };
         Ok((seen.pinned, reader))
     }

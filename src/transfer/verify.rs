@@ -187,6 +187,12 @@ fn described(reader: &Reader, errors: Vec<(Option<PathBuf>, bundle::Error)>) -> 
     Ok(errors.into_iter().map(|(file, error)| finding(&owners, file, &error)).collect())
 }
 
+/// What failed, and why: a packed file and an object in a storage say it in the cause.
+fn with_causes(error: &bundle::Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 fn finding(owners: &Owners<'_>, file: Option<PathBuf>, error: &bundle::Error) -> Finding {
     let digest = error.digest();
     let artifacts = digest.iter().flat_map(|digest| owners.needing(digest));
@@ -196,6 +202,6 @@ fn finding(owners: &Owners<'_>, file: Option<PathBuf>, error: &bundle::Error) ->
         digest,
         offset: error.offset(),
         file,
-        message: error.to_string(),
+        message: with_causes(error),
     }
 }

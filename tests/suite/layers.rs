@@ -13,7 +13,7 @@ use std::{
 const ROWS: [&[&str]; 7] = [
     &["pipeline", "load", "check"],
     &["transfer", "server"],
-    &["recovery", "packaging"],
+    &["recovery", "pack", "packaging"],
     &["registry", "bundle", "storage", "store", "find", "trust"],
     &["files"],
     &["content", "progress"],

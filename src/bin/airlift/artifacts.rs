@@ -5,12 +5,14 @@ use std::{
     fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use airlift::{
     content::{Code, Origins},
     find::lists::{self, PackageEntry},
     oci::Reference,
+    pack::ReadSettings,
     packaging::{ImageRuntime, Packages},
     progress::Event,
     registry::Client,
@@ -200,6 +202,13 @@ fn has_recovery(path: &Path) -> bool {
 /// Opens the bundle at `text`.
 pub(crate) async fn open(text: &Path, context: &Context) -> Result<Opened, CommandError> {
     Ok(Opened::open(&source(text)?, &context.storage()).await?)
+}
+
+/// How packed files are read, with the layers of the bundles `base`.
+pub(crate) async fn reading(base: &[PathBuf], context: &Context) -> Result<ReadSettings, CommandError> {
+    let places = base.iter().map(|path| source(path)).collect::<Result<Vec<_>, _>>()?;
+    let base = Opened::base(&places, &context.storage(), &context.progress()).await?;
+    Ok(ReadSettings { base: base.map(|base| Arc::new(base) as _), ..ReadSettings::default() })
 }
 
 /// As [`open`], but accepts a set with missing volumes.

@@ -160,6 +160,18 @@ pub(crate) const fn of(code: Code) -> &'static str {
         }
         C::ContentTooLarge => "No real document is this large. Check what the host serves under that name.",
         C::ContentShort => "Run the same command again. If the read ends early again, the file or object is damaged.",
+        C::PackMalformed => {
+            "Copy the file once more from where it was packed. If you have recovery data, run `airlift repair FILE`. A damaged packed file publishes nothing."
+        }
+        C::PackVersion => "Use an airlift at least as new as the one that packed the file.",
+        C::PackBaseMissing => {
+            "Name the bundle that holds the missing layers with `--base BUNDLE`, or pack again without `--base`."
+        }
+        C::PackMemory => "Raise the limit with `--memory SIZE`, or pack again with a smaller `--memory`.",
+        C::PackUnpackable => "Name a single bundle that airlift has written, not a volume, an archive or a folder.",
+        C::PackUnproven => {
+            "Run `airlift verify BUNDLE`. If the bundle is sound, this is a defect of airlift: keep the bundle and report it."
+        }
         C::UsageLocation => {
             "Write /path, ./path, az://ACCOUNT/CONTAINER/NAME, an Azure blob URL with its SAS in quotes, s3://BUCKET/KEY, gs://BUCKET/KEY, or - for the output of an export."
         }

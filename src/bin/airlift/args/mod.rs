@@ -22,6 +22,7 @@ pub(crate) mod logout;
 pub(crate) mod man;
 pub(crate) mod mirror;
 pub(crate) mod mirror_config;
+pub(crate) mod pack;
 pub(crate) mod pipeline;
 pub(crate) mod pipeline_run;
 pub(crate) mod protect;
@@ -33,6 +34,7 @@ pub(crate) mod sign;
 pub(crate) mod store;
 mod transfer;
 mod trust;
+pub(crate) mod unpack;
 pub(crate) mod verify;
 pub(crate) mod watch;
 
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     Protect(protect::Args),
     Repair(repair::Args),
     Copy(copy::Args),
+    Pack(pack::Args),
+    Unpack(unpack::Args),
     Abandon(abandon::Args),
     Sign(sign::Args),
     Import(import::Args),

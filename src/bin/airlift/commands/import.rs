@@ -59,7 +59,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     };
     if args.transfer.dry_run {
         let planned = runtime::run(async {
-            let bundles = Opened::all(&places, &settings, &progress).await?;
+            let bundles = open(args, &places, context).await?;
             admission.check(&bundles).await.map_err(refusal)?;
             Ok(match &choice {
                 None => import::plan(targets, &bundles, &request, &progress).await,
@@ -77,7 +77,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         return report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text));
     }
     let outcome = runtime::run(async {
-        let bundles = Opened::all(&places, &settings, &progress).await?;
+        let bundles = open(args, &places, context).await?;
         let admitted = admission.admit(&bundles, &place).await.map_err(refusal)?;
         for warning in &admitted.warnings {
             progress.tell(Event::Warned(warning.clone()));
@@ -103,6 +103,11 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         Ok(outcome)
     })?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
+}
+
+async fn open(args: &Args, places: &[Location], context: &Context) -> Result<Vec<Opened>, CommandError> {
+    let read = artifacts::reading(&args.base, context).await?;
+    Ok(Opened::all_read(places, &context.storage(), &read, &context.progress()).await?)
 }
 
 /// What is taken of the bundles; `None` for everything.

@@ -18,6 +18,7 @@ mod logout;
 mod man;
 mod mirror;
 mod mirror_config;
+mod pack;
 mod pipeline;
 mod protect;
 mod record;
@@ -25,6 +26,7 @@ mod repair;
 mod serve;
 mod sign;
 mod store;
+mod unpack;
 mod verify;
 mod watch;
 
@@ -47,6 +49,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), CommandErro
         Command::Protect(args) => protect::run(&args, context),
         Command::Repair(args) => repair::run(&args, context),
         Command::Copy(args) => copy::run(&args, context),
+        Command::Pack(args) => pack::run(&args, context),
+        Command::Unpack(args) => unpack::run(&args, context),
         Command::Abandon(args) => abandon::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
         Command::ExportPipeline(args) => pipeline::export::run(&args, context),

@@ -1,0 +1,30 @@
+use airlift::{pack::ReadSettings, transfer::packing};
+use serde_json::json;
+
+use crate::{
+    args::unpack::Args,
+    artifacts,
+    context::Context,
+    failure::CommandError,
+    output::{digests, size},
+    runtime,
+};
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
+    let output = artifacts::local(&args.output)?;
+    let from = artifacts::source(&args.file)?;
+    let progress = context.progress();
+    let request =
+        packing::UnpackRequest { from, output: output.into(), overwrite: args.overwrite, jobs: args.jobs.count() };
+    let report = runtime::run(async {
+        let settings = ReadSettings { memory: args.memory.0, ..artifacts::reading(&args.base, context).await? };
+        Ok(packing::unpack(&request, settings, &context.storage(), &progress).await?)
+    })?;
+    let answer = json!({
+        "path": report.path, "bundle": report.id, "bytes": report.bytes, "already_there": report.already_there,
+    });
+    let again = if report.already_there { ", already there" } else { "" };
+    context.answer(&answer, |_| {
+        format!("{}: {}{again}\n{}", report.path.display(), size(report.bytes), digests(Some(report.id), None))
+    })
+}

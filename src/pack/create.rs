@@ -1,0 +1,445 @@
+//! Packs a bundle: looks at every blob, plans, codes, writes the file, decodes all of it again, and only then gives it its name.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use tokio::runtime::Handle;
+
+use super::{
+    Error, Result,
+    base::survey_layer,
+    blob_read::BundleBlobs,
+    encode::{EncodedContent, Encoding},
+    frames::BaseContents,
+    frames_file::{FramesFile, PackLine, tidy},
+    head::{BaseLayer, PackHead, PackedBlob, PackedBundle, PackedContent},
+    opened::{PackedFile, ReadSettings},
+    plan::{SurveyedBlob, plan, used_base},
+    survey::{BlobSurvey, survey},
+};
+use crate::{
+    bundle::{self, Format, Layout, Reader},
+    files::{self, blocking::off_reactor, partial::PartialFile},
+    oci::{Descriptor, Digest},
+    progress::{Event, Phase, Progress},
+};
+
+/// The level of zstd if nothing else is said.
+pub const LEVEL: i32 = 12;
+
+/// Base layers below this are not looked at.
+const LEAST_BASE: u64 = 64 << 10;
+
+/// What to pack, and how.
+#[derive(Clone, Debug)]
+pub struct PackRequest {
+    /// Where the packed file is to be; without one the result is only measured.
+    pub output: Option<PathBuf>,
+    /// Whether a file that is there may be replaced.
+    pub overwrite: bool,
+    /// Threads.
+    pub jobs: usize,
+    /// Bytes of memory that reading the packed file may take.
+    pub memory: u64,
+    /// The level of zstd, 1 to 22.
+    pub level: i32,
+    /// Layers that the receiver has.
+    pub base: BaseOffer,
+}
+
+/// Layers that the receiver has, and where they can be read; none by default.
+#[derive(Clone, Debug, Default)]
+pub struct BaseOffer {
+    /// Their descriptors.
+    pub layers: Vec<Descriptor>,
+    /// What reads them.
+    pub contents: Option<Arc<dyn BaseContents>>,
+}
+
+impl PackRequest {
+    /// To pack to `output`, with the usual settings.
+    pub fn new(output: Option<PathBuf>, jobs: usize) -> Self {
+        let base = BaseOffer::default();
+        Self { output, overwrite: false, jobs, memory: super::MEMORY, level: LEVEL, base }
+    }
+}
+
+/// How a blob was coded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedOutcome {
+    /// The blob.
+    pub blob: Descriptor,
+    /// Bytes of it in the packed file; of one that is coded together with others, its share.
+    pub packed: u64,
+    /// How.
+    pub coding: BlobCoding,
+}
+
+/// A way to code a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobCoding {
+    /// A gzip stream, as its content and a recipe.
+    Recipe,
+    /// Compressed as it is.
+    Plain,
+    /// A gzip stream that no known encoder makes, as it is.
+    Unknown,
+    /// As it is, since coding would save less than a twentieth.
+    Dense,
+}
+
+/// A bundle that was packed, or measured.
+#[derive(Clone, Debug)]
+pub struct PackReport {
+    /// The packed file, if one was written.
+    pub path: Option<PathBuf>,
+    /// Its bytes, or what they would be.
+    pub packed: u64,
+    /// Bytes of the bundle.
+    pub size: u64,
+    /// The bundle id.
+    pub id: Digest,
+    /// Each config and layer, in the order of the bundle; empty where nothing had to be done.
+    pub blobs: Vec<PackedOutcome>,
+    /// Whether the packed file was there already.
+    pub already_there: bool,
+}
+
+/// Packs `bundle`. Run again after a break it resumes.
+///
+/// # Errors
+/// It is not a whole bundle of ours, it is damaged, or the file cannot be written or proven.
+pub async fn pack(bundle: &Reader, request: &PackRequest, progress: &Progress) -> Result<PackReport> {
+    let layout = packable(bundle)?;
+    if let Some(path) = request.output.as_ref().filter(|path| !request.overwrite && path.exists()) {
+        let found = complete(path, layout, request, progress).await?;
+        return found.ok_or_else(|| files::Error::Exists { path: path.clone() }.into());
+    }
+    let run = PackRun {
+        blobs: BundleBlobs { reader: bundle.clone(), runtime: Handle::current() },
+        layout: layout.clone(),
+        request: request.clone(),
+        progress: progress.clone(),
+        stopped: Arc::default(),
+    };
+    let on_drop = StopOnDrop(Arc::clone(&run.stopped));
+    let (written, report) = off_reactor(move || run.write()).await?;
+    let Some((partial, frames)) = written else { return Ok(report) };
+    let reader = prove(bundle, partial.path(), request, progress).await?;
+    drop((reader, on_drop));
+    progress.tell(Event::Phase(Phase::Publishing));
+    let size = report.packed;
+    off_reactor(move || {
+        partial.publish(size)?;
+        frames.remove()
+    })
+    .await?;
+    Ok(report)
+}
+
+/// Tells the threads of a run that was dropped.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn packable(bundle: &Reader) -> Result<&Layout> {
+    let refuse = |reason| Error::NotPackable { path: bundle.path().to_owned(), reason };
+    match (bundle.format(), bundle.layout()) {
+        (Format::Bundle, _) if bundle.set_id().is_some() => Err(refuse("it is a volume, or a set of them")),
+        (Format::Bundle, Some(layout)) => Ok(layout),
+        _ => Err(refuse("it is not a bundle that airlift wrote")),
+    }
+}
+
+fn seal_of(layout: &Layout) -> Digest {
+    Digest::sha256(&layout.facts().to_json())
+}
+
+/// The packed file that is there already, if it is one of this bundle and sound.
+async fn complete(
+    path: &Path,
+    layout: &Layout,
+    request: &PackRequest,
+    progress: &Progress,
+) -> Result<Option<PackReport>> {
+    let settings = ReadSettings { base: request.base.contents.clone(), ..ReadSettings::default() };
+    let Ok(packed) = PackedFile::open(path, settings).await else { return Ok(None) };
+    let own = packed.bundle();
+    if own.seal != seal_of(layout) || own.id != layout.id() {
+        return Ok(None);
+    }
+    if check(packed.reader(), request.jobs, progress).await.is_err() {
+        return Ok(None);
+    }
+    tidy(&files::name::partial(path));
+    let size = std::fs::metadata(path).map_err(Error::read(path))?.len();
+    Ok(Some(PackReport {
+        path: Some(path.to_owned()),
+        packed: size,
+        size: own.size,
+        id: own.id,
+        blobs: Vec::new(),
+        already_there: true,
+    }))
+}
+
+/// Decodes all of what was written.
+async fn prove(bundle: &Reader, path: &Path, request: &PackRequest, progress: &Progress) -> Result<PackedFile> {
+    let settings = ReadSettings { memory: request.memory, base: request.base.contents.clone() };
+    let packed = PackedFile::open(path, settings).await?;
+    let unproven = |error| Error::Unproven { path: bundle.path().to_owned(), source: Box::new(error) };
+    check(packed.reader(), request.jobs, progress).await.map_err(unproven)?;
+    Ok(packed)
+}
+
+/// Hashes everything of a bundle, and gives the first thing that is wrong.
+async fn check(reader: &Reader, jobs: usize, progress: &Progress) -> bundle::Result<()> {
+    let (reader, progress) = (reader.clone(), progress.clone());
+    off_reactor(move || {
+        let mut checks = reader.checks()?;
+        progress.tell(Event::Phase(Phase::Verifying));
+        let bytes = checks.iter().map(|check| check.size).sum();
+        progress.tell(Event::Planned { blobs: checks.len() as u64, bytes, present: 0 });
+        if let Some((_, error)) = reader.check_frames()?.into_iter().next() {
+            return Err(error);
+        }
+        checks.sort_by_key(|check| std::cmp::Reverse(check.size));
+        each_of(&checks, jobs, |check| {
+            let blob = check.blob.digest;
+            progress.tell(Event::Started { blob, size: check.size });
+            let told = |bytes| progress.tell(Event::Advanced { blob, bytes });
+            let outcome = reader.run_check(check, &mut Vec::new(), told);
+            progress.tell(Event::Finished { blob });
+            outcome.map_err(|mut wrong| wrong.swap_remove(0).1)
+        })
+        .map(drop)
+    })
+    .await
+}
+
+/// Does `work` for each item on `jobs` threads; the first error ends all.
+fn each_of<I: Sync, T: Send, E: Send>(
+    items: &[I],
+    jobs: usize,
+    work: impl Fn(&I) -> Result<T, E> + Sync,
+) -> Result<Vec<T>, E> {
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let done: Mutex<Vec<(usize, Result<T, E>)>> = Mutex::default();
+    let worker = || {
+        while !failed.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(number) else { break };
+            let outcome = work(item);
+            failed.fetch_or(outcome.is_err(), Ordering::Relaxed);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((number, outcome));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..jobs.min(items.len()) {
+            scope.spawn(worker);
+        }
+        worker();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// One run.
+struct PackRun {
+    blobs: BundleBlobs,
+    layout: Layout,
+    request: PackRequest,
+    progress: Progress,
+    stopped: Arc<AtomicBool>,
+}
+
+type WrittenPack = Option<(PartialFile, FramesFile)>;
+
+impl PackRun {
+    /// Writes the unfinished file. Blocks.
+    fn write(&self) -> Result<(WrittenPack, PackReport)> {
+        let path = self.blobs.reader.path();
+        let partial = self.request.output.as_ref().map(|output| PartialFile::open(output, self.request.overwrite));
+        let partial = partial.transpose()?;
+        let frames = partial.as_ref().map(|partial| FramesFile::open(partial.path(), self.task())).transpose()?;
+        let surveyed = self.survey(frames.as_ref())?;
+        let base = self.survey_base()?;
+        let surveys: Vec<&BlobSurvey> = base.iter().map(|(_, survey)| survey).collect();
+        let mut contents = plan(self.layout.head().len() as u64, &surveyed, &surveys, self.request.memory);
+        let layers: Vec<BaseLayer> = used_base(&mut contents)
+            .into_iter()
+            .map(|number| {
+                let (layer, survey) = &base[number];
+                let (digest, gzip, length) = (layer.digest, survey.gzip, survey.length);
+                BaseLayer { digest, gzip, length, size: layer.size }
+            })
+            .collect();
+        let encoding = Encoding {
+            blobs: &self.blobs,
+            surveyed: &surveyed,
+            contents: &contents,
+            front: self.layout.head(),
+            base: self.request.base.contents.as_deref(),
+            layers: &layers,
+            level: self.request.level,
+            to: frames.as_ref(),
+            path,
+        };
+        let encoded = self.encode(&encoding)?;
+        let head = self.head(&encoding, &encoded);
+        let written = head.write();
+        let packed = encoded.iter().fold(written.len() as u64, |sum, content| sum + content.size());
+        let report = self.report(&encoding, &encoded, packed);
+        let Some((partial, frames)) = partial.zip(frames) else { return Ok((None, report)) };
+        let failed = |error| Error::from(files::Error::write(partial.path())(error));
+        partial.check_space(packed)?;
+        let file = partial.file();
+        file.set_len(0).map_err(failed)?;
+        std::os::unix::fs::FileExt::write_all_at(file, &written, 0).map_err(failed)?;
+        let mut at = written.len() as u64;
+        for frame in encoded.iter().flat_map(|content| &content.frames) {
+            frames.copy_to(frame, file, at).map_err(failed)?;
+            at += frame.frame.size;
+        }
+        partial.seal(packed)?;
+        Ok((Some((partial, frames)), report))
+    }
+
+    /// What is packed, and with which settings.
+    fn task(&self) -> Digest {
+        let PackRequest { memory, level, base, .. } = &self.request;
+        let layers: Vec<String> = base.layers.iter().map(|layer| layer.digest.to_string()).collect();
+        let version = (env!("CARGO_PKG_VERSION"), zstd::zstd_safe::version_number());
+        Digest::sha256(format!("{} {memory} {level} {layers:?} {version:?}", seal_of(&self.layout)).as_bytes())
+    }
+
+    fn check_stopped(&self) -> Result<()> {
+        let stopped = || std::io::Error::from(std::io::ErrorKind::Interrupted);
+        if self.stopped.load(Ordering::Relaxed) {
+            Err(Error::read(self.blobs.reader.path())(stopped()))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn survey(&self, frames: Option<&FramesFile>) -> Result<Vec<SurveyedBlob>> {
+        let blobs: Vec<Descriptor> = self.layout.blobs().iter().map(|entry| entry.blob.clone()).collect();
+        self.progress.tell(Event::Phase(Phase::Planning));
+        let bytes = blobs.iter().map(|blob| blob.size).sum();
+        self.progress.tell(Event::Planned { blobs: blobs.len() as u64, bytes, present: 0 });
+        each_of(&blobs, self.request.jobs, |blob| {
+            self.check_stopped()?;
+            self.progress.tell(Event::Started { blob: blob.digest, size: blob.size });
+            let survey = match frames.and_then(|frames| frames.surveys.get(&blob.digest)) {
+                Some(known) => known.clone(),
+                None => self.survey_one(blob, frames)?,
+            };
+            self.progress.tell(Event::Advanced { blob: blob.digest, bytes: blob.size });
+            self.progress.tell(Event::Finished { blob: blob.digest });
+            Ok(SurveyedBlob { blob: blob.clone(), survey })
+        })
+    }
+
+    fn survey_one(&self, blob: &Descriptor, frames: Option<&FramesFile>) -> Result<BlobSurvey> {
+        let path = self.blobs.reader.path();
+        let found = survey(|| self.blobs.open(blob), |error| Error::read(path)(error))?;
+        if let Some(frames) = frames {
+            frames.add(&PackLine::Survey { digest: blob.digest, survey: Box::new(found.clone()) })?;
+        }
+        Ok(found)
+    }
+
+    /// The base layers that are large enough to be worth a look, each with what its content looks like.
+    fn survey_base(&self) -> Result<Vec<(Descriptor, BlobSurvey)>> {
+        let BaseOffer { layers, contents: Some(base) } = &self.request.base else { return Ok(Vec::new()) };
+        let layers: Vec<&Descriptor> = layers.iter().filter(|layer| layer.size >= LEAST_BASE).collect();
+        each_of(&layers, self.request.jobs, |&layer| {
+            self.check_stopped()?;
+            Ok((layer.clone(), survey_layer(&**base, layer)?))
+        })
+    }
+
+    fn encode(&self, encoding: &Encoding<'_>) -> Result<Vec<EncodedContent>> {
+        self.progress.tell(Event::Phase(Phase::Transferring));
+        let bytes = encoding.contents.iter().map(|content| content.length).sum();
+        self.progress.tell(Event::Planned { blobs: encoding.contents.len() as u64, bytes, present: 0 });
+        let mut order: Vec<usize> = (0..encoding.contents.len()).collect();
+        order.sort_by_key(|&number| std::cmp::Reverse(encoding.contents[number].length));
+        let encoded = each_of(&order, self.request.jobs, |&number| {
+            let content = &encoding.contents[number];
+            let blob = content.blobs.first().map_or(self.layout.id(), |&blob| encoding.surveyed[blob].blob.digest);
+            self.progress.tell(Event::Started { blob, size: content.length });
+            let encoded = encoding.encode(number, |bytes| {
+                self.progress.tell(Event::Advanced { blob, bytes });
+                self.check_stopped()
+            })?;
+            self.progress.tell(Event::Finished { blob });
+            Ok::<_, Error>((number, encoded))
+        })?;
+        let mut encoded = encoded;
+        encoded.sort_by_key(|(number, _)| *number);
+        Ok(encoded.into_iter().map(|(_, content)| content).collect())
+    }
+
+    fn head(&self, encoding: &Encoding<'_>, encoded: &[EncodedContent]) -> PackHead {
+        let blob = |number: usize, verbatim: bool| {
+            let SurveyedBlob { blob, survey } = &encoding.surveyed[number];
+            let survey = (!verbatim).then_some(survey);
+            PackedBlob {
+                checkpoints: survey.and_then(|survey| survey.checkpoints.clone()),
+                digest: blob.digest,
+                length: survey.map_or(blob.size, |survey| survey.length),
+                recipe: survey.and_then(|survey| survey.recipe.clone()),
+                size: blob.size,
+            }
+        };
+        let contents = encoding.contents.iter().zip(encoded).map(|(planned, content)| PackedContent {
+            blobs: planned.blobs.iter().map(|&number| blob(number, content.verbatim)).collect(),
+            frames: content.frames.iter().map(|written| written.frame.clone()).collect(),
+        });
+        let (id, seal, size) = (self.layout.id(), seal_of(&self.layout), self.layout.total());
+        PackHead {
+            base: encoding.layers.to_vec(),
+            bundle: PackedBundle { id, seal, size },
+            contents: contents.collect(),
+            front: self.layout.head().len() as u64,
+        }
+    }
+
+    fn report(&self, encoding: &Encoding<'_>, encoded: &[EncodedContent], packed: u64) -> PackReport {
+        let mut outcomes: Vec<Option<PackedOutcome>> = vec![None; encoding.surveyed.len()];
+        for (planned, content) in encoding.contents.iter().zip(encoded) {
+            for &number in &planned.blobs {
+                let SurveyedBlob { blob, survey } = &encoding.surveyed[number];
+                let share = u128::from(content.size()) * u128::from(survey.length) / u128::from(planned.length.max(1));
+                let coding = match (survey.recipe.is_some(), survey.gzip, content.verbatim) {
+                    (_, false, true) | (true, _, true) => BlobCoding::Dense,
+                    (true, ..) => BlobCoding::Recipe,
+                    (false, true, _) => BlobCoding::Unknown,
+                    (false, false, false) => BlobCoding::Plain,
+                };
+                let packed = if content.verbatim { blob.size } else { u64::try_from(share).unwrap_or(u64::MAX) };
+                outcomes[number] = Some(PackedOutcome { blob: blob.clone(), packed, coding });
+            }
+        }
+        PackReport {
+            path: self.request.output.clone(),
+            packed,
+            size: self.layout.total(),
+            id: self.layout.id(),
+            blobs: outcomes.into_iter().flatten().collect(),
+            already_there: false,
+        }
+    }
+}

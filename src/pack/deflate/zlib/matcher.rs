@@ -1,0 +1,248 @@
+//! zlib's matcher: chains of earlier places with the same hash of three bytes.
+
+use super::blocks;
+use crate::pack::deflate::bits::BitWriter;
+use crate::pack::deflate::bytes::{boxed, common};
+use crate::pack::deflate::huffman::BlockCodes;
+use crate::pack::deflate::symbols::{MAX_MATCH, MIN_MATCH, WINDOW};
+use crate::pack::deflate::tokens::DeflateToken;
+
+/// Tokens of a block.
+const BLOCK: usize = (1 << 14) - 1;
+/// Bytes that must be ahead before a place is looked at, unless the input ends.
+const MARGIN: usize = MAX_MATCH + MIN_MATCH + 1;
+/// The farthest match.
+const REACH: usize = WINDOW - MARGIN;
+/// A match of three bytes only is not worth it farther back than this.
+const FAR: usize = 4096;
+const HASH_BITS: u32 = 15;
+
+/// What a level tries.
+#[derive(Debug, Clone, Copy)]
+struct Effort {
+    /// With a match this long in hand, only a quarter of the places is tried.
+    good: usize,
+    /// With a match this long in hand, the next place is not tried. Without laziness: places within longer matches are not
+    /// remembered.
+    lazy: usize,
+    /// The first match of this length ends the search.
+    nice: usize,
+    /// Places that are tried.
+    tries: usize,
+}
+
+impl Effort {
+    fn of(level: i8) -> Self {
+        let (good, lazy, nice, tries) = match level {
+            1 => (4, 4, 8, 4),
+            2 => (4, 5, 16, 8),
+            3 => (4, 6, 32, 32),
+            4 => (4, 4, 16, 16),
+            5 => (8, 16, 32, 32),
+            7 => (8, 32, 128, 256),
+            8 => (32, 128, 258, 1024),
+            9 => (32, 258, 258, 4096),
+            _ => (8, 16, 128, 128),
+        };
+        Self { good, lazy, nice, tries }
+    }
+}
+
+/// The encoder of levels 1 to 9.
+#[derive(Debug)]
+pub(crate) struct ZlibEncoder {
+    effort: Effort,
+    is_lazy: bool,
+    window: Box<[u8]>,
+    /// The window is filled up to here.
+    end: usize,
+    /// The next place to look at.
+    index: usize,
+    /// Where the block began; `None` where that has left the window.
+    block: Option<usize>,
+    /// By hash: the last index with it. 0 is none: the first place of a window is never found.
+    last: Box<[u16; 1 << HASH_BITS]>,
+    /// By index modulo the window: the one before with the same hash.
+    before: Box<[u16; WINDOW]>,
+    tokens: Vec<DeflateToken>,
+    /// The match at the place before, and whether that place is still to be written.
+    found: (usize, usize),
+    pending: bool,
+    fixed: BlockCodes,
+}
+
+impl ZlibEncoder {
+    /// An encoder of a level from 1 to 9; others are taken as 6.
+    pub(crate) fn new(level: i8) -> Self {
+        Self {
+            effort: Effort::of(level),
+            is_lazy: !(1..=3).contains(&level),
+            window: vec![0; 2 * WINDOW].into(),
+            end: 0,
+            index: 0,
+            block: Some(0),
+            last: boxed(),
+            before: boxed(),
+            tokens: Vec::with_capacity(BLOCK),
+            found: (MIN_MATCH - 1, 0),
+            pending: false,
+            fixed: BlockCodes::fixed(),
+        }
+    }
+
+    /// Takes input. How it is cut makes no difference.
+    pub(crate) fn write(&mut self, mut input: &[u8], bits: &mut BitWriter) {
+        while !input.is_empty() {
+            if self.end == self.window.len() {
+                self.advance(false, bits);
+            }
+            self.slide();
+            let (now, later) = input.split_at(input.len().min(self.window.len() - self.end));
+            self.window[self.end..self.end + now.len()].copy_from_slice(now);
+            self.end += now.len();
+            input = later;
+        }
+    }
+
+    /// Writes all of what was taken, to the end of a block. `last`: the block is marked as the last one.
+    pub(crate) fn flush(&mut self, last: bool, bits: &mut BitWriter) {
+        self.advance(true, bits);
+        self.end_block(last, bits);
+        if last {
+            bits.align();
+        }
+    }
+
+    fn slide(&mut self) {
+        if self.index < WINDOW + REACH {
+            return;
+        }
+        self.window.copy_within(WINDOW.., 0);
+        self.index -= WINDOW;
+        self.end -= WINDOW;
+        self.block = self.block.and_then(|start| start.checked_sub(WINDOW));
+        for place in self.last.iter_mut().chain(self.before.iter_mut()) {
+            *place = place.saturating_sub(WINDOW as u16);
+        }
+    }
+
+    fn advance(&mut self, all: bool, bits: &mut BitWriter) {
+        while self.index < self.end && (all || self.end - self.index >= MARGIN) {
+            if self.is_lazy {
+                self.lazily(bits);
+            } else {
+                self.at_once(bits);
+            }
+        }
+        if all && std::mem::take(&mut self.pending) {
+            self.tokens.push(DeflateToken::literal(self.window[self.index - 1]));
+        }
+    }
+
+    /// Looks at one more place before a match is taken.
+    fn lazily(&mut self, bits: &mut BitWriter) {
+        let candidate = self.remember(self.index);
+        let (length, distance) = std::mem::replace(&mut self.found, (MIN_MATCH - 1, 0));
+        if length < self.effort.lazy {
+            self.found = self.search(candidate, length).unwrap_or((MIN_MATCH - 1, 0));
+            if self.found.0 == MIN_MATCH && self.found.1 > FAR {
+                self.found.0 = MIN_MATCH - 1;
+            }
+        }
+        if length >= MIN_MATCH && self.found.0 <= length {
+            self.tokens.push(DeflateToken::matched(length, distance));
+            let next = self.index + length - 1;
+            for index in self.index + 1..next {
+                self.remember(index);
+            }
+            self.index = next;
+            self.pending = false;
+            self.found.0 = MIN_MATCH - 1;
+            self.end_full_block(bits);
+        } else {
+            if std::mem::replace(&mut self.pending, true) {
+                self.tokens.push(DeflateToken::literal(self.window[self.index - 1]));
+                self.end_full_block(bits);
+            }
+            self.index += 1;
+        }
+    }
+
+    /// Takes each match as it is found.
+    fn at_once(&mut self, bits: &mut BitWriter) {
+        let candidate = self.remember(self.index);
+        if let Some((length, distance)) = self.search(candidate, MIN_MATCH - 1) {
+            self.tokens.push(DeflateToken::matched(length, distance));
+            let next = self.index + length;
+            if length <= self.effort.lazy && self.end - next >= MIN_MATCH {
+                for index in self.index + 1..next {
+                    self.remember(index);
+                }
+            }
+            self.index = next;
+        } else {
+            self.tokens.push(DeflateToken::literal(self.window[self.index]));
+            self.index += 1;
+        }
+        self.end_full_block(bits);
+    }
+
+    /// Remembers a place if three bytes are ahead; gives the one before with the same hash, or 0.
+    #[inline]
+    fn remember(&mut self, index: usize) -> usize {
+        if index + MIN_MATCH > self.end {
+            return 0;
+        }
+        let [a, b, c] = [0, 1, 2].map(|at| usize::from(self.window[index + at]));
+        let hash = (a << 10 ^ b << 5 ^ c) & ((1 << HASH_BITS) - 1);
+        let before = std::mem::replace(&mut self.last[hash], index as u16);
+        self.before[index % WINDOW] = before;
+        before.into()
+    }
+
+    /// Looks for the longest match at the place that is longer than what is in hand.
+    #[inline]
+    fn search(&self, mut candidate: usize, in_hand: usize) -> Option<(usize, usize)> {
+        let limit = MAX_MATCH.min(self.end - self.index);
+        if candidate == 0 || self.index - candidate > REACH || in_hand >= limit {
+            return None;
+        }
+        let oldest = self.index.saturating_sub(REACH);
+        let nice = self.effort.nice.min(limit);
+        let tries = if in_hand >= self.effort.good { self.effort.tries >> 2 } else { self.effort.tries };
+        let window = &self.window[..self.index + limit];
+        let (mut best, mut length) = (None, in_hand);
+        for _ in 0..tries {
+            // A longer match has these two bytes, too: most candidates fail here.
+            if window[candidate + length - 1..=candidate + length]
+                == window[self.index + length - 1..=self.index + length]
+            {
+                let now = common(window, candidate, self.index, limit);
+                if now > length {
+                    (best, length) = (Some((now, self.index - candidate)), now);
+                    if now >= nice {
+                        break;
+                    }
+                }
+            }
+            candidate = self.before[candidate % WINDOW].into();
+            if candidate <= oldest {
+                break;
+            }
+        }
+        best
+    }
+
+    fn end_full_block(&mut self, bits: &mut BitWriter) {
+        if self.tokens.len() == BLOCK {
+            self.end_block(false, bits);
+        }
+    }
+
+    fn end_block(&mut self, last: bool, bits: &mut BitWriter) {
+        let input = self.block.map(|start| &self.window[start..self.index]);
+        blocks::smallest(bits, &self.tokens, input, last, &self.fixed);
+        self.block = Some(self.index);
+        self.tokens.clear();
+    }
+}

@@ -1,0 +1,35 @@
+//! Packed bundles: the same bundle in fewer bytes (docs/pack-format.md).
+//!
+//! A gzip layer is stored as what it decompresses to, and as the recipe from which the very same gzip bytes are made again. Contents
+//! are compressed against each other, and against layers that the receiver has. An open packed file ([`PackedFile`]) is read as
+//! the bundle that it codes, byte for byte.
+
+pub mod deflate;
+pub mod error;
+
+mod base;
+mod blob_read;
+mod codec;
+mod create;
+mod encode;
+mod frames;
+mod frames_file;
+mod head;
+mod memory;
+mod opened;
+mod plan;
+mod rebuild;
+mod segments;
+mod sketch;
+mod survey;
+#[cfg(test)]
+mod tests;
+mod unpack;
+
+pub use base::BundleBase;
+pub use create::{BaseOffer, BlobCoding, LEVEL, PackReport, PackRequest, PackedOutcome, pack};
+pub use error::{Error, Result};
+pub use frames::BaseContents;
+pub(crate) use opened::is_packed_at;
+pub use opened::{MEMORY, PackedFile, ReadSettings, is_packed_file};
+pub use unpack::unpack;

@@ -1,0 +1,152 @@
+//! `pack` and `unpack`: the same bundle in fewer bytes, and nothing else comes out.
+
+mod base;
+mod damage;
+mod reading;
+mod sample;
+
+use std::fs;
+
+use sample::{Sample, gzip_layers};
+
+use crate::support::{
+    Airlift,
+    kills::{count, moments},
+    process::files_below,
+};
+
+#[test]
+fn a_bundle_comes_back_byte_for_byte_from_fewer_bytes() {
+    let sample = Sample::new();
+    let answer = sample.pack("b.pack", &["--json"]);
+    let answer: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    let size = fs::metadata(sample.path("b.tar")).unwrap().len();
+    let packed = fs::metadata(sample.path("b.pack")).unwrap().len();
+    assert_eq!((answer["size"].as_u64(), answer["packed"].as_u64()), (Some(size), Some(packed)));
+    assert!(packed * 3 < size * 2, "{packed} of {size} bytes");
+    sample.unpack("b.pack", "c.tar", &[]).success();
+    assert!(sample.read("c.tar") == sample.read("b.tar"), "another bundle came out");
+}
+
+#[test]
+fn each_blob_is_coded_by_what_it_is() {
+    let sample = Sample::new();
+    let answer = sample.airlift.json(["pack", "b.tar", "--estimate", "--json"]);
+    let coding = |layer: &str| {
+        let digest = sample.layers[layer].to_string();
+        let blobs = answer["blobs"].as_array().unwrap();
+        let blob = blobs.iter().find(|blob| blob["digest"] == digest.as_str()).unwrap();
+        blob["coding"].as_str().unwrap().to_owned()
+    };
+    for name in gzip_layers() {
+        assert_eq!(coding(name), "recipe", "{name}");
+    }
+    assert_eq!(coding("plain"), "plain");
+    assert_eq!(coding("noise"), "dense");
+    assert_eq!(coding("unknown"), "unknown-encoder");
+    assert_eq!(files_below(sample.airlift.home()), ["b.tar"], "an estimate wrote something");
+}
+
+#[test]
+fn a_packed_file_is_the_same_at_any_number_of_jobs_and_memory_makes_it_smaller() {
+    let sample = Sample::new();
+    sample.pack("one.pack", &["--jobs", "1"]);
+    sample.pack("four.pack", &["--jobs", "4"]);
+    assert!(sample.read("one.pack") == sample.read("four.pack"));
+    sample.pack("little.pack", &["--memory", "4MiB"]);
+    let length = |name| sample.read(name).len();
+    assert!(length("one.pack") < length("little.pack"), "{} and {}", length("one.pack"), length("little.pack"));
+    sample.unpack("little.pack", "c.tar", &["--memory", "4MiB", "--jobs", "3"]).success();
+    assert!(sample.read("c.tar") == sample.read("b.tar"));
+    let refused = sample.unpack("one.pack", "d.tar", &["--memory", "64KiB"]);
+    refused.exits(4).says(&["pack.memory", "one.pack", "65536", "--memory"]);
+    assert!(!sample.path("d.tar").exists() && !sample.path("d.tar.partial").exists());
+}
+
+#[test]
+fn the_same_command_again_says_already_there() {
+    let sample = Sample::new();
+    sample.pack("b.pack", &[]);
+    let packed = sample.read("b.pack");
+    assert!(sample.pack("b.pack", &[]).stdout.contains("already there"));
+    sample.unpack("b.pack", "c.tar", &[]).success();
+    assert!(sample.unpack("b.pack", "c.tar", &[]).success().stdout.contains("already there"));
+    assert_eq!(files_below(sample.airlift.home()), ["b.pack", "b.tar", "c.tar"]);
+    // Something else under the name is kept.
+    fs::write(sample.path("b.pack"), &packed[..packed.len() - 1]).unwrap();
+    sample.airlift.run(["pack", "b.tar", "-o", "b.pack"]).exits(1).says(&["output.exists", "b.pack"]);
+    assert_eq!(sample.read("b.pack").len(), packed.len() - 1);
+    sample.pack("b.pack", &["--overwrite"]);
+    assert!(sample.read("b.pack") == packed);
+}
+
+#[test]
+fn what_is_not_one_whole_bundle_is_not_packed() {
+    let sample = Sample::new();
+    let airlift = &sample.airlift;
+    airlift.run(["export", "--from", "b.tar", "-o", "set", "--volume-size", "1MB"]).success();
+    for what in ["set", "set/set.vol001.tar", "b.tar/none"] {
+        let ran = airlift.run(["pack", what, "-o", "x.pack"]);
+        ran.exits(1);
+    }
+    let volume = fs::read_dir(sample.path("set")).unwrap().map(|entry| entry.unwrap().path());
+    let volume = volume.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "tar")).unwrap();
+    airlift.run(["pack", volume.to_str().unwrap(), "-o", "x.pack"]).exits(1).says(&["pack.not-a-bundle"]);
+    assert!(!sample.path("x.pack").exists());
+}
+
+/// Kills `args` after each of some numbers of lines, and lets the same command finish.
+fn killed(sample: &Sample, args: &[&str], output: &str, expected: &[u8]) {
+    let args = [args, &["--progress", "json", "--jobs", "2"]].concat();
+    let lines = sample.airlift.run(args.iter()).success().stderr.lines().count() as u64;
+    fs::remove_file(sample.path(output)).unwrap();
+    let mut hits = 0;
+    for moment in moments(lines - 2) {
+        let mut process = sample.airlift.start(args.iter());
+        let alive = process.wait_for_lines(usize::try_from(moment).unwrap().max(1));
+        process.kill();
+        hits += usize::from(alive);
+        let visible = sample.path(output);
+        assert!(!visible.exists() || sample.read(output) == expected, "visible before it was complete");
+        sample.airlift.run(args.iter()).success();
+        assert!(sample.read(output) == expected, "killed after {moment} lines");
+        fs::remove_file(visible).unwrap();
+        let left = files_below(sample.airlift.home());
+        assert!(!left.iter().any(|name| name.contains("partial")), "{left:?}");
+    }
+    assert!(hits * 2 > count(), "only {hits} kills hit");
+}
+
+#[test]
+fn a_pack_that_is_killed_is_finished_by_the_same_command() {
+    let sample = Sample::new();
+    sample.pack("whole.pack", &[]);
+    let expected = sample.read("whole.pack");
+    killed(&sample, &["pack", "b.tar", "-o", "b.pack"], "b.pack", &expected);
+}
+
+#[test]
+fn an_unpack_that_is_killed_is_finished_by_the_same_command() {
+    let sample = Sample::new();
+    sample.pack("b.pack", &[]);
+    killed(&sample, &["unpack", "b.pack", "-o", "c.tar"], "c.tar", &sample.read("b.tar"));
+}
+
+#[test]
+fn frames_of_a_killed_run_are_kept_and_damaged_ones_are_made_again() {
+    let sample = Sample::new();
+    sample.pack("whole.pack", &[]);
+    let airlift: &Airlift = &sample.airlift;
+    let mut process = airlift.start(["pack", "b.tar", "-o", "b.pack", "--progress", "json"]);
+    process.wait_for_line("verifying");
+    process.kill();
+    let frames = sample.path("b.pack.partial.frames");
+    let mut written = fs::read(&frames).unwrap();
+    let middle = written.len() / 2;
+    written[middle] ^= 1;
+    fs::write(&frames, &written).unwrap();
+    let journal = fs::read_to_string(sample.path("b.pack.partial.journal")).unwrap();
+    assert!(journal.contains("\"survey\"") && journal.contains("\"frame\""), "{journal}");
+    sample.pack("b.pack", &[]);
+    assert!(sample.read("b.pack") == sample.read("whole.pack"));
+}

@@ -1,0 +1,68 @@
+//! Packed against what the receiver has.
+
+use std::fs;
+
+use super::sample::Sample;
+use crate::support::process::files_below;
+
+/// The two versions of the sample, each in a bundle of its own.
+fn versions() -> Sample {
+    let sample = Sample::new();
+    for version in ["1", "2"] {
+        let (artifact, output) = (format!("r.example/team/app:{version}"), format!("v{version}.tar"));
+        sample.airlift.run(["export", "--from", "b.tar", &artifact, "-o", &output]).success();
+    }
+    sample
+}
+
+#[test]
+fn an_update_needs_few_bytes_beside_its_base_and_comes_back_whole() {
+    let sample = versions();
+    let airlift = &sample.airlift;
+    let pack = |output: &str, more: &[&str]| {
+        airlift.run([&["pack", "v2.tar", "-o", output], more].concat()).success();
+        fs::metadata(sample.path(output)).unwrap().len()
+    };
+    let (alone, against) = (pack("alone.pack", &[]), pack("v2.pack", &["--base", "v1.tar"]));
+    assert!(against * 5 < alone * 4, "{against} bytes with a base, {alone} without");
+    airlift.run(["unpack", "v2.pack", "--base", "v1.tar", "-o", "back.tar"]).success();
+    assert!(sample.read("back.tar") == sample.read("v2.tar"));
+    // A packed file may be the base, too.
+    airlift.run(["pack", "v1.tar", "-o", "v1.pack"]).success();
+    airlift.run(["import", "v2.pack", "--base", "v1.pack", "--store", "packed"]).success();
+    airlift.run(["import", "v2.tar", "--store", "plain"]).success();
+    let blobs = |store: &str| {
+        let files = files_below(&sample.path(store)).into_iter().filter(|name| name.contains("sha256"));
+        files.collect::<Vec<_>>()
+    };
+    assert_eq!(blobs("packed"), blobs("plain"));
+}
+
+#[test]
+fn a_base_that_is_missing_or_another_is_named_at_open() {
+    let sample = versions();
+    let airlift = &sample.airlift;
+    airlift.run(["pack", "v2.tar", "-o", "v2.pack", "--base", "v1.tar"]).success();
+    let missing = ["pack.base-missing", "v2.pack", "sha256:", "--base"];
+    airlift.run(["unpack", "v2.pack", "-o", "x.tar"]).exits(4).says(&missing);
+    airlift.run(["unpack", "v2.pack", "--base", "v2.tar", "-o", "x.tar"]).exits(4).says(&missing);
+    airlift.run(["verify", "v2.pack"]).exits(4).says(&["pack.base-missing"]);
+    airlift.run(["import", "v2.pack", "--store", "store"]).exits(4).says(&missing);
+    let left = files_below(airlift.home());
+    assert!(!left.iter().any(|name| name.starts_with("x.tar") || name.contains("blobs/sha256")), "{left:?}");
+}
+
+#[test]
+fn a_damaged_base_publishes_nothing() {
+    let sample = versions();
+    let airlift = &sample.airlift;
+    airlift.run(["pack", "v2.tar", "-o", "v2.pack", "--base", "v1.tar"]).success();
+    let mut base = sample.read("v1.tar");
+    // Every content of the base is another one: each has something in this stretch or behind it.
+    let middle = base.len() / 3;
+    base[middle..].iter_mut().step_by(2000).for_each(|byte| *byte ^= 1);
+    fs::write(sample.path("v1.tar"), base).unwrap();
+    let ran = airlift.run(["unpack", "v2.pack", "--base", "v1.tar", "-o", "x.tar"]);
+    assert_ne!(ran.code, Some(0), "{ran}");
+    assert!(!sample.path("x.tar").exists());
+}
