@@ -118,6 +118,8 @@ pub mod content;
 pub mod files;
 #[doc(hidden)]
 pub mod find;
+#[doc(hidden)]
+pub mod holding;
 pub mod oci;
 #[doc(hidden)]
 pub mod pipeline;

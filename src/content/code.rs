@@ -270,6 +270,9 @@ codes! {
     /// A file changed while recovery data was made of it or read.
     RecoveryChanged = "recovery.changed", Failed;
 
+    /// A delta needs content that is neither in it nor in the target.
+    DeltaBaseMissing = "delta.base-missing", Unverified;
+
     /// Too many attached artifacts, or nested too deeply.
     TransferLimit = "transfer.limit", Failed;
     /// The tag in the target points elsewhere.

@@ -14,7 +14,7 @@ const ROWS: [&[&str]; 7] = [
     &["pipeline"],
     &["transfer", "server"],
     &["recovery"],
-    &["registry", "bundle", "storage", "store", "find"],
+    &["registry", "bundle", "storage", "store", "find", "holding"],
     &["files"],
     &["content", "progress"],
     &["oci"],

@@ -1,6 +1,11 @@
 //! What to export.
 
-use super::super::resolve::{ReferrerLimits, Selection};
+use std::sync::Arc;
+
+use super::super::{
+    delta::base::Bases,
+    resolve::{ReferrerLimits, Selection},
+};
 use crate::oci::{Platform, Reference};
 
 /// Transfers at once where nothing is said.
@@ -32,6 +37,8 @@ pub struct Request {
     pub continue_on_errors: bool,
     /// Transfers at once; at least one.
     pub jobs: usize,
+    /// What the receiver has, which is left out.
+    pub bases: Arc<Bases>,
     /// How far attached artifacts are followed.
     pub limits: ReferrerLimits,
 }
@@ -46,6 +53,7 @@ impl Request {
             referrers: true,
             continue_on_errors: false,
             jobs: JOBS,
+            bases: Arc::default(),
             limits: ReferrerLimits::default(),
         }
     }

@@ -32,6 +32,8 @@ pub struct ImportPlan {
     pub(super) supplies: Vec<Arc<dyn ArtifactSupply>>,
     /// What the target has of the blobs, by repository.
     pub(super) present: HashSet<(Repository, Digest)>,
+    /// By blob that a delta leaves to a repository which lacks it, a repository of the target that has it.
+    pub(super) holders: HashMap<(Repository, Digest), Repository>,
     /// Items whose tag, or digest where they have none, names the right manifest already.
     pub(super) in_place: HashSet<usize>,
     /// Of those whose tag is in place, the items of which all that is attached is there too.
@@ -86,6 +88,7 @@ impl ImportPlan {
             items,
             supplies,
             present: HashSet::new(),
+            holders: HashMap::new(),
             in_place: HashSet::new(),
             attached_in_place: HashSet::new(),
             failures: Vec::new(),
@@ -216,12 +219,13 @@ impl ImportPlan {
         }
         let asking: Vec<_> = wanted.into_iter().map(|(key, question)| question.ask(key)).collect();
         let mut answers = stream::iter(asking).buffer_unordered(REQUESTS);
-        let mut present = HashSet::new();
+        let (mut present, mut lacking) = (HashSet::new(), HashSet::new());
         let mut failures: HashMap<_, Failure> = HashMap::new();
         let (mut bytes, mut bytes_present) = (0, 0);
         while let Some((key, question, answer)) = answers.next().await {
             let Question { blob, item, .. } = question;
             bytes += blob.size;
+            // A delta leaves a blob to all repositories of its artifacts.
             let assumed = item.assumed.iter().any(|one| one.digest == blob.digest);
             let error = match answer {
                 Ok(true) => {
@@ -229,8 +233,10 @@ impl ImportPlan {
                     present.insert(key);
                     continue;
                 }
-                Ok(false) if !assumed => continue,
-                Ok(false) => content::Error::NotFound { what: "a blob that the bundle leaves to the target".into() },
+                Ok(false) => {
+                    lacking.extend(assumed.then_some(key));
+                    continue;
+                }
                 Err(error) => error,
             };
             let cause = Cause::Blob { digest: blob.digest, size: blob.size, source: Arc::new(error) };
@@ -242,6 +248,9 @@ impl ImportPlan {
         failures.sort_by(|a, b| a.artifact.cmp(&b.artifact));
         self.failures.extend(failures);
         (self.present, self.bytes, self.bytes_present) = (present, bytes, bytes_present);
+        if !lacking.is_empty() {
+            self.ask_elsewhere(targets, &lacking, &request.renaming()).await;
+        }
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Request {
     pub delete_source: bool,
     /// Ask for each blob also where the tag is right already.
     pub check_blobs: bool,
+    /// Ask the target at the end for everything that it should have, for [`super::super::report::Report::receipt`].
+    pub receipt: bool,
     /// Transfers at once; at least one.
     pub jobs: usize,
 }
@@ -44,6 +46,7 @@ impl Request {
             verify_first: false,
             delete_source: false,
             check_blobs: false,
+            receipt: false,
             jobs: JOBS,
         }
     }

@@ -140,10 +140,11 @@ impl<'a> ImportRun<'a> {
             }
             let context = item.target.context();
             for blob in &item.blobs {
-                let supply = &self.plan.supplies[item.supply];
+                let at_supply = item.supply_of(&blob.digest);
+                let supply = &self.plan.supplies[at_supply];
                 let place = *by_blob.entry(blob.digest).or_insert_with(|| {
                     let (blob, origins) = (supply.described(blob), supply.origins(&blob.digest));
-                    pushes.push(BlobPush { blob, origins, lacking: Vec::new(), holder: None, supply: item.supply });
+                    pushes.push(BlobPush { blob, origins, lacking: Vec::new(), holder: None, supply: at_supply });
                     pushes.len() - 1
                 });
                 let push = &mut pushes[place];
@@ -158,6 +159,22 @@ impl<'a> ImportRun<'a> {
                     continue;
                 }
                 self.waiting.entry(blob.digest).or_default().push(at);
+                if !push.lacking.iter().any(|(repository, _)| repository == context) {
+                    push.lacking.push((context.clone(), self.targets.target(context)));
+                }
+            }
+            for blob in &item.assumed {
+                let spot = (context.clone(), blob.digest);
+                let Some(holder) = self.plan.holders.get(&spot) else { continue };
+                let place = *by_blob.entry(blob.digest).or_insert_with(|| {
+                    let (blob, origins) = (blob.clone(), self.targets.source(holder).into_iter().collect());
+                    let holder = Some(holder.clone());
+                    pushes.push(BlobPush { blob, origins, lacking: Vec::new(), holder, supply: item.supply });
+                    pushes.len() - 1
+                });
+                self.lacking[at] += 1;
+                self.waiting.entry(blob.digest).or_default().push(at);
+                let push = &mut pushes[place];
                 if !push.lacking.iter().any(|(repository, _)| repository == context) {
                     push.lacking.push((context.clone(), self.targets.target(context)));
                 }

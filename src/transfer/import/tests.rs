@@ -159,6 +159,7 @@ async fn run(
         referrers: true,
         continue_on_errors: true,
         jobs: 4,
+        bases: Arc::default(),
         limits: ReferrerLimits::default(),
     };
     let how = Request {
@@ -171,6 +172,7 @@ async fn run(
         verify_first: false,
         delete_source: false,
         check_blobs,
+        receipt: false,
         jobs: 4,
     };
     mirror::run(source, target, &what, &how, &Progress::silent()).await

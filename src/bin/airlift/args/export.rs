@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use airlift::{bundle::volume::Size, recovery::Percent};
 use clap::ArgGroup;
 
-use super::{Chosen, Transfer};
+use super::{Chosen, Transfer, delta::Delta};
 
 /// Pack artifacts into a bundle.
 ///
@@ -23,6 +23,7 @@ Examples:
   airlift export -f artifacts.txt -o discs/release --volume-size dvd
   airlift export -f artifacts.txt -o s3://bucket/2026-11/release --volume-size 4GiB
   airlift export --from a.tar --from b.tar -o both.tar
+  airlift export -f artifacts.txt -o update.tar --base receipt.json
   airlift export alpine:3 -o - | ssh far 'cat > bundle.tar'")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -48,6 +49,8 @@ pub(crate) struct Args {
     /// Add recovery data: `airlift repair` can rebuild up to this share of the bundle, such as 10%.
     #[arg(long, value_name = "PERCENT")]
     pub(crate) recovery: Option<Percent>,
+    #[command(flatten)]
+    pub(crate) delta: Delta,
     #[command(flatten)]
     pub(crate) transfer: Transfer,
 }

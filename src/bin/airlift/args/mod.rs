@@ -5,11 +5,14 @@ pub(crate) mod apply;
 pub(crate) mod chosen;
 pub(crate) mod completions;
 pub(crate) mod copy;
+pub(crate) mod delta;
 pub(crate) mod demo;
+pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod export_pipeline;
 pub(crate) mod find;
 pub(crate) mod global;
+pub(crate) mod head;
 pub(crate) mod import;
 pub(crate) mod import_pipeline;
 pub(crate) mod inspect;
@@ -67,6 +70,8 @@ pub(crate) enum Command {
     Protect(protect::Args),
     Repair(repair::Args),
     Copy(copy::Args),
+    Diff(diff::Args),
+    Head(head::Args),
     Abandon(abandon::Args),
     Import(import::Args),
     Serve(serve::Args),

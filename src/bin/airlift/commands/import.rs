@@ -1,8 +1,10 @@
+mod receipt;
 mod spool;
 mod volumes;
 
 use airlift::{
     content::{Targets, memory::Memories},
+    files::small::ReportFile,
     storage::Location,
     store::Store,
     transfer::{
@@ -32,12 +34,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
 
 fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::check(&args.transfer)?;
+    let receipt = args.receipt.as_deref().map(ReportFile::check).transpose()?;
     artifacts::warn_of_unfinished(&args.bundles, context);
     let to = args.to.clone().unwrap_or_else(RegistryPrefix::local);
     let request = Request {
         rewrite_foreign: args.rewrite_foreign,
         verify_first: args.verify_first,
         delete_source: args.delete_source,
+        receipt: receipt.is_some(),
         ..request(&to, &args.renamed, &args.transfer)
     };
     let choice = choice(&args.taken)?;
@@ -62,6 +66,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         let drive = volumes::Terminal { spool: &spool, context };
         let imported = discs::import(place.clone(), &drive, targets, &request, &settings, &progress);
         let outcome = runtime::run(async { Ok(imported.await) })?;
+        receipt::save(receipt.as_ref(), &outcome, context)?;
         return report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text));
     }
     let outcome = runtime::run(async {
@@ -71,6 +76,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
             Some(choice) => choice.import(targets, &bundles, &request, &progress).await,
         })
     })?;
+    receipt::save(receipt.as_ref(), &outcome, context)?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
 }
 
@@ -101,6 +107,7 @@ pub(super) fn request(to: &RegistryPrefix, renamed: &Renamed, transfer: &Transfe
         rewrite_foreign: false,
         verify_first: false,
         delete_source: false,
+        receipt: false,
         jobs: transfer.jobs.uploads(),
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     context::Context,
     failure::CommandError,
     output::{
-        count, size,
+        count, needs, size,
         table::{Column, named_table, short, table},
         tree,
     },
@@ -63,10 +63,15 @@ fn summary(found: &Inspection) -> String {
     let Inspection { format, bundle, size: bytes, .. } = found;
     let head = format!("{table}\n{artifacts}, {blobs} ({shared} shared){absent}\n");
     if found.volumes.is_empty() {
-        return format!("{head}{format} of {}, id {bundle}\n{}", size(*bytes), companions(found));
+        return format!("{head}{format} of {}, id {bundle}\n{}", size(*bytes), needed(found) + &companions(found));
     }
     let number = count(found.volumes.len(), "volume");
-    format!("{head}\n{}\nset of {number}, {} here, id {bundle}\n{}", volumes(found), size(*bytes), companions(found))
+    format!(
+        "{head}\n{}\nset of {number}, {} here, id {bundle}\n{}",
+        volumes(found),
+        size(*bytes),
+        needed(found) + &companions(found)
+    )
 }
 
 fn volumes(found: &Inspection) -> String {
@@ -76,6 +81,10 @@ fn volumes(found: &Inspection) -> String {
         vec![volume.name.clone(), bytes, volume.blobs.to_string(), volume.segments.to_string()]
     });
     table(&columns, rows)
+}
+
+fn needed(found: &Inspection) -> String {
+    found.needs.as_ref().map(needs).unwrap_or_default()
 }
 
 fn companions(found: &Inspection) -> String {

@@ -4,8 +4,10 @@ mod abandon;
 mod completions;
 mod copy;
 mod demo;
+mod diff;
 mod export;
 mod find;
+mod head;
 mod import;
 mod inspect;
 mod login;
@@ -34,6 +36,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), CommandErro
         Command::Verify(args) => verify::run(&args, context),
         Command::Protect(args) => protect::run(&args, context),
         Command::Repair(args) => repair::run(&args, context),
+        Command::Diff(args) => diff::run(&args, context),
+        Command::Head(args) => head::run(&args, context),
         Command::Copy(args) => copy::run(&args, context),
         Command::Abandon(args) => abandon::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
