@@ -191,7 +191,7 @@ fn a_blob_that_another_repository_of_the_target_has_is_mounted() {
 
     // A receipt of another target proves nothing of this one.
     let other = Registry::start(Options::default());
-    airlift.run(["import", "delta.tar", "--to", &other.address()]).exits(4).says(&["delta.base-missing"]);
+    airlift.run(["import", "delta.tar", "--to", other.address()]).exits(4).says(&["delta.base-missing"]);
     assert!(other.manifest("team/app", "2").is_none());
 }
 

@@ -82,7 +82,7 @@ impl World {
     }
 
     fn change(&mut self) {
-        (0..1 + self.random.below(2)).for_each(|_| self.push_tag());
+        (0..=self.random.below(2)).for_each(|_| self.push_tag());
         match self.random.below(4) {
             0 => self.sign(),
             1 if self.images.len() > 4 => {

@@ -14,7 +14,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum PipelineRunCommand {
-    Create(CreateRun),
+    Create(Box<CreateRun>),
     List(List),
     Show(Show),
     /// Delete a run and its history.

@@ -38,7 +38,7 @@ fn text(found: &Difference) -> String {
     let rows: Vec<_> = kinds.iter().flat_map(|(change, list)| list.iter().map(|one| row(change, one))).collect();
     let mut text = String::new();
     if !rows.is_empty() {
-        text = named_table(&columns, rows.into_iter());
+        text = named_table(&columns, rows);
         text.push('\n');
     }
     let Difference { added, removed, moved, unchanged, .. } = found;
