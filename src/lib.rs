@@ -126,6 +126,8 @@ pub mod pipeline;
 pub mod progress;
 pub mod recovery;
 pub mod registry;
+#[doc(hidden)]
+pub mod review;
 pub mod server;
 pub mod storage;
 pub mod store;

@@ -18,13 +18,14 @@ use super::{
     remote_blob::{RemoteBlob, SeenBlobs},
 };
 use crate::{
-    bundle::{Owners, Reader, Reason},
+    bundle::{self, Owners, Reader, Reason},
     oci::{
         Descriptor, Digest, Manifest, Name, Reference,
         error_code::ErrorCode,
         graph::{Budget, OverBudget, Walked, walk},
         reference::host_as_part,
     },
+    review::Review,
     store::{self, RawManifest},
 };
 
@@ -118,6 +119,16 @@ impl Bundles {
     /// What people should know when the server starts.
     pub(super) fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// What a reviewer should know of each bundle.
+    ///
+    /// # Errors
+    /// One is more than can be shown.
+    pub(super) fn reviews(&self) -> bundle::Result<Vec<Review>> {
+        let review =
+            |(reader, place): &(Reader, Arc<str>)| Review::of(place, reader.contents(), reader.facts(), reader.size());
+        self.readers.iter().map(review).collect()
     }
 
     /// Every blob that a manifest of a bundle names, once.

@@ -13,7 +13,7 @@ use std::{
 const ROWS: [&[&str]; 7] = [
     &["pipeline"],
     &["transfer", "server"],
-    &["recovery"],
+    &["recovery", "review"],
     &["registry", "bundle", "storage", "store", "find", "holding"],
     &["files"],
     &["content", "progress"],

@@ -39,6 +39,7 @@ mod proxies;
 mod recovery;
 mod registry;
 mod registry_hostile;
+mod review;
 mod schemas;
 mod serve;
 mod serve_access;

@@ -17,7 +17,7 @@ use crate::{
     content::Targets,
     oci::{Digest, Reference},
     progress::Progress,
-    storage::Settings,
+    storage::{Location, Settings},
 };
 
 /// Questions to a registry at once.
@@ -92,6 +92,19 @@ pub async fn diff(
         (BaseLocation::Registry(_), BaseLocation::Registry(_)) => return Err(Error::TwoRegistries),
     };
     Ok(first.difference(&second))
+}
+
+/// The artifacts that a place has, by name.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) async fn named(
+    place: &Location,
+    settings: &Settings,
+    progress: &Progress,
+) -> Result<BTreeMap<Reference, Digest>, Error> {
+    let snapshot = listed(read(place, settings, progress).await?)?;
+    Ok(snapshot.artifacts.into_values().map(|(reference, digest, _)| (reference, digest)).collect())
 }
 
 fn listed(held: Held) -> Result<Snapshot, Error> {

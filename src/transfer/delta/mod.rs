@@ -5,4 +5,5 @@ pub(super) mod confirm;
 pub mod diff;
 pub mod needs;
 pub mod open;
+pub mod review;
 pub mod series;

@@ -1,6 +1,11 @@
-use airlift::transfer::{
-    companions::{Companion, CompanionKind},
-    inspect::{Inspection, inspect_with_configs},
+use airlift::{
+    files::small::ReportFile,
+    review::page as html,
+    transfer::{
+        companions::{Companion, CompanionKind},
+        delta::review::review,
+        inspect::{Inspection, inspect_with_configs},
+    },
 };
 
 use crate::{
@@ -18,10 +23,16 @@ use crate::{
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     artifacts::warn_of_unfinished([&args.bundle], context);
+    let page = args.html.as_deref().map(ReportFile::check).transpose()?;
     let found = runtime::run(async {
         let bundle = artifacts::survey(&args.bundle, context).await?;
         let mut found = inspect_with_configs(bundle.reader()).await?;
         found.companions = bundle.companions().await?;
+        if let Some(file) = &page {
+            let against = args.against.as_deref().map(artifacts::source).transpose()?;
+            let review = review(&bundle, &found, against.as_ref(), &context.storage()).await?;
+            file.save_alone(html(&[review]).as_bytes())?;
+        }
         Ok::<_, CommandError>(found)
     })?;
     context.answer(&found, |found| match args {
