@@ -9,6 +9,7 @@
 //! | 2+ | [`recovery`] | files rebuilt from Reed–Solomon blocks |
 //! | 2 | [`registry`], [`bundle`], [`storage`], [`store`] | places where content lives |
 //! | 2 | [`find`] | the artifacts that files need, and lists of artifacts |
+//! | 2 | [`trust`] | who vouches for a bundle: statements, signatures, the trust file |
 //! | 1+ | [`files`] | local files: unfinished ones, locks, free space |
 //! | 1 | [`content`], [`progress`] | the seam: what a place offers, what a run tells |
 //! | 0 | [`oci`] | digests, references, descriptors, manifests |
@@ -132,3 +133,5 @@ pub mod server;
 pub mod storage;
 pub mod store;
 pub mod transfer;
+#[doc(hidden)]
+pub mod trust;

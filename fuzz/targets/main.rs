@@ -4,6 +4,7 @@
 mod files;
 mod ground;
 mod text;
+mod trust;
 
 use std::sync::LazyLock;
 
@@ -13,10 +14,11 @@ use libfuzzer_sys::fuzz_target;
 type Target = fn(&[u8]);
 
 /// Targets by name; each has seeds in `fuzz/seeds`.
-const TARGETS: [(&str, Target); 15] = [
+const TARGETS: [(&str, Target); 20] = [
     ("archive", files::archive),
     ("artifact_list", text::artifact_list),
     ("bundle", files::bundle),
+    ("certificate_signature", trust::cms),
     ("challenge", text::challenge),
     ("content_range", text::content_range),
     ("docker_config", files::docker_config),
@@ -29,6 +31,10 @@ const TARGETS: [(&str, Target); 15] = [
     ("recovery_head", files::recovery_head),
     ("reference", text::reference),
     ("set_manifest", text::set_manifest),
+    ("sigstore_bundle", trust::sigstore),
+    ("ssh_signature", trust::ssh),
+    ("statement", trust::statement),
+    ("trust_file", trust::trust_file),
 ];
 
 static TARGET: LazyLock<Target> = LazyLock::new(|| {

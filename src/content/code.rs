@@ -157,6 +157,25 @@ codes! {
     /// The manifest or the sums of a set are damaged, or do not go with its volumes.
     BundleSet = "bundle.set", Unverified;
 
+    /// There is no statement beside the bundle, or no signature of it.
+    TrustUnsigned = "trust.unsigned", Unverified;
+    /// The statement is malformed, of another version, or of another bundle.
+    TrustStatement = "trust.statement", Unverified;
+    /// Too few signers remain, and a signature is damaged or not of this statement.
+    TrustSignature = "trust.signature", Unverified;
+    /// Too few of the signers that the trust file requires vouch for the bundle.
+    TrustSigner = "trust.signer", Unverified;
+    /// The statement has expired, or is older than the trust file allows.
+    TrustExpired = "trust.expired", Unverified;
+    /// A later bundle of the same stream and signer was imported before.
+    TrustOlder = "trust.older", Unverified;
+    /// A private key is encrypted, and its password is missing or wrong.
+    KeyPassword = "key.password", Unauthorized;
+    /// The SSH agent cannot be reached, or refuses to sign.
+    KeyAgent = "key.agent", Failed;
+    /// The transfer record was changed or cut.
+    RecordDamaged = "record.damaged", Unverified;
+
     /// The store is of a later format.
     StoreVersion = "store.version", Failed;
     /// The store's database failed or is damaged.

@@ -69,7 +69,7 @@ impl Lock {
 }
 
 /// The name of this machine, for people.
-pub(super) fn host() -> String {
+pub fn host() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "this machine".to_owned() } else { name.to_owned() }

@@ -21,6 +21,7 @@ pub mod trigger;
 pub use context::RunContext;
 pub use error::Error;
 pub use execute::access;
+pub use lock::host;
 pub use response::{Response, Status};
 pub use run::{Ran, check, run};
 pub use state::{PipelineState, Record};

@@ -5,6 +5,10 @@
 //! `NAME`, of a set with the set's name or with the file name of its manifest. Which recovery data belongs to a set, its own
 //! head says.
 
+pub mod names;
+
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
 
 use super::storage_stack::StorageStack;
@@ -14,16 +18,14 @@ use crate::{
         stack::Candidate,
         volume::{SetManifest, volume_name},
     },
-    files::blocking::off_reactor,
+    files::{self, blocking::off_reactor, name::folder_of},
     recovery,
     storage::{self, Location, Pinned, Settings},
+    trust::{
+        file::{self, FileError},
+        signature::SignatureFormat,
+    },
 };
-
-/// What follows the bundle's name in the name of its statement.
-const STATEMENT: &str = ".transfer.json";
-
-/// What the names of signatures of a statement end in: sigstore, OpenSSH, CMS, minisign.
-const SIGNATURES: [&str; 4] = [".sigstore.json", ".sig", ".p7s", ".minisig"];
 
 /// Further signatures of one format that are looked for in a storage, where names are asked for one by one: `.2`, `.3` …
 const NUMBERED: std::ops::RangeInclusive<u32> = 2..=16;
@@ -61,18 +63,32 @@ impl CompanionKind {
         if rest == recovery::SUFFIX {
             return Some(Self::Recovery);
         }
-        let rest = rest.strip_prefix(STATEMENT)?;
+        let rest = rest.strip_prefix(names::STATEMENT)?;
         if rest.is_empty() {
             return Some(Self::Statement);
         }
-        let is_label =
-            |label: &str| label.strip_prefix('.').is_some_and(|label| !label.is_empty() && !label.contains('.'));
-        let mut labels = SIGNATURES.iter().filter_map(|end| rest.strip_suffix(end));
-        labels.any(|label| label.is_empty() || is_label(label)).then_some(Self::Signature)
+        names::format_of("", rest).map(|_| Self::Signature)
     }
 }
 
 impl Companion {
+    /// Its bytes, if it is a small file as statements and signatures are. Of this machine, a link is not followed.
+    ///
+    /// # Errors
+    /// The outer one where its storage fails, the inner one where the file is not what it should be.
+    pub async fn content(&self) -> Result<Result<Vec<u8>, FileError>, storage::Error> {
+        let location = self.pinned.object().location();
+        if let Location::Path(path) = location {
+            let path = path.clone();
+            return Ok(off_reactor(move || file::read_companion(&path)).await);
+        }
+        if self.size > file::LIMIT {
+            let path = PathBuf::from(&self.name);
+            return Ok(Err(FileError::TooLarge { path, size: self.size, limit: file::LIMIT }));
+        }
+        Ok(Ok(self.pinned.bytes(0..self.size).await?.to_vec()))
+    }
+
     /// What it is called beside a bundle that is called `new` and was called `old`.
     pub(super) fn renamed(&self, old: &str, new: &str) -> String {
         format!("{new}{}", self.name.strip_prefix(old).unwrap_or(&self.name))
@@ -94,10 +110,10 @@ pub(super) async fn of_file(place: &Location, settings: &Settings) -> Result<Vec
         return Ok(found);
     }
     found.extend(look(&folder, format!("{bundle}{}", recovery::SUFFIX), &bundle, settings).await?);
-    let statement = format!("{bundle}{STATEMENT}");
+    let statement = format!("{bundle}{}", names::STATEMENT);
     let Some(first) = look(&folder, statement.clone(), &bundle, settings).await? else { return Ok(found) };
     found.push(first);
-    for end in SIGNATURES {
+    for end in SignatureFormat::ALL.map(SignatureFormat::extension) {
         let labels = std::iter::once(String::new()).chain(NUMBERED.map(|number| format!(".{number}")));
         for label in labels {
             let Some(one) = look(&folder, format!("{statement}{label}{end}"), &bundle, settings).await? else { break };
@@ -108,15 +124,29 @@ pub(super) async fn of_file(place: &Location, settings: &Settings) -> Result<Vec
 }
 
 /// Names in a folder of this machine that belong to `bundle`, in order.
-fn beside(folder: &std::path::Path, bundle: &str) -> Result<Vec<String>, storage::Error> {
+fn beside(folder: &Path, bundle: &str) -> Result<Vec<String>, storage::Error> {
+    Ok(listed(folder, |name| CompanionKind::of(name, bundle).is_some())?)
+}
+
+/// The signatures beside the file `signed` on this machine, by name.
+pub(super) fn signatures(signed: &Path) -> Result<Vec<(PathBuf, SignatureFormat)>, files::Error> {
+    let name = signed.file_name().unwrap_or_default().to_string_lossy();
+    let found = listed(folder_of(signed), |beside| names::format_of(&name, beside).is_some())?;
+    let with_format = |beside: String| Some((signed.with_file_name(&beside), names::format_of(&name, &beside)?));
+    Ok(found.into_iter().filter_map(with_format).collect())
+}
+
+/// Names in a folder that are wanted, in order; none where the folder is not there.
+fn listed(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<String>, files::Error> {
     let mut names = Vec::new();
+    let unreadable = |source| files::Error::Read { path: folder.to_owned(), source };
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(names),
-        entries => entries.map_err(|error| storage::Error::read(folder, error))?,
+        entries => entries.map_err(unreadable)?,
     };
     for entry in entries {
-        let name = entry.map_err(|error| storage::Error::read(folder, error))?.file_name();
-        names.extend(name.to_str().filter(|name| CompanionKind::of(name, bundle).is_some()).map(str::to_owned));
+        let name = entry.map_err(unreadable)?.file_name();
+        names.extend(name.to_str().filter(|name| is_wanted(name)).map(str::to_owned));
     }
     names.sort();
     Ok(names)

@@ -40,9 +40,13 @@ mod scheduler;
 mod send;
 #[doc(hidden)]
 pub mod sets;
+#[doc(hidden)]
+pub mod signing;
 mod storage_stack;
 mod supply;
 pub mod verify;
+#[doc(hidden)]
+pub mod vouch;
 
 pub use choice::Choice;
 pub use error::Error;

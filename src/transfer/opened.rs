@@ -112,6 +112,11 @@ impl Opened {
         self.reader.path()
     }
 
+    /// Whether it is in a storage.
+    pub const fn is_far(&self) -> bool {
+        matches!(self.place, BundleSource::Object(_) | BundleSource::Objects(_))
+    }
+
     /// The objects of a set that is in a storage, each in the version that was looked at; none of anything else.
     pub fn objects(&self) -> &[Pinned] {
         match &self.place {

@@ -14,7 +14,7 @@ const ROWS: [&[&str]; 7] = [
     &["pipeline"],
     &["transfer", "server"],
     &["recovery", "review"],
-    &["registry", "bundle", "storage", "store", "find", "holding"],
+    &["registry", "bundle", "storage", "store", "find", "holding", "trust"],
     &["files"],
     &["content", "progress"],
     &["oci"],

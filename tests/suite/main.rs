@@ -65,6 +65,7 @@ mod storage_sets;
 mod storage_volumes;
 mod support;
 mod terminal;
+mod trust;
 mod verify;
 mod volumes;
 mod watch;

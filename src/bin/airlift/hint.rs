@@ -217,6 +217,31 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::BundleSet => {
             "Name the volumes themselves: `airlift verify NAME.vol*.tar`. Copy the set manifest and SHA256SUMS again from a good set."
         }
+        C::TrustUnsigned => {
+            "Get the files `BUNDLE.transfer.json` and `BUNDLE.transfer.json.*` from the sender, and put them beside the bundle. The sender makes them with `airlift sign BUNDLE --key FILE`."
+        }
+        C::TrustStatement => {
+            "Do not use the bundle: its statement does not belong to it. Get bundle, statement and signatures again from the sender."
+        }
+        C::TrustSignature => {
+            "Do not use the bundle: its statement changed after it was signed, or a signature file is damaged. Get statement and signatures again from the sender."
+        }
+        C::TrustSigner => {
+            "Ask the missing signers for their signatures. If a signer is known to you by another way, add a [[signer]] table with their key to the trust file."
+        }
+        C::TrustExpired => "Ask the sender for a newer bundle, or for a new statement of this one.",
+        C::TrustOlder => {
+            "Import the newest bundle of the stream. To go back on purpose, add `--allow-older REASON`; the transfer record keeps the reason."
+        }
+        C::KeyPassword => {
+            "Set the password in the environment variable AIRLIFT_KEY_PASSWORD, or run the command on a terminal and type it."
+        }
+        C::KeyAgent => {
+            "Start an agent and add the key: `eval $(ssh-agent)`, then `ssh-add FILE`. `ssh-add -l` lists its keys."
+        }
+        C::RecordDamaged => {
+            "Run `airlift record verify FILE` to see where. Keep the file as evidence and compare it with a copy; to record on, name a new file with `--record FILE`."
+        }
         C::StoreVersion => "Use the airlift that wrote the store, or a newer one.",
         C::StoreDatabase => "Check the disk, then restore the store from a backup, or push its content again.",
         C::StoreUpload => "Start the upload again. The client does not send complete blobs a second time.",

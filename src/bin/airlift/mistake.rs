@@ -92,6 +92,18 @@ pub(crate) enum Mistake {
     /// A step of the demo gave an unexpected result.
     #[error("the demo failed: {what}")]
     Demo { what: String },
+    /// A time or a day cannot be read.
+    #[error("expected a day or a time such as 2026-12-31 or 2026-12-31T12:00:00Z, got {text:?}")]
+    Time { text: String, source: jiff::Error },
+    /// The agent has none or several keys, and none is named.
+    #[error("the SSH agent has {count} usable keys, and none is named")]
+    AgentKeys { count: usize },
+    /// A new password was typed in two ways.
+    #[error("the two passwords differ")]
+    PasswordsDiffer,
+    /// The transfer record was changed; the findings are printed already.
+    #[error("{} was changed or cut", path.display())]
+    Record { path: PathBuf },
     /// A signal stopped the run.
     #[error("stopped by {signal}")]
     Interrupted { signal: &'static str },
@@ -159,6 +171,11 @@ impl Mistake {
             Self::RecoveryElsewhere => {
                 "Export to a file on this machine with --recovery, then run `airlift copy`, which copies the recovery files too."
             }
+            Self::AgentKeys { count: 0 } => "Add a key with `ssh-add FILE`.",
+            Self::AgentKeys { .. } => {
+                "Name the public key: `--agent FILE.pub`. `ssh-add -L` prints the keys that the agent has."
+            }
+            Self::PasswordsDiffer => "Run the same command again, or set AIRLIFT_KEY_PASSWORD.",
             Self::Log { .. } => "Give a level, such as `--log debug`, or filters: `--log airlift=debug,hyper=info`.",
             Self::NoTerminal | Self::NoAnswer => {
                 "Add `-u USER --password-stdin` and send the password to standard input."
@@ -189,8 +206,12 @@ impl Fault for Mistake {
             | Self::RecoveryElsewhere
             | Self::NoTerminal
             | Self::OneDrive
+            | Self::Time { .. }
+            | Self::AgentKeys { .. }
+            | Self::PasswordsDiffer
             | Self::NoAnswer => Code::UsageArgument,
             Self::Unsound { code, .. } => *code,
+            Self::Record { .. } => Code::RecordDamaged,
             Self::Partial { .. } => Code::TransferPartial,
             Self::Incomplete { .. } => Code::FindIncomplete,
             Self::Nowhere { .. } => Code::FindNowhere,

@@ -5,7 +5,7 @@ use airlift::{
     transfer::{choice::NamePattern, destination::RegistryPrefix},
 };
 
-use super::{Renamed, Transfer};
+use super::{Renamed, Transfer, Trust};
 
 /// Verify bundles and push their artifacts to a registry or into a store.
 ///
@@ -22,7 +22,8 @@ Examples:
   airlift import bundle.tar --to registry.site -f report.json.retry.txt --report report.json
   airlift import bundle.tar --to registry.site --only 'docker.io/library/*' --platform linux/amd64
   airlift import update.tar --to registry.site/mirror --receipt receipt.json
-  airlift import /media/cdrom --to registry.site --volume-prompt")]
+  airlift import /media/cdrom --to registry.site --volume-prompt
+  airlift import update.tar --to registry.site --trust trust.toml")]
 pub(crate) struct Args {
     /// Bundles, OCI layouts or oci-archives: a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "BUNDLE", required = true)]
@@ -38,7 +39,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) renamed: Renamed,
     /// Import a set disc by disc: ask for the next disc until every volume was read.
-    #[arg(long, conflicts_with_all = ["delete_source", "dry_run", "file", "only", "platform", "no_referrers"])]
+    #[arg(long, conflicts_with_all = ["delete_source", "dry_run", "file", "only", "platform", "no_referrers", "trust"])]
     pub(crate) volume_prompt: bool,
     /// Where to keep parts of layers that continue on another disc [default: in the state folder]
     #[arg(long, value_name = "DIR", requires = "volume_prompt")]
@@ -59,6 +60,8 @@ pub(crate) struct Args {
     pub(crate) receipt: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) transfer: Transfer,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
 }
 
 /// What an import takes of its bundles.

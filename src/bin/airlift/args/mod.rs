@@ -16,6 +16,7 @@ pub(crate) mod head;
 pub(crate) mod import;
 pub(crate) mod import_pipeline;
 pub(crate) mod inspect;
+pub(crate) mod keygen;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod man;
@@ -24,11 +25,14 @@ pub(crate) mod mirror_config;
 pub(crate) mod pipeline;
 pub(crate) mod pipeline_run;
 pub(crate) mod protect;
+pub(crate) mod record;
 mod renamed;
 pub(crate) mod repair;
 pub(crate) mod serve;
+pub(crate) mod sign;
 pub(crate) mod store;
 mod transfer;
+mod trust;
 pub(crate) mod verify;
 pub(crate) mod watch;
 
@@ -38,6 +42,7 @@ pub(crate) use chosen::Chosen;
 use global::Global;
 pub(crate) use renamed::Renamed;
 pub(crate) use transfer::{Jobs, Transfer};
+pub(crate) use trust::Trust;
 
 /// Carries OCI artifacts across an air gap.
 ///
@@ -73,6 +78,7 @@ pub(crate) enum Command {
     Diff(diff::Args),
     Head(head::Args),
     Abandon(abandon::Args),
+    Sign(sign::Args),
     Import(import::Args),
     Serve(serve::Args),
     ExportPipeline(export_pipeline::Args),
@@ -84,6 +90,8 @@ pub(crate) enum Command {
     MirrorConfig(mirror_config::Args),
     Store(store::Args),
     Demo(demo::Args),
+    Keygen(keygen::Args),
+    Record(record::Args),
     Login(login::Args),
     Logout(logout::Args),
     Completions(completions::Args),

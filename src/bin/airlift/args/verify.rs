@@ -5,11 +5,15 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Examples:
   airlift verify bundle.tar
-  airlift verify /mnt/usb/*.tar --json")]
+  airlift verify /mnt/usb/*.tar --json
+  airlift verify update.tar --trust trust.toml")]
 pub(crate) struct Args {
     /// Bundles, OCI layouts or oci-archives: a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "BUNDLE", required = true)]
     pub(crate) bundles: Vec<PathBuf>,
+    /// Also check who vouches for the bundles, by this trust file (docs/statement-format.md shows its format).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) jobs: super::Jobs,
 }

@@ -15,6 +15,7 @@ use airlift::{
     },
 };
 
+use super::guarded::Guarded;
 use crate::{
     args::{
         Renamed, Transfer,
@@ -50,9 +51,15 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     let targets = targets(args, context)?;
     let targets = &*targets;
     let progress = context.progress();
+    let mut guarded = Guarded::new(&args.trust)?;
+    let place = match &args.store {
+        Some(dir) => dir.display().to_string(),
+        None => to.prefix.iter().fold(to.registry.clone(), |to, prefix| format!("{to}/{prefix}")),
+    };
     if args.transfer.dry_run {
         let planned = runtime::run(async {
             let bundles = Opened::all(&places, &settings, &progress).await?;
+            guarded.check(&bundles).await?;
             Ok(match &choice {
                 None => import::plan(targets, &bundles, &request, &progress).await,
                 Some(choice) => choice.plan(targets, &bundles, &request, &progress).await,
@@ -61,22 +68,25 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         return plan::import(planned, &args.transfer, context);
     }
     if args.volume_prompt {
-        let [Location::Path(place)] = &places[..] else { return Err(Mistake::OneDrive.into()) };
+        let [Location::Path(drive_at)] = &places[..] else { return Err(Mistake::OneDrive.into()) };
         let spool = spool::root(args.spool.as_deref())?;
         let drive = volumes::Terminal { spool: &spool, context };
-        let imported = discs::import(place.clone(), &drive, targets, &request, &settings, &progress);
+        let imported = discs::import(drive_at.clone(), &drive, targets, &request, &settings, &progress);
         let outcome = runtime::run(async { Ok(imported.await) })?;
         receipt::save(receipt.as_ref(), &outcome, context)?;
         return report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text));
     }
-    let outcome = runtime::run(async {
+    let (admitted, outcome) = runtime::run(async {
         let bundles = Opened::all(&places, &settings, &progress).await?;
-        Ok(match &choice {
+        let admitted = guarded.admit(&bundles, &place).await?;
+        let outcome = match &choice {
             None => import::run(targets, &bundles, &request, &progress).await,
             Some(choice) => choice.import(targets, &bundles, &request, &progress).await,
-        })
+        };
+        Ok((admitted, outcome))
     })?;
     receipt::save(receipt.as_ref(), &outcome, context)?;
+    guarded.conclude(&admitted, outcome.as_ref(), &place)?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
 }
 

@@ -5,8 +5,11 @@ use airlift::{
         companions::{Companion, CompanionKind},
         delta::review::review,
         inspect::{Inspection, inspect_with_configs},
+        vouch,
     },
+    trust::Statement,
 };
+use serde::Serialize;
 
 use crate::{
     args::inspect::Args,
@@ -17,9 +20,19 @@ use crate::{
         count, needs, size,
         table::{Column, named_table, short, table},
         tree,
+        trust::Beside,
     },
     runtime,
 };
+
+/// What a bundle holds, and what lies beside it.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    found: Inspection,
+    #[serde(flatten)]
+    beside: Option<Beside>,
+}
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     artifacts::warn_of_unfinished([&args.bundle], context);
@@ -33,12 +46,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
             let review = review(&bundle, &found, against.as_ref(), &context.storage()).await?;
             file.save_alone(html(&[review]).as_bytes())?;
         }
-        Ok::<_, CommandError>(found)
+        // What is beside a bundle is shown where it can be: of another tool's, there is nothing.
+        let evidence = vouch::evidence(&bundle).await.ok();
+        let at_hand = vouch::at_hand(bundle.reader());
+        let is_of = |statement: &Statement| at_hand.is_some_and(|bundle| bundle.is(&statement.bundle));
+        let beside = evidence.and_then(|evidence| Beside::of(&evidence, is_of));
+        Ok::<_, CommandError>(Answer { found, beside })
     })?;
-    context.answer(&found, |found| match args {
+    context.answer(&found, |Answer { found, beside }| match args {
         Args { tree: true, .. } => tree::tree(found),
         Args { sums: true, .. } => sums(found),
-        _ => summary(found),
+        _ => summary(found) + &beside.as_ref().map(Beside::text).unwrap_or_default(),
     })
 }
 

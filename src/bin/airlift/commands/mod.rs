@@ -7,9 +7,11 @@ mod demo;
 mod diff;
 mod export;
 mod find;
+mod guarded;
 mod head;
 mod import;
 mod inspect;
+mod keygen;
 mod login;
 mod logout;
 mod man;
@@ -17,8 +19,10 @@ mod mirror;
 mod mirror_config;
 mod pipeline;
 mod protect;
+mod record;
 mod repair;
 mod serve;
+mod sign;
 mod store;
 mod verify;
 mod watch;
@@ -31,6 +35,9 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), CommandErro
         Command::Find(args) => find::run(&args, context),
         Command::Export(args) => export::run(&args, context),
         Command::Import(args) => import::run(&args, context),
+        Command::Sign(args) => sign::run(&args, context),
+        Command::Keygen(args) => keygen::run(&args, context),
+        Command::Record(args) => record::run(&args, context),
         Command::Login(args) => login::run(&args, context),
         Command::Logout(args) => logout::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),

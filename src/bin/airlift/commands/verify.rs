@@ -7,9 +7,14 @@ use airlift::{
         self, Opened, protect,
         sets::{self, NamedInput},
         verify::{verify, verify_remains},
+        vouch,
     },
+    trust::TrustFile,
 };
 
+use jiff::Timestamp;
+
+use super::guarded::refusal;
 use crate::{
     args::verify::Args,
     artifacts,
@@ -25,10 +30,11 @@ const AGAIN: &str = "Run the same command again: it begins anew, and nothing was
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let mut verdicts = Vec::new();
+    let trust = args.trust.as_deref().map(TrustFile::open).transpose()?;
     artifacts::warn_of_unfinished(&args.bundles, context);
     let places = args.bundles.iter().map(|path| artifacts::source(path)).collect::<Result<Vec<_>, _>>()?;
     for named in runtime::run(async { Ok(sets::sets(&places, &context.storage()).await?) })? {
-        match verdict(&named, args.jobs.count(), context) {
+        match verdict(&named, args.jobs.count(), trust.as_ref(), context) {
             Ok(verdict) => verdicts.push(verdict),
             // What cannot be read is a finding among several; the others are read all the same.
             Err(failure) if args.bundles.len() > 1 && failure.code() != Code::Interrupted => {
@@ -40,13 +46,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         }
     }
     context.answer(&verdicts, |verdicts| verdicts.iter().map(findings::text).collect())?;
-    let bad = verdicts.iter().filter_map(|verdict| verdict.findings.first());
-    let unverified = bad.clone().find(|finding| finding.code.class() == Class::Unverified);
+    let bad = verdicts.iter().filter_map(BundleVerdict::refusal);
+    let unverified = bad.clone().find(|code| code.class() == Class::Unverified);
     match unverified.or(bad.clone().next()) {
         None => Ok(()),
-        Some(first) => {
-            let failure: CommandError =
-                Mistake::Unsound { bad: bad.count(), all: verdicts.len(), code: first.code }.into();
+        Some(code) => {
+            let failure: CommandError = Mistake::Unsound { bad: bad.count(), all: verdicts.len(), code }.into();
             Err(failure.or_hint(verdicts.iter().find_map(BundleVerdict::next_step).as_deref()))
         }
     }
@@ -58,7 +63,12 @@ fn path(named: &NamedInput) -> PathBuf {
 }
 
 /// Verifies one bundle or set. That it cannot be read as one is a finding, if its content is to blame.
-fn verdict(named: &NamedInput, jobs: usize, context: &Context) -> Result<BundleVerdict, CommandError> {
+fn verdict(
+    named: &NamedInput,
+    jobs: usize,
+    trust: Option<&TrustFile>,
+    context: &Context,
+) -> Result<BundleVerdict, CommandError> {
     let progress = context.progress();
     runtime::run(async {
         let places = named.places();
@@ -71,7 +81,13 @@ fn verdict(named: &NamedInput, jobs: usize, context: &Context) -> Result<BundleV
         let verdict = match opened {
             Ok((bundle, set)) => {
                 let verification = verify(bundle.reader(), jobs, &progress).await?;
-                BundleVerdict::of(bundle.path(), verification).with_set(bundle.reader(), set.as_ref())
+                let verdict = BundleVerdict::of(bundle.path(), verification).with_set(bundle.reader(), set.as_ref());
+                match trust {
+                    None => verdict,
+                    Some(trust) => {
+                        verdict.with_trust(&vouch::judge(&bundle, trust, Timestamp::now()).await.map_err(refusal)?)
+                    }
+                }
             }
             Err(transfer::Error::Bundle(error)) => {
                 let protected = matches!(surveyed, Ok(Some(_)));

@@ -14,10 +14,14 @@ use airlift::{
         protect::{Outlook, Survey},
         verify::Verification,
     },
+    trust::TrustVerdict,
 };
 use serde::{Serialize, Serializer};
 
-use super::{count, recovery, size};
+use super::{
+    count, recovery, size,
+    trust::{self, TrustReport},
+};
 use crate::{
     failure::{CommandError, causes},
     mistake::quoted,
@@ -43,6 +47,9 @@ pub(crate) struct BundleVerdict {
     /// What its recovery data, if there is some, can do.
     #[serde(skip_serializing_if = "Option::is_none")]
     recovery: Option<Outlook>,
+    /// What `--trust` found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust: Option<TrustReport>,
 }
 
 /// Something that is not as it must be.
@@ -88,7 +95,19 @@ impl BundleVerdict {
         let Verification { id, artifacts, blobs, bytes, needs, findings, .. } = verification;
         let findings: Vec<_> = findings.into_iter().map(ShownFinding::from).collect();
         let (path, sound, notes) = (path.to_owned(), findings.is_empty(), Vec::new());
-        Self { path, sound, bundle: Some(id), artifacts, blobs, bytes, needs, notes, findings, recovery: None }
+        Self {
+            path,
+            sound,
+            bundle: Some(id),
+            artifacts,
+            blobs,
+            bytes,
+            needs,
+            notes,
+            findings,
+            recovery: None,
+            trust: None,
+        }
     }
 
     /// With what is to be said of the set as a set: missing and wrong volumes. Of a volume that was looked at by itself,
@@ -135,7 +154,19 @@ impl BundleVerdict {
 
     fn nothing(path: PathBuf, findings: Vec<ShownFinding>) -> Self {
         let (artifacts, blobs, bytes, notes) = (0, 0, 0, Vec::new());
-        Self { path, sound: false, bundle: None, artifacts, blobs, bytes, needs: None, notes, findings, recovery: None }
+        Self {
+            path,
+            sound: false,
+            bundle: None,
+            artifacts,
+            blobs,
+            bytes,
+            needs: None,
+            notes,
+            findings,
+            recovery: None,
+            trust: None,
+        }
     }
 
     /// One among several that cannot be read at all.
@@ -193,6 +224,18 @@ impl BundleVerdict {
         self.sound = false;
         self
     }
+
+    /// With who vouches for it.
+    pub(crate) fn with_trust(mut self, verdict: &TrustVerdict) -> Self {
+        self.trust = Some(verdict.into());
+        self
+    }
+
+    /// The first thing that is wrong: with its content, else with who vouches for it.
+    pub(crate) fn refusal(&self) -> Option<Code> {
+        let content = self.findings.first().map(|finding| finding.code);
+        content.or_else(|| self.trust.as_ref().and_then(|trust| trust.refusal))
+    }
 }
 
 /// A line for a sound bundle; a line a finding for any other.
@@ -202,13 +245,14 @@ pub(crate) fn text(verdict: &BundleVerdict) -> String {
     for note in &verdict.notes {
         let _ = writeln!(notes, "  {note}");
     }
+    let trust = verdict.trust.as_ref().map(trust::text).unwrap_or_default();
     if verdict.sound {
         let BundleVerdict { artifacts, blobs, bytes, .. } = verdict;
         let id = verdict.bundle.map(|id| format!("\n  bundle {id}")).unwrap_or_default();
         let outlook = verdict.recovery.as_ref();
         let recovery = outlook.map(|outlook| format!("\n  {}", recovery::outlook(outlook))).unwrap_or_default();
         return format!(
-            "{path}: sound; {}, {}, {} re-hashed{id}{recovery}\n{notes}",
+            "{path}: sound; {}, {}, {} re-hashed{id}{recovery}\n{notes}{trust}",
             count(*artifacts, "artifact"),
             count(*blobs, "blob"),
             size(*bytes)
@@ -235,5 +279,5 @@ pub(crate) fn text(verdict: &BundleVerdict) -> String {
     if let Some(outlook) = &verdict.recovery {
         let _ = writeln!(text, "  {}", recovery::outlook(outlook));
     }
-    text + &notes
+    text + &notes + &trust
 }

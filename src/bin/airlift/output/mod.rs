@@ -14,6 +14,7 @@ pub(crate) mod report;
 pub(crate) mod table;
 mod tally;
 pub(crate) mod tree;
+pub(crate) mod trust;
 mod words;
 
 use std::{

@@ -1,0 +1,77 @@
+use std::path::PathBuf;
+
+use airlift::transfer::companions::names::Label;
+use clap::ArgGroup;
+
+/// Say in a signed statement what a bundle is for and who is responsible for it.
+///
+/// The statement is BUNDLE.transfer.json, and the signature a file beside it. The bundle does not change. If there is a
+/// statement already, sign adds a signature to it. Each signer, or each tool, adds one.
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("how").required(true))]
+#[command(after_help = "\
+Examples:
+  airlift sign update.tar --key ops.key --stream hq/site-7 --sequence 12 --authorised-by 'A. Ops'
+  airlift sign update.tar --ssh ~/.ssh/id_ed25519
+  airlift sign update.tar --statement-only
+  openssl cms -sign -binary -signer me.pem -inkey me.key -in update.tar.transfer.json -outform DER -out me.p7s
+  airlift sign update.tar --attach me.p7s")]
+pub(crate) struct Args {
+    /// The bundle, or any file of a set, on this machine.
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+    /// Sign with this private key: of `airlift keygen`, openssl (PEM), cosign or minisign.
+    #[arg(long, value_name = "FILE", group = "how")]
+    pub(crate) key: Option<PathBuf>,
+    /// Sign with this SSH private key.
+    #[arg(long, value_name = "FILE", group = "how")]
+    pub(crate) ssh: Option<PathBuf>,
+    /// Sign with a key of the SSH agent: with the only one, or the one of this .pub file.
+    #[arg(long, value_name = "FILE", group = "how", num_args = 0..=1)]
+    #[expect(clippy::option_option, reason = "given, given with a value, or neither")]
+    pub(crate) agent: Option<Option<PathBuf>>,
+    /// Write the statement and no signature, to sign it with another program.
+    #[arg(long, group = "how")]
+    pub(crate) statement_only: bool,
+    /// Add a signature that another program made over the statement.
+    #[arg(long, value_name = "FILE", group = "how")]
+    pub(crate) attach: Option<PathBuf>,
+    /// Tell the signature apart from others of the same kind in its file name [default: 2, 3, …]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) label: Option<Label>,
+    /// Read the password of the key from stdin. Without this, `AIRLIFT_KEY_PASSWORD` has it, or airlift asks for it.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    #[command(flatten)]
+    pub(crate) members: Members,
+}
+
+/// What only people know about a bundle.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Statement")]
+pub(crate) struct Members {
+    /// The row of updates that the bundle belongs to, such as hq/site-7.
+    #[arg(long, value_name = "NAME", requires = "sequence")]
+    pub(crate) stream: Option<String>,
+    /// The place of the bundle in its stream. The receiver refuses a lower one than it has imported.
+    #[arg(long, value_name = "N", requires = "stream")]
+    pub(crate) sequence: Option<u64>,
+    /// After this date or time (2026-12-31, 2026-12-31T12:00:00Z) the bundle is not accepted.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) expires: Option<String>,
+    /// Who allowed the transfer.
+    #[arg(long, value_name = "TEXT", alias = "authorized-by")]
+    pub(crate) authorised_by: Option<String>,
+    /// Where the bundle comes from.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) from: Option<String>,
+    /// Where the bundle goes.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) to: Option<String>,
+    /// What the transfer is for.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// The protective marking.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) marking: Option<String>,
+}
