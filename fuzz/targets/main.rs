@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 type Target = fn(&[u8]);
 
 /// Targets by name; each has seeds in `fuzz/seeds`.
-const TARGETS: [(&str, Target); 20] = [
+const TARGETS: [(&str, Target); 21] = [
     ("archive", files::archive),
     ("artifact_list", text::artifact_list),
     ("bundle", files::bundle),
@@ -27,6 +27,7 @@ const TARGETS: [(&str, Target); 20] = [
     ("journal", files::journal),
     ("link", text::link),
     ("manifest", text::manifest),
+    ("receipt", text::receipt),
     ("recovery", files::recovery),
     ("recovery_head", files::recovery_head),
     ("reference", text::reference),
