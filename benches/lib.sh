@@ -86,7 +86,7 @@ publish() {
   local page=$root/docs/performance.md table=$bench/$1.md
   table >"$table"
   cat "$table"
-  if [ -n "${only:-}" ] || [ "$rounds" -lt 5 ]; then
+  if [ -n "${only:-}" ] || [ "$rounds" -lt "${full_rounds:-5}" ]; then
     say "docs/performance.md is left alone: not a full run"
     return
   fi

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::{Assign, Referrers, Resolve, Result, Sink, Source, Verified};
-use crate::oci::{Descriptor, Digest, Manifest, Repository};
+use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag};
 
 /// Why a place does not have content that a manifest in it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,18 @@ pub trait Target: Sink + Resolve + Assign + Referrers {
     /// How blobs are taken over from a sibling repository, where the place can do that.
     fn mounts(&self) -> Option<&dyn Mount> {
         None
+    }
+
+    /// Whether what is here under `index`, an index, is so with all manifests that it names. `false`: it may lack some of them.
+    async fn is_whole(&self, _index: &Digest) -> bool {
+        false
+    }
+
+    /// Puts `manifest` under `tag`, after all that it names.
+    async fn put(&self, tag: &Tag, manifest: &Manifest) -> Result<()> {
+        let body = Verified::bytes(manifest.descriptor().clone(), manifest.raw().clone());
+        self.push(manifest.descriptor(), body).await?;
+        self.tag(tag, manifest).await
     }
 
     /// Puts `manifests`, which are all attached to `subject` and in an order that a sink takes.

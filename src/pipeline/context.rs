@@ -13,4 +13,6 @@ pub struct RunContext {
     pub progress: Progress,
     /// Parallel transfers; at least one.
     pub jobs: usize,
+    /// Small blobs and requests at once.
+    pub small_jobs: usize,
 }

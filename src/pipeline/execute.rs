@@ -56,7 +56,7 @@ pub(super) async fn execute(
     let mut registry = with.registry.clone();
     registry.progress = progress.clone();
     let (client, record) = (Client::new(registry)?, row.record());
-    let job = PipelineJob { client, progress, jobs: with.jobs, record, row, recorder };
+    let job = PipelineJob { client, progress, jobs: (with.jobs, with.small_jobs), record, row, recorder };
     match pipeline {
         Resource::Export(pipeline) => {
             let settings = access(&pipeline.target, &pipeline.identity, &with.storage).await?;
@@ -93,7 +93,8 @@ pub async fn access(container: &Container, identity: &PipelineIdentity, settings
 struct PipelineJob<'a> {
     client: Client,
     progress: Progress,
-    jobs: usize,
+    /// Transfers at once, and small blobs and requests.
+    jobs: (usize, usize),
     /// As it was at the beginning.
     record: Record,
     row: &'a Row,
@@ -111,7 +112,8 @@ impl PipelineJob<'_> {
             foreign: export::Foreign::Include,
             referrers: true,
             continue_on_errors: pipeline.options.contains(&ExportOption::ContinueOnErrors),
-            jobs: self.jobs,
+            jobs: self.jobs.0,
+            small_jobs: self.jobs.1,
             bases: Arc::new(self.bases(settings).await?),
             limits: ReferrerLimits::default(),
         };
@@ -189,7 +191,8 @@ impl PipelineJob<'_> {
             // It is removed here, between two notes of the state.
             delete_source: false,
             receipt: false,
-            jobs: self.jobs,
+            jobs: self.jobs.0,
+            small_jobs: self.jobs.1,
         };
         if self.record.response.confirmed {
             if removed(&location, settings).await? {

@@ -22,6 +22,9 @@ const MAX_ERROR: usize = 64 << 10;
 /// The digest that a registry says content has.
 pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
+/// The header by which registries answer since their first protocol.
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
 /// A small answer, read whole.
 pub(super) struct WholeAnswer {
     pub(super) at: At,
@@ -96,7 +99,8 @@ impl Answer {
         let at = self.at.clone();
         // The words of a failure are a courtesy: an answer whose body fails is judged by its status alone.
         let secrets = Arc::clone(&self.secrets);
-        let detail = Detail::parse(&self.beginning(MAX_ERROR).await, &secrets);
+        let version = self.header(API_VERSION).map(str::to_owned);
+        let detail = Detail::parse(&self.beginning(MAX_ERROR).await, &secrets).by_version(version.as_deref());
         match status {
             StatusCode::UNAUTHORIZED => {
                 Error::Unauthorized { at, reason: "the registry takes no credentials of ours".to_owned(), detail }

@@ -11,6 +11,9 @@ use super::redact::Secrets;
 /// Longest piece of a peer's words that is repeated, in characters.
 const LONGEST: usize = 300;
 
+/// What a Go program answers to a path that it does not know.
+const NO_ROUTE: &str = "404 page not found";
+
 /// Most pieces that are repeated.
 const MOST: usize = 8;
 
@@ -36,6 +39,8 @@ pub struct Detail {
     said: Vec<(Option<ErrorCode>, String)>,
     /// It came as a page for people.
     is_page: bool,
+    /// It is that of the software "distribution" about a path that it does not know.
+    is_no_route: bool,
 }
 
 impl Detail {
@@ -65,13 +70,25 @@ impl Detail {
                 shown.push(one);
             }
         }
-        Self { said: shown, is_page: starts_as_page(text) }
+        Self { said: shown, is_page: starts_as_page(text), is_no_route: false }
     }
 
     /// With words of ours after the peer's.
     pub(super) fn and(mut self, ours: &str) -> Self {
         self.said.push((None, ours.to_owned()));
         self
+    }
+
+    /// As the words of an answer with this `Docker-Distribution-Api-Version`.
+    pub(super) fn by_version(mut self, version: Option<&str>) -> Self {
+        self.is_no_route =
+            version == Some("registry/2.0") && matches!(&self.said[..], [(None, text)] if text == NO_ROUTE);
+        self
+    }
+
+    /// Whether "distribution", or a registry made of it, says that it does not know the path.
+    pub(super) const fn is_no_route(&self) -> bool {
+        self.is_no_route
     }
 
     /// Whether the words were those of a web page.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use reqwest::{
     Method, StatusCode,
     header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MATCH},
@@ -11,7 +11,7 @@ use reqwest::{
 
 use crate::{
     content::{self, ByteStream, Verified},
-    oci::{Algorithm, Descriptor, Digest, Manifest, Name, manifest::View, media_type},
+    oci::{Algorithm, Descriptor, Digest, Manifest, Name, Tag, manifest::View, media_type},
 };
 
 use super::{
@@ -40,7 +40,7 @@ impl RemoteRepository {
     pub(super) async fn get_manifest(&self, name: &Name) -> Result<Manifest, Error> {
         if let Name::Tag(tag) = name
             && tag.is_of_attached()
-            && self.lacks(name).await
+            && self.lacks(name, tag).await
         {
             return Err(Error::NotFound { at: self.at(format!("manifest {name}")), detail: Detail::default() });
         }
@@ -54,8 +54,11 @@ impl RemoteRepository {
 
     /// Whether there is definitely no manifest of that name. It is asked by `HEAD`, which registries do not count against
     /// their limits, and which is believed only where it finds a manifest that is there for certain.
-    async fn lacks(&self, name: &Name) -> bool {
+    async fn lacks(&self, name: &Name, tag: &Tag) -> bool {
         let facts = self.facts();
+        if let Some(is_listed) = self.lists(tag).await {
+            return !is_listed;
+        }
         let Some(present) = facts.present.get() else { return false };
         if self.head_status(name).await != Some(StatusCode::NOT_FOUND) {
             return false;
@@ -104,6 +107,11 @@ impl RemoteRepository {
     }
 
     pub(super) async fn head_manifest(&self, name: &Name) -> Result<Option<Descriptor>, Error> {
+        if let Name::Tag(tag) = name
+            && self.lists(tag).await == Some(false)
+        {
+            return Ok(None);
+        }
         let at = self.at(format!("manifest {name}"));
         let (head, get) = (self.described_by_head(name, &at).boxed(), self.described_by_get(name).boxed());
         self.transport.courtesies.head_or_get(self.registry(), Subject::Manifest, head, get).await
@@ -179,12 +187,14 @@ impl RemoteRepository {
 
     /// Puts `manifests`, all of them attached to `subject`. The fallback index is written once, with all of them.
     pub(super) async fn put_attached(&self, subject: &Digest, manifests: &[Manifest]) -> Result<(), Error> {
-        let mut unkept = Vec::new();
-        for manifest in manifests {
-            if !self.put_one(&Name::Digest(manifest.digest()), manifest).await? {
-                unkept.push(manifest);
-            }
-        }
+        let putting = manifests.iter().map(|manifest| async move {
+            let is_kept = self.put_one(&Name::Digest(manifest.digest()), manifest).await?;
+            Ok::<_, Error>((manifest, is_kept))
+        });
+        // In order, so that the list is the same whoever answers first.
+        let putting: Vec<_> = putting.collect();
+        let put: Vec<_> = stream::iter(putting).buffered(self.transport.settings.requests.max(1)).try_collect().await?;
+        let unkept: Vec<_> = put.into_iter().filter(|(_, is_kept)| !is_kept).map(|(manifest, _)| manifest).collect();
         if unkept.is_empty() { Ok(()) } else { self.attach(&unkept, subject).await }
     }
 

@@ -17,6 +17,7 @@ mod error;
 mod feed;
 mod head;
 mod learnt;
+mod limit;
 mod link;
 mod manifest;
 mod page;

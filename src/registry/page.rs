@@ -48,7 +48,8 @@ impl RemoteRepository {
         }
     }
 
-    async fn page(&self, call: Call) -> Result<(WholeAnswer, Option<Url>), Error> {
+    /// One page, and where the next one is.
+    pub(super) async fn page(&self, call: Call) -> Result<(WholeAnswer, Option<Url>), Error> {
         let answer = self.transport.send(call).await?.expect(&[StatusCode::OK]).await?;
         let next = self.next_page(&answer)?;
         Ok((answer.document(MAX_PAGE).await?, next))

@@ -45,7 +45,15 @@ impl RemoteRepository {
         if known == ReferrersApi::Absent {
             return self.referrers_by_tag(subject).await;
         }
-        match self.referrers_by_api(subject).await? {
+        let (is_distribution, answer) = self.ask_first(subject).await?;
+        if is_distribution {
+            return self.referrers_by_tag(subject).await;
+        }
+        let answer = match answer {
+            Some(answer) => answer,
+            None => self.referrers_by_api(subject).await?,
+        };
+        match answer {
             ApiAnswer::Listed(list) => {
                 facts.learn_referrers_api(true);
                 Ok(list)
@@ -66,6 +74,27 @@ impl RemoteRepository {
                 Error::Protocol { at, reason }
             }),
         }
+    }
+
+    /// Whether the registry is "distribution". The first question of a registry is asked alone, with `subject`: its answer may
+    /// spare the others theirs. It comes with the result, where this call was the one that asked.
+    async fn ask_first(&self, subject: &Digest) -> Result<(bool, Option<ApiAnswer>), Error> {
+        let mut answer = None;
+        let registry = self.transport.learnt.of_registry(self.registry());
+        let asked = registry.is_distribution.get_or_try_init(async || {
+            let first = self.referrers_by_api(subject).await?;
+            let is_distribution = matches!(&first, ApiAnswer::Refused(error) if says_no_route(error));
+            answer = Some(first);
+            Ok::<_, Error>(is_distribution)
+        });
+        let is_distribution = *asked.await?;
+        Ok((is_distribution, answer))
+    }
+
+    /// Whether the registry takes `index` only after all manifests that it names, as "distribution" does unless it is told
+    /// otherwise.
+    pub(super) async fn takes_whole_indexes(&self, index: &Digest) -> bool {
+        self.ask_first(index).await.is_ok_and(|(is_distribution, _)| is_distribution)
     }
 
     async fn referrers_by_api(&self, subject: &Digest) -> Result<ApiAnswer, Error> {
@@ -160,6 +189,11 @@ fn says_no_api(error: &Error) -> bool {
         Error::Refused { status, .. } => matches!(status, 400 | 405 | 406 | 410 | 415 | 422 | 501),
         _ => false,
     }
+}
+
+/// Whether this answer says that the registry's software does not know the path, in whatever repository.
+fn says_no_route(error: &Error) -> bool {
+    matches!(error, Error::NotFound { detail, .. } if detail.is_no_route())
 }
 
 /// Whether the answer is the same for any other subject in the repository. One that speaks of the subject is not.

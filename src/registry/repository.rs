@@ -23,11 +23,23 @@ pub struct RemoteRepository {
     pub(super) transport: Arc<Transport>,
     registry: Arc<str>,
     name: Arc<str>,
+    /// Content is only read from it in this run, so that what it lists once stays true.
+    is_origin: bool,
 }
 
 impl RemoteRepository {
     pub(super) fn new(transport: Arc<Transport>, registry: &str, repository: &str) -> Self {
-        Self { transport, registry: registry.into(), name: repository.into() }
+        Self { transport, registry: registry.into(), name: repository.into(), is_origin: false }
+    }
+
+    /// The same, where nothing is put into the repository.
+    pub(super) fn only_read(self) -> Self {
+        Self { is_origin: true, ..self }
+    }
+
+    /// Whether nothing is put into it.
+    pub(super) const fn is_origin(&self) -> bool {
+        self.is_origin
     }
 
     /// The registry, as a reference names it: `docker.io`.

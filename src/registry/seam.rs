@@ -6,13 +6,13 @@ use async_trait::async_trait;
 
 use super::{client::Client, repository::RemoteRepository};
 use crate::{
-    content::{self, Mount, Origin, Origins, Source, Target, Targets},
-    oci::{self, Descriptor, Digest, Manifest},
+    content::{self, Assign, Mount, Origin, Origins, Source, Target, Targets},
+    oci::{self, Descriptor, Digest, Manifest, Tag},
 };
 
 impl Origins for Client {
     fn origin(&self, repository: &oci::Repository) -> Arc<dyn Origin> {
-        Arc::new(self.repository(repository.registry(), repository.path()))
+        Arc::new(self.repository(repository.registry(), repository.path()).only_read())
     }
 }
 
@@ -32,6 +32,15 @@ impl Origin for RemoteRepository {}
 impl Target for RemoteRepository {
     fn mounts(&self) -> Option<&dyn Mount> {
         Some(self)
+    }
+
+    async fn is_whole(&self, index: &Digest) -> bool {
+        self.takes_whole_indexes(index).await
+    }
+
+    async fn put(&self, tag: &Tag, manifest: &Manifest) -> content::Result<()> {
+        // A registry takes a manifest under its tag as it takes it under its digest.
+        self.tag(tag, manifest).await
     }
 
     async fn attach(&self, subject: &Digest, manifests: &[Manifest]) -> content::Result<()> {

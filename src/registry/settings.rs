@@ -33,8 +33,8 @@ pub struct Settings {
     pub max_pages: u32,
     /// Bytes of one chunk where an upload goes in chunks; the registry's own minimum wins.
     pub chunk: u64,
-    /// Idle connections kept for each host: as many as jobs may run.
-    pub idle_connections: usize,
+    /// Requests to one host at once, at the most; how many there are follows from its answers.
+    pub requests: usize,
 }
 
 /// Most that [`Settings::max_manifest`] may be, in bytes.
@@ -63,7 +63,7 @@ impl Default for Settings {
             max_pages: 1000,
             // Large enough that a round trip a chunk does not count, below the body limits that proxies commonly have.
             chunk: 32 << 20,
-            idle_connections: 16,
+            requests: 64,
         }
     }
 }

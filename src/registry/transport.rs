@@ -22,6 +22,7 @@ use super::{
     error::{At, Error},
     head::Courtesies,
     learnt::Learnt,
+    limit::{Load, RequestLimits},
     policy::{self, Guard, NamedHosts},
     redact::{Redacted, Secrets},
     retry::{GivenUpAddresses, Waits},
@@ -76,6 +77,7 @@ pub(super) struct Transport {
     pub(super) secrets: Arc<Secrets>,
     pub(super) courtesies: Courtesies,
     pub(super) given_up: GivenUpAddresses,
+    limits: RequestLimits,
     clients: Clients,
     pub(super) auth: Auth,
     trust: Trust,
@@ -103,6 +105,7 @@ impl Transport {
             secrets: Arc::default(),
             courtesies: Courtesies::default(),
             given_up: GivenUpAddresses::default(),
+            limits: RequestLimits::new(settings.requests),
             clients: Clients::default(),
             auth: Auth::new(Keychain::from_environment(settings.authfile.as_deref())),
             settings,
@@ -149,7 +152,8 @@ impl Transport {
             if let Some(authorization) = &sent {
                 request = request.header(AUTHORIZATION, authorization.clone());
             }
-            let answer = tokio::time::timeout(patience, request.send())
+            let answer = self
+                .placed(&url, tokio::time::timeout(patience, request.send()))
                 .await
                 .map_err(|_| Error::Stalled { at: at.clone(), waited: patience, bytes: 0 })?
                 .map_err(|error| Error::transport(at.clone(), error, patience).by_way_of(|| self.proxy(&url)))
@@ -179,6 +183,20 @@ impl Transport {
             url = next;
         }
         Err(Error::Protocol { at, reason: format!("more than {MAX_HOPS} redirects") })
+    }
+
+    /// Makes a request once there is a place for it at its host.
+    async fn placed<E>(
+        &self,
+        url: &Url,
+        request: impl Future<Output = Result<Result<reqwest::Response, reqwest::Error>, E>>,
+    ) -> Result<Result<reqwest::Response, reqwest::Error>, E> {
+        let place = self.limits.of(&url.origin()).enter().await;
+        let answered = request.await;
+        let is_fine =
+            answered.as_ref().is_ok_and(|answer| answer.as_ref().is_ok_and(|answer| !is_overload(answer.status())));
+        place.leave(if is_fine { Load::Fine } else { Load::TooMuch });
+        answered
     }
 
     /// Makes the call once with content on its way, which cannot be sent again: no redirects and no patience here. An
@@ -276,7 +294,7 @@ impl Transport {
             // One HTTP/2 connection is slower than several of HTTP/1.1 for a few large bodies, and costs more CPU.
             .http1_only()
             .tcp_nodelay(true)
-            .pool_max_idle_per_host(self.settings.idle_connections)
+            .pool_max_idle_per_host(self.settings.requests)
             .connect_timeout(self.settings.retry.connect);
         if verified && !self.trust.is_empty() {
             return self.trust.client(builder, system, identity).map_err(Error::Trust);
@@ -287,6 +305,11 @@ impl Transport {
         };
         Ok(if system { builder } else { builder.tls_certs_only([]) })
     }
+}
+
+/// Whether an answer means that there are more requests than the host copes with.
+fn is_overload(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
 }
 
 fn is_write(method: &Method) -> bool {

@@ -108,7 +108,7 @@ impl Review {
             for manifest in attached.manifests().filter(|manifest| manifest.subject().is_some()) {
                 let kind = manifest.descriptor().artifact_type.clone();
                 let kind = kind.unwrap_or_else(|| manifest.media_type().to_owned());
-                *kinds.entry(PeerText(&kind).to_string()).or_default() += 1;
+                *kinds.entry(in_words(&kind)).or_default() += 1;
             }
             let by_tag = parents.iter().filter(|(_, parent)| **parent == at).map(|(child, _)| members[*child].root);
             for root in by_tag {
@@ -169,6 +169,22 @@ impl Review {
             self.artifacts.iter().map(|artifact| artifact.reference.context().to_string()).collect();
         self.repositories.retain(|(repository, _)| seen.contains(repository));
     }
+}
+
+/// Types of what is attached that a reviewer knows by other names.
+const KNOWN: [(&str, &str); 7] = [
+    ("application/vnd.dev.sigstore.bundle", "sigstore bundle (signature or attestation)"),
+    ("application/vnd.dev.cosign.artifact.sig", "cosign signature"),
+    ("application/vnd.cncf.notary.signature", "Notary Project signature"),
+    ("application/spdx", "SPDX SBOM"),
+    ("text/spdx", "SPDX SBOM"),
+    ("application/vnd.cyclonedx", "CycloneDX SBOM"),
+    ("application/vnd.in-toto", "in-toto attestation"),
+];
+
+fn in_words(kind: &str) -> String {
+    let known = KNOWN.iter().find(|(begin, _)| kind.starts_with(begin));
+    known.map_or_else(|| PeerText(kind).to_string(), |(_, words)| (*words).to_owned())
 }
 
 /// What cosign attaches by such a tag.

@@ -125,6 +125,7 @@ impl Choice {
             continue_on_errors: how.continue_on_errors,
             jobs: how.jobs,
             bases: Arc::new(bases),
+            small_jobs: how.small_jobs,
             limits: ReferrerLimits::default(),
         })
     }

@@ -149,7 +149,7 @@ impl ExportRun<'_> {
         let mut failed = HashMap::new();
         let mut stopped = None;
         let go_on = self.request.continue_on_errors;
-        let scheduler = Scheduler::new(self.request.jobs, missing.iter().map(|one| &one.blob));
+        let scheduler = Scheduler::new(self.request.jobs, self.request.small_jobs, missing.iter().map(|one| &one.blob));
         let meter = Meter::new(self.progress, &self.moved).scheduled(&scheduler);
         let work = |one: Move| {
             let (writer, meter) = (Arc::clone(writer), meter.clone());

@@ -24,10 +24,6 @@ use crate::{
     progress::{Event, Phase, Progress},
 };
 
-/// Requests under way at once while planning, at the least. They are small and wait for answers, so there may be more
-/// of them than transfers.
-const MIN_REQUESTS: usize = 16;
-
 /// One artifact and where it is from.
 struct PlannedArtifact {
     resolved: Resolved,
@@ -59,7 +55,7 @@ impl Plan {
     pub(super) async fn make(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Self, Error> {
         let mut plan = Self::resolved(origins, request, progress).await?;
         progress.tell(Event::Phase(Phase::Planning));
-        let missing = plan.missing_blobs(&Semaphore::new(request.jobs.max(MIN_REQUESTS))).await;
+        let missing = plan.missing_blobs(request.small_jobs.max(1)).await;
         plan.drop_blobs(missing);
         Ok(plan)
     }
@@ -67,7 +63,7 @@ impl Plan {
     /// Resolves every artifact. Nobody was asked for a blob yet.
     pub(super) async fn resolved(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Self, Error> {
         progress.tell(Event::Phase(Phase::Resolving));
-        let requests = Semaphore::new(request.jobs.max(MIN_REQUESTS));
+        let requests = Semaphore::new(request.small_jobs.max(1));
         let references: BTreeSet<&Reference> = request.artifacts.iter().collect();
         let mut plan = Self {
             artifacts: Vec::new(),
@@ -104,7 +100,7 @@ impl Plan {
             }
         });
         // In order, so that the first failure named is the same at each run.
-        let mut resolving = stream::iter(resolving).buffered(request.jobs.max(MIN_REQUESTS));
+        let mut resolving = stream::iter(resolving).buffered(request.small_jobs.max(1));
         while let Some((reference, origin, resolved)) = resolving.next().await {
             match resolved {
                 Ok(mut resolved) => {
@@ -159,7 +155,7 @@ impl Plan {
     }
 
     /// Asks the source for every blob, so that what is missing is known before the layout is fixed.
-    async fn missing_blobs(&self, requests: &Semaphore) -> HashMap<Digest, content::Error> {
+    async fn missing_blobs(&self, at_once: usize) -> HashMap<Digest, content::Error> {
         let blobs: BTreeMap<Digest, &Descriptor> =
             self.artifacts.iter().flat_map(|artifact| &artifact.blobs).map(|blob| (blob.digest, blob)).collect();
         let asking = blobs.into_values().map(|blob| {
@@ -167,7 +163,6 @@ impl Plan {
             async move {
                 let mut outcome = content::Error::NotFound { what: format!("blob {}", blob.digest) };
                 for origin in origins {
-                    let _permit = requests.acquire().await;
                     match origin.contains(blob).await {
                         Ok(true) => return None,
                         Ok(false) => {}
@@ -178,7 +173,7 @@ impl Plan {
             }
         });
         let asking: Vec<_> = asking.collect();
-        stream::iter(asking).buffer_unordered(MIN_REQUESTS).filter_map(async |missing| missing).collect().await
+        stream::iter(asking).buffer_unordered(at_once).filter_map(async |missing| missing).collect().await
     }
 
     /// Plans out the artifacts that need one of `failed`, and computes what the bundle holds without them.

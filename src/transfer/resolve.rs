@@ -127,8 +127,8 @@ async fn limited<T>(requests: &Semaphore, call: impl Future<Output = T>) -> T {
 enum Fetched {
     /// A child of an index, or what is attached.
     Child(Manifest, usize),
-    /// What is attached by `subject`.
-    Attached(Vec<Descriptor>, usize),
+    /// What is attached to a manifest by `subject`.
+    Attached(Digest, Vec<Descriptor>, usize),
     /// What is attached by a tag.
     Tagged(Tag, Manifest, usize),
     /// Nothing.
@@ -160,7 +160,10 @@ impl Walk<'_> {
                         self.take_in(manifest, depth)?;
                     }
                 }
-                Fetched::Attached(descriptors, depth) => self.attach(descriptors, depth)?,
+                Fetched::Attached(subject, descriptors, depth) => {
+                    self.ask_tagged(subject, depth);
+                    self.attach(descriptors, depth)?;
+                }
                 Fetched::Nothing => {}
             }
         }
@@ -210,8 +213,13 @@ impl Walk<'_> {
         let (origin, requests) = (self.origin, self.requests);
         self.tasks.push(Box::pin(async move {
             let attached = limited(requests, origin.referrers(&subject)).await?;
-            Ok(Fetched::Attached(attached, depth + 1))
+            Ok(Fetched::Attached(subject, attached, depth + 1))
         }));
+    }
+
+    /// Asks for what is attached by tags: after the other question, whose answer may have told that there are none.
+    fn ask_tagged(&self, subject: Digest, depth: usize) {
+        let (origin, requests) = (self.origin, self.requests);
         for tag in Tag::cosign(&subject) {
             self.tasks.push(Box::pin(async move {
                 // By HEAD, which registries do not count as a pull: most artifacts have no such tag.
@@ -220,7 +228,7 @@ impl Walk<'_> {
                     return Ok(Fetched::Nothing);
                 }
                 let manifest = limited(requests, origin.resolve(&name)).await?;
-                Ok(Fetched::Tagged(tag, manifest, depth + 1))
+                Ok(Fetched::Tagged(tag, manifest, depth))
             }));
         }
     }

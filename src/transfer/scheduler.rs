@@ -1,4 +1,5 @@
-//! How many blobs move at once: as many as were asked for, and no more than bring the end nearer.
+//! How many blobs move at once: as many as were asked for, and no more than bring the end nearer. Small ones are answers to
+//! requests more than content: many more of them move at once, so that a line with a long round trip is not idle.
 //!
 //! All who move share the wire and the cores alike. Beside the largest blob, more of them than it takes to end together with it
 //! take from its share, and then it is alone at the end, with the cores at rest: of 2.3 GB with one blob of 0.7 GB, six at once
@@ -17,6 +18,9 @@ use crate::oci::{Descriptor, Digest};
 /// Blobs smaller than this cost their round trips, not the wire: they wait for nothing but a free place. In bytes.
 const SMALL: u64 = 1 << 20;
 
+/// So many bytes of small blobs move at once beyond the jobs that were asked for.
+const SMALL_BYTES: u64 = 8 << 20;
+
 /// Puts `items` of so many bytes in the order in which they are to begin: the largest, which takes longest, then the small ones,
 /// which take the places that it leaves, then the others from the largest on. Whatever comes last would be alone at the end.
 pub(super) fn order<T>(items: &mut [T], size: impl Fn(&T) -> u64) {
@@ -29,6 +33,8 @@ pub(super) fn order<T>(items: &mut [T], size: impl Fn(&T) -> u64) {
 /// The blobs that move, and what is left of each. What meters the bytes reports them here.
 pub(super) struct Scheduler {
     jobs: usize,
+    /// The bound for small ones, of those under way all told.
+    small_jobs: usize,
     state: Mutex<SchedulerState>,
 }
 
@@ -40,18 +46,27 @@ struct SchedulerState {
 }
 
 impl Scheduler {
-    /// None of `blobs` has begun; at most `jobs` of them will move at once.
-    pub(super) fn new<'b>(jobs: usize, blobs: impl IntoIterator<Item = &'b Descriptor>) -> Arc<Self> {
+    /// None of `blobs` has begun; at most `jobs` of them will move at once, and small ones up to `small_jobs`.
+    pub(super) fn new<'b>(
+        jobs: usize,
+        small_jobs: usize,
+        blobs: impl IntoIterator<Item = &'b Descriptor>,
+    ) -> Arc<Self> {
         let waiting = blobs.into_iter().map(|blob| blob.size).sum();
         let state = Mutex::new(SchedulerState { waiting, under_way: HashMap::new() });
-        Arc::new(Self { jobs, state })
+        Arc::new(Self { jobs, small_jobs, state })
     }
 
     /// Whether `blob` begins now, beside those that have begun.
     pub(super) fn admits(&self, blob: &Descriptor) -> bool {
         let mut state = self.state();
-        let running = state.under_way.len();
-        let begins = running == 0 || running < self.jobs && (blob.size < SMALL || state.gains_by(blob.size));
+        let begins = state.under_way.is_empty()
+            || if blob.size < SMALL {
+                state.has_place_for_small(self.jobs, self.small_jobs, blob.size)
+            } else {
+                let has_place = state.under_way.len() < self.jobs.max(self.small_jobs);
+                has_place && state.large() < self.jobs && state.gains_by(blob.size)
+            };
         if begins {
             state.waiting = state.waiting.saturating_sub(blob.size);
             state.under_way.insert(blob.digest, (blob.size, blob.size));
@@ -90,6 +105,19 @@ impl Scheduler {
 }
 
 impl SchedulerState {
+    /// Blobs under way that are not small.
+    fn large(&self) -> usize {
+        self.under_way.values().filter(|(size, _)| *size >= SMALL).count()
+    }
+
+    /// Whether a small blob may begin. Beyond `jobs` they are limited by their bytes, too, which are held in memory.
+    fn has_place_for_small(&self, jobs: usize, small_jobs: usize, size: u64) -> bool {
+        let small = self.under_way.values().filter(|(size, _)| *size < SMALL);
+        let held: u64 = small.map(|(size, _)| size).sum();
+        let running = self.under_way.len();
+        running < jobs || running < small_jobs && held + size <= SMALL_BYTES
+    }
+
     /// Whether a blob of `size` bytes, beside those that are under way, brings the end nearer.
     fn gains_by(&self, size: u64) -> bool {
         // Of what has moved as a whole, the other side makes an end; it takes from nobody's share.
@@ -126,7 +154,7 @@ mod tests {
     #[test]
     fn beside_one_that_is_half_of_all_two_others_move_at_a_time() {
         let blobs = blobs(&[500, 100, 100, 100, 100, 100]);
-        let scheduler = Scheduler::new(6, &blobs);
+        let scheduler = Scheduler::new(6, 6, &blobs);
         assert_eq!(begun(&scheduler, &blobs), 3);
         // The second has ended; of the first as much has moved.
         scheduler.moved(&blobs[0].digest, 100 * MB);
@@ -141,15 +169,15 @@ mod tests {
     fn who_would_end_after_the_largest_does_not_wait() {
         // Three places beside the largest are enough for all bytes, but not for five blobs of that size.
         let blobs = blobs(&[100, 60, 60, 60, 60, 60]);
-        assert_eq!(begun(&Scheduler::new(6, &blobs), &blobs), 6);
+        assert_eq!(begun(&Scheduler::new(6, 6, &blobs), &blobs), 6);
     }
 
     #[test]
     fn as_many_as_were_asked_for_where_no_blob_stands_out() {
         let blobs = blobs(&[100; 20]);
-        assert_eq!(begun(&Scheduler::new(6, &blobs), &blobs), 6);
-        assert_eq!(begun(&Scheduler::new(1, &blobs), &blobs), 1);
-        assert_eq!(begun(&Scheduler::new(6, &blobs[..2]), &blobs[..2]), 2);
+        assert_eq!(begun(&Scheduler::new(6, 6, &blobs), &blobs), 6);
+        assert_eq!(begun(&Scheduler::new(1, 1, &blobs), &blobs), 1);
+        assert_eq!(begun(&Scheduler::new(6, 6, &blobs[..2]), &blobs[..2]), 2);
     }
 
     #[test]
@@ -165,14 +193,30 @@ mod tests {
         for small in &mut blobs[1..] {
             small.size = SMALL - 1;
         }
-        assert_eq!(begun(&Scheduler::new(6, &blobs), &blobs), 6);
+        assert_eq!(begun(&Scheduler::new(6, 6, &blobs), &blobs), 6);
+    }
+
+    #[test]
+    fn beyond_the_jobs_as_many_small_ones_move_as_their_bytes_allow() {
+        let of_size = |size| {
+            let blob = |at: u32| Descriptor::new("a/b", Digest::sha256(&at.to_le_bytes()), size);
+            (0..100).map(blob).collect::<Vec<_>>()
+        };
+        for (size, at_once) in [(1_000, 40), (SMALL / 2, 16), (SMALL - 1, 8), (SMALL, 6)] {
+            let blobs = of_size(size);
+            assert_eq!(begun(&Scheduler::new(6, 40, &blobs), &blobs), at_once, "of {size} bytes");
+        }
+        // Those that are not small have their jobs beside them, within the bound of all.
+        let (small, large) = (of_size(1_000), blobs(&[200; 10]));
+        let scheduler = Scheduler::new(6, 40, small.iter().chain(&large));
+        assert_eq!((begun(&scheduler, &small[..36]), begun(&scheduler, &large)), (36, 4));
     }
 
     #[test]
     fn who_waits_for_an_answer_alone_holds_back_nobody() {
         let blobs = blobs(&[500, 400, 10]);
         for (moved, begins) in [(0, false), (400, true)] {
-            let scheduler = Scheduler::new(6, &blobs);
+            let scheduler = Scheduler::new(6, 6, &blobs);
             assert_eq!(begun(&scheduler, &blobs[..2]), 2);
             scheduler.moved(&blobs[1].digest, moved * MB);
             assert_eq!(scheduler.admits(&blobs[2]), begins);
@@ -182,7 +226,7 @@ mod tests {
     #[test]
     fn what_was_abandoned_is_before_it_again() {
         let blobs = blobs(&[500, 100, 100, 100]);
-        let scheduler = Scheduler::new(6, &blobs);
+        let scheduler = Scheduler::new(6, 6, &blobs);
         assert!(scheduler.admits(&blobs[0]));
         scheduler.moved(&blobs[0].digest, 450 * MB);
         scheduler.restarts(&blobs[0].digest);

@@ -98,6 +98,14 @@ fn a_delta_leaves_out_what_a_receipt_proves_and_arrives_whole() {
     airlift.run(["import", "delta.tar", "--store", "site"]).success();
     has_all(&airlift, "site", "v2.tar");
     airlift.run(["import", "delta.tar", "--store", "site"]).success().answers("already there");
+
+    // The statement names the base, and so does the page.
+    airlift.run(["sign", "delta.tar", "--statement-only", "--stream", "hq/site-7", "--sequence", "2"]).success();
+    let statement: Value = serde_json::from_slice(&read(&airlift, "delta.tar.transfer.json")).unwrap();
+    assert_eq!(statement["base"], serde_json::json!([v1]));
+    airlift.run(["inspect", "delta.tar", "--html", "page.html"]).success();
+    let page = String::from_utf8(read(&airlift, "page.html")).unwrap();
+    assert!(page.contains("stream hq/site-7, sequence 2") && page.contains("delta.tar.transfer.json"), "{page}");
 }
 
 #[test]

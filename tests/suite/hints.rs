@@ -263,6 +263,7 @@ fn a_mistyped_place_of_a_disc_is_forgotten() {
         delete_source: false,
         receipt: false,
         jobs: 2,
+        small_jobs: 2,
     };
     let (targets, settings, silent) = (Memories::default(), storage::Settings::default(), Progress::silent());
     let imported = discs::import(first.clone(), &typist, &targets, &request, &settings, &silent);

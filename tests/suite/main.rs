@@ -39,6 +39,7 @@ mod proxies;
 mod recovery;
 mod registry;
 mod registry_hostile;
+mod requests;
 mod review;
 mod schemas;
 mod serve;

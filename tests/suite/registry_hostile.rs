@@ -5,6 +5,7 @@ mod attached;
 mod authority;
 mod downloads;
 mod lists;
+mod tag_lists;
 mod uploads;
 mod words;
 

@@ -1,5 +1,5 @@
-//! The files in docs that systems read: a unit for systemd, manifests for Kubernetes. Their own parsers must like them, and
-//! the commands in them must be commands of ours.
+//! The files that systems read: a unit for systemd, manifests and a chart for Kubernetes. Their own parsers must accept them,
+//! and the commands in them must be commands of ours.
 
 use std::{fs, path::Path, process::Command};
 
@@ -98,4 +98,100 @@ fn the_manifests_call_commands_and_hold_a_pipeline_that_there_are() {
         words.map(|word| if word.starts_with("/secrets/") { "none.json".into() } else { word }).collect();
     fs::write(airlift.home().join("none.json"), "{}").unwrap();
     airlift.run(words).exits(1).says(&["pipeline.not-found"]);
+}
+
+/// The chart, rendered by the real helm with further arguments.
+fn rendered(further: &[&str]) -> Ran {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/airlift");
+    let mut helm = Command::new(peers::path("helm"));
+    Ran::of(helm.args(["template", "site"]).arg(chart).args(further))
+}
+
+fn all_values() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/airlift/ci/all-values.yaml");
+    path.display().to_string()
+}
+
+/// The pods of rendered documents.
+fn pods(text: &str) -> Vec<Value> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+    let pods = documents.iter().filter_map(|document| match document["kind"].as_str()? {
+        "Deployment" => Some(document["spec"]["template"]["spec"].clone()),
+        "CronJob" => Some(document["spec"]["jobTemplate"]["spec"]["template"]["spec"].clone()),
+        _ => None,
+    });
+    pods.collect()
+}
+
+fn containers(pod: &Value) -> Vec<Value> {
+    let lists = ["initContainers", "containers"].iter();
+    lists.flat_map(|key| pod[key].as_array().cloned().unwrap_or_default()).collect()
+}
+
+#[test]
+fn helm_and_kubernetes_accept_the_chart() {
+    needs!("helm", "kubernetes-validate");
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/airlift");
+    let folder = TempDir::new().unwrap();
+    for (further, documents) in [(vec![], 3), (vec!["-f".to_owned(), all_values()], 10)] {
+        let lint = Ran::of(Command::new(peers::path("helm")).args(["lint", "--strict"]).arg(&chart).args(&further));
+        lint.success();
+        let further: Vec<&str> = further.iter().map(String::as_str).collect();
+        let text = rendered(&further).success().stdout;
+        let path = folder.path().join("rendered.yaml");
+        fs::write(&path, &text).unwrap();
+        let ran = Ran::of(Command::new(peers::path("kubernetes-validate")).arg("--strict").arg(&path)).success();
+        assert_eq!((ran.stdout.clone() + &ran.stderr).matches("passed").count(), documents, "{ran}");
+    }
+}
+
+#[test]
+fn the_chart_calls_commands_of_ours_with_no_more_rights_than_they_need() {
+    needs!("helm");
+    let pods = pods(&rendered(&["-f", &all_values()]).success().stdout);
+    assert_eq!(pods.len(), 3, "serve, watch, export");
+    for pod in &pods {
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+        assert_eq!(pod["automountServiceAccountToken"], false);
+        for container in containers(pod) {
+            let words: Vec<String> = serde_json::from_value(container["args"].clone()).unwrap();
+            is_a_command_of_ours(&words.iter().map(String::as_str).collect::<Vec<_>>());
+            let locked = &container["securityContext"];
+            assert_eq!(
+                (&locked["readOnlyRootFilesystem"], &locked["allowPrivilegeEscalation"]),
+                (&true.into(), &false.into())
+            );
+            assert_eq!(locked["capabilities"]["drop"], serde_json::json!(["ALL"]));
+            // Every file that a command names is in a volume of the pod.
+            let mounts: Vec<&str> = container["volumeMounts"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|mount| mount["mountPath"].as_str())
+                .collect();
+            for file in words.iter().filter(|word| word.starts_with('/')) {
+                assert!(
+                    mounts.iter().any(|mount| Path::new(file).starts_with(mount)),
+                    "{file} is in none of {mounts:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn values_that_cannot_work_are_refused_by_name() {
+    needs!("helm");
+    for (set, says) in [
+        ("serve.policy=x", "serve.htpasswdSecret"),
+        ("watch.enabled=true", "watch.pipelines"),
+        ("export.enabled=true", "export.artifacts"),
+        ("serve.readonly=true", "readonly"),
+        ("image.digest=latest", "digest"),
+    ] {
+        let ran = rendered(&["--set", set]);
+        assert_ne!(ran.code, Some(0), "{set}");
+        assert!(ran.stderr.contains(says), "{set}: {ran}");
+    }
 }

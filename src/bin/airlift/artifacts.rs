@@ -83,6 +83,7 @@ pub(crate) fn chosen(args: &Chosen, artifacts: Vec<Reference>, transfer: &Transf
     request.referrers = !args.no_referrers;
     request.continue_on_errors = transfer.continue_on_errors;
     request.jobs = transfer.jobs.count();
+    request.small_jobs = transfer.jobs.small();
     request
 }
 

@@ -10,7 +10,7 @@ use airlift::{
 use serde::Serialize;
 
 use crate::{
-    args::global::Global,
+    args::{Jobs, global::Global},
     failure::CommandError,
     log,
     mistake::Mistake,
@@ -61,8 +61,8 @@ impl Context {
         self.global.json
     }
 
-    /// The settings for registries.
-    pub(crate) fn settings(&self) -> Result<Settings, Mistake> {
+    /// The settings for registries, which get at most so many requests at once.
+    pub(crate) fn settings(&self, jobs: Jobs) -> Result<Settings, Mistake> {
         let options = &self.global.registry;
         let mut settings = Settings::default();
         settings.ca_certs.clone_from(&options.ca_cert);
@@ -76,12 +76,13 @@ impl Context {
         settings.named_hosts.clone_from(&options.allow_host);
         settings.authfile.clone_from(&options.authfile);
         settings.progress = self.progress();
+        settings.requests = jobs.small();
         Ok(settings)
     }
 
     /// The client of all registries of the run.
-    pub(crate) fn client(&self) -> Result<Client, CommandError> {
-        Ok(Client::new(self.settings()?)?)
+    pub(crate) fn client(&self, jobs: Jobs) -> Result<Client, CommandError> {
+        Ok(Client::new(self.settings(jobs)?)?)
     }
 
     /// The settings for storages and vaults, from the environment and `--ca-cert`.

@@ -11,6 +11,9 @@ use crate::oci::{Platform, Reference};
 /// Transfers at once where nothing is said.
 const JOBS: usize = 6;
 
+/// Small blobs and questions at once where nothing is said.
+const SMALL_JOBS: usize = 64;
+
 /// What to do with non-distributable layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Foreign {
@@ -39,6 +42,8 @@ pub struct Request {
     pub jobs: usize,
     /// What the receiver has, which is left out.
     pub bases: Arc<Bases>,
+    /// Blobs below 1 MiB, and questions, at once; a registry gets no more of them than it answers faster.
+    pub small_jobs: usize,
     /// How far attached artifacts are followed.
     pub limits: ReferrerLimits,
 }
@@ -54,6 +59,7 @@ impl Request {
             continue_on_errors: false,
             jobs: JOBS,
             bases: Arc::default(),
+            small_jobs: SMALL_JOBS,
             limits: ReferrerLimits::default(),
         }
     }

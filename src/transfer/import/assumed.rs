@@ -13,7 +13,7 @@ use super::{
         failure::{Cause, Failure, Side},
         items::ImportItem,
     },
-    plan::{ImportPlan, REQUESTS},
+    plan::ImportPlan,
 };
 use crate::{
     content::{self, Targets},
@@ -46,7 +46,7 @@ impl ImportPlan {
             })
         });
         let asking: Vec<_> = asking.collect();
-        let mut answers = stream::iter(asking).buffer_unordered(REQUESTS);
+        let mut answers = stream::iter(asking).buffer_unordered(self.at_once);
         let mut found: BTreeMap<Digest, BTreeSet<Repository>> = BTreeMap::new();
         let mut doubts: HashMap<Digest, Arc<content::Error>> = HashMap::new();
         while let Some((repository, digest, answer)) = answers.next().await {

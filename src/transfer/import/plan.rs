@@ -23,9 +23,6 @@ use crate::{
     progress::{Event, Phase, Progress},
 };
 
-/// Small requests to the target at once.
-pub(super) const REQUESTS: usize = 16;
-
 /// What an import will do.
 pub struct ImportPlan {
     pub(super) items: Vec<ImportItem>,
@@ -42,6 +39,8 @@ pub struct ImportPlan {
     pub(super) report: Report,
     pub(super) bytes: u64,
     pub(super) bytes_present: u64,
+    /// Questions to the target at once.
+    pub(super) at_once: usize,
 }
 
 impl ImportPlan {
@@ -95,9 +94,10 @@ impl ImportPlan {
             report,
             bytes: 0,
             bytes_present: 0,
+            at_once: request.small_jobs.max(1),
         };
         plan.ask_tags(targets, request).await;
-        plan.ask_children(targets).await;
+        plan.ask_children(targets, request).await;
         plan.ask_attached(targets).await;
         plan.ask_blobs(targets, request).await;
         plan.report.fail(&plan.failures);
@@ -128,7 +128,7 @@ impl ImportPlan {
             async move { (at, target.head(&item.target.name()).await) }
         });
         let asking: Vec<_> = asking.collect();
-        let mut answers = stream::iter(asking).buffered(REQUESTS);
+        let mut answers = stream::iter(asking).buffered(self.at_once);
         let mut failures = Vec::new();
         while let Some((at, answer)) = answers.next().await {
             let item = &self.items[at];
@@ -152,19 +152,27 @@ impl ImportPlan {
 
     /// Takes those off the list of tags in place that lack a child of their index. An import of fewer platforms gave such a tag,
     /// at a registry that accepts an index without all of its children.
-    async fn ask_children(&mut self, targets: &dyn Targets) {
+    async fn ask_children(&mut self, targets: &dyn Targets, request: &Request) {
         let items = &self.items;
-        let asking = self.in_place.iter().flat_map(|&at| {
-            let item = &items[at];
-            let place = targets.target(item.target.context());
-            let (_, children) = item.manifests.split_last().expect("an artifact has at least its root");
+        let indexes = self.in_place.iter().filter(|&&at| items[at].manifests.len() > 1).map(|&at| {
+            let place = targets.target(items[at].target.context());
+            async move {
+                let is_whole = !request.check_blobs && place.is_whole(&items[at].root().digest()).await;
+                (at, place, is_whole)
+            }
+        });
+        let indexes: Vec<_> = indexes.collect();
+        let doubtful: Vec<_> = stream::iter(indexes).buffer_unordered(self.at_once).collect().await;
+        let doubtful = doubtful.into_iter().filter(|(_, _, is_whole)| !is_whole);
+        let asking = doubtful.flat_map(|(at, place, _)| {
+            let (_, children) = items[at].manifests.split_last().expect("an artifact has at least its root");
             children.iter().map(move |child| {
                 let (place, name) = (Arc::clone(&place), Name::Digest(child.digest()));
                 async move { (at, place.head(&name).await) }
             })
         });
         let asking: Vec<_> = asking.collect();
-        let mut answers = stream::iter(asking).buffer_unordered(REQUESTS);
+        let mut answers = stream::iter(asking).buffer_unordered(self.at_once);
         let (mut lacking, mut failures) = (HashSet::new(), BTreeMap::new());
         while let Some((at, answer)) = answers.next().await {
             match answer {
@@ -197,7 +205,7 @@ impl ImportPlan {
                 async move { (at, has_attached(item, &*target).await) }
             })
             .collect();
-        let answers: Vec<_> = stream::iter(asking).buffer_unordered(REQUESTS).collect().await;
+        let answers: Vec<_> = stream::iter(asking).buffer_unordered(self.at_once).collect().await;
         // What cannot be told now is asked for once more when it is published, and fails there.
         self.attached_in_place = answers.into_iter().filter(|(_, all)| *all).map(|(at, _)| at).collect();
     }
@@ -218,7 +226,7 @@ impl ImportPlan {
             }
         }
         let asking: Vec<_> = wanted.into_iter().map(|(key, question)| question.ask(key)).collect();
-        let mut answers = stream::iter(asking).buffer_unordered(REQUESTS);
+        let mut answers = stream::iter(asking).buffer_unordered(self.at_once);
         let (mut present, mut lacking) = (HashSet::new(), HashSet::new());
         let mut failures: HashMap<_, Failure> = HashMap::new();
         let (mut bytes, mut bytes_present) = (0, 0);

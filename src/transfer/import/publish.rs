@@ -7,12 +7,9 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{
-    super::{
-        execute::{BrokenMove, Meter, Move},
-        items::ImportItem,
-    },
-    plan::REQUESTS,
+use super::super::{
+    execute::{BrokenMove, Meter, Move},
+    items::ImportItem,
 };
 use crate::{
     content::{self, Source, Target, Verified},
@@ -62,14 +59,20 @@ impl Locks {
 }
 
 /// Publishes artifacts whose blobs are all there.
-#[derive(Default)]
 pub(super) struct Publisher {
+    /// Requests of one artifact at once.
+    at_once: usize,
     /// Two artifacts of a run may share a subject, and its list of referrers may be one document that is read, changed and
     /// written: one at a time.
     subjects: Locks,
 }
 
 impl Publisher {
+    /// A publisher with so many requests of one artifact at once.
+    pub(super) fn new(at_once: usize) -> Self {
+        Self { at_once, subjects: Locks::default() }
+    }
+
     /// Puts an artifact into the target: manifests, attached, tag. Says whether anything was new. Of one whose tag is in
     /// place already, only what is attached is looked at.
     pub(super) async fn publish(
@@ -79,30 +82,52 @@ impl Publisher {
         is_complete: bool,
     ) -> content::Result<bool> {
         let repository = item.target.context();
-        let mut changed = false;
+        let tag = item.target.tag().filter(|_| !is_complete);
+        let mut changed = tag.is_some();
         if !is_complete {
-            for manifest in &item.manifests {
-                changed |= push_missing(manifest, &*target).await?;
+            // What is attached comes before the tag, and after what it is attached to.
+            let root_comes_with_its_tag = tag.is_some() && item.attached.is_empty();
+            let own = &item.manifests[..item.manifests.len() - usize::from(root_comes_with_its_tag)];
+            for level in levels(own, |manifest| manifest.children().iter().map(|child| child.digest).collect()) {
+                let pushing: Vec<_> = level
+                    .into_iter()
+                    .map(|manifest| {
+                        let target = Arc::clone(&target);
+                        // To ask first costs as much as to put it, and by a new tag something is new in any case.
+                        async move {
+                            if tag.is_some() {
+                                push(manifest, &*target).await
+                            } else {
+                                push_missing(manifest, &*target).await
+                            }
+                        }
+                    })
+                    .collect();
+                changed |= self.any(pushing).await?;
             }
         }
-        for wave in waves(&item.attached) {
-            let attaching = wave.into_iter().map(|(subject, manifests)| {
-                let target = Arc::clone(&target);
-                async move { self.attach(repository, &*target, subject, manifests).await }
-            });
-            let attaching: Vec<_> = attaching.collect();
-            let attached = stream::iter(attaching).buffer_unordered(REQUESTS);
-            changed |= attached.try_fold(false, async |any, new| Ok(any | new)).await?;
+        for level in levels(&item.attached, needs) {
+            let attaching: Vec<_> = by_subject(level)
+                .into_iter()
+                .map(|(subject, manifests)| {
+                    let target = Arc::clone(&target);
+                    async move { self.attach(repository, &*target, subject, manifests, is_complete).await }
+                })
+                .collect();
+            changed |= self.any(attaching).await?;
         }
-        match item.target.tag() {
-            Some(tag) if !is_complete => {
-                target.tag(tag, item.root()).await?;
-                changed = true;
-            }
-            None if changed => target.confirm(item.root()).await?,
-            _ => {}
+        match tag {
+            Some(tag) => target.put(tag, item.root()).await?,
+            None if changed && item.target.tag().is_none() => target.confirm(item.root()).await?,
+            None => {}
         }
         Ok(changed)
+    }
+
+    /// Does `steps`, several at once. Whether any of them changed anything.
+    async fn any(&self, steps: Vec<impl Future<Output = content::Result<bool>>>) -> content::Result<bool> {
+        let done = stream::iter(steps).buffer_unordered(self.at_once.max(1));
+        done.try_fold(false, async |any, new| Ok(any | new)).await
     }
 
     /// Puts what is missing of `manifests`, which are attached to `subject`, or parts of what is attached where there is none.
@@ -112,6 +137,7 @@ impl Publisher {
         target: &dyn Target,
         subject: Option<Digest>,
         manifests: Vec<&Manifest>,
+        is_listed: bool,
     ) -> content::Result<bool> {
         let Some(subject) = subject else {
             let mut changed = false;
@@ -122,7 +148,9 @@ impl Publisher {
         };
         let lock = self.subjects.of(repository, subject);
         let _one_at_a_time = lock.lock().await;
-        let known: HashSet<Digest> = target.referrers(&subject).await?.iter().map(|one| one.digest).collect();
+        // Of an artifact that is new, nothing is expected to be there; what is there is put once more.
+        let known = if is_listed { target.referrers(&subject).await? } else { Vec::new() };
+        let known: HashSet<Digest> = known.iter().map(|one| one.digest).collect();
         let missing: Vec<Manifest> =
             manifests.into_iter().filter(|manifest| !known.contains(&manifest.digest())).cloned().collect();
         if !missing.is_empty() {
@@ -132,36 +160,52 @@ impl Publisher {
     }
 }
 
+/// `manifests`, in which each comes after what it `needs`, in levels: what a manifest needs is in the levels before its own.
+fn levels(manifests: &[Manifest], needs: impl Fn(&Manifest) -> Vec<Digest>) -> Vec<Vec<&Manifest>> {
+    let mut places: HashMap<Digest, usize> = HashMap::new();
+    let mut levels: Vec<Vec<&Manifest>> = Vec::new();
+    for manifest in manifests {
+        let needed = needs(manifest);
+        let place = needed.iter().filter_map(|digest| places.get(digest)).max().map_or(0, |last| last + 1);
+        places.insert(manifest.digest(), place);
+        if place == levels.len() {
+            levels.push(Vec::new());
+        }
+        levels[place].push(manifest);
+    }
+    levels
+}
+
+/// What an attached manifest comes after: what it is attached to, and what it names.
+fn needs(attached: &Manifest) -> Vec<Digest> {
+    let subject = attached.subject().map(|subject| subject.digest);
+    attached.children().iter().map(|child| child.digest).chain(subject).collect()
+}
+
 /// Manifests that are attached to one subject, or to none.
 type AttachedGroup<'a> = (Option<Digest>, Vec<&'a Manifest>);
 
-/// `attached`, in which each comes after what it needs, by subject, in waves: what a manifest of a wave is attached to, and
-/// what it names, is in the waves before.
-fn waves(attached: &[Manifest]) -> Vec<Vec<AttachedGroup<'_>>> {
-    let mut places: HashMap<Digest, usize> = HashMap::new();
-    let mut waves: Vec<Vec<AttachedGroup<'_>>> = Vec::new();
-    for manifest in attached {
+fn by_subject(manifests: Vec<&Manifest>) -> Vec<AttachedGroup<'_>> {
+    let mut groups: Vec<AttachedGroup<'_>> = Vec::new();
+    for manifest in manifests {
         let subject = manifest.subject().map(|subject| subject.digest);
-        let needed = manifest.children().iter().map(|child| child.digest).chain(subject);
-        let place = needed.filter_map(|digest| places.get(&digest)).max().map_or(0, |last| last + 1);
-        places.insert(manifest.digest(), place);
-        if place == waves.len() {
-            waves.push(Vec::new());
-        }
-        let wave = &mut waves[place];
-        match wave.iter_mut().find(|(of, _)| *of == subject) {
-            Some((_, manifests)) => manifests.push(manifest),
-            None => wave.push((subject, vec![manifest])),
+        match groups.iter_mut().find(|(of, _)| *of == subject) {
+            Some((_, group)) => group.push(manifest),
+            None => groups.push((subject, vec![manifest])),
         }
     }
-    waves
+    groups
+}
+
+async fn push(manifest: &Manifest, target: &dyn Target) -> content::Result<bool> {
+    let body = Verified::bytes(manifest.descriptor().clone(), manifest.raw().clone());
+    target.push(manifest.descriptor(), body).await?;
+    Ok(true)
 }
 
 async fn push_missing(manifest: &Manifest, target: &dyn Target) -> content::Result<bool> {
-    let there = target.contains(manifest.descriptor()).await?;
-    if !there {
-        let body = Verified::bytes(manifest.descriptor().clone(), manifest.raw().clone());
-        target.push(manifest.descriptor(), body).await?;
+    if target.contains(manifest.descriptor()).await? {
+        return Ok(false);
     }
-    Ok(!there)
+    push(manifest, target).await
 }

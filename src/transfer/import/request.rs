@@ -5,6 +5,9 @@ use crate::transfer::destination::{RegistryPrefix, Renaming, Rule};
 /// Transfers at once where nothing is said.
 const JOBS: usize = 4;
 
+/// Small blobs and requests at once where nothing is said.
+const SMALL_JOBS: usize = 64;
+
 /// What to import, and how.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own, and any combination makes sense")]
@@ -31,6 +34,8 @@ pub struct Request {
     pub receipt: bool,
     /// Transfers at once; at least one.
     pub jobs: usize,
+    /// Blobs below 1 MiB, and other requests, at once; a registry gets no more of them than it answers faster.
+    pub small_jobs: usize,
 }
 
 impl Request {
@@ -48,6 +53,7 @@ impl Request {
             check_blobs: false,
             receipt: false,
             jobs: JOBS,
+            small_jobs: SMALL_JOBS,
         }
     }
 

@@ -20,7 +20,7 @@ use super::{
         report::{ArtifactState, Report, chain},
         scheduler::{self, Scheduler},
     },
-    plan::{ImportPlan, REQUESTS},
+    plan::ImportPlan,
     publish::{BlobPush, Publisher},
     request::Request,
 };
@@ -90,9 +90,9 @@ impl<'a> ImportRun<'a> {
             Work::Push(push) => Some(&push.blob),
             Work::Publish(_) => None,
         });
-        let scheduler = Scheduler::new(self.request.jobs, pushed);
+        let scheduler = Scheduler::new(self.request.jobs, self.request.small_jobs, pushed);
         let meter = Meter::new(self.progress, &self.moved).scheduled(&scheduler);
-        let (targets, publisher) = (self.targets, Arc::<Publisher>::default());
+        let (targets, publisher) = (self.targets, Arc::new(Publisher::new(self.request.small_jobs)));
         let items: Arc<[ImportItem]> = self.plan.items.clone().into();
         let complete: HashSet<usize> = (0..items.len()).filter(|&at| self.plan.is_complete(at)).collect();
         let attached = self.plan.attached_in_place.clone();
@@ -115,9 +115,10 @@ impl<'a> ImportRun<'a> {
             }
         };
         // Publishing is small requests that wait for answers: more of them at once than transfers.
+        let at_once = self.request.small_jobs.max(1);
         let begins = |work: &Work, running: usize| match work {
             Work::Push(push) => scheduler.admits(&push.blob),
-            Work::Publish(_) => running.saturating_sub(scheduler.running()) < REQUESTS,
+            Work::Publish(_) => running.saturating_sub(scheduler.running()) < at_once,
         };
         let done = |done| {
             if let Done::Pushed(blob, ..) = &done {

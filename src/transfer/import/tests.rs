@@ -160,6 +160,7 @@ async fn run(
         continue_on_errors: true,
         jobs: 4,
         bases: Arc::default(),
+        small_jobs: 4,
         limits: ReferrerLimits::default(),
     };
     let how = Request {
@@ -174,6 +175,7 @@ async fn run(
         check_blobs,
         receipt: false,
         jobs: 4,
+        small_jobs: 4,
     };
     mirror::run(source, target, &what, &how, &Progress::silent()).await
 }

@@ -6,7 +6,10 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::{
@@ -160,6 +163,7 @@ impl<F: Fn(&Request) -> Reply + Send + Sync + 'static> Script for F {
 pub(crate) struct Hostile {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
+    connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -175,9 +179,11 @@ impl Hostile {
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let script = Arc::new(make(&address.to_string()));
-        let log = Arc::clone(&requests);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (log, count) = (Arc::clone(&requests), Arc::clone(&connections));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
                 let (script, log) = (Arc::clone(&script), Arc::clone(&log));
                 tokio::spawn(async move {
                     // A client that hangs up is no failure of the script.
@@ -185,12 +191,17 @@ impl Hostile {
                 });
             }
         });
-        Self { address, requests, task }
+        Self { address, requests, connections, task }
     }
 
     /// `127.0.0.1:PORT`.
     pub(crate) fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// Connections that were made so far: each carries one request at a time.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// What was asked so far, without the first question of a client: whether TLS is spoken here.

@@ -14,9 +14,13 @@ const JOBS: u16 = 6;
 /// each other: docs/performance.md.
 const UPLOADS: u16 = 4;
 
-#[derive(Clone, Copy, Debug, clap::Args)]
+/// Small blobs and requests in parallel, where the registry answers more of them in the same time.
+const SMALL: u16 = 64;
+
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct Jobs {
-    /// Run this many transfers, or hashing threads, in parallel [default: 6; `import`: 4]
+    /// Run at most this many transfers, requests to a registry, or hashing threads in parallel [default: 6 transfers, `import`: 4; small
+    /// blobs and requests as many as the registry answers faster, up to 64]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=MAX_JOBS))]
     jobs: Option<u16>,
 }
@@ -24,6 +28,11 @@ pub(crate) struct Jobs {
 impl Jobs {
     pub(crate) fn count(self) -> usize {
         self.jobs.unwrap_or(JOBS).into()
+    }
+
+    /// The bound for small blobs and for requests.
+    pub(crate) fn small(self) -> usize {
+        self.jobs.unwrap_or(SMALL).into()
     }
 
     pub(crate) fn uploads(self) -> usize {

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use airlift::transfer::delta::diff::{Changed, Difference, diff};
 
 use crate::{
-    args::diff::Args,
+    args::{Jobs, diff::Args},
     context::Context,
     failure::CommandError,
     output::{
@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
-    let client = context.client()?;
+    let client = context.client(Jobs::default())?;
     let found = runtime::run(async {
         Ok(diff(&args.from, &args.to, &client, &context.storage(), &context.progress()).await?)
     })?;

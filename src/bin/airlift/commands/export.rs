@@ -93,7 +93,10 @@ async fn source(args: &Args, context: &Context) -> Result<(Box<dyn Origins>, Req
     let chosen = &args.chosen;
     if args.from.is_empty() {
         let artifacts = artifacts::asked_for(chosen)?;
-        return Ok((Box::new(context.client()?), artifacts::chosen(chosen, artifacts, &args.transfer)));
+        return Ok((
+            Box::new(context.client(args.transfer.jobs)?),
+            artifacts::chosen(chosen, artifacts, &args.transfer),
+        ));
     }
     let locations = args.from.iter().map(|text| artifacts::source(text)).collect::<Result<Vec<_>, _>>()?;
     let places = Places::open(&locations, chosen.registry.as_deref(), &context.storage(), &context.progress()).await?;

@@ -11,7 +11,14 @@ use airlift::{
 };
 use serde::Serialize;
 
-use crate::{args::find::Args, artifacts, context::Context, failure::CommandError, mistake::Mistake, runtime};
+use crate::{
+    args::{Jobs, find::Args},
+    artifacts,
+    context::Context,
+    failure::CommandError,
+    mistake::Mistake,
+    runtime,
+};
 
 /// What `--update` prints.
 #[derive(Serialize)]
@@ -58,11 +65,11 @@ async fn search(
         findings.append(one(source, args, &filter, rules, context).await?);
     }
     if args.pin {
-        discover::queries(&context.client()?, &mut findings).await;
+        discover::queries(&context.client(Jobs::default())?, &mut findings).await;
     }
     let mut inventory = Inventory::of(findings, rules);
     if args.pin {
-        discover::pin(&context.client()?, &mut inventory).await;
+        discover::pin(&context.client(Jobs::default())?, &mut inventory).await;
     }
     Ok(inventory)
 }
@@ -90,7 +97,7 @@ async fn one(
     if let Some(chart) = source.strip_prefix("oci://") {
         let reference = Reference::parse(chart, None).map_err(|source| Mistake::Reference { source })?;
         let folder = tempfile::tempdir().map_err(|source| Mistake::Write { path: std::env::temp_dir(), source })?;
-        let archive = discover::chart(&context.client()?, &reference, folder.path()).await?;
+        let archive = discover::chart(&context.client(Jobs::default())?, &reference, folder.path()).await?;
         return Ok(find::search(&archive, Some(source), &options, rules).await?);
     }
     if is_bundle(path) {
@@ -99,10 +106,10 @@ async fn one(
     let is_registry = !path.exists() && !source.starts_with(['/', '.']);
     match &args.repositories {
         Some(glob) if is_registry => {
-            Ok(discover::repositories(&context.client()?, source, glob, filter, args.latest).await?)
+            Ok(discover::repositories(&context.client(Jobs::default())?, source, glob, filter, args.latest).await?)
         }
         None if is_registry && (args.tags.is_some() || args.latest.is_some()) => {
-            Ok(discover::tags(&context.client()?, source, filter, args.latest).await?)
+            Ok(discover::tags(&context.client(Jobs::default())?, source, filter, args.latest).await?)
         }
         _ => Ok(find::search(path, None, &options, rules).await?),
     }

@@ -119,13 +119,14 @@ pub(super) fn request(to: &RegistryPrefix, renamed: &Renamed, transfer: &Transfe
         delete_source: false,
         receipt: false,
         jobs: transfer.jobs.uploads(),
+        small_jobs: transfer.jobs.small(),
     }
 }
 
 /// The registry, or the store.
 fn targets(args: &Args, context: &Context) -> Result<Box<dyn Targets>, CommandError> {
     Ok(match &args.store {
-        None => Box::new(context.client()?),
+        None => Box::new(context.client(args.transfer.jobs)?),
         // A store that is not there yet has nothing, and planning makes none.
         Some(dir) if args.transfer.dry_run && !Store::is_store(dir) => Box::new(Memories::default()),
         Some(dir) => Box::new(Store::open(dir)?),

@@ -13,7 +13,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::check(&args.transfer)?;
     let what = artifacts::chosen(&args.chosen, artifacts::asked_for(&args.chosen)?, &args.transfer);
     let how = super::import::request(&args.to, &args.renamed, &args.transfer);
-    let client = context.client()?;
+    let client = context.client(args.transfer.jobs)?;
     let progress = context.progress();
     if args.transfer.dry_run {
         let planned = runtime::run(async { Ok(mirror::plan(&client, &client, &what, &how, &progress).await) })?;

@@ -20,7 +20,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let options = Options { interval: args.interval.max(SHORTEST), runs: args.runs.into(), grace: args.grace };
     // Runs record their progress in the state. Bars of many parallel runs would be unreadable.
     let progress = Progress::default();
-    let with = RunContext { registry: context.settings()?, storage, progress, jobs: args.jobs.count() };
+    let with = RunContext {
+        registry: context.settings(args.jobs)?,
+        storage,
+        progress,
+        jobs: args.jobs.count(),
+        small_jobs: args.jobs.small(),
+    };
     let json = context.json();
     let status = context.shared_status();
     let tell = move |told: &WatchEvent<'_>| {

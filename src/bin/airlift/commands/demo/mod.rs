@@ -7,7 +7,13 @@ mod site;
 
 use std::path::Path;
 
-use crate::{args::demo::Args, context::Context, failure::CommandError, mistake::Mistake, output, runtime};
+use crate::{
+    args::{Jobs, demo::Args},
+    context::Context,
+    failure::CommandError,
+    mistake::Mistake,
+    output, runtime,
+};
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     if let Some(folder) = &args.keep {
@@ -22,7 +28,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
 }
 
 fn go(folder: &Path, context: &Context) -> Result<(), CommandError> {
-    let client = context.client()?;
+    let client = context.client(Jobs::default())?;
     let say = |line: String| {
         if !context.json() {
             // A closed pipe ends the telling, not the journey.

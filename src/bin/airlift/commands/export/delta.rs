@@ -56,7 +56,8 @@ pub(super) async fn leave_out(
         Some(turn) if args.delta.base.is_empty() => Arc::new(turn.bases.clone()),
         _ => {
             let has_registry = args.delta.base.iter().any(|base| matches!(base, BaseLocation::Registry(_)));
-            let client: Option<Arc<dyn Targets>> = if has_registry { Some(Arc::new(context.client()?)) } else { None };
+            let client: Option<Arc<dyn Targets>> =
+                if has_registry { Some(Arc::new(context.client(args.transfer.jobs)?)) } else { None };
             Arc::new(open::open(&args.delta.base, client.as_ref(), &settings, &context.progress()).await?)
         }
     };

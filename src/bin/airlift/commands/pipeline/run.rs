@@ -48,7 +48,13 @@ pub(super) fn done(
 ) -> Result<Ran, CommandError> {
     let mut storage = context.storage();
     storage.state = Some(state.dir().join("uploads"));
-    let with = RunContext { registry: context.settings()?, storage, progress: context.progress(), jobs: jobs.count() };
+    let with = RunContext {
+        registry: context.settings(jobs)?,
+        storage,
+        progress: context.progress(),
+        jobs: jobs.count(),
+        small_jobs: jobs.small(),
+    };
     let ran = runtime::run(async { pipeline::run(state, run, None, &with).await.map_err(told::failure) })?;
     context.status().finish();
     if ran.stored {

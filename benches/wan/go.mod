@@ -1,0 +1,3 @@
+module wan
+
+go 1.25
