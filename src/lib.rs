@@ -125,6 +125,8 @@ pub mod files;
 #[doc(hidden)]
 pub mod find;
 #[doc(hidden)]
+pub mod holding;
+#[doc(hidden)]
 pub mod load;
 pub mod oci;
 #[doc(hidden)]
@@ -136,6 +138,8 @@ pub mod pipeline;
 pub mod progress;
 pub mod recovery;
 pub mod registry;
+#[doc(hidden)]
+pub mod review;
 pub mod server;
 pub mod storage;
 pub mod store;

@@ -336,6 +336,8 @@ codes! {
     ExtractUnsafe = "extract.unsafe", Unverified;
     /// The artifact has no files.
     ExtractNoFiles = "extract.no-files", Failed;
+    /// A delta needs content that is neither in it nor in the target.
+    DeltaBaseMissing = "delta.base-missing", Unverified;
 
     /// Too many attached artifacts, or nested too deeply.
     TransferLimit = "transfer.limit", Failed;

@@ -22,7 +22,7 @@ use crate::{
         GatheredSet, Goal, Layout,
         volume::{SetManifest, Size},
     },
-    content::{Code, Fault},
+    content::{Code, Fault, Targets},
     files::blocking::off_reactor,
     oci::{Algorithm, Digest, Hasher, Reference},
     progress::{Observe, Progress},
@@ -30,6 +30,7 @@ use crate::{
     storage::{self, Location, Object, Pinned, Settings},
     transfer::{
         self, ArtifactState, Opened, Report,
+        delta::{self, base::Bases, open::BaseLocation},
         export::{self, Destination},
         import,
         resolve::ReferrerLimits,
@@ -114,6 +115,7 @@ impl PipelineJob<'_> {
             continue_on_errors: pipeline.options.contains(&ExportOption::ContinueOnErrors),
             jobs: self.with.jobs,
             small_jobs: self.with.small_jobs,
+            bases: Arc::new(self.bases(settings).await?),
             limits: ReferrerLimits::default(),
         };
         let object = storage::open(&location, settings)?;
@@ -153,6 +155,13 @@ impl PipelineJob<'_> {
             (entry.from, entry.to) = (Some(pipeline.registry.clone()), Some(location.to_string()));
         };
         Ok(record.append(Leg::Export, result, fill).map_err(VouchError::from)?)
+    }
+
+    /// What the receiver has by what the run names.
+    async fn bases(&self, settings: &Settings) -> Result<Bases> {
+        let named = self.record.run.request.base.iter().filter_map(|text| text.parse().ok());
+        let targets: Arc<dyn Targets> = Arc::new(self.client.clone());
+        Ok(delta::open::open(&named.collect::<Vec<BaseLocation>>(), Some(&targets), settings, &self.progress).await?)
     }
 
     /// The report of a run that was killed between giving the file its name and saying so. Objects in a storage are known by
@@ -203,6 +212,7 @@ impl PipelineJob<'_> {
             verify_first: false,
             // It is removed here, between two notes of the state.
             delete_source: false,
+            receipt: false,
             jobs: self.with.jobs,
             small_jobs: self.with.small_jobs,
         };

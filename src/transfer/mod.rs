@@ -12,6 +12,8 @@ mod complete;
 pub mod copy;
 pub mod copy_set;
 pub mod copying;
+#[doc(hidden)]
+pub mod delta;
 pub mod destination;
 #[doc(hidden)]
 pub mod discover;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     companions::{self, CompanionKind, names},
+    delta::needs::needs,
     error::Error,
     opened::Opened,
 };
@@ -20,6 +21,9 @@ use crate::{
         TrustFileError, TrustFinding, TrustVerdict, VolumeIdentity, file::FileError, record::RecordError,
     },
 };
+
+/// Bases that a statement names.
+const MAX_BASE: usize = 256;
 
 /// `Result` of this module.
 pub type Result<T, E = VouchError> = std::result::Result<T, E>;
@@ -124,6 +128,8 @@ pub fn statement(opened: &Opened, set: Option<&GatheredSet>, now: Timestamp) -> 
     if let Some((_, manifest)) = set.and_then(|set| set.manifest.as_ref()) {
         statement.volumes = volumes(manifest);
     }
+    let needs = needs(opened.reader().contents().absent.values());
+    statement.base = needs.into_iter().flat_map(|needs| needs.bundles).take(MAX_BASE).collect();
     Ok(statement)
 }
 

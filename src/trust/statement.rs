@@ -72,7 +72,7 @@ pub struct Statement {
     /// Who allowed the transfer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorised_by: Option<String>,
-    /// Seals of the bundles whose content a delta needs, sorted.
+    /// Ids of the bundles whose content a delta needs, as far as it names them, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub base: Vec<Digest>,
     /// The bundle.

@@ -13,8 +13,8 @@ use std::{
 const ROWS: [&[&str]; 7] = [
     &["pipeline", "load", "check"],
     &["transfer", "server"],
-    &["recovery", "pack", "packaging"],
-    &["registry", "bundle", "storage", "store", "find", "trust"],
+    &["recovery", "pack", "packaging", "review"],
+    &["registry", "bundle", "storage", "store", "find", "holding", "trust"],
     &["files"],
     &["content", "progress"],
     &["oci"],

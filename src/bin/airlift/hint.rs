@@ -332,6 +332,9 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Name a state folder with `--state DIR` that belongs to you and that no other user can write to (`chmod 700 DIR`), and check its disk."
         }
         C::PipelineStateVersion => "Use the airlift that wrote the state, or a newer one.",
+        C::DeltaBaseMissing => {
+            "Import the bundle that the message names first, then run the same command again; or import both at once: `airlift import BASE DELTA --to REGISTRY`. `airlift inspect BUNDLE` shows the id of a bundle. If there is no such bundle, export again without `--base`."
+        }
         C::TransferLimit => {
             "Leave out attached artifacts with `--no-referrers`, or check the source: so many are rarely intended."
         }

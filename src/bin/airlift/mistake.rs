@@ -45,6 +45,9 @@ pub(crate) enum Mistake {
     /// Several volumes do not fit into one stream.
     #[error("--volume-size writes several files, but standard output is one stream")]
     VolumesInOrder,
+    /// What a stream carried cannot be read back.
+    #[error("a bundle of a series is read back, and standard output cannot be")]
+    SeriesInStream,
     /// A bundle is read in many places at once.
     #[error("a bundle cannot be read from standard input")]
     StreamSource,
@@ -152,6 +155,9 @@ impl Mistake {
     /// The next step, if it is more precise than that of the token.
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::SeriesInStream => {
+                "Write to a file with `-o FILE`, or leave `--full-every`, `--overlap` and `--series` out."
+            }
             Self::StreamToTerminal => "Redirect it, `-o - > bundle.tar`, or name a file, `-o bundle.tar`.",
             Self::StreamSource => {
                 "A bundle is read in several places at once. Save it first with `cat > bundle.tar`, then name bundle.tar instead of -."
@@ -222,6 +228,7 @@ impl Fault for Mistake {
             | Self::CheckElsewhere
             | Self::NoStatement { .. }
             | Self::VolumesInOrder
+            | Self::SeriesInStream
             | Self::StreamToTerminal
             | Self::StreamSource
             | Self::NoStorage { .. }

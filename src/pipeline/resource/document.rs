@@ -96,6 +96,9 @@ impl Request {
             document["source"] = blob;
         } else {
             document["artifacts"] = json!(self.artifacts);
+            if !self.base.is_empty() {
+                document["base"] = json!(self.base);
+            }
             document["target"] = blob;
         }
         if let Some(digest) = &self.catalog_digest {

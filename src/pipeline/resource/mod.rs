@@ -111,6 +111,8 @@ pub struct Request {
     pub pipeline: ResourceId,
     /// What to export: `repo`, `repo:tag` or `repo@sha256:…` in the pipeline's registry. Empty for an import.
     pub artifacts: Vec<String>,
+    /// What the receiver has, which an export leaves out: receipts, heads, bundles, layouts, stores and registries.
+    pub base: Vec<String>,
     /// What the blob is called an object of, if that was said.
     pub blob_type: Option<BlobType>,
     /// The bundle's name in the pipeline's container.

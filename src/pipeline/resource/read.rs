@@ -17,6 +17,7 @@ use crate::{
     bundle::volume::ParseSizeError,
     oci::{Algorithm, Digest, Reference, digest::ParseDigestError},
     storage::Location,
+    transfer::delta::open::BaseLocation,
 };
 
 /// Longest name of a bundle, in bytes: Azure's limit of a blob's name.
@@ -299,9 +300,15 @@ fn request(fields: &Fields<'_>, registry: Option<&str>) -> Option<Request> {
     if kind == Some(Kind::ExportPipeline) && catalog_digest.is_some() {
         digest.note("an export says it, an import is held to it; leave it out");
     }
+    let bases = fields.get("base");
+    let is_base = |text: &str| text.parse::<BaseLocation>().map(|_| text.to_owned()).map_err(|error| error.to_string());
+    let base: Vec<String> = bases.entries().iter().filter_map(|entry| entry.needed_parsed(is_base)).collect();
+    if is_import && !base.is_empty() {
+        bases.note("an import finds out by itself what the target has; leave it out");
+    }
     fields.close();
     let (blob_type, blob) = blob?;
-    Some(Request { pipeline: pipeline?, artifacts, blob_type, blob, catalog_digest })
+    Some(Request { pipeline: pipeline?, artifacts, base, blob_type, blob, catalog_digest })
 }
 
 /// Templates hand over `{type: "", name: ""}` where there is nothing.

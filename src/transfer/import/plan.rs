@@ -29,6 +29,8 @@ pub struct ImportPlan {
     pub(super) supplies: Vec<Arc<dyn ArtifactSupply>>,
     /// What the target has of the blobs, by repository.
     pub(super) present: HashMap<Repository, HashSet<Digest>>,
+    /// By blob that a delta leaves to a repository which lacks it, a repository of the target that has it.
+    pub(super) holders: HashMap<(Repository, Digest), Repository>,
     /// Items whose tag, or digest where they have none, names the right manifest already.
     pub(super) in_place: HashSet<usize>,
     /// Of those whose tag is in place, the items of which all that is attached is there too.
@@ -38,7 +40,7 @@ pub struct ImportPlan {
     pub(super) bytes: u64,
     pub(super) bytes_present: u64,
     /// Questions to the target at once.
-    at_once: usize,
+    pub(super) at_once: usize,
 }
 
 impl ImportPlan {
@@ -85,6 +87,7 @@ impl ImportPlan {
             items,
             supplies,
             present: HashMap::new(),
+            holders: HashMap::new(),
             in_place: HashSet::new(),
             attached_in_place: HashSet::new(),
             failures: Vec::new(),
@@ -231,11 +234,13 @@ impl ImportPlan {
         let asking: Vec<_> = wanted.into_iter().map(|(key, question)| question.ask(key)).collect();
         let mut answers = stream::iter(asking).buffer_unordered(self.at_once);
         let mut present: HashMap<Repository, HashSet<Digest>> = HashMap::new();
+        let mut lacking = HashSet::new();
         let mut failures: HashMap<_, Failure> = HashMap::new();
         let (mut bytes, mut bytes_present) = (0, 0);
         while let Some(((repository, digest), question, answer)) = answers.next().await {
             let Question { blob, item, .. } = question;
             bytes += blob.size;
+            // A delta leaves a blob to all repositories of its artifacts.
             let assumed = item.assumed.iter().any(|one| one.digest == blob.digest);
             let error = match answer {
                 Ok(true) => {
@@ -246,8 +251,10 @@ impl ImportPlan {
                     }
                     continue;
                 }
-                Ok(false) if !assumed => continue,
-                Ok(false) => content::Error::NotFound { what: "a blob that the bundle leaves to the target".into() },
+                Ok(false) => {
+                    lacking.extend(assumed.then(|| (repository.clone(), digest)));
+                    continue;
+                }
                 Err(error) => error,
             };
             let cause = Cause::Blob { digest: blob.digest, size: blob.size, source: Arc::new(error) };
@@ -259,6 +266,9 @@ impl ImportPlan {
         failures.sort_by(|a, b| a.artifact.cmp(&b.artifact));
         self.failures.extend(failures);
         (self.present, self.bytes, self.bytes_present) = (present, bytes, bytes_present);
+        if !lacking.is_empty() {
+            self.ask_elsewhere(targets, &lacking, &request.renaming()).await;
+        }
     }
 }
 

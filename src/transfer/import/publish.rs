@@ -30,6 +30,8 @@ pub(super) struct BlobPush {
     pub(super) holder: Option<Repository>,
     /// Which of the supplies it comes from.
     pub(super) supply: usize,
+    /// Whether the supply leaves it to the target: it is read from `holder`.
+    pub(super) is_assumed: bool,
 }
 
 impl BlobPush {

@@ -100,7 +100,10 @@ impl<'a> ImportRun<'a> {
         let step = |work: Work| match work {
             Work::Push(push) => {
                 let (meter, blob, supply) = (meter.clone(), push.blob.clone(), push.supply);
-                let origins = supplies[supply].origins(&blob.digest);
+                let origins = match &push.holder {
+                    Some(holder) if push.is_assumed => targets.source(holder).into_iter().collect(),
+                    _ => supplies[supply].origins(&blob.digest),
+                };
                 async move { Done::Pushed(blob, supply, push.run(origins, &meter).await.map_err(Box::new)) }.boxed()
             }
             Work::Publish(at) => {
@@ -143,11 +146,28 @@ impl<'a> ImportRun<'a> {
                 continue;
             }
             let context = item.target.context();
+            let targets = self.targets;
+            let to =
+                Arc::clone(named.entry(context).or_insert_with(|| {
+                    Arc::new(NamedTarget { name: context.clone(), target: targets.target(context) })
+                }));
+            let push_to = |push: &mut BlobPush| {
+                if !push.lacking.iter().any(|one| one.name == *context) {
+                    push.lacking.push(Arc::clone(&to));
+                }
+            };
             for blob in &item.blobs {
-                let supply = &self.plan.supplies[item.supply];
+                let at_supply = item.supply_of(&blob.digest);
+                let supply = &self.plan.supplies[at_supply];
                 let place = *by_blob.entry(blob.digest).or_insert_with(|| {
                     let blob = supply.described(blob);
-                    pushes.push(BlobPush { blob, lacking: Vec::new(), holder: None, supply: item.supply });
+                    pushes.push(BlobPush {
+                        blob,
+                        lacking: Vec::new(),
+                        holder: None,
+                        supply: at_supply,
+                        is_assumed: false,
+                    });
                     pushes.len() - 1
                 });
                 let push = &mut pushes[place];
@@ -162,10 +182,25 @@ impl<'a> ImportRun<'a> {
                     continue;
                 }
                 self.waiting.entry(blob.digest).or_default().push(at);
-                if !push.lacking.iter().any(|to| to.name == *context) {
-                    let new = || Arc::new(NamedTarget { name: context.clone(), target: self.targets.target(context) });
-                    push.lacking.push(Arc::clone(named.entry(context).or_insert_with(new)));
-                }
+                push_to(push);
+            }
+            for blob in &item.assumed {
+                let spot = (context.clone(), blob.digest);
+                let Some(holder) = self.plan.holders.get(&spot) else { continue };
+                let place = *by_blob.entry(blob.digest).or_insert_with(|| {
+                    let (blob, supply) = (blob.clone(), item.supply);
+                    pushes.push(BlobPush {
+                        blob,
+                        lacking: Vec::new(),
+                        holder: Some(holder.clone()),
+                        supply,
+                        is_assumed: true,
+                    });
+                    pushes.len() - 1
+                });
+                self.lacking[at] += 1;
+                self.waiting.entry(blob.digest).or_default().push(at);
+                push_to(&mut pushes[place]);
             }
             if self.is_ready(at) {
                 work.push(Work::Publish(at));

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use airlift::{bundle::volume::Size, recovery::Percent};
 use clap::ArgGroup;
 
-use super::{Checks, Chosen, Members, RecordTo, Transfer};
+use super::{Checks, Chosen, Members, RecordTo, Transfer, delta::Delta};
 
 /// Pack artifacts into a bundle.
 ///
@@ -25,6 +25,7 @@ Examples:
   airlift export -f artifacts.txt -o update.tar --sign ops.key --stream hq/site-7 --authorised-by 'A. Ops'
   airlift export file:./setup.sh file:./tools=team/tools:v2 -o bundle.tar
   airlift export --from a.tar --from b.tar -o both.tar
+  airlift export -f artifacts.txt -o update.tar --base receipt.json
   airlift export alpine:3 -o - | ssh far 'cat > bundle.tar'")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -53,6 +54,8 @@ pub(crate) struct Args {
     /// Add recovery data: `airlift repair` can rebuild up to this share of the bundle, such as 10%.
     #[arg(long, value_name = "PERCENT")]
     pub(crate) recovery: Option<Percent>,
+    #[command(flatten)]
+    pub(crate) delta: Delta,
     #[command(flatten)]
     pub(crate) transfer: Transfer,
     #[command(flatten)]

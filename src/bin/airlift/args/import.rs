@@ -21,6 +21,7 @@ Examples:
   airlift import bundle.tar --store /var/lib/airlift
   airlift import bundle.tar --to registry.site -f report.json.retry.txt --report report.json
   airlift import bundle.tar --to registry.site --only 'docker.io/library/*' --platform linux/amd64
+  airlift import update.tar --to registry.site/mirror --receipt receipt.json
   airlift import /media/cdrom --to registry.site --volume-prompt
   airlift import update.tar --to registry.site --trust trust.toml
   airlift import update.tar --to registry.site --check-with 'cosign verify --key cosign.pub --insecure-ignore-tlog {ref}'")]
@@ -56,6 +57,11 @@ pub(crate) struct Args {
     /// Make non-distributable layers distributable and drop their URLs. This changes the digests of those images.
     #[arg(long)]
     pub(crate) rewrite_foreign: bool,
+    /// Ask the target at the end for everything that it should have, and write what it confirms to this file.
+    ///
+    /// Take the receipt back to the sender: `airlift export --base FILE` then leaves out what the target has.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(crate) receipt: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) transfer: Transfer,
     #[command(flatten)]

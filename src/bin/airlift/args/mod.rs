@@ -6,12 +6,15 @@ mod checks;
 pub(crate) mod chosen;
 pub(crate) mod completions;
 pub(crate) mod copy;
+pub(crate) mod delta;
 pub(crate) mod demo;
+pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod export_pipeline;
 pub(crate) mod extract;
 pub(crate) mod find;
 pub(crate) mod global;
+pub(crate) mod head;
 pub(crate) mod import;
 pub(crate) mod import_pipeline;
 pub(crate) mod inspect;
@@ -81,6 +84,8 @@ pub(crate) enum Command {
     Copy(copy::Args),
     Pack(pack::Args),
     Unpack(unpack::Args),
+    Diff(diff::Args),
+    Head(head::Args),
     Abandon(abandon::Args),
     Sign(sign::Args),
     Import(import::Args),

@@ -1,3 +1,4 @@
+mod delta;
 mod destination;
 mod signed;
 
@@ -30,9 +31,11 @@ const STREAM: &str = "The output so far is not a complete bundle, and a stream c
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::check(&args.transfer)?;
-    let (origins, request) = runtime::run(source(args, context))?;
+    let (origins, mut request) = runtime::run(source(args, context))?;
     let origins = &*origins;
     let to = destination::of(args, context)?;
+    let mut series = delta::series(args, &to)?;
+    let turn = runtime::run(delta::leave_out(&mut request, series.as_mut(), args, context))?;
     if args.recovery.is_some() && !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
         return Err(Mistake::RecoveryElsewhere.into());
     }
@@ -76,8 +79,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
             if is_stdout { context.answer_aside(found, report::text) } else { context.answer(found, report::text) }
         })
     };
+    let done = matches!(&outcome, Ok((Ok(report), Ok(_))) if report.output.is_some());
     let ended = outcome.and_then(|(outcome, made)| conclude(outcome).and(made));
     let ended = ended.map_err(|failure| beside_another_set(failure, args));
+    if let (Some(series), Some(turn), true) = (series, turn, done && args.only_volume.is_none()) {
+        runtime::run(series.note(&turn, context))?;
+    }
     if is_stdout { ended.map_err(|failure| failure.hint_for(OF_STREAMS, STREAM)) } else { ended }
 }
 

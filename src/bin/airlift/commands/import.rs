@@ -1,9 +1,11 @@
+mod receipt;
 mod spool;
 mod volumes;
 
 use airlift::{
     check::{self, Checked},
     content::{Targets, memory::Memories},
+    files::small::ReportFile,
     progress::Event,
     storage::Location,
     store::Store,
@@ -38,12 +40,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
 
 fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::check(&args.transfer)?;
+    let receipt = args.receipt.as_deref().map(ReportFile::check).transpose()?;
     artifacts::warn_of_unfinished(&args.bundles, context);
     let to = args.to.clone().unwrap_or_else(RegistryPrefix::local);
     let request = Request {
         rewrite_foreign: args.rewrite_foreign,
         verify_first: args.verify_first,
         delete_source: args.delete_source,
+        receipt: receipt.is_some(),
         ..request(&to, &args.renamed, &args.transfer)
     };
     let choice = choice(&args.taken)?;
@@ -74,6 +78,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         let drive = volumes::Terminal { spool: &spool, context };
         let imported = discs::import(drive_at.clone(), &drive, targets, &request, &settings, &progress);
         let outcome = runtime::run(async { Ok(imported.await) })?;
+        receipt::save(receipt.as_ref(), &outcome, context)?;
         return report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text));
     }
     let outcome = runtime::run(async {
@@ -102,6 +107,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         admission.conclude(&admitted, outcome.as_ref().map_err(|error| (error, error.report())), &place)?;
         Ok(outcome)
     })?;
+    receipt::save(receipt.as_ref(), &outcome, context)?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
 }
 
@@ -137,6 +143,7 @@ pub(super) fn request(to: &RegistryPrefix, renamed: &Renamed, transfer: &Transfe
         rewrite_foreign: false,
         verify_first: false,
         delete_source: false,
+        receipt: false,
         jobs: transfer.jobs.uploads(),
         small_jobs: transfer.jobs.small(),
     }

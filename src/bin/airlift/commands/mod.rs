@@ -5,10 +5,12 @@ mod checked;
 mod completions;
 mod copy;
 mod demo;
+mod diff;
 mod export;
 mod extract;
 mod find;
 mod guarded;
+mod head;
 mod import;
 mod inspect;
 mod keygen;
@@ -48,6 +50,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), CommandErro
         Command::Verify(args) => verify::run(&args, context),
         Command::Protect(args) => protect::run(&args, context),
         Command::Repair(args) => repair::run(&args, context),
+        Command::Diff(args) => diff::run(&args, context),
+        Command::Head(args) => head::run(&args, context),
         Command::Copy(args) => copy::run(&args, context),
         Command::Pack(args) => pack::run(&args, context),
         Command::Unpack(args) => unpack::run(&args, context),
