@@ -159,6 +159,25 @@ async fn a_stranger_another_statement_and_another_bundle_are_refused() {
 }
 
 #[tokio::test]
+async fn a_signer_counts_in_its_streams_only() {
+    let airlift = site("").await;
+    let trust = "[[signer]]\nname = 'alice'\nkey = 'alice.pub'\nstreams = ['hq/*']\n";
+    fs::write(airlift.home().join("trust.toml"), trust).unwrap();
+    for (stream, counts) in [("lab/a", false), ("hq/a/b", false), ("hq/a", true)] {
+        airlift.run(["sign", "u.tar", "--key", "alice.key", "--stream", stream]).success();
+        let ran = verify(&airlift);
+        if counts {
+            assert_eq!(signers(&ran.success()), ["alice"], "{stream}");
+        } else {
+            refused(ran, "trust.signer");
+        }
+        for end in ["", ".sigstore.json"] {
+            fs::remove_file(airlift.home().join(format!("u.tar.transfer.json{end}"))).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_link_and_a_huge_file_beside_the_bundle_are_not_read() {
     let airlift = site("").await;
     airlift.run(["sign", "u.tar", "--key", "alice.key"]).success();
