@@ -165,9 +165,11 @@ pub(crate) const fn of(code: Code) -> &'static str {
         }
         C::PackVersion => "Use an airlift at least as new as the one that packed the file.",
         C::PackBaseMissing => {
-            "Name the bundle that holds the missing layers with `--base BUNDLE`, or pack again without `--base`."
+            "Name the bundle that holds the missing layers: `airlift import` and `airlift unpack` take `--base BUNDLE`. Or pack again without `--base`."
         }
-        C::PackMemory => "Raise the limit with `--memory SIZE`, or pack again with a smaller `--memory`.",
+        C::PackMemory => {
+            "Run `airlift unpack FILE -o BUNDLE --memory SIZE` with the size that the message names, or pack again with a smaller `--memory`."
+        }
         C::PackUnpackable => "Name a single bundle that airlift has written, not a volume, an archive or a folder.",
         C::PackUnproven => {
             "Run `airlift verify BUNDLE`. If the bundle is sound, this is a defect of airlift: keep the bundle and report it."
