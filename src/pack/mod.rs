@@ -4,7 +4,6 @@
 //! are compressed against each other, and against layers that the receiver has. An open packed file ([`PackedFile`]) is read as
 //! the bundle that it codes, byte for byte.
 
-pub mod deflate;
 pub mod error;
 
 mod base;
@@ -26,6 +25,8 @@ mod survey;
 mod tests;
 mod unpack;
 
+/// Encoders that make the same gzip bytes again: a crate of its own.
+pub use airlift_deflate as deflate;
 pub use base::BundleBase;
 pub use create::{BaseOffer, BlobCoding, LEVEL, PackReport, PackRequest, PackedOutcome, pack};
 pub use error::{Error, Result};

@@ -63,8 +63,12 @@ fn group_heads(group: &str) -> Vec<String> {
     heads
 }
 
+/// The files of the crate below `folder`; a crate of its own within it imports nothing of this one.
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
+    if folder.join("Cargo.toml").exists() {
+        return files;
+    }
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -60,7 +60,6 @@ pub enum MembersError {
 
 /// Why members could not be made.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum MembersEncodeError<E> {
     /// The sink failed.
     #[error(transparent)]
@@ -236,8 +235,8 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
-    use crate::pack::deflate::recipe::{Engine, Family, Framing};
-    use crate::pack::deflate::test_data::mixture;
+    use crate::recipe::{Engine, Family, Framing};
+    use crate::test_data::mixture;
 
     fn recipe(level: i8) -> Recipe {
         let engine = Engine::new(Family::Go, level).expect("Go has the level");

@@ -1,7 +1,7 @@
 //! Encoders that make the same gzip bytes again.
 //!
 //! A layer's digest is that of its gzip bytes, and a gzip stream is one of very many for the same content: which one, the
-//! encoder chose. This room has the encoders that registries are filled by, written from what the originals do. Given what
+//! encoder chose. This crate has the encoders that registries are filled by, written from what the originals do. Given what
 //! a stream inflates to and a [`Recipe`], an [`Encoder`] gives the stream, byte for byte. The rules of each encoder are in
 //! `docs/encoders.md`.
 //!
@@ -27,8 +27,8 @@ mod members;
 mod recipe;
 mod segment;
 mod symbols;
-#[cfg(test)]
-pub(super) mod test_data;
+#[doc(hidden)]
+pub mod test_data;
 mod tokens;
 mod zlib;
 

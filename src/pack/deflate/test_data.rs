@@ -1,7 +1,8 @@
 //! Input for tests: text, zeros, noise and repetitions of all distances, the same on every machine.
 
 /// A mixture of `size` bytes.
-pub(in crate::pack) fn mixture(size: usize) -> Vec<u8> {
+#[must_use]
+pub fn mixture(size: usize) -> Vec<u8> {
     let mut state = 7_u64;
     let mut random = move |limit: usize| {
         // Knuth's multiplier; the low bits are the weak ones.

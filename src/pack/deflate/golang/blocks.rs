@@ -1,9 +1,9 @@
 //! How Go's encoder chooses between stored, fixed and dynamic blocks.
 
-use crate::pack::deflate::bits::BitWriter;
-use crate::pack::deflate::blocks;
-use crate::pack::deflate::huffman::{BlockCodes, DynamicHeader, Method};
-use crate::pack::deflate::tokens::{DeflateToken, Histogram};
+use crate::bits::BitWriter;
+use crate::blocks;
+use crate::huffman::{BlockCodes, DynamicHeader, Method};
+use crate::tokens::{DeflateToken, Histogram};
 
 /// Writes a block in its smallest form: stored where that is smaller than both others, dynamic where that is smaller than
 /// fixed. `input` is what the tokens stand for, where the window still has all of it.

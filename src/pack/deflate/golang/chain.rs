@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::blocks;
-use crate::pack::deflate::bits::{BitPosition, BitWriter};
-use crate::pack::deflate::bytes::{boxed, common, load32};
-use crate::pack::deflate::huffman::BlockCodes;
-use crate::pack::deflate::symbols::{HIGHEST_POSITION, MAX_MATCH, WINDOW};
-use crate::pack::deflate::tokens::DeflateToken;
+use crate::bits::{BitPosition, BitWriter};
+use crate::bytes::{boxed, common, load32};
+use crate::huffman::BlockCodes;
+use crate::symbols::{HIGHEST_POSITION, MAX_MATCH, WINDOW};
+use crate::tokens::DeflateToken;
 
 /// The shortest match that is looked for.
 const SHORTEST: usize = 4;
@@ -372,7 +372,7 @@ impl GoChain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pack::deflate::test_data::mixture;
+    use crate::test_data::mixture;
 
     #[test]
     fn lowering_the_offset_changes_nothing() {

@@ -1,11 +1,11 @@
 //! Level 1: one earlier place for each hash of four bytes, in the manner of Snappy.
 
 use super::blocks;
-use crate::pack::deflate::bits::BitWriter;
-use crate::pack::deflate::blocks as form;
-use crate::pack::deflate::bytes::{common, load32, load64};
-use crate::pack::deflate::symbols::{HIGHEST_POSITION, MAX_MATCH, MAX_STORED, WINDOW};
-use crate::pack::deflate::tokens::DeflateToken;
+use crate::bits::BitWriter;
+use crate::blocks as form;
+use crate::bytes::{common, load32, load64};
+use crate::symbols::{HIGHEST_POSITION, MAX_MATCH, MAX_STORED, WINDOW};
+use crate::tokens::DeflateToken;
 
 const TABLE_BITS: u32 = 14;
 /// The last bytes of a block, at which no match begins.
@@ -166,7 +166,7 @@ impl GoFast {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pack::deflate::test_data::mixture;
+    use crate::test_data::mixture;
 
     fn encode(pieces: &[&[u8]], highest: u32) -> Vec<u8> {
         let (mut fast, mut bits) = (GoFast::new(), BitWriter::default());

@@ -1,9 +1,9 @@
 //! The levels without matches: stored (0) and Huffman only (-2).
 
 use super::blocks;
-use crate::pack::deflate::bits::BitWriter;
-use crate::pack::deflate::blocks as form;
-use crate::pack::deflate::symbols::MAX_STORED;
+use crate::bits::BitWriter;
+use crate::blocks as form;
+use crate::symbols::MAX_STORED;
 
 /// Cuts the input into blocks of 65535 bytes.
 #[derive(Debug)]

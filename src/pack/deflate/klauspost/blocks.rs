@@ -2,11 +2,11 @@
 
 use super::estimate;
 use super::rules::ReleaseRules;
-use crate::pack::deflate::bits::BitWriter;
-use crate::pack::deflate::blocks as form;
-use crate::pack::deflate::huffman::{BlockCodes, CodeTable, DynamicHeader, MAX_CODE};
-use crate::pack::deflate::symbols::{DISTANCES, END_OF_BLOCK, FIRST_LENGTH, LITERALS};
-use crate::pack::deflate::tokens::{DeflateToken, Histogram};
+use crate::bits::BitWriter;
+use crate::blocks as form;
+use crate::huffman::{BlockCodes, CodeTable, DynamicHeader, MAX_CODE};
+use crate::symbols::{DISTANCES, END_OF_BLOCK, FIRST_LENGTH, LITERALS};
+use crate::tokens::{DeflateToken, Histogram};
 
 /// From this many tokens on, the fixed codes are not tried.
 const MANY: usize = 250;

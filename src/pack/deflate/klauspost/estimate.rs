@@ -8,8 +8,8 @@
     reason = "counts below 65536 are exact in single precision, and the sum is positive"
 )]
 
-use crate::pack::deflate::symbols::FIRST_LENGTH;
-use crate::pack::deflate::tokens::Histogram;
+use crate::symbols::FIRST_LENGTH;
+use crate::tokens::Histogram;
 
 /// Bits of a symbol at least and at most.
 const BITS: (f32, f32) = (1.0, 15.0);

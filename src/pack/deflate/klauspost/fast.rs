@@ -7,9 +7,9 @@ use super::one_table::{Dense, Sparse};
 use super::rules::ReleaseRules;
 use super::three_tables::Thorough;
 use super::two_tables::ShortAndLong;
-use crate::pack::deflate::bits::BitWriter;
-use crate::pack::deflate::symbols::{MAX_STORED, WINDOW};
-use crate::pack::deflate::tokens::DeflateToken;
+use crate::bits::BitWriter;
+use crate::symbols::{MAX_STORED, WINDOW};
+use crate::tokens::DeflateToken;
 
 /// Blocks below this are only put into the history.
 const SHORTEST: usize = 13;
@@ -150,8 +150,8 @@ fn tokenize_block(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pack::deflate::symbols::HIGHEST_POSITION;
-    use crate::pack::deflate::test_data::mixture;
+    use crate::symbols::HIGHEST_POSITION;
+    use crate::test_data::mixture;
 
     #[test]
     fn lowering_positions_changes_nothing() {

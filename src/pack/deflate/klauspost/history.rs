@@ -1,7 +1,7 @@
 //! The bytes that matches may reach, and the position of the first.
 
-use crate::pack::deflate::bytes::{common, load32, load64};
-use crate::pack::deflate::symbols::{HIGHEST_POSITION, MAX_STORED, WINDOW};
+use crate::bytes::{common, load32, load64};
+use crate::symbols::{HIGHEST_POSITION, MAX_STORED, WINDOW};
 
 /// Blocks that are kept before the older ones are dropped: it costs a copy of the window.
 const ROOM: usize = 5 * MAX_STORED;

@@ -2,13 +2,11 @@
 
 use super::blocks::OpenBlock;
 use super::rules::ReleaseRules;
-use crate::pack::deflate::bits::BitWriter;
-use crate::pack::deflate::bytes::{boxed, common, load32};
-use crate::pack::deflate::huffman::{CodeTable, MAX_CODE};
-use crate::pack::deflate::symbols::{
-    DISTANCE_EXTRA, HIGHEST_POSITION, LENGTH_EXTRA, MAX_MATCH, WINDOW, distance_index, length_index,
-};
-use crate::pack::deflate::tokens::DeflateToken;
+use crate::bits::BitWriter;
+use crate::bytes::{boxed, common, load32};
+use crate::huffman::{CodeTable, MAX_CODE};
+use crate::symbols::{DISTANCE_EXTRA, HIGHEST_POSITION, LENGTH_EXTRA, MAX_MATCH, WINDOW, distance_index, length_index};
+use crate::tokens::DeflateToken;
 
 /// The shortest match that is looked for.
 const SHORTEST: usize = 4;
@@ -390,7 +388,7 @@ fn hash(window: &[u8], index: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pack::deflate::test_data::mixture;
+    use crate::test_data::mixture;
 
     #[test]
     fn lowering_the_offset_changes_nothing() {

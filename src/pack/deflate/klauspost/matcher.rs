@@ -1,7 +1,7 @@
 //! What levels 1 to 6 have in common: find a match, widen it, write it, find the next.
 
 use super::history::Text;
-use crate::pack::deflate::tokens::DeflateToken;
+use crate::tokens::DeflateToken;
 
 /// The longest match of a token, and what is left over at least for the next.
 const LONGEST: usize = 258;

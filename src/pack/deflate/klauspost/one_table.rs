@@ -2,8 +2,8 @@
 
 use super::history::Text;
 use super::matcher::{FoundMatch, Latest, LatestTwo, Matcher, Next, hash4, hash5, snappy_hash};
-use crate::pack::deflate::bytes::load32;
-use crate::pack::deflate::symbols::WINDOW;
+use crate::bytes::load32;
+use crate::symbols::WINDOW;
 
 /// Levels 1 and 2: one position for each hash, every second place.
 #[derive(Debug)]

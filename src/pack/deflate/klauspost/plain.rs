@@ -2,8 +2,8 @@
 
 use super::blocks::OpenBlock;
 use super::rules::ReleaseRules;
-use crate::pack::deflate::bits::BitWriter;
-use crate::pack::deflate::symbols::{MAX_STORED, WINDOW};
+use crate::bits::BitWriter;
+use crate::symbols::{MAX_STORED, WINDOW};
 
 /// Cuts the input into blocks.
 #[derive(Debug)]

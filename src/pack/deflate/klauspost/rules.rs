@@ -1,6 +1,6 @@
 //! What differs between the releases.
 
-use crate::pack::deflate::huffman::Method;
+use crate::huffman::Method;
 
 /// The rules of a line of releases.
 #[expect(clippy::struct_excessive_bools, reason = "each is one deviation, and they come in any combination")]

@@ -2,7 +2,7 @@
 
 use super::history::Text;
 use super::matcher::{FoundMatch, Latest, Matcher, Next, hash4, hash7};
-use crate::pack::deflate::symbols::WINDOW;
+use crate::symbols::WINDOW;
 
 const BITS: u32 = 15;
 

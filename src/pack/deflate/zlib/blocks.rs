@@ -1,10 +1,10 @@
 //! How zlib chooses the form of a block, and spells its codes.
 
 use super::tree;
-use crate::pack::deflate::bits::BitWriter;
-use crate::pack::deflate::blocks as form;
-use crate::pack::deflate::huffman::{BlockCodes, DynamicHeader, HuffmanCode, MAX_CODE, MAX_LENGTH_CODE, count_runs};
-use crate::pack::deflate::tokens::{DeflateToken, Histogram};
+use crate::bits::BitWriter;
+use crate::blocks as form;
+use crate::huffman::{BlockCodes, DynamicHeader, HuffmanCode, MAX_CODE, MAX_LENGTH_CODE, count_runs};
+use crate::tokens::{DeflateToken, Histogram};
 
 /// Writes a block in its smallest form, by whole bytes: stored where that is no larger, fixed where that is no larger than
 /// dynamic. `input` is what the tokens stand for, where the window still has all of it.

@@ -1,11 +1,11 @@
 //! zlib's matcher: chains of earlier places with the same hash of three bytes.
 
 use super::blocks;
-use crate::pack::deflate::bits::BitWriter;
-use crate::pack::deflate::bytes::{boxed, common};
-use crate::pack::deflate::huffman::BlockCodes;
-use crate::pack::deflate::symbols::{MAX_MATCH, MIN_MATCH, WINDOW};
-use crate::pack::deflate::tokens::DeflateToken;
+use crate::bits::BitWriter;
+use crate::bytes::{boxed, common};
+use crate::huffman::BlockCodes;
+use crate::symbols::{MAX_MATCH, MIN_MATCH, WINDOW};
+use crate::tokens::DeflateToken;
 
 /// Tokens of a block.
 const BLOCK: usize = (1 << 14) - 1;

@@ -1,7 +1,7 @@
 //! Code lengths by Huffman's tree over a heap, as zlib builds it: ties are broken by the depth of what is below a node, and
 //! what is then equal by the state of the heap.
 
-use crate::pack::deflate::huffman::CodeTable;
+use crate::huffman::CodeTable;
 
 /// The codes for these frequencies, none longer than `limit`, and how many symbols have one, counted up to the last. At least
 /// two get one, used or not.
