@@ -49,6 +49,7 @@ trap 'for pid in "${proxies[@]}"; do kill "$pid" 2>/dev/null || true; done; end_
 far() {
   start_registry "$1"
   near=$address
+  : >"$1/proxy" # the loop below may look before the proxy writes
   wan proxy "$address" "$rtt" >"$1/proxy" &
   proxy_pid=$!
   proxies+=("$proxy_pid")

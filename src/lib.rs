@@ -5,6 +5,7 @@
 //! | row | rooms | what for |
 //! |---|---|---|
 //! | 4 | [`pipeline`] | export pipelines, import pipelines and their runs, kept on one machine |
+//! | 4 | [`check`] | artifacts held out to other programs before they are let in |
 //! | 4 | [`load`] | images in the container runtimes of this machine |
 //! | 3 | [`transfer`], [`server`] | the engines: export, copy, verify, import; the distribution API |
 //! | 2+ | [`recovery`] | files rebuilt from Reed–Solomon blocks |
@@ -116,11 +117,15 @@
 //! ```
 
 pub mod bundle;
+#[doc(hidden)]
+pub mod check;
 pub mod content;
 #[doc(hidden)]
 pub mod files;
 #[doc(hidden)]
 pub mod find;
+#[doc(hidden)]
+pub mod holding;
 #[doc(hidden)]
 pub mod load;
 pub mod oci;
@@ -133,6 +138,8 @@ pub mod pipeline;
 pub mod progress;
 pub mod recovery;
 pub mod registry;
+#[doc(hidden)]
+pub mod review;
 pub mod server;
 pub mod storage;
 pub mod store;

@@ -4,10 +4,12 @@ use std::{fs, path::Path, sync::Arc};
 
 use airlift::{
     bundle::{Reader, Writer},
-    content::{Sink, Source, Verified},
+    content::{Origins as _, Sink, Source, Verified},
+    find::lists::PackageEntry,
+    packaging::Packages,
     progress::Progress,
     recovery::{Percent, ProtectedSet, Request, create, protected},
-    registry::credentials::Keychain,
+    registry::{Client, Settings, credentials::Keychain},
     transfer::verify::verify,
 };
 use sha2::{Digest as _, Sha256};
@@ -32,6 +34,46 @@ pub(crate) fn archive(content: &[u8]) {
     ground::with(|ground| {
         ground.runtime.block_on(is_sound(&path));
     });
+}
+
+/// A file as a packed chart: what is made of it has every blob that it names.
+pub(crate) fn chart(content: &[u8]) {
+    let path = scratch("chart");
+    fs::write(&path, content).expect("the temporary folder can be written to");
+    let entry = PackageEntry::parse(&format!("chart:{}", path.display()), None).expect("a chart").expect("a path");
+    let client = Client::new(Settings::default()).expect("a client that connects to nothing");
+    ground::with(|ground| {
+        ground.runtime.block_on(async {
+            let Ok(packages) = Packages::make(vec![entry], &client, &Progress::silent()).await else { return };
+            assert_eq!(packages.artifacts().len(), 1);
+            are_whole(&packages).await;
+        });
+    });
+}
+
+/// A file as an archive of `docker save`: what is made of it has every blob that it names.
+pub(crate) fn saved_images(content: &[u8]) {
+    let path = scratch("saved");
+    fs::write(&path, content).expect("the temporary folder can be written to");
+    ground::with(|ground| {
+        ground.runtime.block_on(async {
+            if let Ok(Some(packages)) = Packages::saved(&path, &Progress::silent()).await {
+                are_whole(&packages).await;
+            }
+        });
+    });
+}
+
+async fn are_whole(packages: &Packages) {
+    for artifact in packages.artifacts() {
+        let origin = packages.origin(artifact.context());
+        let manifest = origin.resolve(&artifact.name()).await.expect("it was made");
+        for blob in manifest.blobs() {
+            let source = Arc::clone(&origin) as Arc<dyn Source>;
+            let body = Verified::open(source, blob).await.expect("it is there");
+            body.collect().await.expect("it is what its digest says");
+        }
+    }
 }
 
 /// A sound bundle with some of its bytes exchanged: a change is found.

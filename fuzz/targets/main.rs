@@ -15,12 +15,13 @@ use libfuzzer_sys::fuzz_target;
 type Target = fn(&[u8]);
 
 /// Targets by name; each has seeds in `fuzz/seeds`.
-const TARGETS: [(&str, Target); 24] = [
+const TARGETS: [(&str, Target); 27] = [
     ("archive", files::archive),
     ("artifact_list", text::artifact_list),
     ("bundle", files::bundle),
     ("certificate_signature", trust::cms),
     ("challenge", text::challenge),
+    ("chart", files::chart),
     ("content_range", text::content_range),
     ("docker_config", files::docker_config),
     ("encoder", pack::encoder),
@@ -31,10 +32,12 @@ const TARGETS: [(&str, Target); 24] = [
     ("manifest", text::manifest),
     ("pack_head", pack::head),
     ("packed", pack::packed),
+    ("receipt", text::receipt),
     ("recipe", pack::recipe),
     ("recovery", files::recovery),
     ("recovery_head", files::recovery_head),
     ("reference", text::reference),
+    ("saved_images", files::saved_images),
     ("set_manifest", text::set_manifest),
     ("sigstore_bundle", trust::sigstore),
     ("ssh_signature", trust::ssh),

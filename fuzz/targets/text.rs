@@ -3,6 +3,7 @@
 use airlift::{
     bundle::{Facts, Index, volume},
     find::{Confidence, Inventory, SearchRules, Searcher, lists, update},
+    holding::Receipt,
     oci::{Manifest, Reference},
     registry::headers::{Challenge, ContentRange, next_link},
 };
@@ -27,6 +28,15 @@ pub(crate) fn manifest(text: &[u8]) {
     if let Ok(manifest) = Manifest::parse(text.to_vec().into(), None) {
         assert_eq!(&manifest.raw()[..], text);
         assert!(manifest.children().is_empty() || manifest.config().is_none());
+    }
+}
+
+/// Receipts: what is taken for one has one form, and its line is short.
+pub(crate) fn receipt(text: &[u8]) {
+    if let Ok(receipt) = Receipt::parse(text) {
+        assert_eq!(receipt.to_json(), text);
+        let line = receipt.line();
+        assert!(line.len() < 300 && line.is_ascii());
     }
 }
 

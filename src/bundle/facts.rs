@@ -7,7 +7,7 @@ use super::{
     volume::{Cut, Volume},
 };
 pub use crate::content::Absence as Reason;
-use crate::oci::Digest;
+use crate::oci::{Digest, Repository};
 
 /// The format that this code writes and reads (docs/bundle-format.md).
 pub const VERSION: u64 = 1;
@@ -16,12 +16,37 @@ pub const VERSION: u64 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Absent {
+    /// Of a delta, bundles that have it, by their ids, sorted; some of them where there are many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bundles: Vec<Digest>,
     /// Which content.
     pub digest: Digest,
     /// Why.
     pub reason: Reason,
+    /// Of a delta, repositories that have it at the sender or the receiver, `host/repository`, sorted; some of them where there are many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
     /// Its bytes, as the manifests say.
     pub size: u64,
+}
+
+impl Absent {
+    /// Content of `size` bytes that is left out for `reason`.
+    pub const fn new(digest: Digest, reason: Reason, size: u64) -> Self {
+        Self { bundles: Vec::new(), digest, reason, repositories: Vec::new(), size }
+    }
+
+    /// What is wrong with what it says of its base.
+    fn fault(&self) -> Option<String> {
+        let says = !self.bundles.is_empty() || !self.repositories.is_empty();
+        let is_sorted = self.bundles.is_sorted_by(|a, b| a < b) && self.repositories.is_sorted_by(|a, b| a < b);
+        let is_repository = |text: &String| text.parse::<Repository>().is_ok_and(|found| found.to_string() == *text);
+        if says && self.reason != Reason::Delta {
+            return Some(format!("{} is not left out as part of a delta, and has a base", self.digest));
+        }
+        let named = is_sorted && self.repositories.iter().all(is_repository);
+        (!named).then(|| format!("the base of {} is not a sorted list of bundles and repositories", self.digest))
+    }
 }
 
 /// What `airlift.json` says. Fields stand in the order of canonical JSON.
@@ -90,6 +115,9 @@ impl Facts {
         if facts.to_json() != text {
             return Err(seal("it is not canonical JSON".to_owned()));
         }
+        if let Some(fault) = facts.absent.iter().find_map(Absent::fault) {
+            return Err(seal(fault));
+        }
         if facts.set.is_some() != facts.volume.is_some() {
             return Err(seal("a volume says which one it is, and of what set".to_owned()));
         }
@@ -107,7 +135,7 @@ mod tests {
 
     #[test]
     fn facts_are_read_back_and_nothing_else_is_taken_for_them() {
-        let absent = Absent { digest: Digest::sha256(b"a"), reason: Reason::Foreign, size: 1 };
+        let absent = Absent::new(Digest::sha256(b"a"), Reason::Foreign, 1);
         let facts = Facts::new(Digest::sha256(b"index"), vec![absent]);
         let json = String::from_utf8(facts.to_json()).unwrap();
         assert_eq!(Facts::parse(json.as_bytes()).unwrap(), facts);
@@ -122,5 +150,31 @@ mod tests {
             assert_ne!(changed, json);
             assert_eq!(Facts::parse(changed.as_bytes()).unwrap_err().code(), code, "{changed}");
         }
+    }
+    #[test]
+    fn the_base_of_a_delta_has_one_form() {
+        let (low, high) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
+        let (low, high) = if low < high { (low, high) } else { (high, low) };
+        let repositories = vec!["r.example/a".to_owned(), "r.example/b".to_owned()];
+        let base = || Absent {
+            bundles: vec![low, high],
+            repositories: repositories.clone(),
+            ..Absent::new(Digest::sha256(b"a"), Reason::Delta, 1)
+        };
+        let parsed = |absent: Absent| Facts::parse(&Facts::new(Digest::sha256(b"index"), vec![absent]).to_json());
+        assert_eq!(parsed(base()).unwrap().absent, [base()]);
+        for wrong in [
+            Absent { reason: Reason::Foreign, ..base() },
+            Absent { bundles: vec![high, low], ..base() },
+            Absent { bundles: vec![low, low], ..base() },
+            Absent { repositories: repositories.iter().rev().cloned().collect(), ..base() },
+            Absent { repositories: vec!["r.example/../a".to_owned()], ..base() },
+            Absent { repositories: vec!["alpine".to_owned()], ..base() },
+        ] {
+            assert_eq!(parsed(wrong.clone()).unwrap_err().code(), Code::BundleSeal, "{wrong:?}");
+        }
+        let empty = String::from_utf8(Facts::new(Digest::sha256(b"index"), vec![base()]).to_json()).unwrap();
+        let empty = empty.replace(&format!("[\"{low}\",\"{high}\"]"), "[]");
+        assert_eq!(Facts::parse(empty.as_bytes()).unwrap_err().code(), Code::BundleSeal, "{empty}");
     }
 }

@@ -10,6 +10,8 @@ pub mod facts;
 pub mod gather;
 pub mod graph;
 #[doc(hidden)]
+pub mod head;
+#[doc(hidden)]
 pub mod header;
 pub mod index;
 pub mod layout;

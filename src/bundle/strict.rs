@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     Contents, Error, Facts, Index, Layout, Result,
     contents::DOCUMENTS,
-    header::{self, BLOCK, BLOCK_LEN, blob_name, padding},
+    header::{self, BLOCK, BLOCK_LEN, END, blob_name, padding},
     layout::{FACTS_NAME, INDEX_NAME, MARKER, MARKER_NAME},
     random_access::RandomAccess,
     structure::{Header, header_differs},
@@ -51,6 +51,13 @@ pub(crate) fn read_up_to(medium: &RandomAccess, offset: u64, size: u64) -> io::R
 
 /// Reads the head of a bundle of `length` bytes and checks that the file has exactly the length that follows from it.
 pub(crate) fn open(file: &RandomAccess, length: u64, path: &Path) -> Result<(Contents, Layout)> {
+    let (contents, layout) = read_head(file, length, path)?;
+    check_length(file, length, path, &layout)?;
+    Ok((contents, layout))
+}
+
+/// Reads the head of a bundle, whatever follows it.
+pub(crate) fn read_head(file: &RandomAccess, length: u64, path: &Path) -> Result<(Contents, Layout)> {
     let mut cursor = Cursor { file, path, length, at: 0 };
     let marker = cursor.document(MARKER_NAME)?;
     if marker != MARKER {
@@ -79,6 +86,15 @@ pub(crate) fn open(file: &RandomAccess, length: u64, path: &Path) -> Result<(Con
         let reason = "what it says to be absent is not what the manifests name and the bundle lacks".to_owned();
         return Err(Error::Seal { document: FACTS_NAME, reason });
     }
+    Ok((contents, layout))
+}
+
+/// Checks that a file of `length` bytes, which begins as `layout` says, also ends there.
+fn check_length(file: &RandomAccess, length: u64, path: &Path, layout: &Layout) -> Result<()> {
+    if is_head(file, length, layout).map_err(Error::read(path))? {
+        let reason = "it is the head of a bundle, without configs and layers: use it with `export --base` or `diff`";
+        return Err(Error::Unknown { path: path.to_owned(), reason: reason.to_owned() });
+    }
     if length < layout.total() {
         let entry = layout.entries().take_while(|entry| entry.header_offset < length).last();
         let entry = entry.map_or_else(|| MARKER_NAME.to_owned(), |entry| entry.name);
@@ -88,7 +104,14 @@ pub(crate) fn open(file: &RandomAccess, length: u64, path: &Path) -> Result<(Con
         let reason = format!("{} bytes follow it", length - layout.total());
         return Err(Error::Structure { offset: layout.total(), entry: "the end".to_owned(), reason });
     }
-    Ok((contents, layout))
+    Ok(())
+}
+
+/// Whether a file is the head of the bundle of `layout`, which has more than that, and the end of a tar.
+pub(crate) fn is_head(file: &RandomAccess, length: u64, layout: &Layout) -> io::Result<bool> {
+    let head = layout.head().len() as u64;
+    let is_short = layout.total() > head + END && length == head + END;
+    Ok(is_short && read_up_to(file, head, END)?.iter().all(|&byte| byte == 0))
 }
 
 struct Cursor<'a> {

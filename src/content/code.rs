@@ -175,6 +175,10 @@ codes! {
     KeyAgent = "key.agent", Failed;
     /// The transfer record was changed or cut.
     RecordDamaged = "record.damaged", Unverified;
+    /// A command of `--check-with` refused an artifact.
+    CheckRefused = "check.refused", Unverified;
+    /// A command of `--check-with` cannot be started.
+    CheckFailed = "check.failed", Failed;
 
     /// The store is of a later format.
     StoreVersion = "store.version", Failed;
@@ -332,6 +336,8 @@ codes! {
     ExtractUnsafe = "extract.unsafe", Unverified;
     /// The artifact has no files.
     ExtractNoFiles = "extract.no-files", Failed;
+    /// A delta needs content that is neither in it nor in the target.
+    DeltaBaseMissing = "delta.base-missing", Unverified;
 
     /// Too many attached artifacts, or nested too deeply.
     TransferLimit = "transfer.limit", Failed;

@@ -147,6 +147,10 @@ impl Targets for Memories {
     fn target(&self, repository: &Repository) -> Arc<dyn Target> {
         self.repository(repository)
     }
+
+    fn source(&self, repository: &Repository) -> Option<Arc<dyn Source>> {
+        Some(self.origin(repository))
+    }
 }
 
 #[cfg(test)]

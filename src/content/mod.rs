@@ -10,6 +10,7 @@ pub mod memory;
 mod place;
 pub(crate) mod proxies;
 pub mod read_at;
+pub(crate) mod shell;
 #[doc(hidden)]
 pub mod trust;
 pub mod verified;

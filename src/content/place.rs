@@ -69,6 +69,11 @@ pub trait Target: Sink + Resolve + Assign + Referrers {
 pub trait Targets: Send + Sync {
     /// The repository of that name; the first push makes it.
     fn target(&self, repository: &Repository) -> Arc<dyn Target>;
+
+    /// The repository as a place to read blobs from, where these can be read back.
+    fn source(&self, _repository: &Repository) -> Option<Arc<dyn Source>> {
+        None
+    }
 }
 
 /// A repository that can take a blob over from a sibling without its bytes.

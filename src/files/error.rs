@@ -52,6 +52,12 @@ pub enum Error {
         /// What is wrong with it, as the end of a sentence.
         reason: &'static str,
     },
+    /// A file beside a bundle is a link to another file.
+    #[error("{} is a symbolic link, and what belongs to a bundle is a file of its own", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
     /// Another user can change what is in a folder that must be private.
     #[error("{} is owned by another user or writable by others", path.display())]
     Exposed {
@@ -115,7 +121,7 @@ impl Fault for Error {
             Self::Write { .. } => Code::IoWrite,
             Self::Exists { .. } => Code::OutputExists,
             Self::NotAFile { .. } => Code::OutputNotAFile,
-            Self::Foreign { .. } => Code::OutputForeign,
+            Self::Foreign { .. } | Self::Link { .. } => Code::OutputForeign,
             Self::Exposed { .. } | Self::NoHome => Code::IoExposed,
             Self::Busy { .. } => Code::OutputBusy,
             Self::Space { .. } => Code::OutputSpace,

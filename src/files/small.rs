@@ -66,6 +66,14 @@ impl ReportFile {
         }
     }
 
+    /// Writes a file that has no list beside it, with the usual permissions.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save_alone(&self, content: &[u8]) -> Result<()> {
+        publish(&self.0, content, USUAL)
+    }
+
     /// Writes the report, and beside it the artifacts to try again.
     ///
     /// # Errors

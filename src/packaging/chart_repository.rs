@@ -44,11 +44,36 @@ pub(super) async fn fetch(
     version: Option<&str>,
     progress: &Progress,
 ) -> Result<PackagedArtifact, Error> {
+    let FetchedChart { packed, base, archive, .. } = download(client, url, name, version, progress).await?;
+    let provenance = provenance(client, &archive, &base, progress).await?;
+    let repository = repository(&base, name)?;
+    let tag = packed.tag(format!("{url}#{name}").as_ref())?;
+    packed.package(repository.named(&Name::Tag(tag)), provenance)
+}
+
+/// A chart that was fetched and held against the index.
+pub(super) struct FetchedChart {
+    pub(super) content: Bytes,
+    packed: PackedChart,
+    /// The repository's address, and that of the archive.
+    base: Url,
+    archive: Url,
+}
+
+/// Fetches the archive of the chart `name` of the repository at `url`.
+pub(super) async fn download(
+    client: &Client,
+    url: &str,
+    name: &str,
+    version: Option<&str>,
+    progress: &Progress,
+) -> Result<FetchedChart, Error> {
     let chart = format!("{url}#{name}");
     let refuse = |reason: String| Error::Chart { chart: chart.clone(), reason };
-    let base = base(url).ok_or_else(|| refuse("its repository has no valid address".to_owned()))?;
-    let index_url =
-        below(&base, "index.yaml").ok_or_else(|| refuse("its repository has no valid address".to_owned()))?;
+    let no_address =
+        || refuse("its repository has no valid address (one has no user and no password in it)".to_owned());
+    let base = base(url).ok_or_else(no_address)?;
+    let index_url = below(&base, "index.yaml").ok_or_else(no_address)?;
     let text = client.document(&index_url, &base, MAX_INDEX).await?;
     let text = std::str::from_utf8(&text).map_err(|_| refuse(format!("{index_url} is not text")))?;
     let entries =
@@ -69,10 +94,7 @@ pub(super) async fn fetch(
         );
         return Err(refuse(reason));
     }
-    let provenance = provenance(client, &archive, &base, progress).await?;
-    let repository = repository(&base, name)?;
-    let tag = packed.tag(chart.as_ref())?;
-    packed.package(repository.named(&Name::Tag(tag)), provenance)
+    Ok(FetchedChart { content, packed, base, archive })
 }
 
 /// The repository's address, which ends in `/` and tells nobody a password.

@@ -1,4 +1,4 @@
-//! Packed charts on this machine.
+//! Packed charts as files.
 
 use std::{
     io::Write,
@@ -10,10 +10,17 @@ use bytes::Bytes;
 use super::{
     body::PackagedArtifact,
     chart::{MAX_CHART, MAX_PROVENANCE, PackedChart},
+    chart_repository,
     error::Error,
     stamp::{self, Links, Stamp},
 };
-use crate::oci::{Name, Repository};
+use crate::{
+    files,
+    find::lists::{PackageEntry, PackageSource},
+    oci::{Name, Repository},
+    progress::Progress,
+    registry::Client,
+};
 
 /// The artifact of the packed chart at `path`, on `host`. A provenance file beside it goes with it, as by `helm push`.
 pub(super) fn local(path: &Path, host: &str) -> Result<PackagedArtifact, Error> {
@@ -30,6 +37,29 @@ pub(super) fn local(path: &Path, host: &str) -> Result<PackagedArtifact, Error> 
     let repository = repository.map_err(|source| Error::Name { path: path.to_owned(), source })?;
     let tag = packed.tag(path)?;
     packed.package(repository.named(&Name::Tag(tag)), provenance)
+}
+
+/// The packed chart that `entry` names, as a file: one of a repository is fetched into `folder`. `None` where it names no chart.
+///
+/// # Errors
+/// The chart cannot be had, or is not what its index says.
+pub async fn chart_file(
+    entry: &PackageEntry,
+    client: &Client,
+    folder: &Path,
+    progress: &Progress,
+) -> Result<Option<PathBuf>, Error> {
+    match &entry.source {
+        PackageSource::File(_) => Ok(None),
+        PackageSource::ChartFile(path) => Ok(Some(path.clone())),
+        PackageSource::ChartRepository { url, name, version } => {
+            let fetched = chart_repository::download(client, url, name, version.as_deref(), progress).await?;
+            let path = folder.join("chart.tgz");
+            let written = tokio::fs::write(&path, &fetched.content).await;
+            written.map_err(|source| files::Error::Write { path: path.clone(), source })?;
+            Ok(Some(path))
+        }
+    }
 }
 
 fn whole(path: &Path, limit: u64) -> Result<Bytes, Error> {

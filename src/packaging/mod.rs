@@ -21,6 +21,7 @@ mod stamp;
 mod titles;
 pub(crate) mod unpack;
 
+pub use charts::chart_file;
 pub use error::Error;
 pub use made::{ImageRuntime, Packages};
 pub use program::ProgramFailure;

@@ -7,15 +7,13 @@ use tokio::{
     process::{Child, Command},
 };
 
+use crate::content::shell::OUR_SECRETS;
+
 /// Most output that is read of a program.
 const MAX_OUTPUT: u64 = 4 << 20;
 
 /// Most of its complaints that is shown.
 const MAX_COMPLAINT: usize = 2000;
-
-/// Variables with secrets for airlift itself, which no program that it starts needs.
-pub(crate) const OUR_SECRETS: [&str; 5] =
-    ["AIRLIFT_USERNAME", "AIRLIFT_PASSWORD", "AZURE_STORAGE_SAS_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 /// Why a program did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]

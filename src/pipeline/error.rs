@@ -12,7 +12,8 @@ use crate::{
     content::{Code, Fault},
     files,
     oci::Digest,
-    registry, storage, transfer,
+    registry, storage,
+    transfer::{self, vouch::VouchError},
 };
 
 /// `Result` of this room.
@@ -133,6 +134,9 @@ pub enum Error {
     /// The secret could not be fetched.
     #[error(transparent)]
     Secret(#[from] secret::Error),
+    /// Nobody whom the site trusts vouches for the bundle, or it cannot be said.
+    #[error("{}", findings(.0))]
+    Vouch(#[from] VouchError),
     /// The engine failed.
     #[error(transparent)]
     Transfer(#[from] transfer::Error),
@@ -158,6 +162,7 @@ impl Fault for Error {
             Self::Database(_) | Self::Damaged { .. } | Self::Folder { .. } | Self::File(_) => Code::PipelineState,
             Self::Version { .. } => Code::PipelineStateVersion,
             Self::Secret(error) => error.code(),
+            Self::Vouch(error) => error.code(),
             Self::Transfer(error) => error.code(),
             Self::Storage(error) => error.code(),
             Self::Registry(error) => error.code(),
@@ -167,4 +172,11 @@ impl Fault for Error {
 
 fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+}
+
+/// A refusal with everything that was found, on one line: a run has no other place to say it.
+fn findings(error: &VouchError) -> String {
+    let VouchError::Refused { findings, .. } = error else { return error.to_string() };
+    let findings: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    format!("{error}: {}", findings.join("; "))
 }

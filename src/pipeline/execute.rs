@@ -22,7 +22,7 @@ use crate::{
         GatheredSet, Goal, Layout,
         volume::{SetManifest, Size},
     },
-    content::{Code, Fault},
+    content::{Code, Fault, Targets},
     files::blocking::off_reactor,
     oci::{Algorithm, Digest, Hasher, Reference},
     progress::{Observe, Progress},
@@ -30,10 +30,13 @@ use crate::{
     storage::{self, Location, Object, Pinned, Settings},
     transfer::{
         self, ArtifactState, Opened, Report,
+        delta::{self, base::Bases, open::BaseLocation},
         export::{self, Destination},
         import,
         resolve::ReferrerLimits,
+        vouch::{self, VouchError},
     },
+    trust::record::{Leg, RecordEntry, RecordedBundle},
 };
 
 /// A run that came to its end; artifacts of it may have failed.
@@ -55,7 +58,7 @@ pub(super) async fn execute(
     let mut registry = with.registry.clone();
     registry.progress = progress.clone();
     let (client, record) = (Client::new(registry)?, row.record());
-    let job = PipelineJob { client, progress, jobs: (with.jobs, with.small_jobs), record, row, recorder };
+    let job = PipelineJob { client, progress, with, record, row, recorder };
     match pipeline {
         Resource::Export(pipeline) => {
             let settings = access(&pipeline.target, &pipeline.identity, &with.storage).await?;
@@ -92,8 +95,7 @@ pub async fn access(container: &Container, identity: &PipelineIdentity, settings
 struct PipelineJob<'a> {
     client: Client,
     progress: Progress,
-    /// Transfers at once, and small blobs and requests.
-    jobs: (usize, usize),
+    with: &'a RunContext,
     /// As it was at the beginning.
     record: Record,
     row: &'a Row,
@@ -111,8 +113,9 @@ impl PipelineJob<'_> {
             foreign: export::Foreign::Include,
             referrers: true,
             continue_on_errors: pipeline.options.contains(&ExportOption::ContinueOnErrors),
-            jobs: self.jobs.0,
-            small_jobs: self.jobs.1,
+            jobs: self.with.jobs,
+            small_jobs: self.with.small_jobs,
+            bases: Arc::new(self.bases(settings).await?),
             limits: ReferrerLimits::default(),
         };
         let object = storage::open(&location, settings)?;
@@ -130,7 +133,35 @@ impl PipelineJob<'_> {
             _ => Destination::Object { object: Arc::clone(&object), overwrite },
         };
         let report = export::run(&self.client, &wanted, to, &self.progress).await?;
+        self.record_export(pipeline, &report, object.location(), settings).await?;
         ended(report, &object).await
+    }
+
+    async fn record_export(
+        &self,
+        pipeline: &ExportPipeline,
+        report: &Report,
+        location: &Location,
+        settings: &Settings,
+    ) -> Result<()> {
+        let record = self.with.trust.record(false);
+        if !record.is_kept() {
+            return Ok(());
+        }
+        let found = Opened::survey(location, settings).await.ok().and_then(|(found, _)| vouch::at_hand(found.reader()));
+        let result = if report.failed() { Code::TransferPartial.token() } else { "done" };
+        let fill = |entry: &mut RecordEntry| {
+            entry.bundle = found.map(|found| RecordedBundle { id: found.id, seal: found.seal });
+            (entry.from, entry.to) = (Some(pipeline.registry.clone()), Some(location.to_string()));
+        };
+        Ok(record.append(Leg::Export, result, fill).map_err(VouchError::from)?)
+    }
+
+    /// What the receiver has by what the run names.
+    async fn bases(&self, settings: &Settings) -> Result<Bases> {
+        let named = self.record.run.request.base.iter().filter_map(|text| text.parse().ok());
+        let targets: Arc<dyn Targets> = Arc::new(self.client.clone());
+        Ok(delta::open::open(&named.collect::<Vec<BaseLocation>>(), Some(&targets), settings, &self.progress).await?)
     }
 
     /// The report of a run that was killed between giving the file its name and saying so. Objects in a storage are known by
@@ -181,8 +212,9 @@ impl PipelineJob<'_> {
             verify_first: false,
             // It is removed here, between two notes of the state.
             delete_source: false,
-            jobs: self.jobs.0,
-            small_jobs: self.jobs.1,
+            receipt: false,
+            jobs: self.with.jobs,
+            small_jobs: self.with.small_jobs,
         };
         if self.record.response.confirmed {
             if removed(&location, settings).await? {
@@ -198,7 +230,12 @@ impl PipelineJob<'_> {
             None => Opened::open(&location, settings).await?,
             Some(expected) => open_if_equal(&location, settings, expected).await?,
         };
-        let report = import::run(&self.client, std::slice::from_ref(&bundle), &wanted, &self.progress).await?;
+        let bundles = std::slice::from_ref(&bundle);
+        let mut admission = self.with.trust.admission(pipeline.trust.as_deref())?;
+        let admitted = admission.admit(bundles, &pipeline.registry).await?;
+        let outcome = import::run(&self.client, bundles, &wanted, &self.progress).await;
+        admission.conclude(&admitted, outcome.as_ref().map_err(|error| (error, error.report())), &pipeline.registry)?;
+        let report = outcome?;
         if has(ImportOption::DeleteSourceBlobOnSuccess) && !report.failed() {
             self.remove(&bundle, (&location, settings), &report).await?;
         }

@@ -75,6 +75,12 @@ pub fn host() -> String {
     if name.is_empty() { "this machine".to_owned() } else { name.to_owned() }
 }
 
+/// The account and the machine, as the transfer record names who did something.
+pub fn who() -> String {
+    let user = std::env::var("USER").ok().filter(|user| !user.is_empty());
+    format!("{}@{}", user.unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw())), host())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,10 +18,10 @@ pub mod secret;
 pub mod state;
 pub mod trigger;
 
-pub use context::RunContext;
+pub use context::{RunContext, TrustContext};
 pub use error::Error;
 pub use execute::access;
-pub use lock::host;
+pub use lock::{host, who};
 pub use response::{Response, Status};
 pub use run::{Ran, check, run};
 pub use state::{PipelineState, Record};

@@ -215,6 +215,13 @@ impl Response {
             Some(format!("{failed} of {} artifacts failed; the others are done", self.artifacts.len()));
     }
 
+    /// Whether the run failed since the target lacks a part of a delta's base.
+    pub(super) fn lacks_base(&self) -> bool {
+        let missing = crate::content::Code::DeltaBaseMissing.token();
+        let tokens = self.artifacts.iter().filter_map(|artifact| artifact.token.as_deref());
+        tokens.chain(self.error_token.as_deref()).any(|token| token == missing)
+    }
+
     /// Notes why the run failed.
     pub(super) fn fail(&mut self, error: &impl Fault) {
         self.status = Status::Failed;

@@ -2,7 +2,7 @@
 //!
 //! Over a line with a long round trip most of the time is waiting, and a host that is asked twice as much at once answers twice
 //! as much. One that is busy answers no more, only later. So the rate of answers is measured over rounds of as many requests as
-//! may be under way, and the limit grows by half from round to round while the rate does. A host that says that it is too much,
+//! may be under way, and the limit doubles from round to round while the rate grows. A host that says that it is too much,
 //! or that fails, gets half as many, and after that one more a round.
 
 use std::{
@@ -147,7 +147,7 @@ impl HostLimit {
             state.best = state.best.max(rate);
         }
         if grows {
-            let step = if state.cut.is_some() { 1 } else { (state.limit / 2).max(1) };
+            let step = if state.cut.is_some() { 1 } else { state.limit };
             let more = step.min(self.most - state.limit);
             state.limit += more;
             // Places that are still to be taken away are left instead.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{client::Client, repository::RemoteRepository};
 use crate::{
-    content::{self, Assign, Mount, Origin, Origins, Target, Targets},
+    content::{self, Assign, Mount, Origin, Origins, Source, Target, Targets},
     oci::{self, Descriptor, Digest, Manifest, Tag},
 };
 
@@ -19,6 +19,10 @@ impl Origins for Client {
 impl Targets for Client {
     fn target(&self, repository: &oci::Repository) -> Arc<dyn Target> {
         Arc::new(self.repository(repository.registry(), repository.path()))
+    }
+
+    fn source(&self, repository: &oci::Repository) -> Option<Arc<dyn Source>> {
+        Some(self.origin(repository))
     }
 }
 

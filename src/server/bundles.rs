@@ -18,13 +18,14 @@ use super::{
     remote_blob::{RemoteBlob, SeenBlobs},
 };
 use crate::{
-    bundle::{Owners, Reader},
+    bundle::{self, Owners, Reader, Reason},
     oci::{
         Descriptor, Digest, Manifest, Name, Reference,
         error_code::ErrorCode,
         graph::{Budget, OverBudget, Walked, walk},
         reference::host_as_part,
     },
+    review::Review,
     store::{self, RawManifest},
 };
 
@@ -80,7 +81,34 @@ impl Bundles {
         for index in 0..bundles.readers.len() {
             bundles.take_in(index);
         }
+        bundles.note_missing();
         bundles
+    }
+
+    /// Notes of each delta what of its base no bundle here has.
+    fn note_missing(&mut self) {
+        for (at, (reader, place)) in self.readers.iter().enumerate() {
+            let is_there = |digest: &Digest| {
+                let mut others = self.readers.iter().enumerate().filter(|(other, _)| *other != at);
+                others.any(|(_, (other, _))| {
+                    let is_absent = other.contents().absent.contains_key(digest);
+                    !is_absent
+                        && other.contents().manifests.values().any(|one| one.blobs().any(|b| b.digest == *digest))
+                })
+            };
+            let absent = reader.contents().absent.values().filter(|one| one.reason == Reason::Delta);
+            let missing: Vec<_> = absent.filter(|one| !is_there(&one.digest)).collect();
+            if missing.is_empty() {
+                continue;
+            }
+            let bytes = missing.iter().fold(0, |sum, one| u64::saturating_add(sum, one.size));
+            let of: BTreeSet<String> = missing.iter().flat_map(|one| &one.bundles).map(ToString::to_string).collect();
+            let of = of.into_iter().collect::<Vec<_>>().join(", ");
+            self.notes.push(format!(
+                "{place} is a delta, and {} of its blobs ({bytes} bytes) are in no bundle here; serve their bundles as well: {of}",
+                missing.len()
+            ));
+        }
     }
 
     /// Whether there are none.
@@ -91,6 +119,16 @@ impl Bundles {
     /// What people should know when the server starts.
     pub(super) fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// What a reviewer should know of each bundle.
+    ///
+    /// # Errors
+    /// One is more than can be shown.
+    pub(super) fn reviews(&self) -> bundle::Result<Vec<Review>> {
+        let review =
+            |(reader, place): &(Reader, Arc<str>)| Review::of(place, reader.contents(), reader.facts(), reader.size());
+        self.readers.iter().map(review).collect()
     }
 
     /// Every blob that a manifest of a bundle names, once.

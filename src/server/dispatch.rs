@@ -144,6 +144,9 @@ impl Frontend {
                 Some(_) => Err(not_here("GET, HEAD")),
                 None => Err(mistaken(RouteError::Unknown)),
             },
+            Route::Page if reading && query.get("review").is_some() => {
+                Ok(without_body_for(method, self.review(caller).await?))
+            }
             Route::Page if reading => {
                 Ok(without_body_for(method, self.page(&parts.headers, query.get("q"), caller).await?))
             }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{Store, StoredRepository};
 use crate::{
-    content::{self, Mount, Origin, Origins, Target, Targets},
+    content::{self, Mount, Origin, Origins, Source, Target, Targets},
     oci::{self, Descriptor},
 };
 
@@ -19,6 +19,10 @@ impl Origins for Store {
 impl Targets for Store {
     fn target(&self, repository: &oci::Repository) -> Arc<dyn Target> {
         Arc::new(self.repository(repository.path()))
+    }
+
+    fn source(&self, repository: &oci::Repository) -> Option<Arc<dyn Source>> {
+        Some(self.origin(repository))
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! A choice is the plan of an export from the bundles, which an import moves.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
 use super::{
+    delta::base::Bases,
     error::Error,
     export::{self, Foreign},
     import::{self, ImportPlan},
@@ -13,6 +14,7 @@ use super::{
     origin::Places,
     report::Report,
     resolve::ReferrerLimits,
+    supply::ArtifactSupply as _,
 };
 use crate::{
     content::Targets,
@@ -93,6 +95,12 @@ impl Choice {
         artifacts.is_empty() && patterns.is_empty() && platforms.is_empty() && *referrers
     }
 
+    /// Whether it means `reference`, if that is there.
+    pub fn means(&self, reference: &Reference) -> bool {
+        let is_open = self.artifacts.is_empty() && self.patterns.is_empty();
+        is_open || self.artifacts.contains(reference) || self.patterns.iter().any(|pattern| pattern.matches(reference))
+    }
+
     /// The artifacts to take of `all`. One that is listed and is not there stays: its failure names it.
     ///
     /// # Errors
@@ -116,7 +124,11 @@ impl Choice {
     }
 
     /// The choice as the plan of an export from `bundles`.
-    fn request(&self, places: &Places, how: &import::Request) -> Result<export::Request, Error> {
+    fn request(&self, places: &Places, bundles: &[Opened], how: &import::Request) -> Result<export::Request, Error> {
+        let mut bases = Bases::default();
+        for bundle in bundles {
+            bases.remember(bundle.reader().contents());
+        }
         Ok(export::Request {
             artifacts: self.of(&places.artifacts())?,
             platforms: self.platforms.clone(),
@@ -124,6 +136,7 @@ impl Choice {
             referrers: self.referrers,
             continue_on_errors: how.continue_on_errors,
             jobs: how.jobs,
+            bases: Arc::new(bases),
             small_jobs: how.small_jobs,
             limits: ReferrerLimits::default(),
         })
@@ -141,9 +154,13 @@ impl Choice {
         progress: &Progress,
     ) -> Result<Report, Error> {
         let places = Places::of(bundles)?;
-        let what = self.request(&places, how)?;
+        let what = self.request(&places, bundles, how)?;
         import::prove_first(bundles, how, progress).await?;
-        mirror::run(&places, targets, &what, how, progress).await
+        let mut report = mirror::run(&places, targets, &what, how, progress).await?;
+        if let Some(receipt) = &mut report.receipt {
+            receipt.name_bundles(bundles.iter().filter_map(|bundle| bundle.reader().bundle()).collect());
+        }
+        Ok(report)
     }
 
     /// What [`Choice::import`] would do. Nothing is pushed.
@@ -158,7 +175,7 @@ impl Choice {
         progress: &Progress,
     ) -> Result<ImportPlan, Error> {
         let places = Places::of(bundles)?;
-        mirror::plan(&places, targets, &self.request(&places, how)?, how, progress).await
+        mirror::plan(&places, targets, &self.request(&places, bundles, how)?, how, progress).await
     }
 }
 

@@ -123,6 +123,16 @@ pub(super) async fn of_file(place: &Location, settings: &Settings) -> Result<Vec
     Ok(found)
 }
 
+/// Refuses links beside the bundle at `path` on this machine: a copy would carry what they lead to, which nobody sent.
+pub(super) fn refuse_links(path: &Path) -> Result<(), files::Error> {
+    let bundle = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let names = listed(folder_of(path), |name| CompanionKind::of(name, &bundle).is_some()).unwrap_or_default();
+    match names.into_iter().map(|name| path.with_file_name(name)).find(|path| path.is_symlink()) {
+        Some(path) => Err(files::Error::Link { path }),
+        None => Ok(()),
+    }
+}
+
 /// Names in a folder of this machine that belong to `bundle`, in order.
 fn beside(folder: &Path, bundle: &str) -> Result<Vec<String>, storage::Error> {
     Ok(listed(folder, |name| CompanionKind::of(name, bundle).is_some())?)

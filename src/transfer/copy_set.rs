@@ -20,7 +20,7 @@ use crate::{
         stack::Candidate,
         volume::{SetFile, volume_name},
     },
-    files::{blocking::off_reactor, disk},
+    files::{self, blocking::off_reactor, disk},
     oci::{Algorithm, Digest},
     progress::Progress,
     storage::{self, Location, Pinned, Settings},
@@ -76,6 +76,11 @@ pub async fn copy(
     let (name, volumes) = copying.volumes();
     let companions = companions::of_set(&copying.set, copying.far.as_ref(), settings).await?;
     let beside = copying.beside(&companions);
+    if copying.far.is_none()
+        && let Some(link) = beside.iter().map(|one| &one.file.path).find(|path| path.is_symlink())
+    {
+        return Err(files::Error::Link { path: link.clone() }.into());
+    }
     let mut publication = Publication::of(&copying.set, &name, request, settings);
     let was_there = publication.check().await?;
     if let Location::Path(folder) = &request.to {

@@ -138,6 +138,9 @@ impl CopyRequest {
         let to = name.map_or_else(|| self.to.clone(), |name| self.to.join(&name));
         // Only the version that was there before goes in the end. Why there is none, the copy says better.
         let source = Pinned::open(storage::open(&self.from, settings)?).await;
+        if let Location::Path(path) = &self.from {
+            companions::refuse_links(path)?;
+        }
         let mut report = self.one(&self.from, &to, settings, progress).await?;
         let beside = companions::of_file(&self.from, settings).await?;
         let old = self.from.split().map(|(_, name)| name).unwrap_or_default();

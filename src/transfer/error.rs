@@ -83,6 +83,17 @@ pub enum Error {
     /// An artifact could not be made of files, or its files not be extracted.
     #[error(transparent)]
     Package(#[from] packaging::Error),
+    /// A receipt cannot be used.
+    #[error("{} cannot be used", path.display())]
+    Receipt {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: crate::holding::Error,
+    },
+    /// A registry lists no artifacts to compare with another registry's.
+    #[error("both places are registries, and a registry is asked for the artifacts of the other place")]
+    TwoRegistries,
     /// A pattern of names means no artifact of the bundles.
     #[error("no artifact in the bundle matches {pattern:?}")]
     NoneMatches {
@@ -161,6 +172,8 @@ impl Fault for Error {
             Self::Collision { .. } | Self::TwoOfOneName { .. } => Code::TransferTagCollision,
             Self::SeveralMatch { .. } => Code::UsageArgument,
             Self::Package(error) => error.code(),
+            Self::TwoRegistries => Code::UsageArgument,
+            Self::Receipt { source, .. } => source.code(),
             Self::NoneMatches { .. } => Code::ContentNotFound,
             Self::Rename { .. } | Self::UnnamedRepository { .. } => Code::UsageReference,
             Self::Damaged { code, .. } => *code,

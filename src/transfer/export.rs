@@ -152,27 +152,26 @@ impl ExportRun<'_> {
         let mut missing = Vec::new();
         for blob in writer.blobs() {
             if !content::Lookup::contains(&**writer, &blob).await? {
-                missing.push(Move {
-                    origins: self.plan.origins(&blob.digest),
-                    arrived: writer.arrived(&blob),
-                    blob: self.plan.described(&blob),
-                });
+                missing.push(blob);
             }
         }
-        scheduler::order(&mut missing, |one| one.blob.size);
+        scheduler::order(&mut missing, |blob| blob.size);
         let mut failed = HashMap::new();
         let mut stopped = None;
         let go_on = self.request.continue_on_errors;
-        let scheduler = Scheduler::new(self.request.jobs, self.request.small_jobs, missing.iter().map(|one| &one.blob));
+        let scheduler = Scheduler::new(self.request.jobs, self.request.small_jobs, &missing);
         let meter = Meter::new(self.progress, &self.moved).scheduled(&scheduler);
-        let work = |one: Move| {
+        // What else a move needs is put together when it begins: of very many blobs, each costs its descriptor until then.
+        let work = |blob: Descriptor| {
             let (writer, meter) = (Arc::clone(writer), meter.clone());
-            async move {
-                let digest = one.blob.digest;
-                (digest, one.run(&*writer, &meter).await)
-            }
+            let one = Move {
+                origins: self.plan.origins(&blob.digest),
+                arrived: writer.arrived(&blob),
+                blob: self.plan.described(&blob),
+            };
+            async move { (blob.digest, one.run(&*writer, &meter).await) }
         };
-        let begins = |one: &Move, _| scheduler.admits(&one.blob);
+        let begins = |blob: &Descriptor, _| scheduler.admits(blob);
         execute::each(missing, begins, work, |(digest, result)| {
             scheduler.leaves(&digest);
             match result {

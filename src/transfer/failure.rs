@@ -1,6 +1,6 @@
 //! What can end one artifact of a run.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
 
@@ -74,6 +74,21 @@ pub enum Cause {
         /// What it would name.
         wanted: Digest,
     },
+    /// It is of a delta, and the target lacks a part of the base.
+    #[error(
+        "{blobs} of its blobs ({bytes} bytes) are neither in the bundle nor in the target, the first is {first}; {}",
+        named(bundles)
+    )]
+    BaseMissing {
+        /// Blobs that are in neither.
+        blobs: usize,
+        /// Their bytes.
+        bytes: u64,
+        /// One of them.
+        first: Digest,
+        /// Ids of bundles that have them, as far as they are known.
+        bundles: BTreeSet<Digest>,
+    },
     /// What it is attached to by its tag, as cosign attaches signatures, failed.
     #[error("{subject}, to which it is attached, failed")]
     Subject {
@@ -98,12 +113,23 @@ pub enum Cause {
     },
 }
 
+/// Which bundles have what is missing, in words.
+fn named(bundles: &BTreeSet<Digest>) -> String {
+    let ids: Vec<_> = bundles.iter().map(ToString::to_string).collect();
+    match &ids[..] {
+        [] => "the bundle does not say which other one has them".to_owned(),
+        [one] => format!("the bundle with the id {one} has them"),
+        several => format!("bundles with these ids have them: {}", several.join(", ")),
+    }
+}
+
 impl Fault for Cause {
     fn code(&self) -> Code {
         match self {
             Self::Content(error) => error.code(),
             Self::Blob { source, .. } => source.code(),
             Self::TagExists { .. } => Code::TransferTagMoved,
+            Self::BaseMissing { .. } => Code::DeltaBaseMissing,
             Self::Subject { .. } => Code::TransferSubject,
             Self::Limit { .. } => Code::TransferLimit,
             Self::NoPlatform { .. } => Code::UsageArgument,

@@ -3,6 +3,7 @@
 //! Per artifact: blobs, then manifests children first, then what is attached, and the tag last. An artifact that is not
 //! complete has no tag, whenever the run ends.
 
+mod assumed;
 mod plan;
 mod publish;
 mod request;
@@ -10,7 +11,9 @@ mod steps;
 
 use std::sync::Arc;
 
-use super::{error::Error, opened::Opened, report::Report, supply::ArtifactSupply, verify::verify};
+use super::{
+    delta::confirm::Imported, error::Error, opened::Opened, report::Report, supply::ArtifactSupply, verify::verify,
+};
 use crate::{
     bundle::Reader,
     content::{self, Targets},
@@ -62,7 +65,22 @@ pub(super) async fn execute(
 ) -> Result<Report, Error> {
     progress.tell(plan.planned());
     progress.tell(Event::Phase(Phase::Transferring));
-    ImportRun::new(plan, targets, request, progress).finish().await
+    let imported = request.receipt.then(|| Imported { items: plan.items.clone(), supplies: plan.supplies.clone() });
+    let outcome = ImportRun::new(plan, targets, request, progress).finish().await;
+    let Some(imported) = imported else { return outcome };
+    match outcome {
+        Ok(mut report) => {
+            report.receipt = Some(Box::new(imported.confirm(targets, &report, &request.to).await?));
+            report.warn_of_unconfirmed();
+            Ok(report)
+        }
+        Err(Error::Artifacts { mut report, failures }) => {
+            // What the run came to is worth a receipt, if the target still answers.
+            report.receipt = imported.confirm(targets, &report, &request.to).await.ok().map(Box::new);
+            Err(Error::Artifacts { report, failures })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Re-hashes the bundles, if that is asked for.

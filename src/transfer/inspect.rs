@@ -8,7 +8,10 @@ use std::{
 use futures::{StreamExt, stream};
 use serde::Serialize;
 
-use super::companions::Companion;
+use super::{
+    companions::Companion,
+    delta::needs::{Needs, needs},
+};
 use crate::{
     bundle::{self, Absent, BundledArtifact, Contents, Format, Graph, Reader, Root, facts::Reason, volume::Piece},
     content::Verified,
@@ -46,6 +49,9 @@ pub struct Inspection {
     pub blobs: Vec<InspectedBlob>,
     /// What the manifests name and the bundle leaves out on purpose.
     pub absent: Vec<Absent>,
+    /// What the receiver must have, where it is a delta.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Needs>,
     /// The volumes of the set, where it is one or a volume of one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<InspectedVolume>,
@@ -149,6 +155,7 @@ pub fn inspect(reader: &Reader) -> bundle::Result<Inspection> {
         size: reader.size(),
         artifacts,
         blobs,
+        needs: needs(reader.contents().absent.values()),
         absent,
         volumes,
         companions: Vec::new(),
@@ -357,7 +364,7 @@ mod tests {
         let tag = &Tag::cosign(&index.digest())[0];
         let roots = vec![root("1", &index), root("2", &other), root(tag.as_str(), &signature)];
         let attached = |of: &Manifest| Attached { repository: CONTEXT.to_owned(), descriptor: of.descriptor().clone() };
-        let absent = Absent { digest: arm64.digest(), reason: Reason::Platform, size: 1 };
+        let absent = Absent::new(arm64.digest(), Reason::Platform, 1);
         Contents {
             index: Index::new(roots, vec![attached(&proof), attached(&sbom)]),
             manifests: HashMap::from([amd64, index, other, sbom, proof, signature].map(|one| (one.digest(), one))),

@@ -31,6 +31,8 @@ pub(super) struct ImportItem {
     pub(super) assumed: Vec<Descriptor>,
     /// Which of the supplies it is in.
     pub(super) supply: usize,
+    /// Blobs that another one of the supplies has instead.
+    pub(super) elsewhere: HashMap<Digest, usize>,
     /// Artifacts of the run of which any has what this one is attached to by cosign's tag; none for most.
     pub(super) after: Vec<usize>,
 }
@@ -39,6 +41,25 @@ impl ImportItem {
     /// The root as it will be in the target.
     pub(super) fn root(&self) -> &Manifest {
         self.manifests.last().expect("an artifact has at least its root")
+    }
+
+    /// Which of the supplies has a blob of it.
+    pub(super) fn supply_of(&self, blob: &Digest) -> usize {
+        self.elsewhere.get(blob).copied().unwrap_or(self.supply)
+    }
+
+    /// Takes what the bundle leaves to the target from another one of the supplies, where that has it.
+    fn overlay(&mut self, supplies: &[Arc<dyn ArtifactSupply>]) {
+        for blob in std::mem::take(&mut self.assumed) {
+            let mut others = (0..supplies.len()).filter(|&at| at != self.supply);
+            match others.find(|&at| supplies[at].brings(&blob.digest)) {
+                Some(at) => {
+                    self.elsewhere.insert(blob.digest, at);
+                    self.blobs.push(blob);
+                }
+                None => self.assumed.push(blob),
+            }
+        }
     }
 
     /// Bytes of its blobs.
@@ -76,6 +97,9 @@ pub(super) fn items(
         }
     }
     let mut items: Vec<ImportItem> = by_target.into_values().collect();
+    for item in &mut items {
+        item.overlay(supplies);
+    }
     for rule in &renaming.rules {
         if !items.iter().any(|item| rule.matches(&item.reference)) {
             warnings
@@ -193,6 +217,7 @@ fn item(
         blobs,
         assumed,
         supply: 0,
+        elsewhere: HashMap::new(),
         after: Vec::new(),
     })
 }

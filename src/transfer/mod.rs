@@ -3,6 +3,8 @@
 //! What each run does is data before it is done ([`export::plan`], [`import::plan`]). Everything that moves bytes goes
 //! through `execute`, whatever the two places are.
 
+#[doc(hidden)]
+pub mod admission;
 pub mod choice;
 #[doc(hidden)]
 pub mod companions;
@@ -10,6 +12,8 @@ mod complete;
 pub mod copy;
 pub mod copy_set;
 pub mod copying;
+#[doc(hidden)]
+pub mod delta;
 pub mod destination;
 #[doc(hidden)]
 pub mod discover;
@@ -25,6 +29,8 @@ pub mod failure;
 pub mod import;
 pub mod inspect;
 mod items;
+#[doc(hidden)]
+pub mod legs;
 pub mod mirror;
 pub mod opened;
 mod origin;

@@ -10,6 +10,7 @@ use futures::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::{
+    delta::{base::Bases, needs::needs},
     error::Error,
     export::request::{Foreign, Request},
     failure::{Cause, Failure, Side},
@@ -75,6 +76,7 @@ impl Plan {
             contents: contents_of(&[]),
         };
         plan.resolve(references, origins, request, &requests, progress).await;
+        plan.leave_out(&request.bases).await?;
         plan.drop_blobs(HashMap::new());
         Ok(plan)
     }
@@ -131,6 +133,27 @@ impl Plan {
         self.artifacts.push(PlannedArtifact { resolved, blobs, origin });
     }
 
+    /// Leaves out the blobs that the receiver has, in whichever of its repositories.
+    async fn leave_out(&mut self, bases: &Bases) -> Result<(), Error> {
+        if bases.is_empty() {
+            return Ok(());
+        }
+        let named = self
+            .artifacts
+            .iter()
+            .flat_map(|artifact| artifact.blobs.iter().map(|blob| (artifact.resolved.reference.context(), blob)));
+        let known = bases.asked(&named.collect()).await?;
+        for artifact in &mut self.artifacts {
+            let (held, lacking): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut artifact.blobs).into_iter().partition(|blob| known.holds(&blob.digest));
+            artifact.resolved.absent.extend(held.iter().filter_map(|blob| known.absent(blob)));
+            artifact.blobs = lacking;
+            let absent = &mut artifact.resolved.absent;
+            *absent = absent.iter().map(|one| known.remembered(one)).collect();
+        }
+        Ok(())
+    }
+
     /// Asks the source for every blob, so that what is missing is known before the layout is fixed.
     async fn missing_blobs(&self, at_once: usize) -> HashMap<Digest, content::Error> {
         let blobs: BTreeMap<Digest, &Descriptor> =
@@ -172,6 +195,7 @@ impl Plan {
         }
         self.report.fail(&self.failures);
         self.contents = contents_of(&self.artifacts);
+        self.report.left_out = needs(self.contents.absent.values());
     }
 
     /// Where a blob may be had: every repository whose artifacts name it.
@@ -227,7 +251,7 @@ impl Plan {
 fn leave_out_foreign(resolved: &mut Resolved) {
     let foreign: BTreeMap<Digest, u64> =
         resolved.blobs().into_iter().filter(Descriptor::is_foreign).map(|blob| (blob.digest, blob.size)).collect();
-    let absent = foreign.into_iter().map(|(digest, size)| Absent { digest, size, reason: Reason::Foreign });
+    let absent = foreign.into_iter().map(|(digest, size)| Absent::new(digest, Reason::Foreign, size));
     resolved.absent.extend(absent);
 }
 

@@ -4,9 +4,13 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::Serialize;
 
-use super::failure::{Failure, Side};
+use super::{
+    delta::needs::Needs,
+    failure::{Failure, Side},
+};
 use crate::{
     content::Fault,
+    holding::{Receipt, Received},
     oci::{Digest, Reference},
 };
 
@@ -107,6 +111,12 @@ pub struct Report {
     /// Blobs that are in volumes which were not there, and not in the target: artifacts that were not reached need them.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub lacking: BTreeSet<Digest>,
+    /// What an export left out, since the receiver has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<Needs>,
+    /// What the target confirmed at the end, where that was asked for.
+    #[serde(skip)]
+    pub receipt: Option<Box<Receipt>>,
     /// What the person should know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -122,6 +132,18 @@ impl Report {
     pub fn retry(&self) -> impl Iterator<Item = &Reference> {
         let again = |state| matches!(state, ArtifactState::Failed | ArtifactState::NotReached);
         self.artifacts.iter().filter(move |outcome| again(outcome.state)).map(|outcome| &outcome.reference)
+    }
+
+    /// Warns of artifacts that the receipt does not confirm, though the run moved them.
+    pub(super) fn warn_of_unconfirmed(&mut self) {
+        let artifacts = self.receipt.iter().flat_map(|receipt| &receipt.artifacts);
+        let unconfirmed = artifacts.filter(|artifact| artifact.result == Received::Unconfirmed);
+        let warnings: Vec<_> = unconfirmed
+            .map(|one| {
+                format!("{}: the target does not have all of it any more, so the receipt leaves it out", one.target)
+            })
+            .collect();
+        self.warnings.extend(warnings);
     }
 
     /// Notes failures with their artifacts.

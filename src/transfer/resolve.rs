@@ -289,7 +289,7 @@ impl Walk<'_> {
     fn leave_out(&mut self, content: &Descriptor, reason: Reason) {
         let (digest, size) = (content.digest, content.size);
         if self.left_out.insert(digest) {
-            self.found.absent.push(Absent { digest, reason, size });
+            self.found.absent.push(Absent::new(digest, reason, size));
         }
     }
 

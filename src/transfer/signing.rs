@@ -12,9 +12,10 @@ use crate::{
     content::{Code, Fault},
     files,
     trust::{
-        MAX_SIGNATURES, Signature, Statement, StatementError,
+        BundleIdentity, MAX_SIGNATURES, MadeSignature, MarkError, Marks, Signature, Signer, Statement, StatementError,
         file::{self, FileError},
-        signature::{Judgement, SignatureError, SignatureFormat, SignerCredential},
+        key::KeyError,
+        signature::{Judgement, SignatureError, SignatureFormat},
     },
 };
 
@@ -25,6 +26,12 @@ pub enum SigningError {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The sequence cannot be had from the state.
+    #[error(transparent)]
+    Marks(#[from] MarkError),
     /// The folder cannot be read.
     #[error(transparent)]
     Folder(#[from] files::Error),
@@ -87,6 +94,8 @@ impl Fault for SigningError {
         match self {
             Self::File(error) => error.code(),
             Self::Folder(error) => error.code(),
+            Self::Key(error) => error.code(),
+            Self::Marks(error) => error.code(),
             Self::Existing { .. } | Self::OtherBundle { .. } => Code::TrustStatement,
             Self::OtherMembers { .. } => Code::OutputExists,
             Self::Members { .. } => Code::UsageArgument,
@@ -115,10 +124,113 @@ impl Placed {
     }
 }
 
+/// How a signature comes about.
+#[derive(Debug)]
+pub enum SignBy<'a> {
+    /// Not at all: only the statement is written.
+    Nobody,
+    /// Another program made it, in this file.
+    File(&'a Path),
+    /// It is made here.
+    Signer(&'a mut Signer),
+}
+
+/// What was put beside a bundle.
+#[derive(Clone, Debug)]
+pub struct SignedStatement {
+    /// The statement.
+    pub statement: Statement,
+    /// Its file.
+    pub placed: Placed,
+    /// The signature's file.
+    pub signature: Option<Placed>,
+}
+
+/// Puts a statement beside the bundle `base`, and a signature over it.
+///
+/// A statement that is there already is signed as it is. With `exact` it must say the same as `draft` but for the time it was
+/// made; without, only be of the same bundle. A draft with a stream and without a sequence takes the next one from the state
+/// in the folder `state`.
+///
+/// # Errors
+/// See [`SigningError`]. Without a signature no new statement is left behind.
+pub fn sign(
+    base: &Path,
+    draft: &Statement,
+    exact: bool,
+    by: SignBy<'_>,
+    label: Option<&Label>,
+    state: &Path,
+) -> Result<SignedStatement, SigningError> {
+    let path = names::statement(base);
+    if matches!(by, SignBy::File(_)) && path.symlink_metadata().is_err() {
+        return Err(SigningError::NoStatement { path });
+    }
+    let (placed, bytes) = prepare(&path, draft, exact, |stream| Ok(Marks::open(state)?.next(stream)?))?;
+    // First the signature: a key that cannot be used leaves nothing behind.
+    let made = make(by, &bytes)?;
+    put_statement(&placed, &bytes)?;
+    let statement = Statement::parse(&bytes).map_err(|source| SigningError::Members { source })?;
+    if let (Some((stream, sequence)), Placed::Written(_)) = (statement.position(), &placed) {
+        Marks::open(state)?.sent(stream, sequence)?;
+    }
+    let signature = made.map(|made| put_signature(&path, &bytes, &made, label)).transpose()?;
+    Ok(SignedStatement { statement, placed, signature })
+}
+
+/// Puts a signature beside the file `path`, over its bytes: a receipt, or any other small file that is not a bundle.
+///
+/// # Errors
+/// See [`SigningError`].
+pub fn sign_file(path: &Path, by: SignBy<'_>, label: Option<&Label>) -> Result<Option<Placed>, SigningError> {
+    let bytes = file::read_named(path)?;
+    make(by, &bytes)?.map(|made| put_signature(path, &bytes, &made, label)).transpose()
+}
+
+fn make(by: SignBy<'_>, bytes: &[u8]) -> Result<Option<MadeSignature>, SigningError> {
+    Ok(match by {
+        SignBy::Nobody => None,
+        SignBy::File(path) => {
+            let (format, content) = read_signature(path, bytes)?;
+            Some(MadeSignature { format, content, credential: None })
+        }
+        SignBy::Signer(signer) => Some(signer.sign(bytes)?),
+    })
+}
+
+/// Removes the statement beside the bundle `base`, and its signatures, if it is of another bundle than `bundle`: what was
+/// replaced there.
+///
+/// # Errors
+/// One of them cannot be removed.
+pub fn remove_stale(base: &Path, bundle: &BundleIdentity) -> Result<(), SigningError> {
+    let path = names::statement(base);
+    let bytes = match file::read_companion(&path) {
+        Err(FileError::Missing { .. }) => return Ok(()),
+        bytes => bytes?,
+    };
+    if Statement::parse(&bytes).is_ok_and(|found| found.bundle == *bundle) {
+        return Ok(());
+    }
+    for (signature, _) in companions::signatures(&path)? {
+        remove(&signature)?;
+    }
+    remove(&path)
+}
+
+fn remove(path: &Path) -> Result<(), SigningError> {
+    let failed = |source| FileError::Write { path: path.to_owned(), source };
+    Ok(files::rename::remove(path).map_err(failed)?)
+}
+
 /// The bytes to sign, and the statement's place: those of the statement at `path`, or of the new one `draft`, which is not
-/// written yet. With `exact` the one that is there must say the same but for the time it was made, without only be of the
-/// same bundle.
-pub fn prepare(path: &Path, draft: &Statement, exact: bool) -> Result<(Placed, Vec<u8>), SigningError> {
+/// written yet.
+fn prepare(
+    path: &Path,
+    draft: &Statement,
+    exact: bool,
+    next: impl FnOnce(&str) -> Result<u64, SigningError>,
+) -> Result<(Placed, Vec<u8>), SigningError> {
     match file::read_companion(path) {
         Ok(bytes) => {
             let found =
@@ -126,12 +238,20 @@ pub fn prepare(path: &Path, draft: &Statement, exact: bool) -> Result<(Placed, V
             if found.bundle != draft.bundle {
                 return Err(SigningError::OtherBundle { path: path.to_owned() });
             }
-            if exact && found != (Statement { created: found.created, ..draft.clone() }) {
+            let mut asked = Statement { created: found.created, ..draft.clone() };
+            if asked.stream.is_some() {
+                asked.sequence = asked.sequence.or(found.sequence);
+            }
+            if exact && found != asked {
                 return Err(SigningError::OtherMembers { path: path.to_owned() });
             }
             Ok((Placed::Present(path.to_owned()), bytes))
         }
         Err(FileError::Missing { .. }) => {
+            let mut draft = draft.clone();
+            if let (Some(stream), None) = (&draft.stream, draft.sequence) {
+                draft.sequence = Some(next(stream)?);
+            }
             let bytes = draft.to_json().map_err(|source| SigningError::Members { source })?;
             Ok((Placed::Written(path.to_owned()), bytes))
         }
@@ -140,7 +260,7 @@ pub fn prepare(path: &Path, draft: &Statement, exact: bool) -> Result<(Placed, V
 }
 
 /// Writes the statement that [`prepare`] gave, if it is new.
-pub fn put_statement(placed: &Placed, bytes: &[u8]) -> Result<(), SigningError> {
+fn put_statement(placed: &Placed, bytes: &[u8]) -> Result<(), SigningError> {
     match placed {
         Placed::Written(path) => Ok(file::create(path, 0o644, bytes)?),
         Placed::Present(_) => Ok(()),
@@ -149,7 +269,7 @@ pub fn put_statement(placed: &Placed, bytes: &[u8]) -> Result<(), SigningError> 
 
 /// Reads a signature that another program made over `statement`, and gives its form. What can be said without knowing the
 /// signer is checked.
-pub fn read_signature(path: &Path, statement: &[u8]) -> Result<(SignatureFormat, Vec<u8>), SigningError> {
+fn read_signature(path: &Path, statement: &[u8]) -> Result<(SignatureFormat, Vec<u8>), SigningError> {
     let content = file::read_named(path)?;
     let format =
         SignatureFormat::detect(&content).ok_or_else(|| SigningError::UnknownForm { path: path.to_owned() })?;
@@ -160,22 +280,23 @@ pub fn read_signature(path: &Path, statement: &[u8]) -> Result<(SignatureFormat,
     Ok((format, content))
 }
 
-/// Puts a signature file beside the statement `path` under the first free name. One by the same signer that is there
+/// Puts a signature file beside the file `path` under the first free name. One by the same signer that is there
 /// already is kept: with a `credential` it must be good, without have the same bytes.
-pub fn put_signature(
+fn put_signature(
     path: &Path,
-    statement: &[u8],
-    (format, content): (SignatureFormat, &[u8]),
+    signed: &[u8],
+    made: &MadeSignature,
     label: Option<&Label>,
-    credential: Option<&SignerCredential>,
 ) -> Result<Placed, SigningError> {
+    let MadeSignature { format, content, credential } = made;
+    let format = *format;
     let found = companions::signatures(path)?;
     for (present, _) in found.iter().filter(|(_, other)| *other == format) {
         let Ok(bytes) = file::read_companion(present) else { continue };
-        let same = match credential {
-            None => bytes == content,
+        let same = match &credential {
+            None => bytes == *content,
             Some(credential) => Signature::parse(format, &bytes).is_ok_and(|signatures| {
-                let good = |one: &Signature| one.check(statement, credential, Timestamp::now());
+                let good = |one: &Signature| one.check(signed, credential, Timestamp::now());
                 signatures.iter().any(|one| matches!(good(one), Judgement::Valid))
             }),
         };
@@ -210,7 +331,10 @@ mod tests {
     use super::*;
     use crate::{
         oci::Digest,
-        trust::{BundleIdentity, key::SigningKey, signature::sigstore},
+        trust::{
+            key::SigningKey,
+            signature::{SignerCredential, sigstore},
+        },
     };
 
     fn draft(reason: &str) -> Statement {
@@ -221,7 +345,7 @@ mod tests {
     }
 
     fn put(path: &Path, draft: &Statement, exact: bool) -> Result<(Placed, Vec<u8>), SigningError> {
-        let (placed, bytes) = prepare(path, draft, exact)?;
+        let (placed, bytes) = prepare(path, draft, exact, |_| Ok(7))?;
         put_statement(&placed, &bytes)?;
         Ok((placed, bytes))
     }
@@ -253,8 +377,8 @@ mod tests {
         let sign = |key: &SigningKey| {
             let content = sigstore::sign(&bytes, key).unwrap();
             let credential = SignerCredential::Key(key.public().clone());
-            let signature = (SignatureFormat::Sigstore, content.as_slice());
-            put_signature(&path, &bytes, signature, None, Some(&credential)).unwrap()
+            let made = MadeSignature { format: SignatureFormat::Sigstore, content, credential: Some(credential) };
+            put_signature(&path, &bytes, &made, None).unwrap()
         };
         let (alice, bob) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
         let first = folder.path().join("b.tar.transfer.json.sigstore.json");
@@ -266,6 +390,47 @@ mod tests {
         // A damaged one does not count as the signer's.
         fs::write(&first, "{}").unwrap();
         assert_eq!(sign(&alice).path(), folder.path().join("b.tar.transfer.json.3.sigstore.json"));
+    }
+
+    #[test]
+    fn a_stream_without_a_sequence_takes_the_next_one_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, base) = (folder.path().join("state"), folder.path().join("b.tar"));
+        let sign = |draft: &Statement, base: &Path| {
+            sign(base, draft, true, SignBy::Nobody, None, &state).map(|signed| signed.statement.sequence)
+        };
+        let mut draft = draft("a");
+        draft.stream = Some("hq".to_owned());
+        assert_eq!(sign(&draft, &base).unwrap(), Some(1));
+        // The same command once more takes none.
+        assert_eq!(sign(&draft, &base).unwrap(), Some(1));
+        draft.sequence = Some(40);
+        assert!(matches!(sign(&draft, &base), Err(SigningError::OtherMembers { .. })));
+        assert_eq!(sign(&draft, &folder.path().join("c.tar")).unwrap(), Some(40));
+        draft.sequence = None;
+        assert_eq!(sign(&draft, &folder.path().join("d.tar")).unwrap(), Some(41));
+    }
+
+    #[test]
+    fn what_is_of_a_replaced_bundle_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("b.tar");
+        let key = SigningKey::generate().unwrap();
+        let mut signer = Signer::Key(Box::new(key));
+        sign(&base, &draft("a"), true, SignBy::Signer(&mut signer), None, folder.path()).unwrap();
+        fs::write(folder.path().join("b.tar.recovery"), "x").unwrap();
+        let names = || {
+            let names =
+                fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<_> = names.collect();
+            names.sort();
+            names
+        };
+        let before = names();
+        remove_stale(&base, &draft("a").bundle).unwrap();
+        assert_eq!(names(), before);
+        remove_stale(&base, &BundleIdentity { size: 2, ..draft("a").bundle }).unwrap();
+        assert_eq!(names(), ["b.tar.recovery"]);
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::{failure::Side, plan::Plan};
 use crate::{
-    bundle::{self, Contents, Reader},
+    bundle::{self, Contents, Facts, Reader},
     content::{self, Source},
+    holding::ReceivedBundle,
     oci::{Descriptor, Digest},
 };
 
@@ -14,11 +15,17 @@ pub(super) trait ArtifactSupply: Send + Sync {
     /// Names and manifests.
     fn contents(&self) -> &Contents;
 
+    /// The bundle that it is, where it is one.
+    fn bundle(&self) -> Option<ReceivedBundle>;
+
     /// Which side it is of a run.
     fn side(&self) -> Side;
 
     /// Whether all of a blob is here now; the rest of it may be in a volume that is not.
     fn has(&self, blob: &Digest) -> bool;
+
+    /// Whether it is a place that has the bytes of a blob, or a part of them.
+    fn brings(&self, blob: &Digest) -> bool;
 
     /// Where a blob may be had, best first.
     fn origins(&self, blob: &Digest) -> Vec<Arc<dyn Source>>;
@@ -35,12 +42,23 @@ impl ArtifactSupply for Reader {
         self.contents()
     }
 
+    fn bundle(&self) -> Option<ReceivedBundle> {
+        Some(ReceivedBundle { id: self.id(), seal: self.facts().map(Facts::set_id) })
+    }
+
     fn side(&self) -> Side {
         Side::Bundle
     }
 
     fn has(&self, blob: &Digest) -> bool {
         self.has(blob)
+    }
+
+    fn brings(&self, blob: &Digest) -> bool {
+        match self.cut() {
+            Some(cut) => cut.pieces.iter().any(|piece| piece.digest == *blob),
+            None => self.offset(blob).is_some() || self.locate(blob).is_ok_and(|found| found.is_some()),
+        }
     }
 
     fn origins(&self, _blob: &Digest) -> Vec<Arc<dyn Source>> {
@@ -71,12 +89,20 @@ impl ArtifactSupply for Plan {
         self.contents()
     }
 
+    fn bundle(&self) -> Option<ReceivedBundle> {
+        None
+    }
+
     fn side(&self) -> Side {
         Side::Source
     }
 
     fn has(&self, _blob: &Digest) -> bool {
         true
+    }
+
+    fn brings(&self, blob: &Digest) -> bool {
+        !self.origins(blob).is_empty()
     }
 
     fn origins(&self, blob: &Digest) -> Vec<Arc<dyn Source>> {

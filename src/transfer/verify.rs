@@ -9,6 +9,7 @@ use std::{
     thread,
 };
 
+use super::delta::needs::{Needs, needs};
 use crate::{
     bundle::{self, FileCheck, Owners, Reader},
     content::{Code, Fault},
@@ -45,6 +46,8 @@ pub struct Verification {
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// What the receiver must have, where it is a delta.
+    pub needs: Option<Needs>,
     /// Everything that is wrong, in the order of the file.
     pub findings: Vec<Finding>,
 }
@@ -140,7 +143,8 @@ fn check(
     // A header is compared with the frame, and again before its blob: one damage, one finding.
     findings.dedup();
     let artifacts = reader.index().roots().len() as u64;
-    Ok(Verification { id: reader.id(), artifacts, blobs, bytes, findings })
+    let needs = needs(&order.absent);
+    Ok(Verification { id: reader.id(), artifacts, blobs, bytes, needs, findings })
 }
 
 fn hash_all(

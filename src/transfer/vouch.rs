@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     companions::{self, CompanionKind, names},
+    delta::needs::needs,
     error::Error,
     opened::Opened,
 };
@@ -17,9 +18,12 @@ use crate::{
     content::{Code, Fault},
     trust::{
         BundleAtHand, BundleIdentity, Evidence, MAX_SIGNATURES, MarkError, Marks, SignatureFile, Statement, TrustFile,
-        TrustFinding, TrustVerdict, VolumeIdentity, file::FileError,
+        TrustFileError, TrustFinding, TrustVerdict, VolumeIdentity, file::FileError, record::RecordError,
     },
 };
+
+/// Bases that a statement names.
+const MAX_BASE: usize = 256;
 
 /// `Result` of this module.
 pub type Result<T, E = VouchError> = std::result::Result<T, E>;
@@ -61,6 +65,12 @@ pub enum VouchError {
     /// What is beside the bundle cannot be listed.
     #[error(transparent)]
     Companions(#[from] Error),
+    /// The trust file cannot be used.
+    #[error(transparent)]
+    TrustFile(#[from] TrustFileError),
+    /// The transfer record cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The marks cannot be read or written.
     #[error(transparent)]
     Marks(#[from] MarkError),
@@ -78,6 +88,8 @@ impl Fault for VouchError {
                 source => source.code(),
             },
             Self::Companions(error) => error.code(),
+            Self::TrustFile(error) => error.code(),
+            Self::Record(error) => error.code(),
             Self::Marks(error) => error.code(),
         }
     }
@@ -116,6 +128,8 @@ pub fn statement(opened: &Opened, set: Option<&GatheredSet>, now: Timestamp) -> 
     if let Some((_, manifest)) = set.and_then(|set| set.manifest.as_ref()) {
         statement.volumes = volumes(manifest);
     }
+    let needs = needs(opened.reader().contents().absent.values());
+    statement.base = needs.into_iter().flat_map(|needs| needs.bundles).take(MAX_BASE).collect();
     Ok(statement)
 }
 

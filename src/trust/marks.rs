@@ -29,6 +29,8 @@ const FORMAT: &str = "
 CREATE TABLE mark (
     stream TEXT NOT NULL, signer TEXT NOT NULL, sequence INTEGER NOT NULL, seal TEXT NOT NULL, imported TEXT NOT NULL,
     PRIMARY KEY (stream, signer)) WITHOUT ROWID;
+CREATE TABLE claim (stream TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE sent (stream TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
 /// Why marks cannot be read or written.
@@ -147,10 +149,66 @@ impl Marks {
         }
         Ok(transaction.commit()?)
     }
+
+    /// The highest sequence of a stream that was imported, whoever vouched for it, and also if nobody did.
+    ///
+    /// # Errors
+    /// [`MarkError::Database`].
+    pub fn newest(&self, stream: &str) -> Result<Option<u64>, MarkError> {
+        let newest: Option<i64> = self.0.query_row(
+            "SELECT max(sequence) FROM (SELECT sequence FROM mark WHERE stream = ?1
+             UNION ALL SELECT sequence FROM claim WHERE stream = ?1)",
+            params![stream],
+            |row| row.get(0),
+        )?;
+        Ok(newest.map(i64::cast_unsigned))
+    }
+
+    /// Notes what was imported without a check. No bundle is refused for it.
+    ///
+    /// # Errors
+    /// [`MarkError::Database`].
+    pub fn note(&mut self, stream: &str, sequence: u64) -> Result<(), MarkError> {
+        self.rise("claim", stream, sequence)
+    }
+
+    /// Notes the sequence of a bundle that is sent.
+    ///
+    /// # Errors
+    /// [`MarkError::Database`].
+    pub fn sent(&mut self, stream: &str, sequence: u64) -> Result<(), MarkError> {
+        self.rise("sent", stream, sequence)
+    }
+
+    /// Takes the next sequence of a stream for a bundle that is sent, the first being 1. Nobody gets it a second time.
+    ///
+    /// # Errors
+    /// [`MarkError::Database`].
+    pub fn next(&mut self, stream: &str) -> Result<u64, MarkError> {
+        let taken: i64 = self.0.query_row(
+            "INSERT INTO sent (stream, sequence) VALUES (?1, 1)
+             ON CONFLICT (stream) DO UPDATE SET sequence = sequence + 1 RETURNING sequence",
+            params![stream],
+            |row| row.get(0),
+        )?;
+        Ok(taken.cast_unsigned())
+    }
+
+    fn rise(&mut self, table: &str, stream: &str, sequence: u64) -> Result<(), MarkError> {
+        self.0.execute(
+            &format!(
+                "INSERT INTO {table} (stream, sequence) VALUES (?1, ?2)
+                 ON CONFLICT (stream) DO UPDATE SET sequence = excluded.sequence WHERE excluded.sequence > sequence"
+            ),
+            params![stream, sequence.cast_signed()],
+        )?;
+        Ok(())
+    }
 }
 
 fn position(statement: &Statement) -> Option<(&str, u64, String)> {
-    Some((statement.stream.as_deref()?, statement.sequence?, statement.bundle.seal.to_string()))
+    let (stream, sequence) = statement.position()?;
+    Some((stream, sequence, statement.bundle.seal.to_string()))
 }
 
 #[cfg(test)]
@@ -210,6 +268,28 @@ mod tests {
         let mut other = verdict("hq", 12, &["a"]);
         other.statement.as_mut().unwrap().bundle.seal = Digest::sha256(b"another");
         assert_eq!(refusal(&marks, other), Some(Code::TrustOlder));
+    }
+
+    #[test]
+    fn sequences_to_send_rise_and_are_taken_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut marks = Marks::open(folder.path()).unwrap();
+        assert_eq!((marks.next("hq").unwrap(), marks.next("lab").unwrap(), marks.next("hq").unwrap()), (1, 1, 2));
+        marks.sent("hq", 40).unwrap();
+        marks.sent("hq", 7).unwrap();
+        assert_eq!(Marks::open(folder.path()).unwrap().next("hq").unwrap(), 41);
+    }
+
+    #[test]
+    fn what_came_unchecked_is_known_and_refuses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut marks = Marks::open(folder.path()).unwrap();
+        assert_eq!(marks.newest("hq").unwrap(), None);
+        marks.raise(&verdict("hq", 5, &["a"]), Timestamp::UNIX_EPOCH).unwrap();
+        marks.note("hq", 9).unwrap();
+        marks.note("hq", 8).unwrap();
+        assert_eq!((marks.newest("hq").unwrap(), marks.newest("lab").unwrap()), (Some(9), None));
+        assert_eq!(refusal(&marks, verdict("hq", 6, &["a"])), None);
     }
 
     #[test]

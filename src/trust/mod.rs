@@ -10,12 +10,14 @@ pub mod key;
 mod marks;
 pub mod record;
 pub mod signature;
+mod signer;
 pub mod statement;
 mod trust_file;
 mod verdict;
 
 pub use marks::{MarkError, Marks};
 pub use signature::Signature;
+pub use signer::{MadeSignature, Signer};
 pub use statement::{BundleAtHand, BundleIdentity, Statement, StatementError, VolumeIdentity};
 pub use trust_file::{TrustFile, TrustFileError, TrustedSigner};
 pub use verdict::{Evidence, MAX_SIGNATURES, SignatureFile, TrustFinding, TrustVerdict};

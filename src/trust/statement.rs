@@ -72,7 +72,7 @@ pub struct Statement {
     /// Who allowed the transfer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorised_by: Option<String>,
-    /// Seals of the bundles whose content a delta needs, sorted.
+    /// Ids of the bundles whose content a delta needs, as far as it names them, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub base: Vec<Digest>,
     /// The bundle.
@@ -154,6 +154,11 @@ impl Statement {
             return Err(StatementError::NotCanonical);
         }
         Ok(statement)
+    }
+
+    /// The stream and the place in it, if it has one.
+    pub fn position(&self) -> Option<(&str, u64)> {
+        Some((self.stream.as_deref()?, self.sequence?))
     }
 
     /// How old the statement is at `now`; negative if it was made later.

@@ -100,22 +100,46 @@ impl TrustFile {
             }
             Err(error) => verdict.findings.push(TrustFinding::Statement { error }),
         }
-        if evidence.signatures.is_empty() {
+        let stream = verdict.statement.as_ref().and_then(|statement| statement.stream.clone());
+        self.check_signatures(evidence, bytes, (stream.as_deref(), now), &mut verdict);
+        verdict
+    }
+
+    /// Judges the signatures of `evidence` over its `statement`, which is any file here: who vouches for it, at the time `now`.
+    /// `stream` is the one that the file belongs to.
+    pub fn verify_file(&self, evidence: &Evidence, stream: Option<&str>, now: Timestamp) -> TrustVerdict {
+        let mut verdict =
+            TrustVerdict { statement: None, signers: Vec::new(), require: self.require(), findings: Vec::new() };
+        let Some(bytes) = &evidence.statement else {
             verdict.findings.push(TrustFinding::NoSignature);
             return verdict;
+        };
+        self.check_signatures(evidence, bytes, (stream, now), &mut verdict);
+        verdict
+    }
+
+    fn check_signatures(
+        &self,
+        evidence: &Evidence,
+        bytes: &[u8],
+        (stream, now): (Option<&str>, Timestamp),
+        verdict: &mut TrustVerdict,
+    ) {
+        if evidence.signatures.is_empty() {
+            verdict.findings.push(TrustFinding::NoSignature);
+            return;
         }
         if evidence.more {
             verdict.findings.push(TrustFinding::MoreSignatures { limit: MAX_SIGNATURES });
         }
         let mut counted = BTreeSet::new();
         for file in &evidence.signatures {
-            self.check_file(file, bytes, verdict.statement.as_ref(), now, &mut counted, &mut verdict.findings);
+            self.check_file(file, bytes, (stream, now), &mut counted, &mut verdict.findings);
         }
         verdict.signers = counted.into_iter().map(str::to_owned).collect();
         if verdict.signers.len() < self.require() {
             verdict.findings.push(TrustFinding::TooFew { require: self.require(), signers: verdict.signers.clone() });
         }
-        verdict
     }
 
     fn check_statement(
@@ -145,8 +169,7 @@ impl TrustFile {
         &'a self,
         file: &SignatureFile,
         bytes: &[u8],
-        statement: Option<&Statement>,
-        now: Timestamp,
+        (stream, now): (Option<&str>, Timestamp),
         counted: &mut BTreeSet<&'a str>,
         findings: &mut Vec<TrustFinding>,
     ) {
@@ -170,7 +193,6 @@ impl TrustFile {
                 }
                 SignatureMatch::Signer(at) => {
                     let signer = &self.signers()[at];
-                    let stream = statement.and_then(|statement| statement.stream.as_deref());
                     if signer.may_sign(stream) {
                         counted.insert(signer.name());
                     } else {

@@ -184,6 +184,27 @@ async fn a_chart_that_is_not_what_its_index_says_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_images_of_a_chart_of_a_repository_are_found() {
+    let airlift = Airlift::new();
+    let folder = airlift.home().join("repository");
+    fs::create_dir(&folder).unwrap();
+    let images = "annotations:\n  images: |\n    - {name: web, image: 'r.example/web:1'}\n";
+    let archive = packed("web", &(plain("1.0.0") + images), TIME);
+    write(&folder, "web-1.0.0.tgz", &archive);
+    let digest = airlift::oci::Digest::sha256(&archive);
+    let index = format!("entries: {{web: [{{version: 1.0.0, digest: {}, urls: [web-1.0.0.tgz]}}]}}\n", digest.hex());
+    fs::write(folder.join("index.yaml"), index).unwrap();
+    let server = Hostile::start(|_| files(&folder)).await;
+    let entry = format!("chart:http://{}/stable#web@1.x", server.address());
+    let found = airlift.run(["find", &entry, "--no-render"]).success();
+    assert!(found.stdout.starts_with("r.example/web:1  # find: sure chart-annotation"), "{found}");
+    // In a list, the entry is not an image, and says what to do.
+    fs::write(airlift.home().join("images.txt"), format!("{entry}\nr.example/other:1\n")).unwrap();
+    let listed = airlift.run(["find", "images.txt"]).success();
+    assert!(listed.stdout.contains("r.example/other:1") && listed.stderr.contains("finds its images"), "{listed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repository_that_asks_gets_credentials_and_another_host_does_not() {
     let airlift = Airlift::new();
     let folder = airlift.home().join("repository");

@@ -53,7 +53,7 @@ fn contents() -> (Contents, Vec<(Digest, Bytes)>) {
     };
     let attached = Attached { repository: "r.example/team/app".to_owned(), descriptor: signature.descriptor().clone() };
     let roots = vec![root("r.example/team/app:2", &index), root("r.example/base:1", &image)];
-    let absent = Absent { digest: elsewhere, size: 28, reason: Reason::Platform };
+    let absent = Absent::new(elsewhere, Reason::Platform, 28);
     let blobs =
         [FIRST, b"", SIGNATURE, CONFIG, b"{}"].map(|content| (Digest::sha256(content), Bytes::from_static(content)));
     let blobs = blobs.into_iter().chain([(sha512, Bytes::from_static(SECOND))]).collect();

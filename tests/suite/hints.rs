@@ -261,6 +261,7 @@ fn a_mistyped_place_of_a_disc_is_forgotten() {
         rewrite_foreign: false,
         verify_first: false,
         delete_source: false,
+        receipt: false,
         jobs: 2,
         small_jobs: 2,
     };

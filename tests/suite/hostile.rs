@@ -362,7 +362,7 @@ fn sparse() -> (Contents, Digest) {
     let mut contents = packed.contents();
     contents.manifests.remove(&absent.digest);
     let (digest, size) = (absent.digest, absent.size);
-    contents.absent.insert(digest, Absent { digest, size, reason: Reason::Platform });
+    contents.absent.insert(digest, Absent::new(digest, Reason::Platform, size));
     (contents, digest)
 }
 

@@ -11,10 +11,10 @@ use std::{
 
 /// Rows from the top; a room may import rooms of rows below its own.
 const ROWS: [&[&str]; 7] = [
-    &["pipeline", "load"],
+    &["pipeline", "load", "check"],
     &["transfer", "server"],
-    &["recovery", "pack", "packaging"],
-    &["registry", "bundle", "storage", "store", "find", "trust"],
+    &["recovery", "pack", "packaging", "review"],
+    &["registry", "bundle", "storage", "store", "find", "holding", "trust"],
     &["files"],
     &["content", "progress"],
     &["oci"],

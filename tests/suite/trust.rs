@@ -1,7 +1,12 @@
 //! Signed statements: made and checked by airlift and by the tools of others, and every way in which one is refused.
 
+mod checks;
+mod cosign;
+mod export;
 mod import;
 mod tools;
+mod walk;
+mod watch;
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -34,7 +39,9 @@ pub(crate) async fn site(head: &str) -> Airlift {
 /// A bundle of one image whose layer follows from `seed`.
 pub(crate) async fn bundle(airlift: &Airlift, name: &str, seed: u64) {
     let image = Artifact::image("linux/amd64", vec![Blob::layer(seed, 3000)]);
-    Packed::new().with("r.example/app:1", image).write(&airlift.home().join(name)).await;
+    let path = airlift.home().join(name);
+    let _ = fs::remove_file(&path);
+    Packed::new().with("r.example/app:1", image).write(&path).await;
 }
 
 fn verify(airlift: &Airlift) -> Ran {
@@ -152,6 +159,25 @@ async fn a_stranger_another_statement_and_another_bundle_are_refused() {
 }
 
 #[tokio::test]
+async fn a_signer_counts_in_its_streams_only() {
+    let airlift = site("").await;
+    let trust = "[[signer]]\nname = 'alice'\nkey = 'alice.pub'\nstreams = ['hq/*']\n";
+    fs::write(airlift.home().join("trust.toml"), trust).unwrap();
+    for (stream, counts) in [("lab/a", false), ("hq/a/b", false), ("hq/a", true)] {
+        airlift.run(["sign", "u.tar", "--key", "alice.key", "--stream", stream]).success();
+        let ran = verify(&airlift);
+        if counts {
+            assert_eq!(signers(&ran.success()), ["alice"], "{stream}");
+        } else {
+            refused(ran, "trust.signer");
+        }
+        for end in ["", ".sigstore.json"] {
+            fs::remove_file(airlift.home().join(format!("u.tar.transfer.json{end}"))).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_link_and_a_huge_file_beside_the_bundle_are_not_read() {
     let airlift = site("").await;
     airlift.run(["sign", "u.tar", "--key", "alice.key"]).success();
@@ -214,7 +240,7 @@ async fn a_statement_is_kept_unless_it_is_contradicted() {
     airlift.run(members).success();
     let other = airlift.run(["sign", "u.tar", "--key", "bob.key", "--reason", "weekly"]);
     other.exits(1).says(&["output.exists", "delete this one and its signatures"]);
-    airlift.run(["sign", "u.tar", "--key", "bob.key", "--stream", "hq"]).exits(2);
+    airlift.run(["sign", "u.tar", "--key", "bob.key", "--sequence", "3"]).exits(2).says(&["--stream"]);
     let shown = airlift.run(["inspect", "u.tar"]).success().stdout;
     for part in ["authorised by A. Ops", "for monthly", "sigstore bundle: the key with the hint", "not checked"] {
         assert!(shown.contains(part), "{part}: {shown}");

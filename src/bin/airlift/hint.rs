@@ -284,6 +284,12 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::KeyAgent => {
             "Start an agent and add the key: `eval $(ssh-agent)`, then `ssh-add FILE`. `ssh-add -l` lists its keys."
         }
+        C::CheckRefused => {
+            "Read what the command says, and decide with its owner. `--continue-on-errors` lets in the artifacts that were not refused."
+        }
+        C::CheckFailed => {
+            "Check that /bin/sh is there, and that this user may start another process. Then run the same command again."
+        }
         C::RecordDamaged => {
             "Run `airlift record verify FILE` to see where. Keep the file as evidence and compare it with a copy; to record on, name a new file with `--record FILE`."
         }
@@ -328,6 +334,9 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Name a state folder with `--state DIR` that belongs to you and that no other user can write to (`chmod 700 DIR`), and check its disk."
         }
         C::PipelineStateVersion => "Use the airlift that wrote the state, or a newer one.",
+        C::DeltaBaseMissing => {
+            "Import the bundle that the message names first, then run the same command again; or import both at once: `airlift import BASE DELTA --to REGISTRY`. `airlift inspect BUNDLE` shows the id of a bundle. If there is no such bundle, export again without `--base`."
+        }
         C::TransferLimit => {
             "Leave out attached artifacts with `--no-referrers`, or check the source: so many are rarely intended."
         }

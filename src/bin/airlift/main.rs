@@ -17,6 +17,7 @@ mod output;
 mod prompt;
 mod runtime;
 mod signal;
+mod statements;
 
 use std::process::ExitCode;
 

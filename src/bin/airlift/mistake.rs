@@ -33,9 +33,21 @@ pub(crate) enum Mistake {
     /// Recovery data and its files must be on this machine.
     #[error("expected a path on this machine, got {place}")]
     NotLocal { place: airlift::storage::Location },
+    /// A statement is put beside a file.
+    #[error("a bundle is signed where it is a file on this machine")]
+    SignElsewhere,
+    /// What is checked is one file.
+    #[error("--check-with checks a bundle that is one file on this machine, without recovery data")]
+    CheckElsewhere,
+    /// There is no statement that members could be in.
+    #[error("{option} is a member of a statement, and an export makes one with --sign only")]
+    NoStatement { option: &'static str },
     /// Several volumes do not fit into one stream.
     #[error("--volume-size writes several files, but standard output is one stream")]
     VolumesInOrder,
+    /// What a stream carried cannot be read back.
+    #[error("a bundle of a series is read back, and standard output cannot be")]
+    SeriesInStream,
     /// A bundle is read in many places at once.
     #[error("a bundle cannot be read from standard input")]
     StreamSource,
@@ -143,6 +155,9 @@ impl Mistake {
     /// The next step, if it is more precise than that of the token.
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::SeriesInStream => {
+                "Write to a file with `-o FILE`, or leave `--full-every`, `--overlap` and `--series` out."
+            }
             Self::StreamToTerminal => "Redirect it, `-o - > bundle.tar`, or name a file, `-o bundle.tar`.",
             Self::StreamSource => {
                 "A bundle is read in several places at once. Save it first with `cat > bundle.tar`, then name bundle.tar instead of -."
@@ -160,6 +175,13 @@ impl Mistake {
             }
             Self::HalfIdentity => "Give both: `--client-cert FILE --client-key FILE`.",
             Self::NotLocal { .. } => "Give a path on this machine. `airlift copy` downloads a bundle from a storage.",
+            Self::SignElsewhere => {
+                "Write the bundle to a file with `-o FILE`. `airlift copy` takes its statement and signatures along."
+            }
+            Self::CheckElsewhere => {
+                "Write to a file with `-o FILE`. Cut, protect or send it afterwards: `export --from FILE --volume-size SIZE`, `airlift protect`, `airlift copy`."
+            }
+            Self::NoStatement { .. } => "Add `--sign KEY`, or sign the bundle later with `airlift sign`.",
             Self::VolumesInOrder => {
                 "Name a file with `-o`, on this machine or in a storage. The volumes are named after it."
             }
@@ -202,7 +224,11 @@ impl Fault for Mistake {
             | Self::NoArtifacts
             | Self::HalfIdentity
             | Self::NotLocal { .. }
+            | Self::SignElsewhere
+            | Self::CheckElsewhere
+            | Self::NoStatement { .. }
             | Self::VolumesInOrder
+            | Self::SeriesInStream
             | Self::StreamToTerminal
             | Self::StreamSource
             | Self::NoStorage { .. }

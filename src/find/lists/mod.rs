@@ -133,9 +133,14 @@ pub(super) fn search(text: &str, context: SearchContext<'_>, findings: &mut Find
             origin,
         });
     }
-    for ListedPackage { line, .. } in list.packages {
-        let what = "`airlift export` makes an artifact of it; it names no image".to_owned();
-        findings.remark(context.file, Some(line), what, false);
+    for ListedPackage { line, entry } in list.packages {
+        let what = match entry.source {
+            PackageSource::File(_) => "`airlift export` makes an artifact of it; it is not searched",
+            _ => {
+                "`airlift export` makes an artifact of the chart; `airlift find` with this entry as its source finds its images"
+            }
+        };
+        findings.remark(context.file, Some(line), what.to_owned(), false);
     }
     for Unsupported { line, what } in list.unsupported {
         findings.remark(context.file, Some(line), what, true);

@@ -59,6 +59,9 @@ impl ImportPipeline {
             "trigger": { "sourceTrigger": { "status": status } },
             "options": options,
         });
+        if let Some(path) = &self.trust {
+            document["properties"]["trust"] = json!(path);
+        }
         document
     }
 }
@@ -93,6 +96,9 @@ impl Request {
             document["source"] = blob;
         } else {
             document["artifacts"] = json!(self.artifacts);
+            if !self.base.is_empty() {
+                document["base"] = json!(self.base);
+            }
             document["target"] = blob;
         }
         if let Some(digest) = &self.catalog_digest {

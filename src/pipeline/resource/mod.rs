@@ -13,7 +13,7 @@ mod read;
 mod schema;
 mod words;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 pub use cursor::Problem;
 pub use id::{Kind, ResourceId, registry_host};
@@ -87,6 +87,8 @@ pub struct ImportPipeline {
     pub trigger: bool,
     /// What else it may do.
     pub options: BTreeSet<ImportOption>,
+    /// The trust file: who must vouch for a bundle.
+    pub trust: Option<PathBuf>,
 }
 
 /// One run of a pipeline, as it is asked for.
@@ -109,6 +111,8 @@ pub struct Request {
     pub pipeline: ResourceId,
     /// What to export: `repo`, `repo:tag` or `repo@sha256:…` in the pipeline's registry. Empty for an import.
     pub artifacts: Vec<String>,
+    /// What the receiver has, which an export leaves out: receipts, heads, bundles, layouts, stores and registries.
+    pub base: Vec<String>,
     /// What the blob is called an object of, if that was said.
     pub blob_type: Option<BlobType>,
     /// The bundle's name in the pipeline's container.

@@ -1,6 +1,9 @@
 //! From a JSON document to a resource, with everything that is wrong with it.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
@@ -14,6 +17,7 @@ use crate::{
     bundle::volume::ParseSizeError,
     oci::{Algorithm, Digest, Reference, digest::ParseDigestError},
     storage::Location,
+    transfer::delta::open::BaseLocation,
 };
 
 /// Longest name of a bundle, in bytes: Azure's limit of a blob's name.
@@ -62,9 +66,9 @@ fn resource(root: &DocumentNode<'_>, expected: Option<Kind>) -> Option<Resource>
         }
         Kind::ImportPipeline => {
             let identity = identity(&fields.get("identity"));
-            import(&properties.fields()).and_then(|(source, trigger, options)| {
+            import(&properties.fields()).and_then(|(source, trigger, options, trust)| {
                 let (registry, name) = names?;
-                Some(Resource::Import(ImportPipeline { name, registry, identity, source, trigger, options }))
+                Some(Resource::Import(ImportPipeline { name, registry, identity, source, trigger, options, trust }))
             })
         }
         Kind::PipelineRun => run(&properties.fields(), names.as_ref().map(|(registry, _)| registry.as_str())).and_then(
@@ -165,7 +169,7 @@ fn export(fields: &Fields<'_>) -> Option<ExportPipeline> {
     Some(ExportPipeline { name, registry, identity, target, options, max_artifacts, volume_size })
 }
 
-type Import = (Container, bool, BTreeSet<ImportOption>);
+type Import = (Container, bool, BTreeSet<ImportOption>, Option<PathBuf>);
 
 fn import(fields: &Fields<'_>) -> Option<Import> {
     let source = container(&fields.get("source"));
@@ -177,9 +181,16 @@ fn import(fields: &Fields<'_>) -> Option<Import> {
     let status = status.one_of(&words, |text| words.iter().position(|word| word.eq_ignore_ascii_case(text)));
     source_trigger.close();
     trigger.close();
+    let trust = fields.get("trust").parsed(trust_file);
     fields.pass_over(&["provisioningState"]);
     fields.close();
-    Some((source?, status != Some(1), options))
+    Some((source?, status != Some(1), options, trust))
+}
+
+/// A run may begin in any folder.
+fn trust_file(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    if path.is_absolute() { Ok(path.to_owned()) } else { Err(format!("{text:?} is no absolute path")) }
 }
 
 fn options<T: Ord>(node: &DocumentNode<'_>, words: &[&str], of_word: impl Fn(&str) -> Option<T>) -> BTreeSet<T> {
@@ -289,9 +300,15 @@ fn request(fields: &Fields<'_>, registry: Option<&str>) -> Option<Request> {
     if kind == Some(Kind::ExportPipeline) && catalog_digest.is_some() {
         digest.note("an export says it, an import is held to it; leave it out");
     }
+    let bases = fields.get("base");
+    let is_base = |text: &str| text.parse::<BaseLocation>().map(|_| text.to_owned()).map_err(|error| error.to_string());
+    let base: Vec<String> = bases.entries().iter().filter_map(|entry| entry.needed_parsed(is_base)).collect();
+    if is_import && !base.is_empty() {
+        bases.note("an import finds out by itself what the target has; leave it out");
+    }
     fields.close();
     let (blob_type, blob) = blob?;
-    Some(Request { pipeline: pipeline?, artifacts, blob_type, blob, catalog_digest })
+    Some(Request { pipeline: pipeline?, artifacts, base, blob_type, blob, catalog_digest })
 }
 
 /// Templates hand over `{type: "", name: ""}` where there is nothing.

@@ -27,7 +27,7 @@ fn whole(kind: Kind) -> Value {
             {"target": {"type": "FileSystem", "uri": "/mnt/box"}, "options": ["OverwriteBlobs"], "maxArtifacts": 60,
              "volumeSize": "dvd"}}),
         Kind::ImportPipeline => json!({"name": "down", "registry": "r.site", "identity": identity, "properties":
-            {"source": container, "trigger": {"sourceTrigger": {"status": "Disabled"}}, "options": ["OverwriteTags"]}}),
+            {"source": container, "trigger": {"sourceTrigger": {"status": "Disabled"}}, "options": ["OverwriteTags"], "trust": "/etc/airlift/trust.toml"}}),
         Kind::PipelineRun => {
             json!({"name": "run", "registry": "r.site", "properties": {"forceUpdateTag": "1", "request":
             {"pipelineResourceId": "/registries/r.site/exportPipelines/up", "artifacts": ["app:v1"],

@@ -2,15 +2,14 @@
 
 use std::{process::Stdio, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::{io::AsyncReadExt, process::Command};
+use tokio::io::AsyncReadExt;
 
 use super::{
     LIMIT, SecretReference,
     error::{Error, Result},
     local,
 };
-use crate::packaging::program::OUR_SECRETS;
+use crate::content::shell::{ProcessGroup, shell};
 
 /// What `command` prints, run by the shell with nothing to read; what it says on stderr is thrown away.
 pub(super) async fn output(command: &str, reference: &SecretReference, patience: Duration) -> Result<String> {
@@ -18,9 +17,8 @@ pub(super) async fn output(command: &str, reference: &SecretReference, patience:
     let failed = |source| Error::Io { what: reference.to_string(), source };
     let mut shell = shell(command);
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = shell.process_group(0).kill_on_drop(true).spawn().map_err(failed)?;
-    // Not the shell alone: what it started must not go on when we have given up.
-    let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+    let mut child = shell.spawn().map_err(failed)?;
+    let mut group = ProcessGroup::of(&child);
     let Some(stdout) = child.stdout.take() else {
         return Err(Error::Unfit { what, reason: "the command prints nowhere" });
     };
@@ -34,31 +32,8 @@ pub(super) async fn output(command: &str, reference: &SecretReference, patience:
         Ok(done) => done?,
         Err(_) => return Err(Error::Slow { what, patience }),
     };
-    // It has ended by itself, and its number may soon be another's.
-    group.0 = None;
+    group.ended();
     if status.success() { Ok(value) } else { Err(Error::Command { what, status: status.to_string() }) }
-}
-
-/// The shell that runs `command`, without the secrets of our own environment.
-fn shell(command: &str) -> Command {
-    let mut shell = Command::new("/bin/sh");
-    shell.arg("-c").arg(command);
-    for name in OUR_SECRETS {
-        shell.env_remove(name);
-    }
-    shell
-}
-
-/// A process group that ends with its owner.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            // Nobody may be left in it, and that is as good.
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -78,15 +53,6 @@ mod tests {
         let error = run("echo CANARY; echo CANARY >&2; exit 3", LONG).await.unwrap_err();
         assert_eq!(error.code(), Code::SecretCommand);
         assert!(error.to_string().contains('3') && !format!("{error} {error:?}").contains("CANARY"), "{error:?}");
-    }
-
-    #[test]
-    fn a_command_does_not_see_our_own_secrets() {
-        let command = shell("env");
-        let removed: Vec<_> = command.as_std().get_envs().filter(|(_, value)| value.is_none()).collect();
-        for name in ["AIRLIFT_PASSWORD", "AZURE_STORAGE_SAS_TOKEN", "AWS_SECRET_ACCESS_KEY"] {
-            assert!(removed.iter().any(|(removed, _)| *removed == name), "{name}");
-        }
     }
 
     #[tokio::test]

@@ -82,7 +82,7 @@ impl ImportJob {
         if landing.done && !self.anew {
             return Ok(JobOutcome::Settled(landing));
         }
-        (landing.done, landing.next) = (false, None);
+        (landing.done, landing.next, landing.waits) = (false, None, false);
         let imported = self.before.as_ref().filter(|before| before.done).and_then(|before| before.content.as_deref());
         if self.landed.begin(&self.name, &landing.version).await? >= MOST_LOST {
             let why = format!("airlift ended {MOST_LOST} times while it read this file: killed, or short of memory");
@@ -143,9 +143,15 @@ impl ImportJob {
         if !landing.done {
             landing.attempts += 1;
             landing.next = Some(Timestamp::now() + wait(self.shared.options.interval, landing.attempts));
+            landing.waits = response.lacks_base();
         }
         self.landed.put(&self.name, &landing).await?;
         tell_end(&self.shared, &ran.record, landing.next);
+        if landing.waits {
+            let why =
+                "it is a delta, and the target lacks a part of its base; it is tried again when a bundle has landed";
+            self.shared.tell(&WatchEvent::Waiting { pipeline: &self.pipeline, blob: &self.name, why });
+        }
         Ok(JobOutcome::Settled(landing))
     }
 
@@ -162,6 +168,7 @@ impl ImportJob {
             request: Request {
                 pipeline: self.pipeline.clone(),
                 artifacts: Vec::new(),
+                base: Vec::new(),
                 blob_type: None,
                 blob: self.name.clone(),
                 catalog_digest: None,

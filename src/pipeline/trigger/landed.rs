@@ -36,6 +36,8 @@ pub(super) struct SeenBundle {
     pub(super) attempts: u32,
     /// When it is tried again.
     pub(super) next: Option<Timestamp>,
+    /// Whether it is a delta that waits for another bundle; not kept.
+    pub(super) waits: bool,
     /// Of a set, what stands for its files as they were looked at; not kept.
     pub(super) mark: Option<String>,
 }
@@ -73,6 +75,7 @@ impl Landed {
                         // A time that cannot be read is as good as one that has come.
                         next: row.get::<_, Option<String>>(5)?.and_then(|text| text.parse().ok()),
                         mark: None,
+                        waits: false,
                     };
                     Ok((row.get(0)?, landing))
                 })?;
@@ -185,6 +188,7 @@ mod tests {
             attempts: 2,
             next: Some(Timestamp::from_second(1_800_000_000).unwrap()),
             mark: None,
+            waits: false,
         };
         let done = SeenBundle { version: "2".into(), done: true, ..SeenBundle::default() };
         {

@@ -280,7 +280,11 @@ impl Watcher {
         self.flying.remove(&name);
         match outcome {
             JobOutcome::Settled(landing) => {
+                let is_there = landing.done;
                 self.known.insert(name.clone(), landing);
+                if is_there {
+                    self.wake().await;
+                }
             }
             JobOutcome::PartOf(landing, first) => {
                 let mark = landing.mark.clone();
@@ -301,6 +305,20 @@ impl Watcher {
             self.lead_to(name.clone(), mark).await;
         }
         if self.stirred.remove(&name) {
+            self.look_at(name).await;
+        }
+    }
+
+    /// Tries the deltas again that wait for another bundle: one has landed.
+    async fn wake(&mut self) {
+        let waiting = self.known.iter_mut().filter(|(_, known)| known.waits && !known.done);
+        let names: Vec<String> = waiting
+            .map(|(name, known)| {
+                (known.waits, known.next) = (false, None);
+                name.clone()
+            })
+            .collect();
+        for name in names {
             self.look_at(name).await;
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::gather::{CheckedCount, PageArtifact, PageContent};
+use crate::review::escape;
 
 /// What the page needs beside the artifacts.
 pub(super) struct PageView<'a> {
@@ -13,6 +14,8 @@ pub(super) struct PageView<'a> {
     pub(super) gathered: &'a PageContent,
     /// What the names on it contain.
     pub(super) search: &'a str,
+    /// Whether there are bundles, which have a page to review them.
+    pub(super) has_bundles: bool,
 }
 
 /// The whole page.
@@ -52,6 +55,9 @@ pub(super) fn page(view: &PageView<'_>) -> String {
     }
     if *more {
         page += "<p>There is more than fits on this page; <code>/v2/_catalog</code> lists all repositories.</p>\n";
+    }
+    if view.has_bundles {
+        page += "<p><a href=\"/?review\">Review of the bundles</a>, to print</p>\n";
     }
     page += "</main>\n</body>\n</html>\n";
     page
@@ -170,30 +176,9 @@ fn size(bytes: u64) -> String {
     bytesize::ByteSize(bytes).display().iec().to_string()
 }
 
-/// For text and for attributes in double quotes.
-fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe += "&amp;",
-            '<' => safe += "&lt;",
-            '>' => safe += "&gt;",
-            '"' => safe += "&quot;",
-            '\'' => safe += "&#39;",
-            c => safe.push(c),
-        }
-    }
-    safe
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_that_a_stranger_wrote_becomes_markup() {
-        assert_eq!(escape("<script>\"'&"), "&lt;script&gt;&quot;&#39;&amp;");
-    }
 
     #[test]
     fn the_state_says_the_worst_first() {

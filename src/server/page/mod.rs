@@ -11,10 +11,14 @@ use http::{
 };
 
 use super::{
-    answer::{self, Handled},
+    answer::{self, Handled, Reply},
     auth::Caller,
     config::Changes,
     frontend::Frontend,
+};
+use crate::{
+    oci::{Reference, reference::host_as_part},
+    review,
 };
 
 /// Only the page's own style may be used, whatever a name on it says.
@@ -25,6 +29,23 @@ const POLICY: &str =
 const LONGEST_SEARCH: usize = 300;
 
 impl Frontend {
+    /// `GET` of `/?review`: the pages about the bundles, for a second pair of eyes.
+    pub(super) async fn review(self: &Arc<Self>, caller: &Caller) -> Handled {
+        let (registry, caller) = (Arc::clone(self), caller.clone());
+        let made = tokio::task::spawn_blocking(move || {
+            let shows = |reference: &Reference| {
+                let host = host_as_part(reference.registry());
+                registry.shows(&caller, &format!("{host}/{}", reference.repository()))
+            };
+            let mut reviews = registry.bundles.reviews().map_err(|error| super::answer::Refusal::internal(&error))?;
+            for review in &mut reviews {
+                review.retain(shows);
+            }
+            Ok::<_, super::answer::Refusal>(review::page(&reviews))
+        });
+        Ok(answer_page(made.await.map_err(|error| super::answer::Refusal::internal(&error))??))
+    }
+
     /// `GET` of `/`; `search` is what names are to contain.
     pub(super) async fn page(self: &Arc<Self>, headers: &HeaderMap, search: Option<&str>, caller: &Caller) -> Handled {
         let (registry, caller) = (Arc::clone(self), caller.clone());
@@ -41,11 +62,17 @@ impl Frontend {
             writable: self.store.is_some() && self.changes != Changes::None,
             gathered: &gathered,
             search: &search,
+            has_bundles: !self.bundles.is_empty(),
         };
-        let mut answer = answer::bytes(StatusCode::OK, "text/html; charset=utf-8", html::page(&view).into());
-        for (name, value) in [(CACHE_CONTROL, "no-cache"), (CONTENT_SECURITY_POLICY, POLICY)] {
-            answer.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
-        Ok(answer)
+        Ok(answer_page(html::page(&view)))
     }
+}
+
+/// A page for people.
+fn answer_page(page: String) -> Reply {
+    let mut answer = answer::bytes(StatusCode::OK, "text/html; charset=utf-8", page.into());
+    for (name, value) in [(CACHE_CONTROL, "no-cache"), (CONTENT_SECURITY_POLICY, POLICY)] {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
 }

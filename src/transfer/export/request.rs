@@ -1,6 +1,11 @@
 //! What to export.
 
-use super::super::resolve::{ReferrerLimits, Selection};
+use std::sync::Arc;
+
+use super::super::{
+    delta::base::Bases,
+    resolve::{ReferrerLimits, Selection},
+};
 use crate::oci::{Platform, Reference};
 
 /// Transfers at once where nothing is said.
@@ -35,6 +40,8 @@ pub struct Request {
     pub continue_on_errors: bool,
     /// Transfers at once; at least one.
     pub jobs: usize,
+    /// What the receiver has, which is left out.
+    pub bases: Arc<Bases>,
     /// Blobs below 1 MiB, and questions, at once; a registry gets no more of them than it answers faster.
     pub small_jobs: usize,
     /// How far attached artifacts are followed.
@@ -51,6 +58,7 @@ impl Request {
             referrers: true,
             continue_on_errors: false,
             jobs: JOBS,
+            bases: Arc::default(),
             small_jobs: SMALL_JOBS,
             limits: ReferrerLimits::default(),
         }

@@ -28,7 +28,9 @@ pub struct ImportPlan {
     pub(super) items: Vec<ImportItem>,
     pub(super) supplies: Vec<Arc<dyn ArtifactSupply>>,
     /// What the target has of the blobs, by repository.
-    pub(super) present: HashSet<(Repository, Digest)>,
+    pub(super) present: HashMap<Repository, HashSet<Digest>>,
+    /// By blob that a delta leaves to a repository which lacks it, a repository of the target that has it.
+    pub(super) holders: HashMap<(Repository, Digest), Repository>,
     /// Items whose tag, or digest where they have none, names the right manifest already.
     pub(super) in_place: HashSet<usize>,
     /// Of those whose tag is in place, the items of which all that is attached is there too.
@@ -38,7 +40,7 @@ pub struct ImportPlan {
     pub(super) bytes: u64,
     pub(super) bytes_present: u64,
     /// Questions to the target at once.
-    at_once: usize,
+    pub(super) at_once: usize,
 }
 
 impl ImportPlan {
@@ -84,7 +86,8 @@ impl ImportPlan {
         let mut plan = Self {
             items,
             supplies,
-            present: HashSet::new(),
+            present: HashMap::new(),
+            holders: HashMap::new(),
             in_place: HashSet::new(),
             attached_in_place: HashSet::new(),
             failures: Vec::new(),
@@ -187,6 +190,11 @@ impl ImportPlan {
         }));
     }
 
+    /// Whether the target has a blob in a repository.
+    pub(super) fn is_present(&self, repository: &Repository, blob: &Digest) -> bool {
+        self.present.get(repository).is_some_and(|present| present.contains(blob))
+    }
+
     /// Whether all of an item but what is attached to it is in the target: its tag is right, and tags come last.
     pub(super) fn is_complete(&self, at: usize) -> bool {
         self.in_place.contains(&at) && self.items[at].target.tag().is_some()
@@ -211,34 +219,42 @@ impl ImportPlan {
     /// complete the blobs are there, unless they are to be checked.
     async fn ask_blobs(&mut self, targets: &dyn Targets, request: &Request) {
         let failed: HashSet<_> = self.failures.iter().map(|failure| failure.artifact.clone()).collect();
-        let mut wanted: HashMap<(Repository, Digest), Question> = HashMap::new();
+        let mut places: HashMap<&Repository, Arc<dyn Target>> = HashMap::new();
+        let mut wanted: HashMap<(&Repository, Digest), Question> = HashMap::new();
         for (at, item) in self.items.iter().enumerate().filter(|(_, item)| !failed.contains(&item.reference)) {
             let is_known = self.is_complete(at) && self.attached_in_place.contains(&at) && !request.check_blobs;
             let repository = item.target.context();
-            let place = targets.target(repository);
+            let place = Arc::clone(places.entry(repository).or_insert_with(|| targets.target(repository)));
             for blob in item.blobs.iter().chain(&item.assumed) {
                 let question = || Question { blob, item, place: Arc::clone(&place), is_known };
-                let known = wanted.entry((repository.clone(), blob.digest)).or_insert_with(question);
+                let known = wanted.entry((repository, blob.digest)).or_insert_with(question);
                 known.is_known |= is_known;
             }
         }
         let asking: Vec<_> = wanted.into_iter().map(|(key, question)| question.ask(key)).collect();
         let mut answers = stream::iter(asking).buffer_unordered(self.at_once);
-        let mut present = HashSet::new();
+        let mut present: HashMap<Repository, HashSet<Digest>> = HashMap::new();
+        let mut lacking = HashSet::new();
         let mut failures: HashMap<_, Failure> = HashMap::new();
         let (mut bytes, mut bytes_present) = (0, 0);
-        while let Some((key, question, answer)) = answers.next().await {
+        while let Some(((repository, digest), question, answer)) = answers.next().await {
             let Question { blob, item, .. } = question;
             bytes += blob.size;
+            // A delta leaves a blob to all repositories of its artifacts.
             let assumed = item.assumed.iter().any(|one| one.digest == blob.digest);
             let error = match answer {
                 Ok(true) => {
                     bytes_present += blob.size;
-                    present.insert(key);
+                    match present.get_mut(repository) {
+                        Some(present) => drop(present.insert(digest)),
+                        None => drop(present.insert(repository.clone(), HashSet::from([digest]))),
+                    }
                     continue;
                 }
-                Ok(false) if !assumed => continue,
-                Ok(false) => content::Error::NotFound { what: "a blob that the bundle leaves to the target".into() },
+                Ok(false) => {
+                    lacking.extend(assumed.then(|| (repository.clone(), digest)));
+                    continue;
+                }
                 Err(error) => error,
             };
             let cause = Cause::Blob { digest: blob.digest, size: blob.size, source: Arc::new(error) };
@@ -250,6 +266,9 @@ impl ImportPlan {
         failures.sort_by(|a, b| a.artifact.cmp(&b.artifact));
         self.failures.extend(failures);
         (self.present, self.bytes, self.bytes_present) = (present, bytes, bytes_present);
+        if !lacking.is_empty() {
+            self.ask_elsewhere(targets, &lacking, &request.renaming()).await;
+        }
     }
 }
 

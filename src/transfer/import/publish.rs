@@ -16,30 +16,38 @@ use crate::{
     oci::{Descriptor, Digest, Manifest, Repository},
 };
 
+/// A repository of the target, shared by all blobs that go there.
+pub(super) struct NamedTarget {
+    pub(super) name: Repository,
+    pub(super) target: Arc<dyn Target>,
+}
+
 /// A blob, and the repositories that lack it.
 pub(super) struct BlobPush {
     pub(super) blob: Descriptor,
-    pub(super) origins: Vec<Arc<dyn Source>>,
-    pub(super) lacking: Vec<(Repository, Arc<dyn Target>)>,
+    pub(super) lacking: Vec<Arc<NamedTarget>>,
     /// A repository of the same place that has it, to mount it from.
     pub(super) holder: Option<Repository>,
     /// Which of the supplies it comes from.
     pub(super) supply: usize,
+    /// Whether the supply leaves it to the target: it is read from `holder`.
+    pub(super) is_assumed: bool,
 }
 
 impl BlobPush {
-    pub(super) async fn run(self, meter: &Meter) -> Result<(), BrokenMove> {
+    /// Moves it from any of `origins`.
+    pub(super) async fn run(self, origins: Vec<Arc<dyn Source>>, meter: &Meter) -> Result<(), BrokenMove> {
         let mut holder = self.holder;
-        for (name, target) in self.lacking {
-            if let (Some(mounts), Some(holder)) = (target.mounts(), &holder)
+        for to in self.lacking {
+            if let (Some(mounts), Some(holder)) = (to.target.mounts(), &holder)
                 // A place that will not mount takes the bytes.
                 && mounts.mount(&self.blob, holder).await.unwrap_or(false)
             {
                 continue;
             }
-            let one = Move { blob: self.blob.clone(), origins: self.origins.clone(), arrived: None };
-            one.run(&*target, meter).await?;
-            holder = Some(name);
+            let one = Move { blob: self.blob.clone(), origins: origins.clone(), arrived: None };
+            one.run(&*to.target, meter).await?;
+            holder = Some(to.name.clone());
         }
         Ok(())
     }

@@ -30,6 +30,8 @@ pub struct Request {
     pub delete_source: bool,
     /// Ask for each blob also where the tag is right already.
     pub check_blobs: bool,
+    /// Ask the target at the end for everything that it should have, for [`super::super::report::Report::receipt`].
+    pub receipt: bool,
     /// Transfers at once; at least one.
     pub jobs: usize,
     /// Blobs below 1 MiB, and other requests, at once; a registry gets no more of them than it answers faster.
@@ -49,6 +51,7 @@ impl Request {
             verify_first: false,
             delete_source: false,
             check_blobs: false,
+            receipt: false,
             jobs: JOBS,
             small_jobs: SMALL_JOBS,
         }

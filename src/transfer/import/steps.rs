@@ -21,12 +21,12 @@ use super::{
         scheduler::{self, Scheduler},
     },
     plan::ImportPlan,
-    publish::{BlobPush, Publisher},
+    publish::{BlobPush, NamedTarget, Publisher},
     request::Request,
 };
 use crate::{
     content::{self, Targets},
-    oci::{Descriptor, Digest},
+    oci::{Descriptor, Digest, Repository},
     progress::{Event, Progress},
 };
 
@@ -96,10 +96,15 @@ impl<'a> ImportRun<'a> {
         let items: Arc<[ImportItem]> = self.plan.items.clone().into();
         let complete: HashSet<usize> = (0..items.len()).filter(|&at| self.plan.is_complete(at)).collect();
         let attached = self.plan.attached_in_place.clone();
+        let supplies = self.plan.supplies.clone();
         let step = |work: Work| match work {
             Work::Push(push) => {
                 let (meter, blob, supply) = (meter.clone(), push.blob.clone(), push.supply);
-                async move { Done::Pushed(blob, supply, push.run(&meter).await.map_err(Box::new)) }.boxed()
+                let origins = match &push.holder {
+                    Some(holder) if push.is_assumed => targets.source(holder).into_iter().collect(),
+                    _ => supplies[supply].origins(&blob.digest),
+                };
+                async move { Done::Pushed(blob, supply, push.run(origins, &meter).await.map_err(Box::new)) }.boxed()
             }
             Work::Publish(at) => {
                 let (items, publisher, is_complete) =
@@ -135,20 +140,38 @@ impl<'a> ImportRun<'a> {
         let mut work = Vec::new();
         let mut pushes: Vec<BlobPush> = Vec::new();
         let mut by_blob: HashMap<Digest, usize> = HashMap::new();
+        let mut named: HashMap<&Repository, Arc<NamedTarget>> = HashMap::new();
         for (at, item) in self.plan.items.iter().enumerate() {
             if self.failed.contains(&at) {
                 continue;
             }
             let context = item.target.context();
+            let targets = self.targets;
+            let to =
+                Arc::clone(named.entry(context).or_insert_with(|| {
+                    Arc::new(NamedTarget { name: context.clone(), target: targets.target(context) })
+                }));
+            let push_to = |push: &mut BlobPush| {
+                if !push.lacking.iter().any(|one| one.name == *context) {
+                    push.lacking.push(Arc::clone(&to));
+                }
+            };
             for blob in &item.blobs {
-                let supply = &self.plan.supplies[item.supply];
+                let at_supply = item.supply_of(&blob.digest);
+                let supply = &self.plan.supplies[at_supply];
                 let place = *by_blob.entry(blob.digest).or_insert_with(|| {
-                    let (blob, origins) = (supply.described(blob), supply.origins(&blob.digest));
-                    pushes.push(BlobPush { blob, origins, lacking: Vec::new(), holder: None, supply: item.supply });
+                    let blob = supply.described(blob);
+                    pushes.push(BlobPush {
+                        blob,
+                        lacking: Vec::new(),
+                        holder: None,
+                        supply: at_supply,
+                        is_assumed: false,
+                    });
                     pushes.len() - 1
                 });
                 let push = &mut pushes[place];
-                if self.plan.present.contains(&(context.clone(), blob.digest)) {
+                if self.plan.is_present(context, &blob.digest) {
                     push.holder.get_or_insert_with(|| context.clone());
                     continue;
                 }
@@ -159,9 +182,25 @@ impl<'a> ImportRun<'a> {
                     continue;
                 }
                 self.waiting.entry(blob.digest).or_default().push(at);
-                if !push.lacking.iter().any(|(repository, _)| repository == context) {
-                    push.lacking.push((context.clone(), self.targets.target(context)));
-                }
+                push_to(push);
+            }
+            for blob in &item.assumed {
+                let spot = (context.clone(), blob.digest);
+                let Some(holder) = self.plan.holders.get(&spot) else { continue };
+                let place = *by_blob.entry(blob.digest).or_insert_with(|| {
+                    let (blob, supply) = (blob.clone(), item.supply);
+                    pushes.push(BlobPush {
+                        blob,
+                        lacking: Vec::new(),
+                        holder: Some(holder.clone()),
+                        supply,
+                        is_assumed: true,
+                    });
+                    pushes.len() - 1
+                });
+                self.lacking[at] += 1;
+                self.waiting.entry(blob.digest).or_default().push(at);
+                push_to(&mut pushes[place]);
             }
             if self.is_ready(at) {
                 work.push(Work::Publish(at));
@@ -235,7 +274,7 @@ impl<'a> ImportRun<'a> {
     }
 
     fn was_present(&self, at: usize, blob: &Descriptor) -> bool {
-        self.plan.present.contains(&(self.plan.items[at].target.context().clone(), blob.digest))
+        self.plan.is_present(self.plan.items[at].target.context(), &blob.digest)
     }
 
     /// A blob that cannot be pushed fails every artifact that waits for it.

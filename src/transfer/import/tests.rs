@@ -159,6 +159,7 @@ async fn run(
         referrers: true,
         continue_on_errors: true,
         jobs: 4,
+        bases: Arc::default(),
         small_jobs: 4,
         limits: ReferrerLimits::default(),
     };
@@ -172,6 +173,7 @@ async fn run(
         verify_first: false,
         delete_source: false,
         check_blobs,
+        receipt: false,
         jobs: 4,
         small_jobs: 4,
     };

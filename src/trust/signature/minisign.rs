@@ -1,16 +1,13 @@
 //! minisign signatures, of both forms: the one that hashes first, and the one before it.
 
-use std::{io::Cursor, ops::Range, path::Path};
+use std::{io::Cursor, ops::Range};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use minisign::{PublicKey, PublicKeyBox, SecretKey, SecretKeyBox, SignatureBox};
 use zeroize::Zeroizing;
 
 use super::{Judgement, SignatureError, SignatureFormat};
-use crate::trust::{
-    file,
-    key::{KeyError, Password},
-};
+use crate::trust::key::{KeyError, Password};
 
 /// Bytes of a signature with its algorithm and key number, and of the one over it and the trusted comment.
 const SIGNATURE: usize = 74;
@@ -104,15 +101,39 @@ pub fn is_secret_key(text: &[u8]) -> bool {
     text.starts_with(b"untrusted comment:")
 }
 
-/// A signature over `statement` by the secret key in the file `path`, which must be its owner's alone.
-pub fn sign(statement: &[u8], path: &Path, password: impl FnOnce() -> Option<Password>) -> Result<Vec<u8>, KeyError> {
-    let text = Zeroizing::new(file::read_private(path)?);
-    let key = secret_key(&text, password)?;
-    let public = PublicKey::from_secret_key(&key).map_err(|_| KeyError::Crypto)?;
-    let signed = minisign::sign(None, &key, Cursor::new(statement), None, None).map_err(|_| KeyError::Crypto)?;
-    minisign::verify(&public, &signed, Cursor::new(statement), true, false, false)
-        .map_err(|_| KeyError::Malformed { reason: "its two halves do not belong together".to_owned() })?;
-    Ok(signed.into_string().into_bytes())
+/// A secret key of minisign.
+pub struct MinisignSecret {
+    secret: SecretKey,
+    public: MinisignKey,
+}
+
+impl std::fmt::Debug for MinisignSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MinisignSecret(…)")
+    }
+}
+
+impl MinisignSecret {
+    /// Reads the text of a secret key. `password` is asked for if it is encrypted.
+    pub fn parse(text: &[u8], password: impl FnOnce() -> Option<Password>) -> Result<Self, KeyError> {
+        let secret = secret_key(text, password)?;
+        let public = PublicKey::from_secret_key(&secret).map(MinisignKey).map_err(|_| KeyError::Crypto)?;
+        Ok(Self { secret, public })
+    }
+
+    /// Its public key.
+    pub const fn public(&self) -> &MinisignKey {
+        &self.public
+    }
+
+    /// A signature over `statement`.
+    pub fn sign(&self, statement: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let content = || Cursor::new(statement);
+        let signed = minisign::sign(None, &self.secret, content(), None, None).map_err(|_| KeyError::Crypto)?;
+        minisign::verify(&self.public.0, &signed, content(), true, false, false)
+            .map_err(|_| KeyError::Malformed { reason: "its two halves do not belong together".to_owned() })?;
+        Ok(signed.into_string().into_bytes())
+    }
 }
 
 fn secret_key(text: &[u8], password: impl FnOnce() -> Option<Password>) -> Result<SecretKey, KeyError> {
@@ -175,10 +196,8 @@ mod tests {
 
     #[test]
     fn a_secret_key_of_minisign_signs() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
-        file::create(&path, 0o600, include_bytes!("fixtures/minisign-plain.key")).unwrap();
-        let signed = String::from_utf8(sign(STATEMENT, &path, || None).unwrap()).unwrap();
+        let secret = MinisignSecret::parse(include_bytes!("fixtures/minisign-plain.key"), || None).unwrap();
+        let signed = String::from_utf8(secret.sign(STATEMENT).unwrap()).unwrap();
         let key = include_str!("fixtures/minisign-plain.pub").parse().unwrap();
         assert!(matches!(check(&signed, STATEMENT, &key), Judgement::Valid));
     }

@@ -95,10 +95,9 @@ fn a_signer_with_two_keys_counts_once() {
     };
     let trust = TrustFile::parse(trust.as_bytes(), pem).unwrap();
     let mut evidence = site.signed(&statement(), &[0]);
-    let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("key");
-    crate::trust::file::create(&key, 0o600, include_bytes!("../signature/fixtures/minisign-plain.key")).unwrap();
-    let content = minisign::sign(evidence.statement.as_ref().unwrap(), &key, || None).unwrap();
+    let key = include_bytes!("../signature/fixtures/minisign-plain.key");
+    let secret = minisign::MinisignSecret::parse(key, || None).unwrap();
+    let content = secret.sign(evidence.statement.as_ref().unwrap()).unwrap();
     evidence.signatures.push(SignatureFile {
         name: "x.minisig".to_owned(),
         format: SignatureFormat::Minisign,

@@ -209,6 +209,13 @@ impl Ran {
         }
         self
     }
+
+    /// Fails the test unless standard output contains `part`.
+    #[track_caller]
+    pub(crate) fn answers(self, part: &str) -> Self {
+        assert!(self.stdout.contains(part), "standard output lacks {part:?}\n{self}");
+        self
+    }
 }
 
 impl std::fmt::Display for Ran {

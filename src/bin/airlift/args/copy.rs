@@ -32,4 +32,6 @@ pub(crate) struct Args {
     pub(crate) trust_checksums: bool,
     #[command(flatten)]
     pub(crate) jobs: super::Jobs,
+    #[command(flatten)]
+    pub(crate) record: super::RecordTo,
 }

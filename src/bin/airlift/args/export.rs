@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use airlift::{bundle::volume::Size, recovery::Percent};
 use clap::ArgGroup;
 
-use super::{Chosen, Transfer};
+use super::{Checks, Chosen, Members, RecordTo, Transfer, delta::Delta};
 
 /// Pack artifacts into a bundle.
 ///
@@ -22,8 +22,10 @@ Examples:
   airlift export -f artifacts.txt -o bundle.tar --recovery 10%
   airlift export -f artifacts.txt -o discs/release --volume-size dvd
   airlift export -f artifacts.txt -o s3://bucket/2026-11/release --volume-size 4GiB
+  airlift export -f artifacts.txt -o update.tar --sign ops.key --stream hq/site-7 --authorised-by 'A. Ops'
   airlift export file:./setup.sh file:./tools=team/tools:v2 -o bundle.tar
   airlift export --from a.tar --from b.tar -o both.tar
+  airlift export -f artifacts.txt -o update.tar --base receipt.json
   airlift export alpine:3 -o - | ssh far 'cat > bundle.tar'")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -53,5 +55,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PERCENT")]
     pub(crate) recovery: Option<Percent>,
     #[command(flatten)]
+    pub(crate) delta: Delta,
+    #[command(flatten)]
     pub(crate) transfer: Transfer,
+    #[command(flatten)]
+    pub(crate) record: RecordTo,
+    /// Sign the bundle with this private key, as `airlift sign --key` does. DEST must be on this machine.
+    #[arg(long, value_name = "KEY", help_heading = "Statement", conflicts_with = "only_volume")]
+    pub(crate) sign: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) members: Members,
+    #[command(flatten)]
+    pub(crate) checks: Checks,
 }

@@ -12,14 +12,14 @@ use std::path::PathBuf;
 Examples:
   airlift find deploy/ > artifacts.txt
   airlift find chart/ --values site.yaml --kube-version 1.34 > artifacts.txt
-  airlift find oci://registry.example.com/charts/app:1.2.3
+  airlift find oci://registry.example.com/charts/app:1.2.3 'chart:https://charts.example.com#web@^1.2'
   kubectl get pods,deployments,cronjobs -A -o yaml | airlift find -
   airlift find deploy/ --why ghcr.io/team/app
   airlift find deploy/ --pin --update artifacts.txt
   airlift find registry.example.com/team/app --tags 'semver:>=1.2, <2' --latest 3
   airlift find registry.example.com --repositories 'team/*' --latest 1")]
 pub(crate) struct Args {
-    /// A file or folder, '-' for stdin, a chart (folder, .tgz or oci://…), a bundle, or a registry or repository.
+    /// A file or folder, '-' for stdin, a chart (folder, .tgz, oci://… or chart:URL#NAME@VERSION), a bundle, or a registry or repository.
     ///
     /// A registry needs --repositories, and a repository needs --tags or --latest.
     #[arg(value_name = "SOURCE", required = true)]

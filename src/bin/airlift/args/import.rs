@@ -5,7 +5,7 @@ use airlift::{
     transfer::{choice::NamePattern, destination::RegistryPrefix},
 };
 
-use super::{Renamed, Transfer, Trust};
+use super::{Checks, Renamed, Transfer, Trust};
 
 /// Verify bundles and push their artifacts to a registry or into a store.
 ///
@@ -21,8 +21,10 @@ Examples:
   airlift import bundle.tar --store /var/lib/airlift
   airlift import bundle.tar --to registry.site -f report.json.retry.txt --report report.json
   airlift import bundle.tar --to registry.site --only 'docker.io/library/*' --platform linux/amd64
+  airlift import update.tar --to registry.site/mirror --receipt receipt.json
   airlift import /media/cdrom --to registry.site --volume-prompt
-  airlift import update.tar --to registry.site --trust trust.toml")]
+  airlift import update.tar --to registry.site --trust trust.toml
+  airlift import update.tar --to registry.site --check-with 'cosign verify --key cosign.pub --insecure-ignore-tlog {ref}'")]
 pub(crate) struct Args {
     /// Bundles, OCI layouts or oci-archives: a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "BUNDLE", required = true)]
@@ -41,7 +43,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) renamed: Renamed,
     /// Import a set disc by disc: ask for the next disc until every volume was read.
-    #[arg(long, conflicts_with_all = ["delete_source", "dry_run", "file", "only", "platform", "no_referrers", "trust"])]
+    #[arg(long, conflicts_with_all = ["delete_source", "dry_run", "file", "only", "platform", "no_referrers", "trust", "check_with"])]
     pub(crate) volume_prompt: bool,
     /// Where to keep parts of layers that continue on another disc [default: in the state folder]
     #[arg(long, value_name = "DIR", requires = "volume_prompt")]
@@ -55,10 +57,17 @@ pub(crate) struct Args {
     /// Make non-distributable layers distributable and drop their URLs. This changes the digests of those images.
     #[arg(long)]
     pub(crate) rewrite_foreign: bool,
+    /// Ask the target at the end for everything that it should have, and write what it confirms to this file.
+    ///
+    /// Take the receipt back to the sender: `airlift export --base FILE` then leaves out what the target has.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(crate) receipt: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) transfer: Transfer,
     #[command(flatten)]
     pub(crate) trust: Trust,
+    #[command(flatten)]
+    pub(crate) checks: Checks,
 }
 
 /// What an import takes of its bundles.

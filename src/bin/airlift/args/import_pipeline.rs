@@ -39,4 +39,7 @@ pub(crate) struct CreateImportPipeline {
     /// Let `airlift watch` import new bundles from this pipeline's storage [default: true]
     #[arg(short = 'e', long, value_name = "BOOL", action = clap::ArgAction::Set, conflicts_with = "file")]
     pub(crate) source_trigger_enabled: Option<bool>,
+    /// Import only bundles that enough signers of this file vouch for.
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub(crate) trust: Option<std::path::PathBuf>,
 }

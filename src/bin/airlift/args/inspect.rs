@@ -6,6 +6,7 @@ use std::path::PathBuf;
 Examples:
   airlift inspect bundle.tar
   airlift inspect bundle.tar --tree
+  airlift inspect update.tar --html review.html --against last.head
   airlift inspect bundle.tar --json | jq -r '.artifacts[].reference'")]
 pub(crate) struct Args {
     /// A bundle, an OCI layout or an oci-archive: a path, an Azure blob URL, az://, s3:// or gs://.
@@ -17,4 +18,10 @@ pub(crate) struct Args {
     /// Show the digest, size and offset of every blob.
     #[arg(long)]
     pub(crate) sums: bool,
+    /// Write a page for a second pair of eyes to this file: names, sizes, signatures and changes, without scripts, to print on A4.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Show on that page what changed since this head, receipt, bundle, layout or store.
+    #[arg(long, value_name = "HEAD|RECEIPT|BUNDLE", requires = "html")]
+    pub(crate) against: Option<PathBuf>,
 }

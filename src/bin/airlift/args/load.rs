@@ -33,4 +33,6 @@ pub(crate) struct Args {
     /// Load images for this platform [default: that of this machine]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub(crate) platform: Option<Platform>,
+    #[command(flatten)]
+    pub(crate) record: super::RecordTo,
 }

@@ -2,15 +2,19 @@
 
 pub(crate) mod abandon;
 pub(crate) mod apply;
+mod checks;
 pub(crate) mod chosen;
 pub(crate) mod completions;
 pub(crate) mod copy;
+pub(crate) mod delta;
 pub(crate) mod demo;
+pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod export_pipeline;
 pub(crate) mod extract;
 pub(crate) mod find;
 pub(crate) mod global;
+pub(crate) mod head;
 pub(crate) mod import;
 pub(crate) mod import_pipeline;
 pub(crate) mod inspect;
@@ -39,11 +43,12 @@ pub(crate) mod watch;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use checks::Checks;
 pub(crate) use chosen::Chosen;
 use global::Global;
 pub(crate) use renamed::Renamed;
 pub(crate) use transfer::{Jobs, Transfer};
-pub(crate) use trust::Trust;
+pub(crate) use trust::{Members, RecordTo, Trust};
 
 /// Carries OCI artifacts across an air gap.
 ///
@@ -79,6 +84,8 @@ pub(crate) enum Command {
     Copy(copy::Args),
     Pack(pack::Args),
     Unpack(unpack::Args),
+    Diff(diff::Args),
+    Head(head::Args),
     Abandon(abandon::Args),
     Sign(sign::Args),
     Import(import::Args),

@@ -14,7 +14,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum PipelineRunCommand {
-    Create(CreateRun),
+    Create(Box<CreateRun>),
     List(List),
     Show(Show),
     /// Delete a run and its history.
@@ -59,6 +59,9 @@ pub(crate) struct CreateRun {
     /// Artifacts to export: repo, repo:tag or repo@sha256:… in the pipeline's registry.
     #[arg(short, long, value_name = "ARTIFACT", num_args = 1..)]
     pub(crate) artifacts: Vec<String>,
+    /// Leave out what the receiver has by this receipt, head, bundle or registry; repeatable.
+    #[arg(long, value_name = "RECEIPT|HEAD|BUNDLE|REGISTRY")]
+    pub(crate) base: Vec<String>,
     /// Import the bundle only if it has this SHA-256, which the export printed.
     #[arg(long, value_name = "DIGEST")]
     pub(crate) catalog_digest: Option<Digest>,
@@ -70,7 +73,7 @@ pub(crate) struct CreateRun {
     pub(crate) force_update_tag: Option<String>,
     /// Read the run from this JSON or YAML file, or from parameters of Azure's template; '-' reads stdin.
     #[arg(long, value_name = "FILE")]
-    #[arg(conflicts_with_all = ["registry", "name", "pipeline", "pipeline_type", "storage_blob", "artifacts", "catalog_digest"])]
+    #[arg(conflicts_with_all = ["registry", "name", "pipeline", "pipeline_type", "storage_blob", "artifacts", "base", "catalog_digest"])]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) jobs: super::Jobs,

@@ -3,24 +3,29 @@ use std::path::PathBuf;
 use airlift::transfer::companions::names::Label;
 use clap::ArgGroup;
 
+use super::Members;
+
 /// Say in a signed statement what a bundle is for and who is responsible for it.
 ///
 /// The statement is BUNDLE.transfer.json, and the signature a file beside it. The bundle does not change. If there is a
 /// statement already, sign adds a signature to it. Each signer, or each tool, adds one.
+///
+/// Of a JSON file, such as a receipt, the file itself is signed: the signature is FILE.sigstore.json.
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("how").required(true))]
 #[command(after_help = "\
 Examples:
-  airlift sign update.tar --key ops.key --stream hq/site-7 --sequence 12 --authorised-by 'A. Ops'
+  airlift sign update.tar --key ops.key --stream hq/site-7 --authorised-by 'A. Ops'
   airlift sign update.tar --ssh ~/.ssh/id_ed25519
   airlift sign update.tar --statement-only
   openssl cms -sign -binary -signer me.pem -inkey me.key -in update.tar.transfer.json -outform DER -out me.p7s
-  airlift sign update.tar --attach me.p7s")]
+  airlift sign update.tar --attach me.p7s
+  airlift sign receipt.json --key site.key")]
 pub(crate) struct Args {
-    /// The bundle, or any file of a set, on this machine.
+    /// The bundle, or any file of a set, or a JSON file, on this machine.
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: PathBuf,
-    /// Sign with this private key: of `airlift keygen`, openssl (PEM), cosign or minisign.
+    /// Sign with this private key: of `airlift keygen`, openssl (PEM), cosign, minisign or ssh-keygen.
     #[arg(long, value_name = "FILE", group = "how")]
     pub(crate) key: Option<PathBuf>,
     /// Sign with this SSH private key.
@@ -44,34 +49,10 @@ pub(crate) struct Args {
     pub(crate) password_stdin: bool,
     #[command(flatten)]
     pub(crate) members: Members,
-}
-
-/// What only people know about a bundle.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Statement")]
-pub(crate) struct Members {
-    /// The row of updates that the bundle belongs to, such as hq/site-7.
-    #[arg(long, value_name = "NAME", requires = "sequence")]
-    pub(crate) stream: Option<String>,
-    /// The place of the bundle in its stream. The receiver refuses a lower one than it has imported.
-    #[arg(long, value_name = "N", requires = "stream")]
-    pub(crate) sequence: Option<u64>,
-    /// After this date or time (2026-12-31, 2026-12-31T12:00:00Z) the bundle is not accepted.
-    #[arg(long, value_name = "DATE")]
-    pub(crate) expires: Option<String>,
-    /// Who allowed the transfer.
-    #[arg(long, value_name = "TEXT", alias = "authorized-by")]
-    pub(crate) authorised_by: Option<String>,
     /// Where the bundle comes from.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", help_heading = "Statement")]
     pub(crate) from: Option<String>,
     /// Where the bundle goes.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", help_heading = "Statement")]
     pub(crate) to: Option<String>,
-    /// What the transfer is for.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    /// The protective marking.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) marking: Option<String>,
 }

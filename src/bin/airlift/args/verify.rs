@@ -6,7 +6,8 @@ use std::path::PathBuf;
 Examples:
   airlift verify bundle.tar
   airlift verify /mnt/usb/*.tar --json
-  airlift verify update.tar --trust trust.toml")]
+  airlift verify update.tar --trust trust.toml
+  airlift verify update.tar --check-with './scan {repository}@{digest}'")]
 pub(crate) struct Args {
     /// Bundles, OCI layouts or oci-archives: a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(value_name = "BUNDLE", required = true)]
@@ -16,4 +17,6 @@ pub(crate) struct Args {
     pub(crate) trust: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) jobs: super::Jobs,
+    #[command(flatten)]
+    pub(crate) checks: super::Checks,
 }

@@ -2,7 +2,7 @@ use std::{path::PathBuf, time::Duration};
 
 use jiff::SignedDuration;
 
-use super::Jobs;
+use super::{Jobs, RecordTo};
 
 /// Import new bundles automatically: run the enabled import pipelines until stopped.
 ///
@@ -17,6 +17,7 @@ use super::Jobs;
 Examples:
   airlift watch
   airlift watch --interval 1m --state /var/lib/airlift
+  airlift watch --trust /etc/airlift/trust.toml
   airlift watch --json | jq 'select(.event == \"ended\")'")]
 pub(crate) struct Args {
     /// How often to list a storage, such as 15s or 1m.
@@ -31,6 +32,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     #[arg(help = "The folder that holds pipelines and runs [default: $XDG_STATE_HOME/airlift]")]
     pub(crate) state: Option<PathBuf>,
+    /// Import only bundles that enough signers of this file vouch for. A pipeline's own `trust` comes first.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) record: RecordTo,
     #[command(flatten)]
     pub(crate) jobs: Jobs,
 }

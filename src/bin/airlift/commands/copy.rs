@@ -1,9 +1,11 @@
 use airlift::{
     content::Code,
     transfer::copying::{self, CopyProof, CopyReport, CopyRequest},
+    trust::record::Leg,
 };
 use serde_json::{Value, json};
 
+use super::guarded;
 use crate::{
     args::copy::Args,
     artifacts,
@@ -49,7 +51,17 @@ fn copy(args: &Args, context: &Context) -> Result<(), CommandError> {
         return Err(Mistake::Layout { path: path.to_owned() }.into());
     }
     let progress = context.progress();
-    let report = runtime::run(async { Ok(copying::copy(&request, &context.storage(), &progress).await?) })?;
+    let record = guarded::record(&args.record, false);
+    record.check()?;
+    let report = runtime::run(async {
+        let report = copying::copy(&request, &context.storage(), &progress).await?;
+        let at = (&report.location, report.bundle);
+        guarded::write(&record, (Leg::Copy, "done"), at, context, |entry| {
+            (entry.from, entry.to) = (Some(request.from.to_string()), Some(report.location.to_string()));
+        })
+        .await?;
+        Ok::<_, CommandError>(report)
+    })?;
     context.answer(&answer(&report), |_| text(&report))
 }
 

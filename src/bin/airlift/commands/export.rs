@@ -1,4 +1,6 @@
+mod delta;
 mod destination;
+mod signed;
 
 use std::path::Path;
 
@@ -11,6 +13,7 @@ use airlift::{
     },
 };
 
+use super::{checked, guarded};
 use crate::{
     args::export::Args,
     artifacts,
@@ -28,11 +31,20 @@ const STREAM: &str = "The output so far is not a complete bundle, and a stream c
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::check(&args.transfer)?;
-    let (origins, request) = runtime::run(source(args, context))?;
+    let (origins, mut request) = runtime::run(source(args, context))?;
     let origins = &*origins;
     let to = destination::of(args, context)?;
+    let mut series = delta::series(args, &to)?;
+    let turn = runtime::run(delta::leave_out(&mut request, series.as_mut(), args, context))?;
     if args.recovery.is_some() && !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
         return Err(Mistake::RecoveryElsewhere.into());
+    }
+    let signing = signed::of(args, &to)?;
+    let record = guarded::record(&args.record, signing.is_some());
+    record.check()?;
+    let checks = args.checks.settings();
+    if checks.is_some() && (args.recovery.is_some() || !matches!(to, Destination::File { .. })) {
+        return Err(Mistake::CheckElsewhere.into());
     }
     let progress = context.progress();
     if args.transfer.dry_run {
@@ -46,22 +58,33 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     }
     let is_stdout = matches!(to, Destination::Stdout);
     let outcome = runtime::run(async {
-        Ok(match (args.recovery, &to) {
+        let outcome = match (args.recovery, &to) {
             (Some(percent), Destination::File { path, overwrite }) => {
                 protect::export(origins, &request, (path, *overwrite), percent, &progress).await
             }
             (Some(percent), Destination::Volumes(goal)) => {
                 protect::export_set(origins, &request, goal.clone(), percent, &progress).await
             }
+            (None, Destination::File { path, overwrite }) => match &checks {
+                Some(checks) => checked::export(origins, &request, (path, *overwrite), checks, &progress).await?,
+                None => export::run(origins, &request, to, &progress).await,
+            },
             _ => export::run(origins, &request, to, &progress).await,
-        })
+        };
+        let made = signed::conclude(&outcome, signing, &record, args, context).await;
+        Ok((outcome, made))
     });
     let conclude = |outcome| {
         report::conclude(outcome, &args.transfer, context, |found| {
             if is_stdout { context.answer_aside(found, report::text) } else { context.answer(found, report::text) }
         })
     };
-    let ended = outcome.and_then(conclude).map_err(|failure| beside_another_set(failure, args));
+    let done = matches!(&outcome, Ok((Ok(report), Ok(_))) if report.output.is_some());
+    let ended = outcome.and_then(|(outcome, made)| conclude(outcome).and(made));
+    let ended = ended.map_err(|failure| beside_another_set(failure, args));
+    if let (Some(series), Some(turn), true) = (series, turn, done && args.only_volume.is_none()) {
+        runtime::run(series.note(&turn, context))?;
+    }
     if is_stdout { ended.map_err(|failure| failure.hint_for(OF_STREAMS, STREAM)) } else { ended }
 }
 

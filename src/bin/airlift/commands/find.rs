@@ -3,9 +3,10 @@ use std::{fs, io::Write as _, path::Path, sync::Arc};
 use airlift::{
     find::{
         self, Confidence, Findings, FoundArtifact, Inventory, Mention, Provenance, SearchOptions, SearchRules,
-        Searcher, TagFilter, UpdatedList, program::HelmOptions, update,
+        Searcher, TagFilter, UpdatedList, lists::PackageEntry, program::HelmOptions, update,
     },
     oci::Reference,
+    packaging,
     progress::Event,
     transfer::{discover, inspect},
 };
@@ -99,6 +100,13 @@ async fn one(
         let folder = tempfile::tempdir().map_err(|source| Mistake::Write { path: std::env::temp_dir(), source })?;
         let archive = discover::chart(&context.client(Jobs::default())?, &reference, folder.path()).await?;
         return Ok(find::search(&archive, Some(source), &options, rules).await?);
+    }
+    if let Some(entry) = PackageEntry::parse(source, None).filter(|_| source.starts_with("chart:")) {
+        let entry = entry.map_err(|source| Mistake::Package { source })?;
+        let folder = tempfile::tempdir().map_err(|source| Mistake::Write { path: std::env::temp_dir(), source })?;
+        let client = context.client(Jobs::default())?;
+        let archive = packaging::chart_file(&entry, &client, folder.path(), &context.progress()).await?;
+        return Ok(find::search(&archive.unwrap_or_default(), Some(source), &options, rules).await?);
     }
     if is_bundle(path) {
         return bundle(path, context).await;

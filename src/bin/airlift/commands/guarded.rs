@@ -1,116 +1,68 @@
-//! What `--trust`, `--allow-older` and `--record` add to a command that admits bundles: a check before anything is
-//! touched, and a line in the transfer record after it.
-
-use std::path::PathBuf;
+//! What `--trust`, `--allow-older` and `--record` add to a command.
 
 use airlift::{
-    content::Fault,
-    pipeline::{PipelineState, host},
+    files::private::state_folder,
+    oci::Digest,
+    pipeline::who,
+    storage::Location,
     transfer::{
-        Opened, Report,
+        Opened,
+        admission::Admission,
+        legs::LegRecord,
         vouch::{self, Guard, VouchError},
     },
     trust::{
-        TrustFile, TrustVerdict,
-        record::{self, Leg, RecordEntry, RecordedBundle},
+        TrustFile,
+        record::{Leg, RecordEntry, RecordedBundle},
     },
 };
-use jiff::Timestamp;
 
-use super::record::NAME;
-use crate::{args::Trust, failure::CommandError, output::trust};
+use crate::{
+    args::{RecordTo, Trust},
+    context::Context,
+    failure::CommandError,
+    output::trust,
+};
 
-/// The guard of one run.
-pub(crate) struct Guarded {
-    guard: Option<Guard>,
-    record: Option<PathBuf>,
-    reason: Option<String>,
+/// What a run that admits bundles asks, by its options.
+pub(crate) fn admission(args: &Trust) -> Result<Admission, CommandError> {
+    let state = args.state.clone().map_or_else(state_folder, Ok);
+    let guard = match &args.trust {
+        None => None,
+        Some(path) => {
+            let trust = TrustFile::open(path)?;
+            let state = args.state.clone().map_or_else(state_folder, Ok)?;
+            Some(Guard::new(trust, &state, args.allow_older.is_some())?)
+        }
+    };
+    let state = state.ok();
+    let record = LegRecord::new(args.record.record.clone(), state.as_deref(), guard.is_some(), who());
+    Ok(Admission { guard, record, reason: args.allow_older.clone(), state })
 }
 
-/// The bundles of a run, each with who vouches for it if that was asked.
-pub(crate) struct Admitted {
-    bundles: Vec<(Option<RecordedBundle>, String)>,
-    verdicts: Vec<TrustVerdict>,
+/// Where a leg that admits nothing is recorded. `begin`: it is signed, which begins the record of the state folder.
+pub(crate) fn record(args: &RecordTo, begin: bool) -> LegRecord {
+    LegRecord::new(args.record.clone(), state_folder().ok().as_deref(), begin, who())
 }
 
-impl Guarded {
-    /// Reads the trust file and opens the marks.
-    pub(crate) fn new(args: &Trust) -> Result<Self, CommandError> {
-        let reason = args.allow_older.clone();
-        let Some(path) = &args.trust else { return Ok(Self { guard: None, record: args.record.clone(), reason }) };
-        let trust = TrustFile::open(path)?;
-        let state = args.state.clone().map_or_else(PipelineState::default_dir, Ok)?;
-        let guard = Guard::new(trust, &state, reason.is_some())?;
-        let record = args.record.clone().unwrap_or_else(|| state.join(NAME));
-        Ok(Self { guard: Some(guard), record: Some(record), reason })
+/// Adds the line of a leg whose bundle is at `at` now. `fill` completes it.
+pub(crate) async fn write(
+    record: &LegRecord,
+    (leg, result): (Leg, &str),
+    (at, known): (&Location, Option<Digest>),
+    context: &Context,
+    fill: impl FnOnce(&mut RecordEntry),
+) -> Result<(), CommandError> {
+    if !record.is_kept() {
+        return Ok(());
     }
-
-    /// Refuses bundles that are not trusted, before anything is done with any of them. A refusal is recorded, and what
-    /// cannot be recorded is not done.
-    pub(crate) async fn admit(&self, bundles: &[Opened], to: &str) -> Result<Admitted, CommandError> {
-        if let Some(path) = &self.record {
-            record::check(path)?;
-        }
-        let of = |bundle: &Opened| {
-            let recorded =
-                vouch::at_hand(bundle.reader()).map(|found| RecordedBundle { id: found.id, seal: found.seal });
-            (recorded, bundle.path().display().to_string())
-        };
-        let mut admitted = Admitted { bundles: bundles.iter().map(of).collect(), verdicts: Vec::new() };
-        let Some(guard) = &self.guard else { return Ok(admitted) };
-        match guard.admit(bundles, Timestamp::now()).await {
-            Ok(verdicts) => admitted.verdicts = verdicts,
-            Err(error) => {
-                self.write(&admitted, error.code().token(), to)?;
-                return Err(refusal(error));
-            }
-        }
-        Ok(admitted)
-    }
-
-    /// As [`Self::admit`], for a run that changes nothing: nothing is recorded.
-    pub(crate) async fn check(&self, bundles: &[Opened]) -> Result<(), CommandError> {
-        let Some(guard) = &self.guard else { return Ok(()) };
-        guard.admit(bundles, Timestamp::now()).await.map(|_| ()).map_err(refusal)
-    }
-
-    /// Raises the marks if something was published, and writes the record.
-    pub(crate) fn conclude(
-        &mut self,
-        admitted: &Admitted,
-        outcome: Result<&Report, &(impl Fault + ?Sized)>,
-        to: &str,
-    ) -> Result<(), CommandError> {
-        let result = match outcome {
-            Ok(report) if report.failed() => "partial",
-            Ok(_) => "done",
-            Err(error) => error.code().token(),
-        };
-        if let (Some(guard), Ok(_)) = (&mut self.guard, outcome) {
-            guard.imported(&admitted.verdicts, Timestamp::now())?;
-        }
-        self.write(admitted, result, to)
-    }
-
-    fn write(&self, admitted: &Admitted, result: &str, to: &str) -> Result<(), CommandError> {
-        let Some(path) = &self.record else { return Ok(()) };
-        for (at, (bundle, from)) in admitted.bundles.iter().enumerate() {
-            let mut entry = RecordEntry::new(Leg::Import, result, &who(), Timestamp::now());
-            entry.bundle.clone_from(bundle);
-            (entry.from, entry.to) = (Some(from.clone()), Some(to.to_owned()));
-            entry.reason.clone_from(&self.reason);
-            if let Some(verdict) = admitted.verdicts.get(at) {
-                entry.signers.clone_from(&verdict.signers);
-                if let Some(statement) = &verdict.statement {
-                    entry.stream.clone_from(&statement.stream);
-                    entry.sequence = statement.sequence;
-                    entry.reason = entry.reason.or_else(|| statement.reason.clone());
-                }
-            }
-            record::append(path, entry)?;
-        }
-        Ok(())
-    }
+    // Of a file that is no bundle there is nothing to say.
+    let opened = if known.is_some() { Opened::survey(at, &context.storage()).await.ok() } else { None };
+    let bundle = opened.and_then(|(opened, _)| vouch::at_hand(opened.reader()));
+    Ok(record.append(leg, result, |entry| {
+        entry.bundle = bundle.map(|found| RecordedBundle { id: found.id, seal: found.seal });
+        fill(entry);
+    })?)
 }
 
 /// The failure, with a line for each finding.
@@ -120,10 +72,4 @@ pub(crate) fn refusal(error: VouchError) -> CommandError {
         _ => Vec::new(),
     };
     CommandError::from(error).details(details)
-}
-
-/// The account and the machine.
-fn who() -> String {
-    let user = std::env::var("USER").ok().filter(|user| !user.is_empty());
-    format!("{}@{}", user.unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw())), host())
 }

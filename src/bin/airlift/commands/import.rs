@@ -1,19 +1,26 @@
+mod receipt;
 mod spool;
 mod volumes;
 
 use airlift::{
+    check::{self, Checked},
     content::{Targets, memory::Memories},
+    files::small::ReportFile,
+    progress::Event,
     storage::Location,
     store::Store,
     transfer::{
-        Choice, Opened,
+        Choice, Opened, Report,
         destination::RegistryPrefix,
         discs,
         import::{self, Request},
     },
 };
 
-use super::guarded::Guarded;
+use super::{
+    checked,
+    guarded::{self, refusal},
+};
 use crate::{
     args::{
         Renamed, Transfer,
@@ -33,12 +40,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
 
 fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::check(&args.transfer)?;
+    let receipt = args.receipt.as_deref().map(ReportFile::check).transpose()?;
     artifacts::warn_of_unfinished(&args.bundles, context);
     let to = args.to.clone().unwrap_or_else(RegistryPrefix::local);
     let request = Request {
         rewrite_foreign: args.rewrite_foreign,
         verify_first: args.verify_first,
         delete_source: args.delete_source,
+        receipt: receipt.is_some(),
         ..request(&to, &args.renamed, &args.transfer)
     };
     let choice = choice(&args.taken)?;
@@ -47,7 +56,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     let targets = targets(args, context)?;
     let targets = &*targets;
     let progress = context.progress();
-    let mut guarded = Guarded::new(&args.trust)?;
+    let mut admission = guarded::admission(&args.trust)?;
     let place = match &args.store {
         Some(dir) => dir.display().to_string(),
         None => to.prefix.iter().fold(to.registry.clone(), |to, prefix| format!("{to}/{prefix}")),
@@ -55,7 +64,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     if args.transfer.dry_run {
         let planned = runtime::run(async {
             let bundles = open(args, &places, context).await?;
-            guarded.check(&bundles).await?;
+            admission.check(&bundles).await.map_err(refusal)?;
             Ok(match &choice {
                 None => import::plan(targets, &bundles, &request, &progress).await,
                 Some(choice) => choice.plan(targets, &bundles, &request, &progress).await,
@@ -69,18 +78,36 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         let drive = volumes::Terminal { spool: &spool, context };
         let imported = discs::import(drive_at.clone(), &drive, targets, &request, &settings, &progress);
         let outcome = runtime::run(async { Ok(imported.await) })?;
+        receipt::save(receipt.as_ref(), &outcome, context)?;
         return report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text));
     }
-    let (admitted, outcome) = runtime::run(async {
+    let outcome = runtime::run(async {
         let bundles = open(args, &places, context).await?;
-        let admitted = guarded.admit(&bundles, &place).await?;
-        let outcome = match &choice {
-            None => import::run(targets, &bundles, &request, &progress).await,
-            Some(choice) => choice.import(targets, &bundles, &request, &progress).await,
+        let admitted = admission.admit(&bundles, &place).await.map_err(refusal)?;
+        for warning in &admitted.warnings {
+            progress.tell(Event::Warned(warning.clone()));
+        }
+        let go_on = args.transfer.continue_on_errors;
+        let (choice, refusals) = match checked::admit(&args.checks, &bundles, choice.as_ref(), go_on).await {
+            Ok(Checked::Everything) => (Some(choice), Vec::new()),
+            Ok(Checked::Some { rest, refusals }) => (rest.map(Some), refusals),
+            Err(error) => {
+                admission.conclude(&admitted, Err((&error, None)), &place)?;
+                return Err(checked::refused(error));
+            }
         };
-        Ok((admitted, outcome))
+        let mut outcome = match choice {
+            None => Ok(Report::default()),
+            Some(None) => import::run(targets, &bundles, &request, &progress).await,
+            Some(Some(choice)) => choice.import(targets, &bundles, &request, &progress).await,
+        };
+        if let Ok(report) = &mut outcome {
+            check::note(report, &refusals);
+        }
+        admission.conclude(&admitted, outcome.as_ref().map_err(|error| (error, error.report())), &place)?;
+        Ok(outcome)
     })?;
-    guarded.conclude(&admitted, outcome.as_ref(), &place)?;
+    receipt::save(receipt.as_ref(), &outcome, context)?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
 }
 
@@ -116,6 +143,7 @@ pub(super) fn request(to: &RegistryPrefix, renamed: &Renamed, transfer: &Transfe
         rewrite_foreign: false,
         verify_first: false,
         delete_source: false,
+        receipt: false,
         jobs: transfer.jobs.uploads(),
         small_jobs: transfer.jobs.small(),
     }

@@ -1,6 +1,9 @@
 use airlift::{
+    files::small::ReportFile,
+    review::page as html,
     transfer::{
         companions::{Companion, CompanionKind},
+        delta::review::review,
         inspect::{Inspection, inspect_with_configs},
         vouch,
     },
@@ -14,7 +17,7 @@ use crate::{
     context::Context,
     failure::CommandError,
     output::{
-        count, size,
+        count, needs, size,
         table::{Column, named_table, short, table},
         tree,
         trust::Beside,
@@ -33,10 +36,16 @@ struct Answer {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     artifacts::warn_of_unfinished([&args.bundle], context);
+    let page = args.html.as_deref().map(ReportFile::check).transpose()?;
     let found = runtime::run(async {
         let bundle = artifacts::survey(&args.bundle, context).await?;
         let mut found = inspect_with_configs(bundle.reader()).await?;
         found.companions = bundle.companions().await?;
+        if let Some(file) = &page {
+            let against = args.against.as_deref().map(artifacts::source).transpose()?;
+            let review = review(&bundle, &found, against.as_ref(), &context.storage()).await?;
+            file.save_alone(html(&[review]).as_bytes())?;
+        }
         // What is beside a bundle is shown where it can be: of another tool's, there is nothing.
         let evidence = vouch::evidence(&bundle).await.ok();
         let at_hand = vouch::at_hand(bundle.reader());
@@ -83,10 +92,15 @@ fn summary(found: &Inspection) -> String {
     let Inspection { format, bundle, size: bytes, .. } = found;
     let head = format!("{table}\n{artifacts}, {blobs} ({shared} shared){absent}\n");
     if found.volumes.is_empty() {
-        return format!("{head}{format} of {}, id {bundle}\n{}", size(*bytes), companions(found));
+        return format!("{head}{format} of {}, id {bundle}\n{}", size(*bytes), needed(found) + &companions(found));
     }
     let number = count(found.volumes.len(), "volume");
-    format!("{head}\n{}\nset of {number}, {} here, id {bundle}\n{}", volumes(found), size(*bytes), companions(found))
+    format!(
+        "{head}\n{}\nset of {number}, {} here, id {bundle}\n{}",
+        volumes(found),
+        size(*bytes),
+        needed(found) + &companions(found)
+    )
 }
 
 fn volumes(found: &Inspection) -> String {
@@ -96,6 +110,10 @@ fn volumes(found: &Inspection) -> String {
         vec![volume.name.clone(), bytes, volume.blobs.to_string(), volume.segments.to_string()]
     });
     table(&columns, rows)
+}
+
+fn needed(found: &Inspection) -> String {
+    found.needs.as_ref().map(needs).unwrap_or_default()
 }
 
 fn companions(found: &Inspection) -> String {

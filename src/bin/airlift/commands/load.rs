@@ -1,7 +1,11 @@
 use std::fmt::Write as _;
 
-use airlift::load::{self, Loaded, Request};
+use airlift::{
+    load::{self, Loaded, Request},
+    trust::record::Leg,
+};
 
+use super::guarded;
 use crate::{args::load::Args, artifacts, context::Context, failure::CommandError, output::count, runtime};
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
@@ -13,9 +17,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         platform: args.platform.clone().unwrap_or_else(load::node_platform),
     };
     let progress = context.progress();
+    let record = guarded::record(&args.record, false);
+    record.check()?;
     let loaded = runtime::run(async {
         let bundle = artifacts::open(&args.bundle, context).await?;
-        Ok(load::run(&[bundle], &request, &progress).await?)
+        let (from, id) = (artifacts::location(&args.bundle)?, bundle.reader().id());
+        let loaded = load::run(&[bundle], &request, &progress).await?;
+        guarded::write(&record, (Leg::Load, "done"), (&from, Some(id)), context, |entry| {
+            (entry.from, entry.to) = (Some(from.to_string()), Some(loaded.into.clone()));
+        })
+        .await?;
+        Ok::<_, CommandError>(loaded)
     })?;
     context.answer(&loaded, text)
 }

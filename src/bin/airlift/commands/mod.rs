@@ -1,13 +1,16 @@
 //! What is done: each command builds its options, makes one library call and renders the answer.
 
 mod abandon;
+mod checked;
 mod completions;
 mod copy;
 mod demo;
+mod diff;
 mod export;
 mod extract;
 mod find;
 mod guarded;
+mod head;
 mod import;
 mod inspect;
 mod keygen;
@@ -47,6 +50,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), CommandErro
         Command::Verify(args) => verify::run(&args, context),
         Command::Protect(args) => protect::run(&args, context),
         Command::Repair(args) => repair::run(&args, context),
+        Command::Diff(args) => diff::run(&args, context),
+        Command::Head(args) => head::run(&args, context),
         Command::Copy(args) => copy::run(&args, context),
         Command::Pack(args) => pack::run(&args, context),
         Command::Unpack(args) => unpack::run(&args, context),

@@ -2,6 +2,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use airlift::{
     pipeline::PipelineState,
+    transfer::legs::FILE,
     trust::record::{self, RecordCheck, RecordEntry},
 };
 use serde_json::json;
@@ -17,9 +18,6 @@ use crate::{
     },
 };
 
-/// The record in the state folder.
-pub(crate) const NAME: &str = "record.jsonl";
-
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     match &args.verb {
         Verb::Show(file) => show(&path_of(file)?, context),
@@ -34,7 +32,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
 fn path_of(file: &File) -> Result<PathBuf, CommandError> {
     Ok(match &file.path {
         Some(path) => path.clone(),
-        None => PipelineState::default_dir()?.join(NAME),
+        None => PipelineState::default_dir()?.join(FILE),
     })
 }
 

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use airlift::{
+    check,
     content::{Class, Code, Fault as _},
     storage::Location,
     transfer::{
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     artifacts::warn_of_unfinished(&args.bundles, context);
     let places = args.bundles.iter().map(|path| artifacts::source(path)).collect::<Result<Vec<_>, _>>()?;
     for named in runtime::run(async { Ok(sets::sets(&places, &context.storage()).await?) })? {
-        match verdict(&named, args.jobs.count(), trust.as_ref(), context) {
+        match verdict(&named, args, trust.as_ref(), context) {
             Ok(verdict) => verdicts.push(verdict),
             // What cannot be read is a finding among several; the others are read all the same.
             Err(failure) if args.bundles.len() > 1 && failure.code() != Code::Interrupted => {
@@ -65,11 +66,11 @@ fn path(named: &NamedInput) -> PathBuf {
 /// Verifies one bundle or set. That it cannot be read as one is a finding, if its content is to blame.
 fn verdict(
     named: &NamedInput,
-    jobs: usize,
+    args: &Args,
     trust: Option<&TrustFile>,
     context: &Context,
 ) -> Result<BundleVerdict, CommandError> {
-    let progress = context.progress();
+    let (progress, jobs) = (context.progress(), args.jobs.count());
     runtime::run(async {
         let places = named.places();
         let path = path(named);
@@ -82,10 +83,17 @@ fn verdict(
             Ok((bundle, set)) => {
                 let verification = verify(bundle.reader(), jobs, &progress).await?;
                 let verdict = BundleVerdict::of(bundle.path(), verification).with_set(bundle.reader(), set.as_ref());
-                match trust {
+                let verdict = match trust {
                     None => verdict,
                     Some(trust) => {
                         verdict.with_trust(&vouch::judge(&bundle, trust, Timestamp::now()).await.map_err(refusal)?)
+                    }
+                };
+                match args.checks.settings().filter(|_| verdict.findings.is_empty()) {
+                    None => verdict,
+                    Some(settings) => {
+                        let (refusals, _) = check::check(bundle.reader(), &settings, |_| true).await?;
+                        verdict.with_refusals(refusals)
                     }
                 }
             }

@@ -1,9 +1,10 @@
 use airlift::{
     pipeline::{
-        PipelineState, RunContext,
+        PipelineState, RunContext, TrustContext,
         trigger::{self, Options, WatchEvent},
     },
     progress::Progress,
+    trust::TrustFile,
 };
 use jiff::{Timestamp, Unit};
 use tokio_util::sync::CancellationToken;
@@ -20,12 +21,21 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let options = Options { interval: args.interval.max(SHORTEST), runs: args.runs.into(), grace: args.grace };
     // Runs record their progress in the state. Bars of many parallel runs would be unreadable.
     let progress = Progress::default();
+    if let Some(path) = &args.trust {
+        // A mistake in it is told now, and not at the first bundle.
+        TrustFile::open(path)?;
+    }
     let with = RunContext {
         registry: context.settings(args.jobs)?,
         storage,
         progress,
         jobs: args.jobs.count(),
         small_jobs: args.jobs.small(),
+        trust: TrustContext {
+            file: args.trust.clone(),
+            record: args.record.record.clone(),
+            state: state.dir().to_owned(),
+        },
     };
     let json = context.json();
     let status = context.shared_status();

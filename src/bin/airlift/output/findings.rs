@@ -7,9 +7,11 @@ use std::{
 
 use airlift::{
     bundle::{self, GatheredSet, Reader},
+    check::Refusal,
     content::{Class, Code, Fault},
     oci::{Digest, PeerText, Reference},
     transfer::{
+        delta::needs::Needs,
         protect::{Outlook, Survey},
         verify::Verification,
     },
@@ -36,6 +38,9 @@ pub(crate) struct BundleVerdict {
     artifacts: u64,
     blobs: u64,
     bytes: u64,
+    /// What the receiver must have, where it is a delta.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needs: Option<Needs>,
     /// What is wrong in none of the files that are here is told as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
@@ -88,10 +93,22 @@ impl From<airlift::transfer::verify::Finding> for ShownFinding {
 impl BundleVerdict {
     /// After all was read.
     pub(crate) fn of(path: &Path, verification: Verification) -> Self {
-        let Verification { id, artifacts, blobs, bytes, findings, .. } = verification;
+        let Verification { id, artifacts, blobs, bytes, needs, findings, .. } = verification;
         let findings: Vec<_> = findings.into_iter().map(ShownFinding::from).collect();
         let (path, sound, notes) = (path.to_owned(), findings.is_empty(), Vec::new());
-        Self { path, sound, bundle: Some(id), artifacts, blobs, bytes, notes, findings, recovery: None, trust: None }
+        Self {
+            path,
+            sound,
+            bundle: Some(id),
+            artifacts,
+            blobs,
+            bytes,
+            needs,
+            notes,
+            findings,
+            recovery: None,
+            trust: None,
+        }
     }
 
     /// With what is to be said of the set as a set: missing and wrong volumes. Of a volume that was looked at by itself,
@@ -132,38 +149,33 @@ impl BundleVerdict {
             return Err(error);
         }
         let finding = ShownFinding { digest: error.digest(), offset: error.offset(), ..ShownFinding::of(&error) };
-        let (path, notes, findings) = (path.to_owned(), Vec::new(), vec![finding]);
-        Ok(Self {
+        let (path, findings) = (path.to_owned(), vec![finding]);
+        Ok(Self::nothing(path, findings))
+    }
+
+    fn nothing(path: PathBuf, findings: Vec<ShownFinding>) -> Self {
+        let (artifacts, blobs, bytes, notes) = (0, 0, 0, Vec::new());
+        Self {
             path,
             sound: false,
             bundle: None,
-            artifacts: 0,
-            blobs: 0,
-            bytes: 0,
+            artifacts,
+            blobs,
+            bytes,
+            needs: None,
             notes,
             findings,
             recovery: None,
             trust: None,
-        })
+        }
     }
 
     /// One among several that cannot be read at all.
     pub(crate) fn unread(path: &Path, failure: &CommandError) -> Self {
         let (code, message) = (failure.code(), failure.told());
         let finding = ShownFinding { code, artifacts: Vec::new(), digest: None, offset: None, file: None, message };
-        let (path, notes, findings) = (path.to_owned(), Vec::new(), vec![finding]);
-        Self {
-            path,
-            sound: false,
-            bundle: None,
-            artifacts: 0,
-            blobs: 0,
-            bytes: 0,
-            notes,
-            findings,
-            recovery: None,
-            trust: None,
-        }
+        let (path, findings) = (path.to_owned(), vec![finding]);
+        Self::nothing(path, findings)
     }
 
     /// With what else was found in what is left of it.
@@ -220,6 +232,21 @@ impl BundleVerdict {
         self
     }
 
+    /// With what commands have refused of it.
+    pub(crate) fn with_refusals(mut self, refusals: Vec<Refusal>) -> Self {
+        let finding = |one: Refusal| ShownFinding {
+            code: Code::CheckRefused,
+            message: one.to_string(),
+            artifacts: vec![one.artifact],
+            digest: None,
+            offset: None,
+            file: None,
+        };
+        self.findings.extend(refusals.into_iter().map(finding));
+        self.sound = self.findings.is_empty();
+        self
+    }
+
     /// The first thing that is wrong: with its content, else with who vouches for it.
     pub(crate) fn refusal(&self) -> Option<Code> {
         let content = self.findings.first().map(|finding| finding.code);
@@ -230,7 +257,7 @@ impl BundleVerdict {
 /// A line for a sound bundle; a line a finding for any other.
 pub(crate) fn text(verdict: &BundleVerdict) -> String {
     let path = verdict.path.display();
-    let mut notes = String::new();
+    let mut notes = verdict.needs.as_ref().map(|needs| format!("  {}", super::needs(needs))).unwrap_or_default();
     for note in &verdict.notes {
         let _ = writeln!(notes, "  {note}");
     }

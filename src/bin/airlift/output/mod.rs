@@ -19,11 +19,12 @@ mod words;
 
 use std::{
     env,
-    io::{self, IsTerminal, Write},
+    fmt::Write as _,
+    io::{self, IsTerminal, Write as _},
     sync::Arc,
 };
 
-use airlift::progress::Observe;
+use airlift::{progress::Observe, transfer::delta::needs::Needs};
 
 pub(crate) use words::{count, digests, size};
 
@@ -71,4 +72,13 @@ pub(crate) fn print(text: &[u8]) -> Result<(), CommandError> {
 pub(crate) fn print_aside(text: &str) {
     let mut stderr = anstream::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// What a delta needs, as a line, and a line for each bundle that has it.
+pub(crate) fn needs(needs: &Needs) -> String {
+    let mut text = format!("needs: {} ({}) that the target must have\n", count(needs.blobs, "blob"), size(needs.bytes));
+    for bundle in &needs.bundles {
+        let _ = writeln!(text, "  of bundle {bundle}");
+    }
+    text
 }

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use airlift::{
     files::small::ReportFile,
-    transfer::{self, ArtifactState, Outcome, Report},
+    transfer::{self, ArtifactState, Outcome, Report, delta::needs::Needs},
 };
 
 use super::{
@@ -128,6 +128,9 @@ pub(crate) fn text(report: &Report) -> String {
     let artifacts = count(report.artifacts.len(), "artifact");
     let _ = writeln!(text, "\n{artifacts}: {moved} moved, {reused} in place already");
     let _ = writeln!(text, "{}", totals(report));
+    if let Some(Needs { blobs, bytes, .. }) = &report.left_out {
+        let _ = writeln!(text, "{} ({}) left out: the receiver has them", count(*blobs, "blob"), size(*bytes));
+    }
     if let (Some(path), Some(bytes)) = (&report.output, report.output_bytes) {
         let _ = writeln!(text, "{}: {}", path.display(), size(bytes));
         for path in &report.recovery {

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use airlift::pipeline::resource::Kind;
 use serde_json::json;
 
@@ -23,6 +25,9 @@ fn create(args: &CreateImportPipeline, context: &Context) -> Result<(), CommandE
         document["properties"]["options"] = json!(args.options);
         let status = if args.source_trigger_enabled.unwrap_or(true) { "Enabled" } else { "Disabled" };
         document["properties"]["trigger"] = json!({ "sourceTrigger": { "status": status } });
+        if let Some(trust) = args.trust.as_deref().and_then(Path::to_str) {
+            document["properties"]["trust"] = json!(input::absolute(trust));
+        }
         document
     };
     let resource = input::resource(args.pipeline.file.as_deref(), Kind::ImportPipeline, typed)?;

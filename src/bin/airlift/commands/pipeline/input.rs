@@ -59,6 +59,10 @@ pub(super) fn run(args: &CreateRun) -> Value {
     if !args.artifacts.is_empty() {
         request["artifacts"] = json!(args.artifacts);
     }
+    if !args.base.is_empty() {
+        let base = args.base.iter().map(|text| if Path::new(text).exists() { absolute(text) } else { text.clone() });
+        request["base"] = json!(base.collect::<Vec<_>>());
+    }
     if let Some(digest) = &args.catalog_digest {
         request["catalogDigest"] = json!(digest.to_string());
     }
@@ -66,7 +70,7 @@ pub(super) fn run(args: &CreateRun) -> Value {
 }
 
 /// A folder is kept with its whole path: a later run may begin elsewhere.
-fn absolute(uri: &str) -> String {
+pub(super) fn absolute(uri: &str) -> String {
     if uri.contains("://") || uri.is_empty() {
         return uri.to_owned();
     }

@@ -1,5 +1,5 @@
 use airlift::pipeline::{
-    self, PipelineState, Ran, RunContext,
+    self, PipelineState, Ran, RunContext, TrustContext,
     resource::{Kind, PipelineRun, Resource},
 };
 use jiff::Timestamp;
@@ -54,6 +54,7 @@ pub(super) fn done(
         progress: context.progress(),
         jobs: jobs.count(),
         small_jobs: jobs.small(),
+        trust: TrustContext { file: None, record: None, state: state.dir().to_owned() },
     };
     let ran = runtime::run(async { pipeline::run(state, run, None, &with).await.map_err(told::failure) })?;
     context.status().finish();

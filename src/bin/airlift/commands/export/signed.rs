@@ -1,0 +1,122 @@
+//! `export --sign`: the statement and the signature, once the bundle is there.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use airlift::{
+    content::Code,
+    storage::Location,
+    transfer::{
+        self, Opened, Report,
+        export::Destination,
+        legs::LegRecord,
+        signing::{self, Placed, SignBy, SignedStatement},
+        vouch,
+    },
+    trust::{Signer, record::Leg},
+};
+use jiff::Timestamp;
+
+use crate::{
+    args::{Members, export::Args},
+    artifacts,
+    commands::guarded,
+    context::Context,
+    failure::CommandError,
+    mistake::Mistake,
+    statements::{self, apply, explained},
+};
+
+/// What signs, and what it says.
+pub(super) struct Signing<'a> {
+    signer: Signer,
+    members: &'a Members,
+    state: PathBuf,
+    overwrite: bool,
+}
+
+/// The key that the export is signed with, if it is. It is opened before the run, so that a run of hours does not end with a
+/// password that is wrong.
+pub(super) fn of<'a>(args: &'a Args, to: &Destination) -> Result<Option<Signing<'a>>, CommandError> {
+    let members = &args.members;
+    let Some(key) = &args.sign else { return unasked(members).map(|()| None) };
+    if !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
+        return Err(Mistake::SignElsewhere.into());
+    }
+    let signer = statements::signer(key, false)?;
+    let state = statements::state(members.state.as_deref())?;
+    Ok(Some(Signing { signer, members, state, overwrite: args.overwrite }))
+}
+
+/// Refuses members of a statement that is not made.
+fn unasked(members: &Members) -> Result<(), CommandError> {
+    let Members { stream, sequence: _, expires, authorised_by, reason, marking, state: _ } = members;
+    let given = [
+        ("--stream", stream),
+        ("--expires", expires),
+        ("--authorised-by", authorised_by),
+        ("--reason", reason),
+        ("--marking", marking),
+    ];
+    match given.into_iter().find(|(_, value)| value.is_some()) {
+        Some((option, _)) => Err(Mistake::NoStatement { option }.into()),
+        None => Ok(()),
+    }
+}
+
+impl Signing<'_> {
+    /// Signs what the export has written.
+    pub(super) async fn sign(mut self, report: &Report, context: &Context) -> Result<SignedStatement, CommandError> {
+        let path = report.output.clone().unwrap_or_default();
+        let (opened, set) = Opened::survey(&Location::Path(path), &context.storage()).await?;
+        let mut draft = vouch::statement(&opened, set.as_ref(), Timestamp::now())?;
+        let base = vouch::named_after(&opened, set.as_ref())?;
+        let exact = apply(self.members, &mut draft)?;
+        if self.overwrite {
+            signing::remove_stale(&base, &draft.bundle).map_err(explained)?;
+        }
+        signing::sign(&base, &draft, exact, SignBy::Signer(&mut self.signer), None, &self.state).map_err(explained)
+    }
+}
+
+/// Signs the bundle that was written, says so, and records the leg.
+pub(super) async fn conclude(
+    outcome: &Result<Report, transfer::Error>,
+    signing: Option<Signing<'_>>,
+    record: &LegRecord,
+    args: &Args,
+    context: &Context,
+) -> Result<(), CommandError> {
+    let Ok(report) = outcome else { return Ok(()) };
+    let signed = match signing {
+        None => None,
+        Some(signing) => Some(signing.sign(report, context).await?),
+    };
+    let placed = signed.iter().flat_map(|signed| std::iter::once(&signed.placed).chain(&signed.signature));
+    for path in placed.filter_map(|placed| if let Placed::Written(path) = placed { Some(path) } else { None }) {
+        context.status().say(&format!("wrote {}", path.display()));
+    }
+    let result = if report.failed() { Code::TransferPartial.token() } else { "done" };
+    let at = match &report.output {
+        Some(path) => Location::Path(path.clone()),
+        None => artifacts::location(&args.output)?,
+    };
+    let known = report.bundle.filter(|_| !matches!(at, Location::Standard));
+    guarded::write(record, (Leg::Export, result), (&at, known), context, |entry| {
+        entry.from = Some(sources(report, args));
+        entry.to = Some(at.to_string());
+        let statement = signed.map(|signed| signed.statement);
+        (entry.stream, entry.sequence, entry.reason) =
+            statement.map(|one| (one.stream, one.sequence, one.reason)).unwrap_or_default();
+    })
+    .await
+}
+
+/// The registries, or the local places, that the artifacts came from.
+fn sources(report: &Report, args: &Args) -> String {
+    let places: BTreeSet<String> = if args.from.is_empty() {
+        report.artifacts.iter().map(|one| one.reference.registry().to_owned()).collect()
+    } else {
+        args.from.iter().map(|path| path.display().to_string()).collect()
+    };
+    places.into_iter().collect::<Vec<_>>().join(", ")
+}
