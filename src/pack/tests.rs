@@ -113,7 +113,7 @@ async fn a_head_that_says_what_cannot_be_is_refused_at_open() {
         ("do not add up", |head| head.contents[0].frames[0].length += 1),
         ("longer than any", |head| head.contents[0].frames[0].length = head::MOST_FRAME + 1),
         ("a prefix is not before", |head| {
-            head.contents[0].frames[0].prefix = vec![part(PrefixSource::Content, 0, 0, 9)]
+            head.contents[0].frames[0].prefix = vec![part(PrefixSource::Content, 0, 0, 9)];
         }),
         ("a prefix is not before", |head| head.contents[0].frames[0].prefix = vec![part(PrefixSource::Base, 0, 0, 9)]),
         ("a stored frame is coded", |head| head.contents[0].frames[0].coding = FrameCoding::Stored),

@@ -17,7 +17,8 @@ fn every_command_that_reads_a_bundle_reads_a_packed_file() {
         told
     };
     assert_eq!(told("b.pack"), told("b.tar"));
-    airlift.run(["verify", "b.pack"]).success().says(&["sound"]);
+    let verified = airlift.run(["verify", "b.pack"]).success();
+    assert!(verified.stdout.contains("sound"), "{verified}");
     airlift.run(["import", "b.pack", "--store", "packed"]).success();
     airlift.run(["import", "b.tar", "--store", "plain"]).success();
     let blobs = |store: &str| {

@@ -42,7 +42,7 @@ pub(super) fn text(seed: u64, version: u64, length: usize) -> Vec<u8> {
         // Every eighth paragraph is of the version.
         let own = if paragraph % 8 == 3 { 1000 * (version + 1) } else { 0 };
         for byte in noise(seed * 1_000_000 + own + paragraph, 900) {
-            text.extend_from_slice(&format!("{byte:02x}").as_bytes()[..1 + usize::from(byte % 2)]);
+            text.extend_from_slice(&format!("{byte:02x}").as_bytes()[..=usize::from(byte % 2)]);
             text.extend_from_slice([&b" "[..], b"the", b"layer\n", b"/usr/lib/"][usize::from(byte / 64)]);
         }
         paragraph += 1;
@@ -119,8 +119,8 @@ fn layers(version: u64) -> Vec<(&'static str, Vec<u8>)> {
     let mut layers: Vec<_> = (1..)
         .zip(ENCODERS)
         .map(|(seed, (name, family, level, framing))| {
-            // Some are coded together, some by themselves.
-            let length = if seed < 3 { 90_000 } else { 20_000 };
+            // These are coded by themselves, the members below together with others.
+            let length = if seed < 3 { 300_000 } else { 100_000 };
             (name, gzip(family, level, framing, &text(seed, version, length)))
         })
         .collect();

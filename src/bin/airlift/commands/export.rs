@@ -79,7 +79,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
             if is_stdout { context.answer_aside(found, report::text) } else { context.answer(found, report::text) }
         })
     };
-    let done = matches!(&outcome, Ok((Ok(report), Ok(_))) if report.output.is_some());
+    let done = matches!(&outcome, Ok((Ok(report), Ok(()))) if report.output.is_some());
     let ended = outcome.and_then(|(outcome, made)| conclude(outcome).and(made));
     let ended = ended.map_err(|failure| beside_another_set(failure, args));
     if let (Some(series), Some(turn), true) = (series, turn, done && args.only_volume.is_none()) {
