@@ -1,8 +1,8 @@
 //! Where a command's one asynchronous call runs, and how a signal ends it.
 
-use std::future::Future;
+use std::{future::Future, sync::OnceLock};
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{failure::CommandError, mistake::Mistake, signal};
 
@@ -33,14 +33,19 @@ fn keep_buffers() {
 /// Does `work` to its end; it minds signals itself, as a server that shuts down gracefully does.
 pub(crate) fn run_to_end<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     keep_buffers();
+    runtime()?.block_on(work)
+}
+
+/// The one runtime of the process: what one call has opened is read in another one. It is never shut down, so hashing and
+/// file calls that a stopped run left behind do not hold the exit.
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+
+fn runtime() -> Result<&'static Runtime, CommandError> {
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
     // A worker a core, which is tokio's own measure.
-    let runtime = Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("airlift")
-        .build()
-        .map_err(|source| Mistake::Runtime { source })?;
-    let outcome = runtime.block_on(work);
-    // Hashing and file calls that a stopped run left behind must not hold the exit.
-    runtime.shutdown_background();
-    outcome
+    let built = Builder::new_multi_thread().enable_all().thread_name("airlift").build();
+    let built = built.map_err(|source| Mistake::Runtime { source })?;
+    Ok(RUNTIME.get_or_init(|| built))
 }

@@ -82,9 +82,14 @@ fn unknown(content: &[u8]) -> Vec<u8> {
 
 impl Sample {
     pub(super) fn new() -> Self {
+        Self::sized([90_000, 20_000])
+    }
+
+    /// With so many bytes in the first two gzip layers, and in the others.
+    pub(super) fn sized(lengths: [usize; 2]) -> Self {
         let airlift = Airlift::new();
         let versions = [0, 1].map(|version| {
-            let layers = layers(version);
+            let layers = layers(version, lengths);
             let blobs = layers.iter().map(|(_, bytes)| Blob::new(LAYER, bytes.clone())).collect();
             (Artifact::image("linux/amd64", blobs), layers)
         });
@@ -115,12 +120,12 @@ impl Sample {
     }
 }
 
-fn layers(version: u64) -> Vec<(&'static str, Vec<u8>)> {
+fn layers(version: u64, [large, small]: [usize; 2]) -> Vec<(&'static str, Vec<u8>)> {
     let mut layers: Vec<_> = (1..)
         .zip(ENCODERS)
         .map(|(seed, (name, family, level, framing))| {
-            // These are coded by themselves, the members below together with others.
-            let length = if seed < 3 { 300_000 } else { 100_000 };
+            // Some are coded together, some by themselves.
+            let length = if seed < 3 { large } else { small };
             (name, gzip(family, level, framing, &text(seed, version, length)))
         })
         .collect();
