@@ -200,9 +200,9 @@ fn a_bundle_that_has_more_of_the_same_artifact_is_another_one() {
     assert_eq!(id(&whole), id_of_part);
     let watch = site.watch(&[]);
     site.land(&whole);
+    ended(&watch, "a", "Succeeded");
     site.fence(&watch, "b");
     assert_eq!(told(&watch, "began"), ["a", "b"]);
-    ended(&watch, "a", "Succeeded");
     assert_eq!((child(0), child(1)), (200, 200));
 }
 
