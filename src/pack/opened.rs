@@ -345,7 +345,7 @@ fn streamed(bundle: Arc<DecodedBundle>, range: Range<u64>) -> ByteStream {
     tokio::task::spawn_blocking(move || {
         let outcome = bundle.give(&range, &mut |chunk| sender.blocking_send(Ok(chunk)).map_err(|_| Stopped::Enough));
         if let Err(error) = outcome {
-            // Nobody listens any more, or hears of it.
+            // The reader may be gone, which is no error.
             let _ = sender.blocking_send(Err(error.into()));
         }
     });

@@ -191,7 +191,7 @@ impl RemoteRepository {
             let is_kept = self.put_one(&Name::Digest(manifest.digest()), manifest).await?;
             Ok::<_, Error>((manifest, is_kept))
         });
-        // In order, so that the list is the same whoever answers first.
+        // In order, so that the list is the same in whatever order the answers come.
         let putting: Vec<_> = putting.collect();
         let put: Vec<_> = stream::iter(putting).buffered(self.transport.settings.requests.max(1)).try_collect().await?;
         let unkept: Vec<_> = put.into_iter().filter(|(_, is_kept)| !is_kept).map(|(manifest, _)| manifest).collect();

@@ -71,7 +71,7 @@ pub enum Change {
 
 /// What was there before.
 #[derive(Clone, Debug, Default)]
-pub struct Changes {
+pub struct ReviewedChanges {
     /// What the bundle is compared with, as a person named it.
     pub name: String,
     /// The artifacts that were there.
@@ -144,7 +144,7 @@ impl Review {
     }
 
     /// Marks what changed since `changes`.
-    pub fn compare(&mut self, changes: &Changes) {
+    pub fn compare(&mut self, changes: &ReviewedChanges) {
         for artifact in &mut self.artifacts {
             artifact.change = Some(match changes.before.get(&artifact.reference) {
                 None => Change::Added,

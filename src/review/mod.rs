@@ -5,5 +5,5 @@
 mod gather;
 mod html;
 
-pub use gather::{Change, Changes, Review, ReviewedArtifact};
+pub use gather::{Change, Review, ReviewedArtifact, ReviewedChanges};
 pub use html::{escape, page};

@@ -150,7 +150,7 @@ impl Marks {
         Ok(transaction.commit()?)
     }
 
-    /// The highest sequence of a stream that was imported, whoever vouched for it, and also if nobody did.
+    /// The highest sequence of a stream that was imported, with any signers or none.
     ///
     /// # Errors
     /// [`MarkError::Database`].
@@ -180,7 +180,7 @@ impl Marks {
         self.rise("sent", stream, sequence)
     }
 
-    /// Takes the next sequence of a stream for a bundle that is sent, the first being 1. Nobody gets it a second time.
+    /// Takes the next sequence of a stream for a bundle that is sent, the first being 1. It is not given a second time.
     ///
     /// # Errors
     /// [`MarkError::Database`].

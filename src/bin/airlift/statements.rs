@@ -10,14 +10,14 @@ use airlift::{
 };
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use crate::{args::Members, failure::CommandError, mistake::Mistake, prompt};
+use crate::{args::StatementMembers, failure::CommandError, mistake::Mistake, prompt};
 
 const OTHER_MEMBERS: &str =
     "To make a new statement, delete this one and its signatures. To sign it as it is, leave out its members.";
 const NO_STATEMENT: &str = "Run `airlift sign BUNDLE --statement-only` first, and sign the file that it writes.";
 
 /// Puts the members of the command line into `statement`, and tells whether there are any.
-pub(crate) fn apply(members: &Members, statement: &mut Statement) -> Result<bool, Mistake> {
+pub(crate) fn apply(members: &StatementMembers, statement: &mut Statement) -> Result<bool, Mistake> {
     let before = statement.clone();
     statement.stream.clone_from(&members.stream);
     statement.sequence = members.sequence;

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     oci::PeerText,
     progress::Progress,
-    review::{Changes, Review},
+    review::{Review, ReviewedChanges},
     storage::{Location, Settings},
     trust::Statement,
 };
@@ -36,12 +36,12 @@ pub async fn review(
     review.beside.extend(found.companions.iter().map(|one| format!("{}: {}", what(one.kind), one.name)));
     if let Some(against) = against {
         let before = named(against, settings, &Progress::silent()).await?;
-        review.compare(&Changes { name: against.to_string(), before });
+        review.compare(&ReviewedChanges { name: against.to_string(), before });
     }
     Ok(review)
 }
 
-/// What the statement beside a bundle says, whoever signed it.
+/// What the statement beside a bundle says; its signatures are not checked here.
 async fn stated(bundle: &Opened) -> Vec<String> {
     let evidence = vouch::evidence(bundle).await.unwrap_or_default();
     let statement = evidence.statement.and_then(|text| Statement::parse(&text).ok());

@@ -103,7 +103,7 @@ impl ImportPlan {
         let first = nowhere.first()?;
         let doubt = nowhere.iter().find_map(|blob| Some((*blob, doubts.get(&blob.digest)?)));
         let cause = match doubt {
-            // Whether it is there is not known, so nobody is told to fetch it.
+            // Whether it is there is not known, so the hint does not say to fetch it.
             Some((blob, error)) => Cause::Blob { digest: blob.digest, size: blob.size, source: Arc::clone(error) },
             None => Cause::BaseMissing {
                 blobs: nowhere.len(),

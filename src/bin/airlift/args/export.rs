@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use airlift::{bundle::volume::Size, recovery::Percent};
 use clap::ArgGroup;
 
-use super::{Checks, Chosen, Members, RecordTo, Transfer, delta::Delta};
+use super::{Checks, Chosen, RecordTo, StatementMembers, Transfer, delta::Delta};
 
 /// Pack artifacts into a bundle.
 ///
@@ -64,7 +64,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY", help_heading = "Statement", conflicts_with = "only_volume")]
     pub(crate) sign: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) members: Members,
+    pub(crate) members: StatementMembers,
     #[command(flatten)]
     pub(crate) checks: Checks,
 }

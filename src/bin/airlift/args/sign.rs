@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use airlift::transfer::companions::names::Label;
 use clap::ArgGroup;
 
-use super::Members;
+use super::StatementMembers;
 
 /// Say in a signed statement what a bundle is for and who is responsible for it.
 ///
@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) password_stdin: bool,
     #[command(flatten)]
-    pub(crate) members: Members,
+    pub(crate) members: StatementMembers,
     /// Where the bundle comes from.
     #[arg(long, value_name = "TEXT", help_heading = "Statement")]
     pub(crate) from: Option<String>,

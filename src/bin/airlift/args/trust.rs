@@ -33,7 +33,7 @@ pub(crate) struct RecordTo {
 /// What only people know about a bundle.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Statement")]
-pub(crate) struct Members {
+pub(crate) struct StatementMembers {
     /// The row of updates that the bundle belongs to, such as hq/site-7.
     #[arg(long, value_name = "NAME")]
     pub(crate) stream: Option<String>,

@@ -17,7 +17,7 @@ use airlift::{
 use jiff::Timestamp;
 
 use crate::{
-    args::{Members, export::Args},
+    args::{StatementMembers, export::Args},
     artifacts,
     commands::guarded,
     context::Context,
@@ -27,16 +27,16 @@ use crate::{
 };
 
 /// What signs, and what it says.
-pub(super) struct Signing<'a> {
+pub(super) struct ExportSigning<'a> {
     signer: Signer,
-    members: &'a Members,
+    members: &'a StatementMembers,
     state: PathBuf,
     overwrite: bool,
 }
 
 /// The key that the export is signed with, if it is. It is opened before the run, so that a run of hours does not end with a
 /// password that is wrong.
-pub(super) fn of<'a>(args: &'a Args, to: &Destination) -> Result<Option<Signing<'a>>, CommandError> {
+pub(super) fn of<'a>(args: &'a Args, to: &Destination) -> Result<Option<ExportSigning<'a>>, CommandError> {
     let members = &args.members;
     let Some(key) = &args.sign else { return unasked(members).map(|()| None) };
     if !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
@@ -44,12 +44,12 @@ pub(super) fn of<'a>(args: &'a Args, to: &Destination) -> Result<Option<Signing<
     }
     let signer = statements::signer(key, false)?;
     let state = statements::state(members.state.as_deref())?;
-    Ok(Some(Signing { signer, members, state, overwrite: args.overwrite }))
+    Ok(Some(ExportSigning { signer, members, state, overwrite: args.overwrite }))
 }
 
 /// Refuses members of a statement that is not made.
-fn unasked(members: &Members) -> Result<(), CommandError> {
-    let Members { stream, sequence: _, expires, authorised_by, reason, marking, state: _ } = members;
+fn unasked(members: &StatementMembers) -> Result<(), CommandError> {
+    let StatementMembers { stream, sequence: _, expires, authorised_by, reason, marking, state: _ } = members;
     let given = [
         ("--stream", stream),
         ("--expires", expires),
@@ -63,7 +63,7 @@ fn unasked(members: &Members) -> Result<(), CommandError> {
     }
 }
 
-impl Signing<'_> {
+impl ExportSigning<'_> {
     /// Signs what the export has written.
     pub(super) async fn sign(mut self, report: &Report, context: &Context) -> Result<SignedStatement, CommandError> {
         let path = report.output.clone().unwrap_or_default();
@@ -81,7 +81,7 @@ impl Signing<'_> {
 /// Signs the bundle that was written, says so, and records the leg.
 pub(super) async fn conclude(
     outcome: &Result<Report, transfer::Error>,
-    signing: Option<Signing<'_>>,
+    signing: Option<ExportSigning<'_>>,
     record: &LegRecord,
     args: &Args,
     context: &Context,
