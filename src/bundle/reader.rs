@@ -245,7 +245,7 @@ impl Reader {
         }
     }
 
-    /// Hashes the blob as it is stored and tells `each` of the bytes done. Blocks; `buffer` is for use again.
+    /// Hashes the blob as it is stored and reports bytes to `each` as they are done. Blocks; `buffer` is for use again.
     ///
     /// # Errors
     /// It is not there, has another size or another digest, or cannot be read.

@@ -60,7 +60,7 @@ pub struct ServeLimits {
     pub idle: Duration,
     /// How long a body may stand still, or crawl below 1 KiB a second, in either direction.
     pub stall: Duration,
-    /// How long requests under way may take when the server is told to stop.
+    /// How long requests under way may take when the server is stopped.
     pub grace: Duration,
     /// How long an upload may rest before what was received of it is deleted.
     pub upload: Duration,

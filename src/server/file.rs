@@ -54,7 +54,7 @@ impl FileIdentity {
 /// What is known of a blob's bytes in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BlobState {
-    /// Nobody has read them whole yet, or the file has changed since.
+    /// They were not read whole yet, or the file has changed since.
     Unknown,
     /// They have the digest.
     Good,

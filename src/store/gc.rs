@@ -1,4 +1,4 @@
-//! Garbage collection: what no manifest names goes, while nobody else has the store open.
+//! Garbage collection: content that no manifest names is deleted, while no other process has the store open.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,7 +21,7 @@ use crate::oci::{Digest, Manifest};
 /// What a sweep takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Sweep {
-    /// Unfinished uploads that nobody touched for so long.
+    /// Unfinished uploads that were idle for so long.
     pub uploads_older_than: Duration,
     /// Only tell what would go.
     pub dry_run: bool,
@@ -71,7 +71,7 @@ impl Store {
         Ok(collected)
     }
 
-    /// Deletes unfinished uploads that nobody touched for `age`; safe while the store is served. How many.
+    /// Deletes unfinished uploads that were idle for `age`; safe while the store is served. How many.
     pub fn expire_uploads(&self, age: Duration) -> Result<u64> {
         self.expire(age, false)
     }

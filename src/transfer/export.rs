@@ -51,7 +51,7 @@ async fn resolved(origins: &dyn Origins, request: &Request, progress: &Progress)
     possible(plan, request)
 }
 
-/// The plan, if `request` goes on with what failed.
+/// The plan, if `request` continues without what failed.
 pub(super) fn possible(plan: Plan, request: &Request) -> Result<Plan, Error> {
     let hopeless = plan.contents().index.roots().is_empty();
     if !plan.failures().is_empty() && (hopeless || !request.continue_on_errors) {
@@ -62,7 +62,7 @@ pub(super) fn possible(plan: Plan, request: &Request) -> Result<Plan, Error> {
 
 /// Exports: plans, then writes the bundle and gives it its name once every byte is proven.
 ///
-/// A run that was stopped leaves a partial file; the same call goes on with it.
+/// A run that was stopped leaves a partial file; the same call resumes it.
 pub async fn run(
     origins: &dyn Origins,
     request: &Request,

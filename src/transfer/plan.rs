@@ -60,7 +60,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Resolves every artifact. Nobody was asked for a blob yet.
+    /// Resolves every artifact. No blob was asked for yet.
     pub(super) async fn resolved(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Self, Error> {
         progress.tell(Event::Phase(Phase::Resolving));
         let requests = Semaphore::new(request.small_jobs.max(1));

@@ -204,7 +204,7 @@ pub async fn survey_of(path: &Path, progress: &Progress) -> Result<Option<Survey
     }
 }
 
-/// With the artifacts that a damaged bundle still tells of.
+/// With the artifacts that a damaged bundle still names.
 async fn hurt(damage: Damage) -> Result<DamagedFile, Error> {
     let Damage { name, path, state, recovery, ranges } = damage;
     let missing = state == recovery::FileState::Missing;

@@ -86,7 +86,7 @@ pub async fn verify_remains(path: &Path, jobs: usize, progress: &Progress) -> bu
     off_reactor(work).await.map(Some)
 }
 
-/// Tells the threads when nobody waits for them any more.
+/// Stops the threads when their result is not needed any more.
 #[derive(Default)]
 struct CancelledCheck(Arc<AtomicBool>);
 
@@ -117,7 +117,7 @@ fn check(
 
     let mut errors = reader.check_frames()?;
     errors.extend(wrong.into_iter().map(|error| (None, error)));
-    // One that is there and damaged is told as that.
+    // One that is there and damaged is reported as damaged.
     let doubt = |reason: &String| bundle::Error::Structure {
         offset: 0,
         entry: "index.json".to_owned(),

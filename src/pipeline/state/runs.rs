@@ -223,7 +223,7 @@ impl PipelineState {
         })
     }
 
-    /// `goes` is told how many newer runs the pipeline has.
+    /// `goes` gets the number of newer runs of the pipeline.
     fn remove(&self, registry: Option<&str>, dry_run: bool, goes: impl Fn(u64, &Record) -> bool) -> Result<Pruned> {
         let mut newer = std::collections::HashMap::<ResourceId, u64>::new();
         let mut gone: Vec<Record> = Vec::new();

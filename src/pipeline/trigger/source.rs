@@ -71,9 +71,9 @@ pub(super) enum Readiness {
     Wanting(String),
     /// It begins like a bundle and is not whole: somebody may be writing it.
     Unfinished(String),
-    /// It is whole no more and nobody writes it: a run will say what is wrong with it.
+    /// It is not whole and not being written: a run will say what is wrong with it.
     Damaged,
-    /// It is something else, which is nobody's business here.
+    /// It is something else, which is ignored.
     Foreign,
     /// It is not there any more.
     Gone,

@@ -41,7 +41,7 @@ pub(crate) struct BundleVerdict {
     /// What the receiver must have, where it is a delta.
     #[serde(skip_serializing_if = "Option::is_none")]
     needs: Option<Needs>,
-    /// What is wrong in none of the files that are here is told as well.
+    /// A fault in none of the files that are here is reported as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
     pub(crate) findings: Vec<ShownFinding>,
