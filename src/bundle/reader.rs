@@ -430,7 +430,7 @@ fn check_marker(text: &[u8]) -> Result<()> {
 const DOCKER_LAYER: &str = "/layer.tar";
 
 /// The list of images in such an archive. Docker 25 and later write an image layout beside it.
-const DOCKER_LIST: &str = "manifest.json";
+pub(super) const DOCKER_LIST: &str = "manifest.json";
 
 /// It has no manifests of a registry. An export makes them, with digests of their own.
 const DOCKER_SAVE: &str = "it is an archive of `docker save` without an image layout; \

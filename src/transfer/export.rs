@@ -46,7 +46,7 @@ pub async fn plan(origins: &dyn Origins, request: &Request, progress: &Progress)
 
 /// As [`plan`], without a question about a blob.
 async fn resolved(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Plan, Error> {
-    let plan = Plan::resolved(origins, request, progress).await?;
+    let plan = Plan::resolved(origins, Side::Source, request, progress).await?;
     progress.tell(Event::Phase(Phase::Planning));
     possible(plan, request)
 }

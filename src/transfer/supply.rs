@@ -94,7 +94,7 @@ impl ArtifactSupply for Plan {
     }
 
     fn side(&self) -> Side {
-        Side::Source
+        self.side()
     }
 
     fn has(&self, _blob: &Digest) -> bool {

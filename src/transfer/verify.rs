@@ -50,6 +50,9 @@ pub struct Verification {
     pub needs: Option<Needs>,
     /// Everything that is wrong, in the order of the file.
     pub findings: Vec<Finding>,
+    /// What harms nothing: entries that belong to no artifact and padding that is not zero, of archives and folders that
+    /// other tools have made.
+    pub warnings: Vec<String>,
 }
 
 impl Verification {
@@ -144,7 +147,9 @@ fn check(
     findings.dedup();
     let artifacts = reader.index().roots().len() as u64;
     let needs = needs(&order.absent);
-    Ok(Verification { id: reader.id(), artifacts, blobs, bytes, needs, findings })
+    // Where the bundle is damaged, what nothing leads to is part of the findings.
+    let warnings = if findings.is_empty() { reader.strays()? } else { Vec::new() };
+    Ok(Verification { id: reader.id(), artifacts, blobs, bytes, needs, findings, warnings })
 }
 
 fn hash_all(

@@ -93,10 +93,11 @@ impl WatchedSource {
         self.location.path()
     }
 
-    /// What lies there that may be a bundle.
-    pub(super) async fn list(&self) -> Result<Vec<SourceEntry>> {
+    /// What is there that may be a bundle, and why other parts of it cannot be read.
+    pub(super) async fn list(&self) -> Result<(Vec<SourceEntry>, Vec<storage::Error>)> {
         let mut found = Vec::new();
-        for listed in self.folder.list().await? {
+        let (all, unreadable) = self.folder.list_readable().await?;
+        for listed in all {
             if !may_be_bundle(&listed.name) || listed.size == 0 {
                 continue;
             }
@@ -109,7 +110,7 @@ impl WatchedSource {
             };
             found.push(SourceEntry { name: listed.name, version });
         }
-        Ok(found)
+        Ok((found, unreadable))
     }
 
     /// Which one lies under `name` now; `None` if nothing does.

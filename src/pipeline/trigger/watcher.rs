@@ -30,6 +30,7 @@ use crate::pipeline::{
     run,
     state::Record,
 };
+use crate::storage;
 
 /// Runs of one pipeline at once: a large bundle must not keep the small ones waiting, nor one pipeline the others.
 const RUNS: usize = 2;
@@ -117,7 +118,14 @@ impl Watcher {
 
     async fn try_look(&mut self) -> Result<()> {
         let source = self.source().await?;
-        let there = source.list().await?;
+        let (there, unreadable) = source.list().await?;
+        for error in unreadable {
+            let what = match &error {
+                storage::Error::Read { path, .. } => path.display().to_string(),
+                error => error.to_string(),
+            };
+            self.shared.trouble(&self.id, Some(&what), &error.into());
+        }
         let names: HashSet<&str> = there.iter().map(|candidate| candidate.name.as_str()).collect();
         if !self.concluded {
             self.conclude(&names).await?;

@@ -93,9 +93,10 @@ impl From<airlift::transfer::verify::Finding> for ShownFinding {
 impl BundleVerdict {
     /// After all was read.
     pub(crate) fn of(path: &Path, verification: Verification) -> Self {
-        let Verification { id, artifacts, blobs, bytes, needs, findings, .. } = verification;
+        let Verification { id, artifacts, blobs, bytes, needs, findings, warnings, .. } = verification;
         let findings: Vec<_> = findings.into_iter().map(ShownFinding::from).collect();
-        let (path, sound, notes) = (path.to_owned(), findings.is_empty(), Vec::new());
+        let notes = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+        let (path, sound) = (path.to_owned(), findings.is_empty());
         Self {
             path,
             sound,
@@ -122,7 +123,7 @@ impl BundleVerdict {
             ..ShownFinding::of(error)
         };
         let faults: Vec<_> = set.faults.iter().map(|(path, error)| fault(error, Some(path.clone()))).collect();
-        self.notes.clone_from(&set.notes);
+        self.notes.extend(set.notes.iter().cloned());
         if let missing @ [_, ..] = &set.missing()[..] {
             if set.alone {
                 let here: Vec<_> = reader.volumes().into_keys().map(|number| number.to_string()).collect();
