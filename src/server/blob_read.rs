@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     buffers::{BufferPool, CHUNK, PooledBuffer},
-    file::{BlobState, Checked, FileIdentity, LocalBlob, OwnersOf},
+    file::{BlobState, CheckedBlobs, FileIdentity, LocalBlob, OwnersOf},
 };
 use crate::{content::Error, oci::Hasher};
 
@@ -34,7 +34,7 @@ pub(super) struct BlobRead {
     pub(super) range: Range<u64>,
     /// While the whole blob is read for the first time.
     pub(super) hasher: Option<Hasher>,
-    pub(super) checked: Arc<Checked>,
+    pub(super) checked: Arc<CheckedBlobs>,
     pub(super) buffers: BufferPool,
     pub(super) owners: OwnersOf,
 }

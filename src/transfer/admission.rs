@@ -9,7 +9,7 @@ use super::{
     legs::LegRecord,
     opened::Opened,
     report::{ArtifactState, Report},
-    vouch::{self, Guard, Result},
+    vouch::{self, ImportGuard, Result},
 };
 use crate::{
     content::{Code, Fault},
@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Admission {
     /// Whom the site trusts. Without it, everything is admitted.
-    pub guard: Option<Guard>,
+    pub guard: Option<ImportGuard>,
     /// Where the run is recorded.
     pub record: LegRecord,
     /// Why an older bundle is allowed.

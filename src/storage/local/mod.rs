@@ -166,8 +166,9 @@ impl super::Folder for LocalFolder {
 
     async fn list(&self) -> Result<Vec<ListedObject>> {
         let path = self.path.clone();
-        off_reactor(move || match list(&path)? {
-            (found, unreadable) => unreadable.into_iter().next().map_or(Ok(found), Err),
+        off_reactor(move || {
+            let (found, unreadable) = list(&path)?;
+            unreadable.into_iter().next().map_or(Ok(found), Err)
         })
         .await
     }

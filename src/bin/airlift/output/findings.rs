@@ -7,7 +7,7 @@ use std::{
 
 use airlift::{
     bundle::{self, GatheredSet, Reader},
-    check::Refusal,
+    check::RefusedArtifact,
     content::{Class, Code, Fault},
     oci::{Digest, PeerText, Reference},
     transfer::{
@@ -234,8 +234,8 @@ impl BundleVerdict {
     }
 
     /// With what commands have refused of it.
-    pub(crate) fn with_refusals(mut self, refusals: Vec<Refusal>) -> Self {
-        let finding = |one: Refusal| ShownFinding {
+    pub(crate) fn with_refusals(mut self, refusals: Vec<RefusedArtifact>) -> Self {
+        let finding = |one: RefusedArtifact| ShownFinding {
             code: Code::CheckRefused,
             message: one.to_string(),
             artifacts: vec![one.artifact],
