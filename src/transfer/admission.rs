@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     content::{Code, Fault},
+    holding::Receipt,
     trust::{
         Marks, Statement, TrustVerdict,
         record::{Leg, RecordEntry, RecordedBundle},
@@ -47,6 +48,19 @@ struct AdmittedBundle {
     from: String,
     /// What is beside it says so, and nobody has checked it.
     claimed: Option<Statement>,
+}
+
+impl Admitted {
+    /// Says in a receipt which place in which stream its bundles have, by their statements.
+    pub fn name_positions(&self, receipt: &mut Receipt) {
+        for (at, bundle) in self.bundles.iter().enumerate() {
+            let judged = self.verdicts.get(at).and_then(|verdict| verdict.statement.as_ref());
+            let Some(statement) = judged.or(bundle.claimed.as_ref()) else { continue };
+            for received in receipt.bundles.iter_mut().filter(|one| one.id == statement.bundle.id) {
+                (received.stream, received.sequence) = (statement.stream.clone(), statement.sequence);
+            }
+        }
+    }
 }
 
 impl Admission {

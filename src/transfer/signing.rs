@@ -239,6 +239,7 @@ fn prepare(
                 return Err(SigningError::OtherBundle { path: path.to_owned() });
             }
             let mut asked = Statement { created: found.created, ..draft.clone() };
+            asked.base_proof = asked.base_proof.or(found.base_proof);
             if asked.stream.is_some() {
                 asked.sequence = asked.sequence.or(found.sequence);
             }

@@ -103,6 +103,9 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         };
         if let Ok(report) = &mut outcome {
             check::note(report, &refusals);
+            if let Some(receipt) = &mut report.receipt {
+                admitted.name_positions(receipt);
+            }
         }
         admission.conclude(&admitted, outcome.as_ref().map_err(|error| (error, error.report())), &place)?;
         Ok(outcome)
