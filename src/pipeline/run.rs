@@ -22,6 +22,7 @@ const EVERY: Duration = Duration::from_millis(500);
 
 /// A run that has ended.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Ran {
     /// As it is kept.
     pub record: Record,

@@ -31,6 +31,7 @@ pub enum FileState {
 
 /// A file that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Damage {
     /// Its name in the set.
     pub name: String,

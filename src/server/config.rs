@@ -19,6 +19,7 @@ pub enum Changes {
 
 /// What is served, and how.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// Where pushes go and pulls come from.
     pub store: Option<Store>,
@@ -48,6 +49,7 @@ pub struct Config {
 
 /// Bounds that keep one client from starving the others.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct ServeLimits {
     /// Connections at once. For a further one the one leaves that has had nothing under way the longest; where something is
     /// under way on all of them, it waits.

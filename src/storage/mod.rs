@@ -108,6 +108,7 @@ pub trait Object: Send + Sync + fmt::Debug {
 
 /// Uploads that were given up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Abandoned {
     /// How many there were.
     pub uploads: u64,

@@ -20,6 +20,7 @@ use crate::oci::{Digest, Manifest};
 
 /// What a sweep takes.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Sweep {
     /// Unfinished uploads that were idle for so long.
     pub uploads_older_than: Duration,
@@ -27,8 +28,16 @@ pub struct Sweep {
     pub dry_run: bool,
 }
 
+impl Sweep {
+    /// Deletes uploads that were idle for so long, or only counts them.
+    pub const fn new(uploads_older_than: Duration, dry_run: bool) -> Self {
+        Self { uploads_older_than, dry_run }
+    }
+}
+
 /// What a sweep took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Collected {
     /// Blobs that no manifest names, and files that no blob is.
     pub blobs: u64,

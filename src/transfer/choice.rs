@@ -72,6 +72,7 @@ fn is_match(pattern: &str, text: &str) -> bool {
 
 /// What an import takes of its bundles. The default is everything.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Choice {
     /// These artifacts, and those of `patterns`; all of them if both are empty.
     pub artifacts: Vec<Reference>,

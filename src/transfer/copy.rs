@@ -42,6 +42,7 @@ pub struct Request {
 
 /// A copy that was proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Where it is.
     pub path: PathBuf,

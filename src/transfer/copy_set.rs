@@ -28,6 +28,7 @@ use crate::{
 
 /// A set that was copied and proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Where it is.
     pub folder: Location,

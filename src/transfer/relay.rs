@@ -54,6 +54,7 @@ pub struct Request {
 
 /// A copy that was proven.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Report {
     /// Where it is.
     pub location: Location,

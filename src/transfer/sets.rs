@@ -14,6 +14,7 @@ use crate::{
 
 /// A set that was found, and the way to its files.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct FoundSet {
     /// What was found of it.
     pub set: GatheredSet,

@@ -137,6 +137,7 @@ pub enum SignBy<'a> {
 
 /// What was put beside a bundle.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SignedStatement {
     /// The statement.
     pub statement: Statement,

@@ -20,6 +20,7 @@ use crate::{
 
 /// Something that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// Which kind of thing.
     pub code: Code,
@@ -37,6 +38,7 @@ pub struct Finding {
 
 /// What verification found. All is well if there are no findings.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Verification {
     /// The bundle id.
     pub id: Digest,

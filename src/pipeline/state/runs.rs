@@ -61,6 +61,7 @@ pub struct Retention {
 
 /// What was removed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Pruned {
     /// The names of the runs, oldest first.
     pub runs: Vec<String>,

@@ -32,7 +32,7 @@ fn in_storage(place: &Location, context: &Context) -> Result<(), CommandError> {
         let object = storage::open(place, &context.storage())?;
         Ok(object.abandon().await?)
     })?;
-    let Abandoned { uploads, removed, left } = abandoned;
+    let Abandoned { uploads, removed, left, .. } = abandoned;
     let answer = json!({"path": place.to_string(), "uploads": uploads, "parts_removed": removed, "parts_left": left});
     context.answer(&answer, |_| {
         let parts = |number: u64| count(usize::try_from(number).unwrap_or(usize::MAX), "part");

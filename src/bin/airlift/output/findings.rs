@@ -85,7 +85,7 @@ impl ShownFinding {
 
 impl From<airlift::transfer::verify::Finding> for ShownFinding {
     fn from(one: airlift::transfer::verify::Finding) -> Self {
-        let airlift::transfer::verify::Finding { code, artifacts, digest, offset, file, message } = one;
+        let airlift::transfer::verify::Finding { code, artifacts, digest, offset, file, message, .. } = one;
         Self { code, artifacts, digest, offset, file, message }
     }
 }
