@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use reqwest::ClientBuilder;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -18,7 +17,13 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
 };
-use rustls_platform_verifier::Verifier;
+
+use super::authorities;
+
+/// Gives what is to be said of the authorities of this machine to `say`: that there are none, and which are trusted instead.
+pub fn say_by(say: impl Fn(String) + Send + Sync + 'static) {
+    authorities::say_by(Box::new(say));
+}
 
 /// Certificates that were given. Cheap to use; building a client reads those of the system.
 #[derive(Clone, Debug, Default)]
@@ -37,22 +42,24 @@ impl Trust {
         self.0.is_empty()
     }
 
-    /// `client` with this trust, beside that of the system if `system` says so, and with a PEM chain and key of our own.
+    /// The configuration of a client with this trust beside that of the system, and with a PEM chain and key of our own.
     ///
     /// # Errors
-    /// The certificates of the system cannot be read, or the chain and key do not fit.
-    pub fn client(&self, client: ClientBuilder, system: bool, identity: Option<&[u8]>) -> Result<ClientBuilder, Error> {
+    /// A given certificate cannot be an authority, or the chain and key do not fit.
+    pub(super) fn config(&self, identity: Option<&[u8]>) -> Result<ClientConfig, Error> {
+        let mut authorities = authorities::read();
+        for given in &self.0 {
+            authorities.add(given.clone())?;
+        }
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let usual: Arc<dyn ServerCertVerifier> = if system {
-            Arc::new(Verifier::new_with_extra_roots(self.0.iter().cloned(), Arc::clone(&provider))?)
+        let config =
+            ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+        let config = if self.is_empty() {
+            config.with_root_certificates(authorities)
         } else {
-            by_webpki(&self.0)?
+            let verifier = Arc::new(AsItself { usual: by_webpki(authorities)?, given: self.0.clone() });
+            config.dangerous().with_custom_certificate_verifier(verifier)
         };
-        let verifier = Arc::new(AsItself { usual, given: self.0.clone() });
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier);
         let mut config = match identity {
             Some(pem) => {
                 let chain = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
@@ -62,22 +69,20 @@ impl Trust {
             None => config.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(client.tls_backend_preconfigured(config))
+        Ok(config)
     }
 }
 
-fn by_webpki(roots: &[CertificateDer<'static>]) -> Result<Arc<WebPkiServerVerifier>, Error> {
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(roots.iter().cloned());
+fn by_webpki(authorities: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let built = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
+    let built = WebPkiServerVerifier::builder_with_provider(Arc::new(authorities), provider).build();
     built.map_err(|error| Error::General(error.to_string()))
 }
 
 /// The usual rules, and a given certificate that a server shows as its own.
 #[derive(Debug)]
 struct AsItself {
-    usual: Arc<dyn ServerCertVerifier>,
+    usual: Arc<WebPkiServerVerifier>,
     given: Vec<CertificateDer<'static>>,
 }
 
@@ -132,7 +137,9 @@ pub fn objections(chain: &[u8]) -> Vec<&'static str> {
     let Ok(name) = ServerName::try_from("name.invalid") else { return Vec::new() };
     let mut found = Vec::new();
     // The chain's own end is its authority here: who trusts it is the client's business.
-    let judged = by_webpki(&chain).and_then(|usual| usual.verify_server_cert(own, others, &name, &[], UnixTime::now()));
+    let mut ends = RootCertStore::empty();
+    ends.add_parsable_certificates(chain.iter().cloned());
+    let judged = by_webpki(ends).and_then(|usual| usual.verify_server_cert(own, others, &name, &[], UnixTime::now()));
     match judged {
         Err(Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
             found.push("it has expired");

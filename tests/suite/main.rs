@@ -3,6 +3,7 @@
 mod again;
 mod archives;
 mod bad;
+mod bare_machine;
 mod budgets;
 mod bundle;
 mod canary;
