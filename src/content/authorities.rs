@@ -28,19 +28,22 @@ pub(super) fn say_by(say: Say) {
 /// The authorities of this machine, read anew: they change while a server runs. The first call says what is missing.
 pub(super) fn read() -> RootCertStore {
     static SAID: Once = Once::new();
-    let named = VARIABLES.into_iter().filter_map(|variable| Some((variable, env::var_os(variable)?))).collect();
-    let (store, warning) = chosen(load_native_certs(), named);
+    let named = VARIABLES.into_iter().filter_map(|variable| Some((variable, env::var_os(variable)?)));
+    let (store, warning) = chosen(load_native_certs(), &named.collect::<Vec<_>>());
     if let Some(warning) = warning {
-        SAID.call_once(|| match SAY.get() {
-            Some(say) => say(warning),
-            None => tracing::warn!("{warning}"),
+        SAID.call_once(|| {
+            if let Some(say) = SAY.get() {
+                say(warning);
+            } else {
+                tracing::warn!("{warning}");
+            }
         });
     }
     store
 }
 
 /// What is trusted of what was found, and what to say of it. Where a variable names a place, nothing else is trusted.
-fn chosen(found: CertificateResult, named: Vec<(&str, OsString)>) -> (RootCertStore, Option<String>) {
+fn chosen(found: CertificateResult, named: &[(&str, OsString)]) -> (RootCertStore, Option<String>) {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(found.certs);
     if !store.is_empty() {
@@ -68,19 +71,19 @@ mod tests {
 
     #[test]
     fn built_in_authorities_are_trusted_only_where_there_are_no_others_and_that_is_said() {
-        let (store, warning) = chosen(nothing(), Vec::new());
+        let (store, warning) = chosen(nothing(), &[]);
         assert_eq!(store.len(), webpki_roots::TLS_SERVER_ROOTS.len());
         assert!(warning.unwrap().contains("built-in"));
         let own = rcgen::generate_simple_self_signed(["authority".to_owned()]).unwrap();
         let mut found = nothing();
         found.certs.push(own.cert.der().clone());
-        let (store, warning) = chosen(found, Vec::new());
+        let (store, warning) = chosen(found, &[]);
         assert_eq!((store.len(), warning), (1, None));
     }
 
     #[test]
     fn a_place_that_is_named_and_holds_none_is_not_replaced() {
-        let (store, warning) = chosen(nothing(), vec![("SSL_CERT_FILE", "/site/ca.pem".into())]);
+        let (store, warning) = chosen(nothing(), &[("SSL_CERT_FILE", "/site/ca.pem".into())]);
         assert!(store.is_empty());
         assert!(warning.unwrap().contains("SSL_CERT_FILE=/site/ca.pem"));
     }

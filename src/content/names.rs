@@ -117,14 +117,13 @@ pub(crate) async fn lookup(host: &str) -> Result<Vec<IpAddr>, Error> {
     let runtime = runtime::Handle::current().id();
     let names = {
         let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_current = |kept: &&mut Kept| kept.stamps == stamps && kept.runtime == runtime;
-        match kept.as_mut().filter(is_current) {
-            Some(kept) => Arc::clone(&kept.names),
-            None => {
-                let names = Arc::new(Names::read(files));
-                *kept = Some(Kept { stamps, runtime, names: Arc::clone(&names) });
-                names
-            }
+        let is_current = |kept: &&Kept| kept.stamps == stamps && kept.runtime == runtime;
+        if let Some(kept) = kept.as_ref().filter(is_current) {
+            Arc::clone(&kept.names)
+        } else {
+            let names = Arc::new(Names::read(files));
+            *kept = Some(Kept { stamps, runtime, names: Arc::clone(&names) });
+            names
         }
     };
     names.lookup(host).await

@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Airlift, Ran, needs, peers, process::files_below};
+use crate::support::{Airlift, Options, Ran, Registry, artifacts::Artifact, needs, peers, process::files_below};
 
 /// Speaks as much of the command line as packaging asks for.
 const PROGRAM: &str = r##"
@@ -158,4 +158,64 @@ fn the_forge_reads_its_workflows() {
     let path = wrong.path().join("wrong.yml");
     fs::write(&path, fs::read_to_string(&files[0]).unwrap().replace("runs-on:", "run-on:")).unwrap();
     assert_ne!(lint(&[path]).code, Some(0), "it finds what is wrong");
+}
+
+fn yaml(path: &str) -> Value {
+    serde_saphyr::from_str(&fs::read_to_string(root().join(path)).unwrap()).unwrap()
+}
+
+/// Runs a script of a workflow in the home, with `airlift` in its PATH.
+fn run_script(airlift: &Airlift, script: &str, variables: &[(&str, &str)]) -> Ran {
+    let program = Path::new(assert_cmd::cargo::cargo_bin!("airlift")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new(peers::path("bash"));
+    command.arg("-c").arg(script).current_dir(airlift.home()).env_clear().env("HOME", airlift.home()).env("PATH", path);
+    Ran::of(command.envs(variables.iter().copied()))
+}
+
+#[test]
+fn the_action_and_the_template_pack_what_they_are_told_to() {
+    needs!("docker-registry", "bash", "curl", "jq", "tar", "sha256sum");
+    let registry = Registry::start(Options::default());
+    Artifact::small(1, 900).push(&registry, "team/app", Some("v1"));
+    let reference = registry.reference("team/app:v1");
+    let airlift = Airlift::new();
+    let home = |name: &str| airlift.home().join(name).display().to_string();
+
+    // The archive of a release, with a program that says which one it is.
+    fs::create_dir_all(home("airlift-0-linux")).unwrap();
+    fs::write(home("airlift-0-linux/airlift"), "#!/bin/sh\necho released\n").unwrap();
+    Ran::of(Command::new("tar").args(["czf", "release.tar.gz", "airlift-0-linux"]).current_dir(airlift.home()))
+        .success();
+    let sum = airlift::oci::Digest::sha256(&fs::read(home("release.tar.gz")).unwrap()).hex();
+
+    let action = yaml(".github/actions/export/action.yml");
+    let step = |number: usize| action["runs"]["steps"][number]["run"].as_str().unwrap();
+    let archive = format!("file://{}", home("release.tar.gz"));
+    let (temp, path, output) = (home(""), home("path"), home("output"));
+    let install = [("RUNNER_TEMP", temp.as_str()), ("GITHUB_PATH", &path), ("ARCHIVE", &archive), ("SHA256", &sum)];
+    run_script(&airlift, step(0), &install).success();
+    assert!(Path::new(fs::read_to_string(&path).unwrap().trim()).join("airlift").is_file());
+    let wrong = "0".repeat(64);
+    let other = [&install[..3], &[("SHA256", wrong.as_str())]].concat();
+    assert_ne!(run_script(&airlift, step(0), &other).code, Some(0), "another archive than that of the sum");
+
+    let list = format!("{reference}\n");
+    let export =
+        [("ARTIFACTS", list.as_str()), ("BUNDLE", "b.tar"), ("ARGUMENTS", "--jobs 2"), ("GITHUB_OUTPUT", &output)];
+    run_script(&airlift, step(1), &export).success();
+    let id = airlift.json(["inspect", "b.tar", "--json"])["bundle"].as_str().unwrap().to_owned();
+    assert_eq!(fs::read_to_string(&output).unwrap(), format!("id={id}\n"));
+
+    let job = &yaml("ci/export.gitlab-ci.yml")[".airlift-export"];
+    let lines: Vec<&str> = job["script"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    fs::write(home("artifacts.txt"), &list).unwrap();
+    let variables: Vec<(&str, &str)> = job["variables"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+        .collect();
+    run_script(&airlift, &format!("set -e\n{}", lines.join("\n")), &variables).success();
+    assert_eq!(airlift.json(["inspect", "bundle.tar", "--json"])["bundle"], id.as_str());
 }
