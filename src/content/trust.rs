@@ -4,7 +4,7 @@
 //! is an authority, and serves all the same; the certificate of a server may be given in place of its authority's. Its name
 //! and its dates are checked as any other's.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -13,7 +13,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
-    crypto::aws_lc_rs,
+    crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
 };
@@ -25,7 +25,7 @@ pub fn say_by(say: impl Fn(String) + Send + Sync + 'static) {
     authorities::say_by(Box::new(say));
 }
 
-/// Certificates that were given. Cheap to use; building a client reads those of the system.
+/// Certificates that were given. A client is cheap to build: those of the system are read when a server first shows its own.
 #[derive(Clone, Debug, Default)]
 pub struct Trust(Vec<CertificateDer<'static>>);
 
@@ -37,29 +37,22 @@ impl Trust {
         self.0.len() > before
     }
 
-    /// Whether nothing was given, so that the client's own rules are enough.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The configuration of a client with this trust beside that of the system, and with a PEM chain and key of our own.
     ///
     /// # Errors
     /// A given certificate cannot be an authority, or the chain and key do not fit.
     pub(super) fn config(&self, identity: Option<&[u8]>) -> Result<ClientConfig, Error> {
-        let mut authorities = authorities::read();
-        for given in &self.0 {
-            authorities.add(given.clone())?;
+        let mut given = RootCertStore::empty();
+        for certificate in &self.0 {
+            given.add(certificate.clone())?;
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let config =
-            ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-        let config = if self.is_empty() {
-            config.with_root_certificates(authorities)
-        } else {
-            let verifier = Arc::new(AsItself { usual: by_webpki(authorities)?, given: self.0.clone() });
-            config.dangerous().with_custom_certificate_verifier(verifier)
-        };
+        let algorithms = provider.signature_verification_algorithms;
+        let verifier = Verifier { authorities: given, given: self.0.clone(), algorithms, usual: OnceLock::new() };
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match identity {
             Some(pem) => {
                 let chain = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
@@ -81,12 +74,28 @@ fn by_webpki(authorities: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, Er
 
 /// The usual rules, and a given certificate that a server shows as its own.
 #[derive(Debug)]
-struct AsItself {
-    usual: Arc<WebPkiServerVerifier>,
+struct Verifier {
+    /// Those that were given, as authorities.
+    authorities: RootCertStore,
     given: Vec<CertificateDer<'static>>,
+    algorithms: WebPkiSupportedAlgorithms,
+    /// With the authorities of the system. Most clients never need them: reading them takes longer than a request.
+    usual: OnceLock<Result<Arc<WebPkiServerVerifier>, Error>>,
 }
 
-impl ServerCertVerifier for AsItself {
+impl Verifier {
+    fn usual(&self) -> Result<&WebPkiServerVerifier, Error> {
+        let read = || {
+            let mut all = authorities::read();
+            all.roots.extend(self.authorities.roots.iter().cloned());
+            // Where nothing is trusted, no server is.
+            if all.is_empty() { Err(CertificateError::UnknownIssuer.into()) } else { by_webpki(all) }
+        };
+        self.usual.get_or_init(read).as_deref().map_err(Clone::clone)
+    }
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -95,7 +104,7 @@ impl ServerCertVerifier for AsItself {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let usual = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let usual = self.usual()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         let Err(refused) = usual else { return usual };
         // Dates and purpose are judged before the way to an authority, so neither of these hides one that is wrong.
         let is_about_authority =
@@ -113,7 +122,7 @@ impl ServerCertVerifier for AsItself {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -122,15 +131,15 @@ impl ServerCertVerifier for AsItself {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.usual.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
-/// Why clients will refuse a server that shows this PEM chain, as far as the chain itself tells.
+/// Why clients will refuse a server that shows this PEM chain, as far as the chain itself shows.
 pub fn objections(chain: &[u8]) -> Vec<&'static str> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).filter_map(Result::ok).collect();
     let Some((own, others)) = chain.split_first() else { return Vec::new() };

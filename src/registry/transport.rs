@@ -56,8 +56,7 @@ pub(super) struct Call {
     pub(super) patience: Duration,
 }
 
-/// Connections by who is at their other end. Each is built when it is first needed: reading the system's certificates
-/// takes longer than most commands.
+/// Connections by who is at their other end. Each is built when it is first needed.
 #[derive(Default)]
 struct Clients {
     /// Hosts that the person named.
