@@ -168,8 +168,13 @@ fn copy_range(file: &File, mut from: u64, mut to: u64, size: u64) -> io::Result<
 
 /// Bytes that may still be written on the file system of `path`.
 pub(crate) fn free(path: &Path) -> io::Result<u64> {
+    Ok(space(path)?.0)
+}
+
+/// Bytes that may still be written on the file system of `path`, and its size.
+pub(crate) fn space(path: &Path) -> io::Result<(u64, u64)> {
     let stat = rustix::fs::statvfs(path)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    Ok((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)))
 }
 
 /// Bytes that `file` occupies on its disk.

@@ -16,7 +16,10 @@ use super::{
     metadata::Db,
     paths::Paths,
 };
-use crate::oci::{Digest, Manifest};
+use crate::{
+    files::disk,
+    oci::{Digest, Manifest},
+};
 
 /// What a sweep takes.
 #[derive(Clone, Copy, Debug)]
@@ -101,8 +104,7 @@ impl Store {
     /// Bytes of the disk that are free for this process, and its size.
     pub fn space(&self) -> Result<(u64, u64)> {
         let folder = self.paths().uploads();
-        let found = rustix::fs::statvfs(&folder).map_err(|error| StoreError::read(&folder, error.into()))?;
-        Ok((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
+        disk::space(&folder).map_err(|error| StoreError::read(&folder, error))
     }
 
     fn expire(&self, age: Duration, dry_run: bool) -> Result<u64> {

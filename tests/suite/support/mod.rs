@@ -21,6 +21,7 @@ pub(crate) mod identity;
 pub(crate) mod kills;
 pub(crate) mod lowkey;
 pub(crate) mod moto;
+pub(crate) mod name_server;
 pub(crate) mod oras;
 pub(crate) mod packed;
 pub(crate) mod peers;
