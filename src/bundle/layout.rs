@@ -127,7 +127,7 @@ impl Layout {
         let pieces: Vec<_> = here.map(segment_of).collect();
         let cut_here = pieces.iter().filter(|(_, segment)| segment.is_some()).count();
         if cut_here != segments.len() {
-            return Err(wrong(format!("it has {cut_here} segments and tells the digests of {}", segments.len())));
+            return Err(wrong(format!("it has {cut_here} segments and states the digests of {}", segments.len())));
         }
         let facts = Facts::of_volume(contents.index.id(), order.absent.clone(), cut.clone(), number, segments);
         Self::build(contents, &order, facts, pieces)

@@ -62,7 +62,7 @@ pub(super) fn hash<T: Send + 'static>(
     let (tell, told) = oneshot::channel::<Result<T, Box<dyn Any + Send>>>();
     let then = Box::new(move |hasher, chunks| {
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| then(hasher, chunks)));
-        // Nobody waits for what was given up.
+        // The result of what was given up is not needed.
         let _ = tell.send(outcome);
     });
     HashPool::here().take_in(Batch { hasher, chunks, left, then });
@@ -70,7 +70,7 @@ pub(super) fn hash<T: Send + 'static>(
         match told.await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(panic)) => panic::resume_unwind(panic),
-            // Only a runtime that shuts down drops a batch, and then nobody waits for this any more.
+            // Only a runtime that shuts down drops a batch, and then the result is not needed.
             Err(_dropped) => std::future::pending().await,
         }
     }

@@ -125,7 +125,7 @@ impl ServerCertVerifier for AsItself {
     }
 }
 
-/// Why clients will refuse a server that shows this PEM chain, as far as the chain itself tells.
+/// Why clients will refuse a server that shows this PEM chain, as far as the chain itself shows.
 pub fn objections(chain: &[u8]) -> Vec<&'static str> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).filter_map(Result::ok).collect();
     let Some((own, others)) = chain.split_first() else { return Vec::new() };

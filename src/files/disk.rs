@@ -16,7 +16,7 @@ use rustix::{
 
 use crate::oci::{Algorithm, Hasher};
 
-/// Bytes of a block in which a file's allocation is told (POSIX leaves it open; Linux says 512 for every file system).
+/// Bytes of a block in which a file's allocation is counted (POSIX leaves it open; Linux says 512 for every file system).
 const ALLOCATION_UNIT: u64 = 512;
 
 /// Bytes read or moved at a time: large enough that system calls do not count, small enough for the processor's cache.

@@ -1,4 +1,4 @@
-//! Garbage collection: what no manifest names goes, while nobody else has the store open.
+//! Garbage collection: content that no manifest names is deleted, while no other process has the store open.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,15 +20,24 @@ use crate::oci::{Digest, Manifest};
 
 /// What a sweep takes.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Sweep {
-    /// Unfinished uploads that nobody touched for so long.
+    /// Unfinished uploads that were idle for so long.
     pub uploads_older_than: Duration,
     /// Only tell what would go.
     pub dry_run: bool,
 }
 
+impl Sweep {
+    /// Deletes uploads that were idle for so long, or only counts them.
+    pub const fn new(uploads_older_than: Duration, dry_run: bool) -> Self {
+        Self { uploads_older_than, dry_run }
+    }
+}
+
 /// What a sweep took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Collected {
     /// Blobs that no manifest names, and files that no blob is.
     pub blobs: u64,
@@ -71,7 +80,7 @@ impl Store {
         Ok(collected)
     }
 
-    /// Deletes unfinished uploads that nobody touched for `age`; safe while the store is served. How many.
+    /// Deletes unfinished uploads that were idle for `age`; safe while the store is served. How many.
     pub fn expire_uploads(&self, age: Duration) -> Result<u64> {
         self.expire(age, false)
     }

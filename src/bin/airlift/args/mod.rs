@@ -48,7 +48,7 @@ pub(crate) use chosen::Chosen;
 use global::Global;
 pub(crate) use renamed::Renamed;
 pub(crate) use transfer::{Jobs, Transfer};
-pub(crate) use trust::{RecordTo, StatementMembers, Trust};
+pub(crate) use trust::{RecordTo, StatementMembers, TrustArgs};
 
 /// Carries OCI artifacts across an air gap.
 ///

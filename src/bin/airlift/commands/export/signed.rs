@@ -7,12 +7,13 @@ use airlift::{
     storage::Location,
     transfer::{
         self, Opened, Report,
-        export::Destination,
+        delta::needs::needs,
+        export::{Destination, Request},
         legs::LegRecord,
         signing::{self, Placed, SignBy, SignedStatement},
         vouch,
     },
-    trust::{Signer, record::Leg},
+    trust::{BaseProof, Signer, record::Leg},
 };
 use jiff::Timestamp;
 
@@ -32,11 +33,16 @@ pub(super) struct ExportSigning<'a> {
     members: &'a StatementMembers,
     state: PathBuf,
     overwrite: bool,
+    base_proof: Option<BaseProof>,
 }
 
 /// The key that the export is signed with, if it is. It is opened before the run, so that a run of hours does not end with a
 /// password that is wrong.
-pub(super) fn of<'a>(args: &'a Args, to: &Destination) -> Result<Option<ExportSigning<'a>>, CommandError> {
+pub(super) fn of<'a>(
+    args: &'a Args,
+    request: &Request,
+    to: &Destination,
+) -> Result<Option<ExportSigning<'a>>, CommandError> {
     let members = &args.members;
     let Some(key) = &args.sign else { return unasked(members).map(|()| None) };
     if !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
@@ -44,7 +50,8 @@ pub(super) fn of<'a>(args: &'a Args, to: &Destination) -> Result<Option<ExportSi
     }
     let signer = statements::signer(key, false)?;
     let state = statements::state(members.state.as_deref())?;
-    Ok(Some(ExportSigning { signer, members, state, overwrite: args.overwrite }))
+    let base_proof = request.bases.proof();
+    Ok(Some(ExportSigning { signer, members, state, overwrite: args.overwrite, base_proof }))
 }
 
 /// Refuses members of a statement that is not made.
@@ -69,6 +76,9 @@ impl ExportSigning<'_> {
         let path = report.output.clone().unwrap_or_default();
         let (opened, set) = Opened::survey(&Location::Path(path), &context.storage()).await?;
         let mut draft = vouch::statement(&opened, set.as_ref(), Timestamp::now())?;
+        // An export with a base that leaves nothing out is no delta.
+        let is_delta = needs(opened.reader().contents().absent.values()).is_some();
+        draft.base_proof = self.base_proof.filter(|_| is_delta);
         let base = vouch::named_after(&opened, set.as_ref())?;
         let exact = apply(self.members, &mut draft)?;
         if self.overwrite {
