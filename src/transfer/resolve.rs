@@ -268,7 +268,7 @@ impl Walk<'_> {
         let is_root = self.found.manifests.is_empty();
         if is_root && keep.is_empty() && !leave.is_empty() {
             let offered: Vec<_> =
-                leave.iter().filter_map(|child| child.platform.as_ref()).map(ToString::to_string).collect();
+                leave.iter().filter_map(|child| child.platform.as_deref()).map(ToString::to_string).collect();
             return Err(Cause::NoPlatform { manifests: leave.len(), offered: offered.join(", ") });
         }
         let kept: HashSet<Digest> = keep.iter().map(|child| child.digest).collect();
@@ -295,7 +295,7 @@ impl Walk<'_> {
 
     /// Whether the filter lets a child through by its own platform; a child without one is no image to be filtered.
     fn wants(&self, child: &Descriptor) -> bool {
-        child.platform.as_ref().is_none_or(|platform| self.selection.wants(platform))
+        child.platform.as_deref().is_none_or(|platform| self.selection.wants(platform))
     }
 }
 
