@@ -198,6 +198,15 @@ impl Manifest {
         }
     }
 
+    /// The one of [`Manifest::blobs`] at `place`.
+    pub(crate) fn blob(&self, place: usize) -> Option<&Descriptor> {
+        match (self.config(), place) {
+            (Some(config), 0) => Some(config),
+            (Some(_), place) => self.layers().get(place - 1),
+            (None, place) => self.layers().get(place),
+        }
+    }
+
     /// Config and layers, in that order.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> + Clone {
         self.config().into_iter().chain(self.layers())

@@ -11,7 +11,7 @@ use std::{
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::Semaphore;
 
-use super::failure::Cause;
+use super::{failure::Cause, named::NamedBlob};
 use crate::{
     bundle::{Absent, Reason},
     content::{self, Origin, Source, Verified},
@@ -71,20 +71,27 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// An artifact of which its manifests are known elsewhere.
+    pub(super) fn known(reference: Reference, root: Descriptor) -> Self {
+        let (manifests, absent) = (HashMap::new(), Vec::new());
+        Self { reference, root, manifests, attached: Vec::new(), tagged: Vec::new(), absent }
+    }
+
     /// Every blob that its manifests name and that is not left out, each once.
-    pub fn blobs(&self) -> Vec<Descriptor> {
+    pub(super) fn blobs(&self) -> Vec<NamedBlob> {
         let absent: HashSet<Digest> = self.absent.iter().map(|absent| absent.digest).collect();
         let mut seen = HashSet::new();
         let mut blobs = Vec::new();
         for manifest in self.manifests.values() {
-            for blob in manifest.blobs() {
+            for (place, blob) in manifest.blobs().enumerate() {
                 // The same bytes may be a manifest here and a blob there; they travel as the manifest.
                 let travels = !absent.contains(&blob.digest) && !self.manifests.contains_key(&blob.digest);
                 if travels && seen.insert(blob.digest) {
-                    blobs.push(blob.clone());
+                    blobs.extend(NamedBlob::of(manifest, place));
                 }
             }
         }
+        blobs.shrink_to_fit();
         blobs
     }
 }

@@ -59,6 +59,7 @@ mod serve_page;
 mod serve_peers;
 mod serve_store;
 mod service_files;
+mod shards;
 mod storage;
 mod storage_abandon;
 mod storage_faults;
