@@ -133,14 +133,15 @@ impl Watcher {
         }
         let gone = |name: &&String| !names.contains(name.as_str()) && !self.flying.contains(*name);
         let gone: Vec<String> = self.known.keys().filter(gone).cloned().collect();
-        if !gone.is_empty() {
-            self.landed.forget(gone.clone()).await?;
+        let forgotten = if gone.is_empty() { Ok(()) } else { self.landed.forget(gone.clone()).await };
+        if forgotten.is_ok() {
             self.known.retain(|name, _| !gone.contains(name));
         }
+        // What has landed does not wait because a state that is full cannot forget what is gone.
         for candidate in there {
             self.consider(candidate.name, &candidate.version, &source);
         }
-        Ok(())
+        forgotten
     }
 
     /// Ends the runs whose process was killed between the removal of their bundle and their own end: nothing in the source

@@ -40,6 +40,18 @@ fn same_blob(source: (&Registry, &str), target: (&Registry, &str), blob: &Descri
     }
 }
 
+/// Fails unless every tag of the repository leads to an artifact that is whole. For checks right after a kill: the registry
+/// may still be writing a tag, and lists it before it leads to a manifest.
+#[track_caller]
+pub(crate) fn tags_are_complete(registry: &Registry, repository: &str) {
+    for tag in registry.tags(repository) {
+        if (0..100).any(|_| registry.manifest(repository, &tag).is_some()) {
+            let missing = missing_below(registry, repository, &tag);
+            assert!(missing.is_empty(), "{repository}:{tag} is visible and lacks {missing:?}");
+        }
+    }
+}
+
 /// What is missing below a name: empty if the closure is complete. For checks in the middle of an import.
 pub(crate) fn missing_below(registry: &Registry, repository: &str, name: &str) -> Vec<String> {
     let Some(manifest) = registry.manifest(repository, name) else { return vec![name.to_owned()] };
