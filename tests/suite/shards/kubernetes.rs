@@ -45,7 +45,7 @@ fn jobs() -> BTreeMap<String, (Vec<String>, BTreeMap<String, String>)> {
 /// A place for the set, and how it is reached directly and through a wire.
 struct Cluster<'a> {
     airlift: &'a Airlift,
-    /// The value of a variable of the ConfigMap, reached by an address.
+    /// The value of a variable of the `ConfigMap`, reached by an address.
     configured: &'a dyn Fn(&str, &str) -> String,
     /// Further variables of a pod that reaches the storage by an address.
     variables: &'a dyn Fn(&str) -> Vec<(String, String)>,

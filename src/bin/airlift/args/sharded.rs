@@ -25,8 +25,8 @@ impl FromStr for ShardChoice {
 pub(crate) struct Sharded {
     /// Do only this share of the work: I/N, where I counts from 0, or `auto` in a task of a scheduler.
     ///
-    /// `auto` reads JOB_COMPLETION_INDEX (Kubernetes, which needs --shards too), AWS_BATCH_JOB_ARRAY_INDEX and _SIZE,
-    /// SLURM_ARRAY_TASK_ID and _COUNT, or CLOUD_RUN_TASK_INDEX and _COUNT.
+    /// `auto` reads `JOB_COMPLETION_INDEX` (Kubernetes, which needs `--shards` too), `AWS_BATCH_JOB_ARRAY_INDEX` and `_SIZE`,
+    /// `SLURM_ARRAY_TASK_ID` and `_COUNT`, or `CLOUD_RUN_TASK_INDEX` and `_COUNT`.
     #[arg(long, value_name = "I/N|auto")]
     pub(crate) shard: Option<ShardChoice>,
     /// How many shards there are, for `--shard auto`.
