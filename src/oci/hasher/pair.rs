@@ -108,12 +108,14 @@ mod x86 {
 
     #[expect(clippy::many_single_char_names, reason = "FIPS 180-4 calls the words so")]
     impl Registers {
+        #[inline]
         #[target_feature(enable = "sse2")]
         fn of(words: &StateWords) -> Self {
             let [a, b, c, d, e, f, g, h] = words.map(u32::cast_signed);
             Self { abef: _mm_set_epi32(a, b, e, f), cdgh: _mm_set_epi32(c, d, g, h) }
         }
 
+        #[inline]
         #[target_feature(enable = "sse4.1")]
         fn words(self) -> StateWords {
             let Self { abef, cdgh } = self;
@@ -122,6 +124,7 @@ mod x86 {
             [a, b, c, d, e, f, g, h].map(i32::cast_unsigned)
         }
 
+        #[inline]
         #[target_feature(enable = "sse2")]
         fn add(&mut self, before: Self) {
             self.abef = _mm_add_epi32(self.abef, before.abef);
@@ -130,6 +133,7 @@ mod x86 {
     }
 
     /// The highest first.
+    #[inline]
     #[target_feature(enable = "sse4.1")]
     fn lanes(register: __m128i) -> [i32; 4] {
         [
@@ -141,6 +145,7 @@ mod x86 {
     }
 
     /// The words of a block, four to a register.
+    #[inline]
     #[target_feature(enable = "ssse3")]
     fn message(block: &Block) -> [__m128i; 4] {
         let (halves, _) = block.as_chunks();
@@ -148,6 +153,7 @@ mod x86 {
     }
 
     /// Four words, which are big-endian (FIPS 180-4, 3.1).
+    #[inline]
     #[target_feature(enable = "ssse3")]
     fn four(low: [u8; 8], high: [u8; 8]) -> __m128i {
         let turn = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
@@ -156,6 +162,7 @@ mod x86 {
 
     /// The words of the message schedule for rounds `4 * FOUR` and on (FIPS 180-4, 6.2.2); `message` holds the sixteen before
     /// them, in a ring.
+    #[inline]
     #[target_feature(enable = "sha,ssse3")]
     fn next<const FOUR: usize>(message: &mut [__m128i; 4]) -> __m128i {
         if FOUR >= 4 {
@@ -166,6 +173,7 @@ mod x86 {
         message[FOUR % 4]
     }
 
+    #[inline]
     #[target_feature(enable = "sse2")]
     fn words<const FOUR: usize>() -> __m128i {
         let [a, b, c, d] = [K[4 * FOUR], K[4 * FOUR + 1], K[4 * FOUR + 2], K[4 * FOUR + 3]].map(u32::cast_signed);
