@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# How airlift grows: images of 100 blobs of 2 kB, 1,000, 10,000 and 50,000 blobs in all, in a registry in memory on loopback. Time and
-# memory of plan, export, verify and import. Writes its table into docs/performance.md. About five minutes.
+# How airlift grows: images of 100 blobs of 2 kB, 1,000, 10,000 and 100,000 blobs in all, in a registry in memory on loopback. Time and
+# memory of plan, export, verify and import, and of plan, share and seal for many machines. Writes its table into docs/performance.md.
+# About ten minutes.
 #
 #   AIRLIFT=path/to/airlift …            another binary than target/dist/airlift
 #   SIZES="1000 2000" …                  other numbers of blobs (docs/performance.md is left alone)
@@ -11,7 +12,7 @@ source "$here/lib.sh"
 need go
 [ -x /usr/bin/time ] || die "GNU time is missing: tests/setup installs it"
 
-sizes=${SIZES:-1000 10000 50000}
+sizes=${SIZES:-1000 10000 100000}
 rounds=1
 full_rounds=1
 only=${SIZES:+these sizes}
@@ -64,9 +65,13 @@ for size in $sizes; do
   source_pid=$memory_pid
   list=(-f "$work/references" --max-artifacts 1000)
   rm -f "$work/bundle.tar"
-  measure plan "$size" export "${list[@]}" -o "$work/bundle.tar" --dry-run
+  measure dry-run "$size" export "${list[@]}" -o "$work/bundle.tar" --dry-run
   measure export "$size" export "${list[@]}" -o "$work/bundle.tar"
+  rm -rf "$work/set" "$work/plan.json" && mkdir "$work/set"
+  measure plan "$size" plan "${list[@]}" --volume-size 100MiB -o "$work/plan.json"
+  measure share "$size" export --plan "$work/plan.json" --shard 0/1 -o "$work/set/set"
   forget "$source_pid"
+  measure seal "$size" seal "$work/plan.json" "$work/set/set"
   measure verify "$size" verify "$work/bundle.tar"
   memory 0
   measure import "$size" import "$work/bundle.tar" --to "$address"
@@ -85,7 +90,7 @@ table() {
   echo
   line="| blobs |" && for size in $sizes; do line+=" $size |"; done && echo "$line"
   line="|---|" && for size in $sizes; do line+="---:|"; done && echo "$line"
-  for what in "plan|\`export --dry-run\`, which asks for every blob" "export|\`export\`" "verify|\`verify\`" "import|\`import\`" "again|\`import\` again"; do
+  for what in "dry-run|\`export --dry-run\`, which asks for every blob" "export|\`export\`" "plan|\`plan\`" "share|\`export --plan\`, all of it" "seal|\`seal\`" "verify|\`verify\`" "import|\`import\`" "again|\`import\` again"; do
     line="| ${what#*|} |" && for size in $sizes; do line+=" $(found "${what%%|*}" "$size") |"; done && echo "$line"
   done
 }

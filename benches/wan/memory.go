@@ -36,7 +36,25 @@ func serveMemory(list string, blobs int) {
 	random := rand.New(rand.NewPCG(uint64(blobs), 2))
 	for n := 0; n*blobsOfImage < blobs; n++ {
 		name := fmt.Sprintf("many/app-%d:v%d", n%50, n)
-		m.image(random, name, min(blobsOfImage, blobs-n*blobsOfImage)-1)
+		m.image(random, name, min(blobsOfImage, blobs-n*blobsOfImage)-1, 2_000)
+		fmt.Fprintf(file, "%s/%s\n", listener.Addr(), name)
+	}
+	must(file.Close())
+	fmt.Println(listener.Addr())
+	log.Fatal(http.Serve(listener, m))
+}
+
+// serveImages fills a registry with images of so many layers, ten in each repository, and serves it.
+func serveImages(list string, images, layers, bytes int) {
+	m := &memory{blobs: map[string][]byte{}, manifests: map[string][]byte{}}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(err)
+	file, err := os.Create(list)
+	must(err)
+	random := rand.New(rand.NewPCG(uint64(images), 3))
+	for n := range images {
+		name := fmt.Sprintf("scale/app-%d:v%d", n/10, n%10)
+		m.image(random, name, layers, bytes)
 		fmt.Fprintf(file, "%s/%s\n", listener.Addr(), name)
 	}
 	must(file.Close())
@@ -49,11 +67,11 @@ func (m *memory) keep(mediaType string, content []byte) descriptor {
 	return described(mediaType, content)
 }
 
-func (m *memory) image(random *rand.Rand, name string, layers int) {
+func (m *memory) image(random *rand.Rand, name string, layers, bytes int) {
 	config := m.keep("application/vnd.oci.image.config.v1+json", fmt.Appendf(nil, `{"n":"%x"}`, noise(random, 8)))
 	image := manifest{SchemaVersion: 2, MediaType: ociImage, Config: &config}
 	for range layers {
-		image.Layers = append(image.Layers, m.keep("application/vnd.oci.image.layer.v1.tar+gzip", noise(random, 2_000)))
+		image.Layers = append(image.Layers, m.keep("application/vnd.oci.image.layer.v1.tar+gzip", noise(random, bytes)))
 	}
 	raw, err := json.Marshal(image)
 	must(err)

@@ -16,34 +16,36 @@ type chunk struct {
 const inFlight = 256
 
 // serve accepts connections for ever and joins each to one of its own to `to`. What is sent arrives half a round trip later,
-// whatever its size; a new connection costs a whole one, as the handshake of TCP does.
-func serve(listener net.Listener, to string, roundTrip time.Duration) {
+// whatever its size; a new connection costs a whole one, as the handshake of TCP does. What comes back is no faster than `rate`
+// bytes a second on one connection, if that is not 0.
+func serve(listener net.Listener, to string, roundTrip time.Duration, rate int) {
 	for {
 		near, err := listener.Accept()
 		if err != nil {
 			log.Fatal(err)
 		}
-		go join(near, to, roundTrip)
+		go join(near, to, roundTrip, rate)
 	}
 }
 
-func join(near net.Conn, to string, roundTrip time.Duration) {
+func join(near net.Conn, to string, roundTrip time.Duration, rate int) {
 	opened := time.Now().Add(roundTrip)
 	far, err := net.Dial("tcp", to)
 	if err != nil {
 		near.Close()
 		return
 	}
-	go carry(near, far, opened, roundTrip/2)
-	carry(far, near, opened, roundTrip/2)
+	go carry(near, far, opened, roundTrip/2, 0)
+	carry(far, near, opened, roundTrip/2, rate)
 }
 
 // carry moves bytes from one connection to the other until the first ends, and ends the second then. Nothing that was sent
-// counts as sent before `opened`.
-func carry(from, to net.Conn, opened time.Time, delay time.Duration) {
+// counts as sent before `opened`, nor before what was sent before it has passed at `rate` bytes a second.
+func carry(from, to net.Conn, opened time.Time, delay time.Duration, rate int) {
 	chunks := make(chan chunk, inFlight)
 	go func() {
 		defer close(chunks)
+		var free time.Time
 		for {
 			bytes := make([]byte, 64<<10)
 			n, err := from.Read(bytes)
@@ -51,6 +53,13 @@ func carry(from, to net.Conn, opened time.Time, delay time.Duration) {
 				sent := time.Now()
 				if sent.Before(opened) {
 					sent = opened
+				}
+				if rate > 0 {
+					if sent.Before(free) {
+						sent = free
+					}
+					sent = sent.Add(time.Duration(n) * time.Second / time.Duration(rate))
+					free = sent
 				}
 				chunks <- chunk{bytes[:n], sent.Add(delay)}
 			}

@@ -15,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 type Target = fn(&[u8]);
 
 /// Targets by name; each has seeds in `fuzz/seeds`.
-const TARGETS: [(&str, Target); 27] = [
+const TARGETS: [(&str, Target); 28] = [
     ("archive", files::archive),
     ("artifact_list", text::artifact_list),
     ("bundle", files::bundle),
@@ -32,6 +32,7 @@ const TARGETS: [(&str, Target); 27] = [
     ("manifest", text::manifest),
     ("pack_head", pack::head),
     ("packed", pack::packed),
+    ("plan", text::plan),
     ("receipt", text::receipt),
     ("recipe", pack::recipe),
     ("recovery", files::recovery),

@@ -6,6 +6,7 @@ use airlift::{
     holding::Receipt,
     oci::{Manifest, Reference},
     registry::headers::{Challenge, ContentRange, next_link},
+    transfer::shards::PlanFile,
 };
 
 /// `index.json` and `airlift.json`: what is taken for ours has one form.
@@ -37,6 +38,16 @@ pub(crate) fn receipt(text: &[u8]) {
         assert_eq!(receipt.to_json(), text);
         let line = receipt.line();
         assert!(line.len() < 300 && line.is_ascii());
+    }
+}
+
+/// The plan of many machines, also where its id is right.
+pub(crate) fn plan(text: &[u8]) {
+    let resealed = PlanFile::resealed(text);
+    for text in [text].into_iter().chain(resealed.as_deref()) {
+        if let Ok(plan) = PlanFile::parse(text, "the plan") {
+            assert_eq!(plan.to_json().unwrap(), text);
+        }
     }
 }
 

@@ -1,23 +1,30 @@
 //! What a run writes: one bundle, a set of volumes, or one volume of a set.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    path::Path,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
 use super::{
-    Contents, Error, Layout, Result,
+    Contents, Error, Layout, Reader, Result,
     canvas::{Span, position},
-    volume::{self, Cut, Size},
+    volume::{self, Cut, Size, VolumeGroup},
 };
 use crate::oci::{Descriptor, Digest};
 
 /// Into how many files a bundle goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FileLayout {
     /// One.
     Whole,
     /// Volumes of at most so many bytes; of them all or one.
     Set { size: Size, only: Option<u32> },
+    /// Some volumes of a set whose cut is given.
+    Group(Arc<VolumeGroup>),
 }
 
 /// The plan of every file of a run, and of where each blob's bytes go.
@@ -26,7 +33,9 @@ pub(crate) struct Blueprint {
     contents: Contents,
     cut: Option<Cut>,
     volumes: Vec<(u32, Layout)>,
-    blobs: Vec<Descriptor>,
+    /// Where each blob of which a part is written is first: a volume, and a place among its blobs.
+    blobs: Vec<(u32, u32)>,
+    /// Of a set; of one file they follow from its layout.
     spans: HashMap<Digest, Vec<Span>>,
 }
 
@@ -34,47 +43,57 @@ impl Blueprint {
     pub(crate) fn of(contents: Contents, form: FileLayout) -> Result<Self> {
         match form {
             FileLayout::Whole => Self::whole(contents),
-            FileLayout::Set { size, only } => Self::set(contents, size, only),
+            FileLayout::Set { size, only } => {
+                let cut = volume::pack(&contents, size)?;
+                let numbers = only.map_or_else(|| (1..=cut.volumes).collect(), |number| vec![number]);
+                Self::set(contents, cut, numbers)
+            }
+            FileLayout::Group(group) => Self::set(contents, Cut::clone(&group.cut), group.numbers.clone()),
         }
     }
 
     fn whole(contents: Contents) -> Result<Self> {
         let layout = Layout::of(&contents)?;
-        let spans = layout.blobs().iter().map(|place| {
-            let span = Span { from: 0, size: place.blob.size, at: Some(position(1, place.offset)) };
-            (place.blob.digest, vec![span])
-        });
-        let spans = spans.collect();
-        let blobs = layout.blobs().iter().map(|place| place.blob.clone()).collect();
-        Ok(Self { contents, cut: None, volumes: vec![(1, layout)], blobs, spans })
+        let blobs = (0..).take(layout.blobs().len()).map(|at| (0, at)).collect();
+        Ok(Self { contents, cut: None, volumes: vec![(1, layout)], blobs, spans: HashMap::new() })
     }
 
-    fn set(contents: Contents, size: Size, only: Option<u32>) -> Result<Self> {
-        let cut = volume::pack(&contents, size)?;
-        if let Some(number) = only.filter(|&number| number == 0 || number > cut.volumes) {
+    /// The volumes `numbers` of the set that is cut as `cut` says.
+    fn set(contents: Contents, cut: Cut, numbers: Vec<u32>) -> Result<Self> {
+        if let Some(&number) = numbers.iter().find(|&&number| number == 0 || number > cut.volumes) {
             return Err(Error::NoVolume { number, volumes: cut.volumes });
         }
-        let placed = cut.placed(&contents.order()?.blobs)?;
-        let numbers = only.map_or(1..=cut.volumes, |number| number..=number);
-        let volumes = numbers.map(|number| {
-            let segments = placed.iter().filter(|one| one.piece.volume == number && one.segment.is_some()).count();
+        let mut segments: HashMap<u32, usize> = numbers.iter().map(|number| (*number, 0)).collect();
+        cut.place(&contents.order()?.blobs, |piece, segment, _| {
+            if let Some(count) = segments.get_mut(&piece.volume).filter(|_| segment.is_some()) {
+                *count += 1;
+            }
+        })?;
+        let volumes = numbers.into_iter().map(|number| {
             // What the segments' digests are is known when all of it has arrived; until then any stand for them.
-            Ok((number, Layout::of_volume(&contents, &cut, number, vec![Digest::sha256(b""); segments])?))
+            let any = vec![Digest::sha256(b""); segments[&number]];
+            Ok((number, Layout::of_volume(&contents, &cut, number, any)?))
         });
         let volumes: Vec<(u32, Layout)> = volumes.collect::<Result<_>>()?;
-        let mut spans: HashMap<Digest, Vec<Span>> = HashMap::new();
-        let mut blobs = Vec::new();
-        for one in &placed {
-            let layout = volumes.iter().find(|(number, _)| *number == one.piece.volume);
-            let place = layout.and_then(|(_, layout)| layout.place(&one.piece.digest));
-            let at = place.map(|place| position(one.piece.volume, place.offset));
-            let of_blob = spans.entry(one.piece.digest).or_default();
-            of_blob.push(Span { from: one.piece.from, size: one.piece.size, at });
-            if of_blob.len() == 1 {
-                blobs.push(one.blob.clone());
+        let written: HashMap<u32, u32> = volumes.iter().map(|(number, _)| *number).zip(0..).collect();
+        let (mut spans, mut blobs) = (HashMap::new(), Vec::new());
+        // The pieces of one blob follow each other.
+        for pieces in cut.pieces.chunk_by(|a, b| a.digest == b.digest) {
+            let (mut of_blob, mut first) = (Vec::with_capacity(pieces.len()), None);
+            for piece in pieces {
+                let volume = written.get(&piece.volume).copied();
+                let place = volume.and_then(|volume| volumes[volume as usize].1.blob_number(&piece.digest));
+                let at = volume.zip(place);
+                let offset = at.map(|(volume, place)| volumes[volume as usize].1.blobs()[place as usize].offset);
+                let at_position = offset.map(|offset| position(piece.volume, offset));
+                of_blob.push(Span { from: piece.from, size: piece.size, at: at_position });
+                first = first.or(at);
+            }
+            if let Some(first) = first {
+                spans.insert(pieces[0].digest, of_blob);
+                blobs.push(first);
             }
         }
-        blobs.retain(|blob| spans[&blob.digest].iter().any(|span| span.at.is_some()));
         Ok(Self { contents, cut: Some(cut), volumes, blobs, spans })
     }
 
@@ -98,26 +117,38 @@ impl Blueprint {
     }
 
     /// Configs and layers of which at least a part is written.
-    pub(crate) fn blobs(&self) -> &[Descriptor] {
-        &self.blobs
+    pub(crate) fn blobs(&self) -> impl ExactSizeIterator<Item = &Descriptor> {
+        self.blobs.iter().map(|&(volume, place)| &self.volumes[volume as usize].1.blobs()[place as usize].blob)
     }
 
     /// Where a blob's bytes go, from its first on; empty for what is not written.
-    pub(crate) fn spans(&self, digest: &Digest) -> &[Span] {
-        let spans = self.spans.get(digest).map(Vec::as_slice).unwrap_or_default();
-        if spans.iter().all(|span| span.at.is_none()) { &[] } else { spans }
+    pub(crate) fn spans(&self, digest: &Digest) -> Vec<Span> {
+        if self.cut.is_some() {
+            return self.spans.get(digest).cloned().unwrap_or_default();
+        }
+        let layout = self.first();
+        let place = layout.blob_number(digest).map(|place| &layout.blobs()[place as usize]);
+        place
+            .map(|place| Span { from: 0, size: place.blob.size, at: Some(position(1, place.offset)) })
+            .into_iter()
+            .collect()
     }
 
     /// The size of a blob all of which is written; what lies here of others cannot be told to be right without the rest.
     pub(crate) fn kept(&self, digest: &Digest) -> Option<u64> {
-        let spans = self.spans.get(digest)?;
-        spans.iter().all(|span| span.at.is_some()).then(|| spans.iter().map(|span| span.size).sum())
+        let spans = self.spans(digest);
+        let is_whole = !spans.is_empty() && spans.iter().all(|span| span.at.is_some());
+        is_whole.then(|| spans.iter().map(|span| span.size).sum())
     }
 
     /// Where the first `bytes` of a blob lie; `None` unless all of it is written.
     pub(crate) fn places(&self, digest: &Digest, bytes: u64) -> Option<Vec<(u64, u64)>> {
         let mut places = Vec::new();
-        for span in self.spans.get(digest)? {
+        let spans = self.spans(digest);
+        if spans.is_empty() {
+            return None;
+        }
+        for span in spans {
             let size = bytes.saturating_sub(span.from).min(span.size);
             let at = span.at?;
             if size > 0 || span.size == 0 {
@@ -133,16 +164,31 @@ impl Blueprint {
 
     /// Everything that is no content of a blob, and where it goes.
     pub(crate) fn frame(&self) -> impl Iterator<Item = (u64, Bytes)> {
-        let of = |(number, layout): &(u32, Layout)| {
-            let number = *number;
-            layout.frame().map(move |(offset, bytes)| (position(number, offset), bytes)).collect::<Vec<_>>()
-        };
-        self.volumes.iter().flat_map(of)
+        self.volumes
+            .iter()
+            .flat_map(|(number, layout)| layout.frame().map(|(offset, bytes)| (position(*number, offset), bytes)))
     }
 
     /// The volumes of the set whose files a run needs, were it to write all of them.
     pub(crate) fn numbers(&self) -> BTreeSet<u32> {
         self.volumes.iter().map(|(number, _)| *number).collect()
+    }
+
+    /// Opens `path` if it is as long as volume `number`, which `layout` plans, and begins as that does. Blocks.
+    pub(crate) fn begun_at(&self, number: u32, layout: &Layout, path: &Path) -> Result<Option<Reader>> {
+        if fs::metadata(path).ok().map(|found| found.len()) != Some(layout.total()) {
+            return Ok(None);
+        }
+        let Ok(reader) = Reader::open_file(path) else { return Ok(None) };
+        let segments = |layout: &Layout| layout.facts().volume.as_ref().map(|volume| volume.segments.clone());
+        let found = reader.layout().and_then(segments);
+        if found.as_ref().map(Vec::len) != segments(layout).as_ref().map(Vec::len) {
+            return Ok(None);
+        }
+        // Only the content knows the digests of its segments: those that the head says are held against it later.
+        let sealed = self.sealed(number, found.unwrap_or_default())?;
+        let head = sealed.as_ref().unwrap_or(layout).head();
+        Ok((reader.layout().map(Layout::head) == Some(head)).then_some(reader))
     }
 
     /// The same volume with the digests of its segments.

@@ -24,14 +24,17 @@ impl Output {
         let plan = Blueprint::of(contents, self.form())?;
         let mut volumes = Vec::new();
         for (number, layout) in plan.volumes() {
-            match planned(&plan, *number, layout, &self.volume(*number))? {
+            match plan.begun_at(*number, layout, &self.volume(*number))? {
                 Some(reader) => volumes.push(reader),
                 None => return Ok(None),
             }
         }
-        if let Self::Set(goal) = self
-            && !goal.is_vouched_for(&plan, &volumes)
-        {
+        let is_vouched_for = match self {
+            Self::File { .. } => true,
+            Self::Set(goal) => goal.is_vouched_for(&plan, &volumes, goal.only.is_some()),
+            Self::Group(goal, _) => goal.is_vouched_for(&plan, &volumes, true),
+        };
+        if !is_vouched_for {
             return Ok(None);
         }
         let first = plan.first().clone();
@@ -53,39 +56,25 @@ impl Output {
 
 impl super::Goal {
     /// Whether the manifest and the sums are those of the volumes as they are, all of which is hashed for that.
-    fn is_vouched_for(&self, plan: &Blueprint, volumes: &[Reader]) -> bool {
+    fn is_vouched_for(&self, plan: &Blueprint, volumes: &[Reader], is_part: bool) -> bool {
         let manifest = read_manifest(&self.manifest()).ok().flatten();
+        if is_part && manifest.is_none() {
+            // The set's manifest is on another disc, perhaps, or not there yet.
+            return !self.manifest().exists();
+        }
         let hashed = plan.volumes().iter().zip(volumes).map(|((number, layout), reader)| {
             let name = volume::volume_name(&self.name, *number);
             Some(volume::SetFile { digest: sum(reader.path(), layout.total())?, name, size: layout.total() })
         });
-        if self.only.is_some() {
-            // The set's manifest is on another disc, perhaps.
-            let Some(manifest) = manifest else { return !self.manifest().exists() };
-            return hashed.flatten().all(|file| manifest.volumes.contains(&file));
+        let Some(found) = manifest else { return false };
+        if is_part {
+            return hashed.flatten().all(|file| found.volumes.contains(&file));
         }
-        let (Some(found), Some(cut), Some(files)) = (manifest, plan.cut(), hashed.collect()) else { return false };
+        let (Some(cut), Some(files)) = (plan.cut(), hashed.collect()) else { return false };
         let planned = SetManifest::new(plan.first().id(), plan.first().facts().set_id(), cut, files);
         let own = SetManifest::file_name(&self.name);
         found == planned && fs::read(self.sums()).is_ok_and(|sums| sums == planned.sums(&own).into_bytes())
     }
-}
-
-/// Opens `path` if it is as long as the file that `layout` plans and begins as that does.
-fn planned(plan: &Blueprint, number: u32, layout: &Layout, path: &Path) -> Result<Option<Reader>> {
-    if fs::metadata(path).ok().map(|found| found.len()) != Some(layout.total()) {
-        return Ok(None);
-    }
-    let Ok(reader) = Reader::open_file(path) else { return Ok(None) };
-    let segments = |layout: &Layout| layout.facts().volume.as_ref().map(|volume| volume.segments.clone());
-    let found = reader.layout().and_then(segments);
-    if found.as_ref().map(Vec::len) != segments(layout).as_ref().map(Vec::len) {
-        return Ok(None);
-    }
-    // Only the content knows the digests of its segments: those that the head says are held against it later.
-    let sealed = plan.sealed(number, found.unwrap_or_default())?;
-    let head = sealed.as_ref().unwrap_or(layout).head();
-    Ok((reader.layout().map(Layout::head) == Some(head)).then_some(reader))
 }
 
 fn sum(path: &Path, size: u64) -> Option<crate::oci::Digest> {

@@ -147,6 +147,12 @@ pub enum Error {
         /// Where it begins; 0 where it is a file of its own.
         offset: u64,
     },
+    /// Several machines write the set, and it has no manifest yet.
+    #[error("{}: the set is not complete, since it has no manifest yet", path.display())]
+    Unsealed {
+        /// The mark that says so.
+        path: PathBuf,
+    },
     /// The bytes of a segment are others than its volume says.
     #[error("the segment of {digest} at byte {offset} has the digest {actual}, its volume says {expected}")]
     Segment {
@@ -304,6 +310,7 @@ impl Fault for Error {
             Self::NotTheSet { .. } | Self::VolumeWrong { .. } => Code::BundleVolumeWrong,
             Self::VolumesMissing { .. } => Code::BundleVolumeMissing,
             Self::SetManifest { .. } => Code::BundleSet,
+            Self::Unsealed { .. } => Code::BundleUnsealed,
             Self::Unknown { .. } => Code::BundleUnknown,
             Self::Version { .. } => Code::BundleVersion,
             Self::Truncated { .. } => Code::BundleTruncated,

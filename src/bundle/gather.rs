@@ -11,7 +11,7 @@ use super::{
     Error, Reader, Result,
     layout::MARKER_NAME,
     stack::{Candidate, Look, NamedFiles, Near, Stack},
-    volume::{SUMS, SetManifest, SetManifestError, volume_name},
+    volume::{SUMS, SetManifest, SetManifestError, UNSEALED_LIMIT, UnsealedSet, volume_name},
 };
 use crate::{files::blocking::off_reactor, oci::Digest};
 
@@ -89,6 +89,7 @@ pub async fn gather(named: Vec<PathBuf>) -> Result<Option<GatheredSet>> {
 /// As [`gather()`], and those of the stack.
 pub async fn gather_in<S: Stack>(stack: &S) -> Result<Option<GatheredSet>, S::Error> {
     let Some(mut search) = Search::of(stack).await? else { return Ok(None) };
+    search.check_sealed(stack).await?;
     let looks = search.look(stack).await?;
     // An ordinary folder is for others to complain about.
     let has_volume = looks.iter().any(|(_, look)| matches!(look, Look::Bundle(reader) if reader.set_id().is_some()));
@@ -187,6 +188,20 @@ impl Search {
         if let Some((path, manifest)) = fitting.into_iter().nth(at.unwrap_or(0)) {
             self.wanted = Some(manifest.set);
             self.manifest = Some((path, manifest));
+        }
+        Ok(())
+    }
+
+    /// Checks that the set is not one that several machines still write: then each volume is sound, and the set is not.
+    async fn check_sealed<S: Stack>(&self, stack: &S) -> Result<(), S::Error> {
+        if self.manifest.is_some() {
+            return Ok(());
+        }
+        for file in self.listed.iter().filter(|file| UnsealedSet::set_name(&file.name).is_some()) {
+            let mark = UnsealedSet::parse(&stack.read(file, UNSEALED_LIMIT).await?);
+            if self.wanted.is_none() || mark.is_none_or(|mark| Some(mark.set) == self.wanted) {
+                return Err(Error::Unsealed { path: file.path.clone() }.into());
+            }
         }
         Ok(())
     }

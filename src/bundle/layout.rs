@@ -1,13 +1,11 @@
 //! The plan of the file: where each byte of a bundle lies, before any blob is there.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 
 use super::{
     Contents, Error, Facts, Order, Result,
     header::{self, END, blob_name, padding},
-    volume::{Cut, PlacedPiece},
+    volume::Cut,
 };
 use crate::oci::{Descriptor, Digest};
 
@@ -95,7 +93,8 @@ pub struct Layout {
     documents: Vec<Entry>,
     places: Vec<TarEntry>,
     manifests: usize,
-    by_digest: HashMap<Digest, usize>,
+    /// Places in `places`, sorted by the digest of what is there.
+    by_digest: Vec<u32>,
     total: u64,
 }
 
@@ -105,9 +104,9 @@ impl Layout {
     /// # Errors
     /// A manifest is missing, sizes contradict each other, or the bundle would be larger than a file can be.
     pub fn of(contents: &Contents) -> Result<Self> {
-        let order = contents.order()?;
+        let mut order = contents.order()?;
         let facts = Facts::new(contents.index.id(), order.absent.clone());
-        let whole = order.blobs.iter().map(|blob| (blob.clone(), None)).collect();
+        let whole = std::mem::take(&mut order.blobs).into_iter().map(|blob| (blob, None));
         Self::build(contents, &order, facts, whole)
     }
 
@@ -117,27 +116,32 @@ impl Layout {
     /// # Errors
     /// As [`Layout::of`], and where `cut` is none of `contents`.
     pub fn of_volume(contents: &Contents, cut: &Cut, number: u32, segments: Vec<Digest>) -> Result<Self> {
-        let order = contents.order()?;
+        let mut order = contents.order()?;
         let wrong = |reason: String| Error::Seal { document: FACTS_NAME, reason };
         if number == 0 || number > cut.volumes {
             return Err(wrong(format!("a set of {} volumes has no volume {number}", cut.volumes)));
         }
-        let placed = cut.placed(&order.blobs)?;
-        let here = placed.into_iter().filter(|one| one.piece.volume == number);
-        let pieces: Vec<_> = here.map(segment_of).collect();
+        let mut pieces = Vec::new();
+        cut.place(&order.blobs, |piece, segment, blob| {
+            if piece.volume == number {
+                let segment = segment.map(|number| Segment { number, from: piece.from, size: piece.size });
+                pieces.push((blob.clone(), segment));
+            }
+        })?;
         let cut_here = pieces.iter().filter(|(_, segment)| segment.is_some()).count();
         if cut_here != segments.len() {
             return Err(wrong(format!("it has {cut_here} segments and states the digests of {}", segments.len())));
         }
+        order.blobs = Vec::new();
         let facts = Facts::of_volume(contents.index.id(), order.absent.clone(), cut.clone(), number, segments);
-        Self::build(contents, &order, facts, pieces)
+        Self::build(contents, &order, facts, pieces.into_iter())
     }
 
     fn build(
         contents: &Contents,
         order: &Order<'_>,
         facts: Facts,
-        pieces: Vec<(Descriptor, Option<Segment>)>,
+        pieces: impl ExactSizeIterator<Item = (Descriptor, Option<Segment>)>,
     ) -> Result<Self> {
         contents.check_size()?;
         if let Some(missing) = order.missing.first() {
@@ -166,7 +170,8 @@ impl Layout {
             end = next.map(|next| next + padding(next)).ok_or_else(too_large)?;
             places.push(place);
         }
-        let by_digest = places.iter().enumerate().map(|(at, place)| (place.blob.digest, at)).collect();
+        let mut by_digest: Vec<u32> = (0..).take(places.len()).collect();
+        by_digest.sort_by_key(|&at| places[at as usize].blob.digest);
         let (id, head) = (contents.index.id(), head.bytes.into());
         Ok(Self { id, facts, head, documents, places, manifests, by_digest, total: end + END })
     }
@@ -217,14 +222,25 @@ impl Layout {
         self.blobs().iter().map(TarEntry::size).sum()
     }
 
+    /// Which of [`Layout::blobs`] has the content of `digest`, or a segment of it.
+    pub(crate) fn blob_number(&self, digest: &Digest) -> Option<u32> {
+        let place = self.place_of(digest)?.checked_sub(self.manifests)?;
+        u32::try_from(place).ok()
+    }
+
+    fn place_of(&self, digest: &Digest) -> Option<usize> {
+        let found = self.by_digest.binary_search_by_key(digest, |&at| self.places[at as usize].blob.digest);
+        found.ok().map(|nth| self.by_digest[nth] as usize)
+    }
+
     /// Where a manifest or blob, or the segment of one, lies, if it is in the file.
     pub fn place(&self, digest: &Digest) -> Option<&TarEntry> {
-        self.by_digest.get(digest).map(|&at| &self.places[at])
+        self.place_of(digest).map(|at| &self.places[at])
     }
 
     /// Whether `digest` is a manifest of the bundle.
     pub fn is_manifest(&self, digest: &Digest) -> bool {
-        self.by_digest.get(digest).is_some_and(|&at| at < self.manifests)
+        self.place_of(digest).is_some_and(|at| at < self.manifests)
     }
 
     /// Everything of the file but the content of configs and layers, as pieces with their offsets: the head, then what
@@ -241,11 +257,6 @@ impl Layout {
         let last = (end, zeros(self.total - end).into());
         std::iter::once((0, self.head.clone())).chain(between).chain(std::iter::once(last))
     }
-}
-
-fn segment_of(placed: PlacedPiece) -> (Descriptor, Option<Segment>) {
-    let PlacedPiece { piece, segment, blob } = placed;
-    (blob, segment.map(|number| Segment { number, from: piece.from, size: piece.size }))
 }
 
 /// So few that they always fit into memory: padding and end blocks.

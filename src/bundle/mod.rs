@@ -58,4 +58,5 @@ pub use owners::Owners;
 pub use reader::{Extent, Format, Reader};
 pub use set::FileCheck;
 pub use stream::StreamWriter;
+pub(crate) use strict::assemble;
 pub use writer::Writer;

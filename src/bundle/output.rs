@@ -5,7 +5,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -16,7 +16,7 @@ use super::{
     blueprint::{Blueprint, FileLayout},
     canvas::{Canvas, position},
     journal::{Journal, JournalLine},
-    volume::{self, SUMS, SetManifest, Size, volume_name},
+    volume::{self, SUMS, SetManifest, Size, VolumeGroup, volume_name},
 };
 use crate::{
     files::{
@@ -59,8 +59,13 @@ pub struct Goal {
 /// Where a run writes to.
 #[derive(Debug)]
 pub(crate) enum Output {
-    File { path: PathBuf, overwrite: bool },
+    File {
+        path: PathBuf,
+        overwrite: bool,
+    },
     Set(Goal),
+    /// Some volumes of a set, without its manifest and its sums.
+    Group(Goal, Arc<VolumeGroup>),
 }
 
 impl Output {
@@ -72,24 +77,29 @@ impl Output {
         Self::Set(goal)
     }
 
-    pub(crate) const fn form(&self) -> FileLayout {
+    pub(crate) const fn group(goal: Goal, group: Arc<VolumeGroup>) -> Self {
+        Self::Group(goal, group)
+    }
+
+    pub(crate) fn form(&self) -> FileLayout {
         match self {
             Self::File { .. } => FileLayout::Whole,
             Self::Set(goal) => FileLayout::Set { size: goal.size, only: goal.only },
+            Self::Group(_, group) => FileLayout::Group(Arc::clone(group)),
         }
     }
 
     pub(crate) fn folder(&self) -> &Path {
         match self {
             Self::File { path, .. } => name::folder_of(path),
-            Self::Set(goal) => &goal.folder,
+            Self::Set(goal) | Self::Group(goal, _) => &goal.folder,
         }
     }
 
     const fn overwrite(&self) -> bool {
         match self {
             Self::File { overwrite, .. } => *overwrite,
-            Self::Set(goal) => goal.overwrite,
+            Self::Set(goal) | Self::Group(goal, _) => goal.overwrite,
         }
     }
 
@@ -98,6 +108,7 @@ impl Output {
         match self {
             Self::Set(goal @ Goal { only: None, .. }) => goal.manifest(),
             Self::Set(Goal { only: Some(number), .. }) => self.volume(*number),
+            Self::Group(_, group) => self.volume(group.numbers[0]),
             Self::File { path, .. } => path.clone(),
         }
     }
@@ -105,7 +116,7 @@ impl Output {
     pub(crate) fn volume(&self, number: u32) -> PathBuf {
         match self {
             Self::File { path, .. } => path.clone(),
-            Self::Set(goal) => goal.folder.join(volume_name(&goal.name, number)),
+            Self::Set(goal) | Self::Group(goal, _) => goal.folder.join(volume_name(&goal.name, number)),
         }
     }
 
@@ -119,19 +130,45 @@ impl Output {
             goal.take_back()?;
         }
         let mut files: BTreeMap<u32, PartialFile> = BTreeMap::new();
-        for number in plan.numbers() {
-            match PartialFile::open(&self.volume(number), self.overwrite()) {
+        for number in self.lockable(plan) {
+            match self.open_volume(plan, number) {
                 Ok(partial) => drop(files.insert(number, partial)),
                 Err(error) => {
                     for partial in files.into_values() {
                         // What stays behind is empty; the error that is reported matters more.
                         let _ = partial.remove_fresh();
                     }
-                    return Err(error.into());
+                    return Err(error);
                 }
             }
         }
         Ok(Canvas::new(self.folder(), files))
+    }
+
+    /// The volumes of the plan, those first that are not there yet: another run that writes the same group holds one of them
+    /// until the last has its name.
+    fn lockable(&self, plan: &Blueprint) -> Vec<u32> {
+        let mut numbers: Vec<u32> = plan.numbers().into_iter().collect();
+        if let Self::Group(..) = self {
+            numbers.sort_by_key(|&number| (self.volume(number).exists(), number));
+        }
+        numbers
+    }
+
+    /// Opens the partial file of a volume. Of a group that a run was killed on while it gave the names, the volumes that have
+    /// theirs become partial files again; all of each is hashed once more.
+    fn open_volume(&self, plan: &Blueprint, number: u32) -> Result<PartialFile> {
+        let (path, overwrite) = (self.volume(number), self.overwrite());
+        let partial = name::partial(&path);
+        let layout = plan.volumes().iter().find(|(one, _)| *one == number).map(|(_, layout)| layout);
+        if let (Self::Group(..), Some(layout)) = (self, layout)
+            && !overwrite
+            && !partial.exists()
+            && plan.begun_at(number, layout, &path)?.is_some()
+        {
+            rename(&path, &partial, false).map_err(Error::write(&path))?;
+        }
+        Ok(PartialFile::open(&path, overwrite)?)
     }
 
     /// The journal of the run, beside its first partial file, and what it says.
@@ -167,8 +204,12 @@ impl Output {
 
     /// Gives everything its final name: all of it is in place and proven.
     pub(crate) fn publish(self, canvas: Canvas, plan: &Blueprint, journal: Journal) -> Result<Finished> {
-        let goal = match self {
-            Self::Set(goal) => goal,
+        let (goal, is_part) = match self {
+            Self::Set(goal) => {
+                let is_part = goal.only.is_some();
+                (goal, is_part)
+            }
+            Self::Group(goal, _) => (goal, true),
             Self::File { .. } => {
                 let (layout, partial) = (plan.first(), canvas.into_partials().into_values().next());
                 let partial = partial.ok_or_else(|| Error::Missing { digest: layout.id() })?;
@@ -179,9 +220,10 @@ impl Output {
         };
         let volumes = goal.seal(&canvas, plan)?;
         let partials = canvas.into_partials();
-        let finished = match goal.only {
-            Some(_) => goal.publish_one(partials, plan, &volumes)?,
-            None => goal.publish_all(partials, plan, volumes)?,
+        let finished = if is_part {
+            goal.publish_some(partials, plan, &volumes)?
+        } else {
+            goal.publish_all(partials, plan, volumes)?
         };
         journal.remove()?;
         Ok(finished)
@@ -332,42 +374,44 @@ impl Goal {
         Ok(())
     }
 
-    /// Publishes one volume, made once more. If the set's manifest is there it must be the volume that it names.
-    fn publish_one(
+    /// Publishes some volumes. If the set's manifest is there they must be the volumes that it names.
+    fn publish_some(
         &self,
-        partials: BTreeMap<u32, PartialFile>,
+        mut partials: BTreeMap<u32, PartialFile>,
         plan: &Blueprint,
         volumes: &[volume::SetFile],
     ) -> Result<Finished> {
-        let layout = plan.first();
-        let (Some(partial), Some(file)) = (partials.into_values().next(), volumes.first()) else {
-            return Err(Error::Missing { digest: layout.id() });
-        };
         if let Some(manifest) = read_manifest(&self.manifest())? {
-            let known = manifest.volumes.iter().find(|one| one.name == file.name);
-            if known != Some(file) {
-                let (bundle, set) = (manifest.bundle, manifest.set);
-                let same_bundle = bundle == layout.id();
-                return Err(Error::NotTheSet {
-                    path: self.manifest(),
-                    reason: if same_bundle && set != layout.facts().set_id() {
-                        format!(
-                            "the bundle is cut otherwise than into volumes of {} bytes, as that set is",
-                            manifest.size
-                        )
-                    } else if same_bundle {
-                        format!("the volume has the SHA-256 {}", file.digest.hex())
-                    } else {
-                        format!(
-                            "the artifacts have changed since: their bundle id is {}, that of the set is {bundle}",
-                            layout.id()
-                        )
-                    },
-                });
+            for ((_, layout), file) in plan.volumes().iter().zip(volumes) {
+                self.check_named(&manifest, layout, file)?;
             }
         }
-        let path = partial.publish(layout.total())?;
-        Ok(Finished { path, bytes: layout.total(), id: layout.id() })
+        let (mut first, mut bytes) = (None, 0);
+        for (number, layout) in plan.volumes() {
+            let missing = || Error::Missing { digest: layout.id() };
+            let path = partials.remove(number).ok_or_else(missing)?.publish(layout.total())?;
+            first.get_or_insert(path);
+            bytes += layout.total();
+        }
+        let id = plan.first().id();
+        Ok(Finished { path: first.ok_or(Error::Missing { digest: id })?, bytes, id })
+    }
+
+    /// Checks that the set's manifest names this very volume.
+    fn check_named(&self, manifest: &SetManifest, layout: &Layout, file: &volume::SetFile) -> Result<()> {
+        if manifest.volumes.iter().any(|known| known == file) {
+            return Ok(());
+        }
+        let (bundle, set) = (manifest.bundle, manifest.set);
+        let reason = if bundle != layout.id() {
+            let id = layout.id();
+            format!("the artifacts have changed since: their bundle id is {id}, that of the set is {bundle}")
+        } else if set != layout.facts().set_id() {
+            format!("the bundle is cut otherwise than into volumes of {} bytes, as that set is", manifest.size)
+        } else {
+            format!("the volume has the SHA-256 {}", file.digest.hex())
+        };
+        Err(Error::NotTheSet { path: self.manifest(), reason })
     }
 }
 

@@ -1,11 +1,11 @@
 //! A bundle, archive or layout folder as a source of content.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::File,
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use bytes::Bytes;
@@ -61,6 +61,8 @@ pub(super) struct OpenBundle {
     pub(super) store: Backing,
     /// Segments that were put aside before the volumes they are from were taken away.
     pub(super) aside: Vec<Aside>,
+    /// Of volumes, the blobs of which not all is here; found out when it is first asked for.
+    pub(super) lacking: OnceLock<HashSet<Digest>>,
     /// Blobs that are cut over volumes, joined for readers by position.
     pub(super) joined: Mutex<HashMap<Digest, Arc<File>>>,
 }
@@ -306,6 +308,7 @@ impl OpenBundle {
                 store,
                 aside: Vec::new(),
                 joined: Mutex::default(),
+                lacking: OnceLock::new(),
             });
         }
         if begin.len() < 512 || Header::read(&begin).is_err() {
@@ -348,6 +351,7 @@ impl OpenBundle {
             store,
             aside: Vec::new(),
             joined: Mutex::default(),
+            lacking: OnceLock::new(),
         };
         let missing = |document: &str| Error::Unknown {
             path: inner.path.clone(),

@@ -3,7 +3,12 @@
 //! It is for telling, not for taking: a bundle that does not open strictly is not imported or served. What is found here is
 //! believed by its digest only; the names of artifacts are those that the index still says, broken seal or not.
 
-use std::{collections::BTreeMap, collections::HashMap, fs::File, path::Path, sync::Mutex};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    path::Path,
+    sync::{Mutex, OnceLock},
+};
 
 use super::{
     Contents, Error, Facts, Format, Index, Reader, Result,
@@ -66,6 +71,7 @@ impl OpenBundle {
             store: Backing::Scanned(file, files),
             aside: Vec::new(),
             joined: Mutex::default(),
+            lacking: OnceLock::new(),
         };
         let mut wrong: Vec<Error> = fault.into_iter().collect();
         inner.take_facts(&mut wrong)?;

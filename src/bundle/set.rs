@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use super::{
@@ -68,11 +68,15 @@ impl Reader {
     /// Whether this has all of `digest`; nothing is read for it.
     pub fn has(&self, digest: &Digest) -> bool {
         let Some(cut) = self.cut() else { return true };
-        let mut pieces = cut.pieces.iter().filter(|piece| piece.digest == *digest);
-        pieces.all(|piece| {
-            self.files().iter().any(|volume| volume.number == piece.volume)
-                || self.0.aside.iter().any(|aside| aside.digest == *digest && aside.from == piece.from)
-        })
+        let lacking = self.0.lacking.get_or_init(|| {
+            let here: BTreeSet<u32> = self.files().iter().map(|volume| volume.number).collect();
+            let is_aside = |piece: &Piece| {
+                self.0.aside.iter().any(|aside| aside.digest == piece.digest && aside.from == piece.from)
+            };
+            let missing = cut.pieces.iter().filter(|piece| !here.contains(&piece.volume) && !is_aside(piece));
+            missing.map(|piece| piece.digest).collect()
+        });
+        !lacking.contains(digest)
     }
 
     /// The volumes that have what is lacking here of `blobs`, in parts or all of it.
@@ -189,6 +193,7 @@ impl Reader {
             store: Backing::Set(self.files().to_vec()),
             aside,
             joined: Mutex::default(),
+            lacking: OnceLock::new(),
         })))
     }
 
@@ -238,6 +243,7 @@ impl Reader {
             store: Backing::Set(files.into_values().collect()),
             aside: Vec::new(),
             joined: Mutex::default(),
+            lacking: OnceLock::new(),
         })))
     }
 

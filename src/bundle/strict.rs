@@ -5,7 +5,7 @@ use std::{collections::HashMap, io, path::Path};
 use bytes::Bytes;
 
 use super::{
-    Contents, Error, Facts, Index, Layout, Result,
+    Absent, Contents, Error, Facts, Index, Layout, Result,
     contents::DOCUMENTS,
     header::{self, BLOCK, BLOCK_LEN, END, blob_name, padding},
     layout::{FACTS_NAME, INDEX_NAME, MARKER, MARKER_NAME},
@@ -180,6 +180,30 @@ impl Cursor<'_> {
         })?;
         contents.manifests = by_digest(walked);
         Ok(())
+    }
+}
+
+/// The contents of `index` whose manifests are `raw`, each held against its digest.
+///
+/// # Errors
+/// A manifest is missing, is not what its digest says, or is needed by nothing; together they are more than a bundle may have.
+pub(crate) fn assemble(index: Index, absent: Vec<Absent>, mut raw: HashMap<Digest, Bytes>) -> Result<Contents> {
+    let absent = absent.into_iter().map(|absent| (absent.digest, absent)).collect();
+    let mut contents = Contents { index, manifests: HashMap::new(), absent };
+    let mut account = DOCUMENTS.open();
+    account.spend(contents.index.weight())?;
+    let walked = walk(contents.index.descriptors(), &mut account, |descriptor, account| {
+        if contents.absent.contains_key(&descriptor.digest) {
+            return Ok(None);
+        }
+        account.allows(descriptor.size)?;
+        let bytes = raw.remove(&descriptor.digest).ok_or(Error::Missing { digest: descriptor.digest })?;
+        read_manifest(bytes, descriptor, 0, account).map(Some)
+    })?;
+    contents.manifests = by_digest(walked);
+    match raw.into_keys().next() {
+        Some(digest) => Err(Error::Unplanned { digest }),
+        None => Ok(contents),
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
     journal::{Journal, JournalLine},
     output::{Finished, Goal, Output},
     sequential_write::SequentialWrite,
+    volume::VolumeGroup,
 };
 use crate::{
     content::{self, Landing, Lookup, Sink, Verified},
@@ -72,6 +73,14 @@ impl Writer {
         Self::open_output(Output::set(goal), contents).await
     }
 
+    /// Begins some volumes of the set that `goal` asks for, or goes on with them. It gets no manifest.
+    ///
+    /// # Errors
+    /// As [`Writer::open_set`].
+    pub(crate) async fn open_group(goal: Goal, group: Arc<VolumeGroup>, contents: Contents) -> Result<Self> {
+        Self::open_output(Output::group(goal, group), contents).await
+    }
+
     async fn open_output(output: Output, contents: Contents) -> Result<Self> {
         let shared = off_reactor(move || {
             let plan = Blueprint::of(contents, output.form())?;
@@ -90,7 +99,26 @@ impl Writer {
 
     /// Configs and layers that are to be pushed, in the order of the bundle.
     pub fn blobs(&self) -> Vec<Descriptor> {
-        self.shared.plan().blobs().to_vec()
+        self.shared.plan().blobs().cloned().collect()
+    }
+
+    /// Those of them that are not in place.
+    pub(crate) fn missing(&self) -> Vec<Descriptor> {
+        let state = self.shared.state();
+        state.plan.blobs().filter(|blob| !state.present.contains(&blob.digest)).cloned().collect()
+    }
+
+    /// How many blobs are written, and their bytes, and how many bytes of them are there, in part or whole.
+    pub(crate) fn totals(&self) -> (u64, u64, u64) {
+        let state = self.shared.state();
+        let (mut blobs, mut bytes, mut there) = (0, 0, 0);
+        for blob in state.plan.blobs() {
+            blobs += 1;
+            bytes += blob.size;
+            let begun = || state.arrived.get(&blob.digest).map_or(0, |(_, arrived)| *arrived);
+            there += if state.present.contains(&blob.digest) { blob.size } else { begun() };
+        }
+        (blobs, bytes, there)
     }
 
     /// The plan of the file as it is now; of a set that of its first volume.
@@ -101,7 +129,7 @@ impl Writer {
     /// Bytes of configs and layers that are in place and verified.
     pub fn present(&self) -> u64 {
         let state = self.shared.state();
-        let blobs = state.plan.blobs().iter().filter(|blob| state.present.contains(&blob.digest));
+        let blobs = state.plan.blobs().filter(|blob| state.present.contains(&blob.digest));
         blobs.map(|blob| blob.size).sum()
     }
 
@@ -183,7 +211,7 @@ impl Sink for Writer {
         }
         let digest = content.digest;
         let plan = self.shared.plan();
-        let spans = plan.spans(&digest).to_vec();
+        let spans = plan.spans(&digest);
         if spans.is_empty() {
             return Err(Error::Unplanned { digest }.into());
         }
@@ -297,6 +325,8 @@ impl Landing for OpenBlob {
         }
         let mut state = self.shared.state();
         state.arrived.remove(&self.digest);
+        // Who waits for the right to write it has it, and finds the blob in place.
+        state.claims.remove(&self.digest);
         state.present.insert(self.digest);
         Ok(())
     }
@@ -319,7 +349,9 @@ impl Shared {
         self.canvas.reserve(&plan.totals())?;
         let scratch = match self.output.form() {
             FileLayout::Whole => plan.first().total(),
-            FileLayout::Set { .. } => self.canvas.partials().keys().last().map_or(0, |last| Canvas::beyond(*last)),
+            FileLayout::Set { .. } | FileLayout::Group(_) => {
+                self.canvas.partials().keys().last().map_or(0, |last| Canvas::beyond(*last))
+            }
         };
         held::bring(&self.canvas, &self.journal, &mut held, &plan, scratch).map_err(Error::write(path))?;
         for (position, bytes) in plan.frame() {
@@ -338,7 +370,7 @@ impl Shared {
 
     fn check_complete(&self) -> Result<()> {
         let state = self.state();
-        let mut missing = state.plan.blobs().iter().filter(|blob| !state.present.contains(&blob.digest));
+        let mut missing = state.plan.blobs().filter(|blob| !state.present.contains(&blob.digest));
         match missing.next() {
             Some(first) => Err(Error::Incomplete { missing: 1 + missing.count(), first: first.digest }),
             None => Ok(()),

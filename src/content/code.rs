@@ -157,6 +157,20 @@ codes! {
     /// The manifest or the sums of a set are damaged, or do not go with its volumes.
     BundleSet = "bundle.set", Unverified;
 
+    /// Several machines write the set, and not all of them have ended.
+    BundleUnsealed = "bundle.unsealed", Failed;
+
+    /// A plan was changed, or is none.
+    PlanMalformed = "plan.malformed", Unverified;
+    /// A plan of a later format.
+    PlanVersion = "plan.version", Unverified;
+    /// The plan was made of another list than the one that is given.
+    PlanOtherList = "plan.other-list", Usage;
+    /// The place has volumes of another plan.
+    PlanOther = "plan.other", Unverified;
+    /// Volumes of the plan are not there yet.
+    PlanUnfinished = "plan.unfinished", Failed;
+
     /// There is no statement beside the bundle, or no signature of it.
     TrustUnsigned = "trust.unsigned", Unverified;
     /// The statement is malformed, of another version, or of another bundle.

@@ -1,9 +1,9 @@
 //! Small files, whose content is there at once: reports, sums, manifests.
 
 use std::{
-    fs,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
+    fs::{self, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -33,6 +33,25 @@ pub(crate) fn publish(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     write_new(&partial, content, mode)?;
     rename(&partial, path, true).map_err(Error::write(path))?;
     sync_folder(name::folder_of(path)).map_err(Error::write(path))
+}
+
+/// Makes a small file visible at once and whole, unless something is there; whether it did. Any number of processes may try at
+/// the same time.
+pub(crate) fn create(path: &Path, content: &[u8]) -> Result<bool> {
+    let folder = name::folder_of(path);
+    let write = || {
+        let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(USUAL)).tempfile_in(folder)?;
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        match rename(file.path(), path, false) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            renamed => renamed?,
+        }
+        // It has another name now, so there is nothing to remove.
+        let _ = file.into_temp_path().keep();
+        sync_folder(folder).map(|()| true)
+    };
+    write().map_err(Error::write(path))
 }
 
 /// The report of a run, a file that only its owner can read.

@@ -78,7 +78,7 @@ pub(super) type RenderedCharts = BTreeMap<PathBuf, Result<String, String>>;
 /// Most charts of one folder that are rendered.
 const MAX_CHARTS: usize = 50;
 
-/// The folders of charts below `root`, which `label` stands for. Links are not followed.
+/// The charts below `root`, which `label` stands for: folders and archives. Links are not followed.
 pub(super) fn charts_within(root: &Path, label: &str, rules: &SearchRules) -> Vec<PathBuf> {
     let mut charts = Vec::new();
     let mut folders = vec![(root.to_owned(), label.to_owned(), 0)];
@@ -94,14 +94,28 @@ pub(super) fn charts_within(root: &Path, label: &str, rules: &SearchRules) -> Ve
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let inner = format!("{label}/{name}");
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_folder && name != ".git" && depth + 1 < MAX_DEPTH && !rules.excludes_file(&inner) {
+            let Ok(file_type) = entry.file_type() else { continue };
+            if name == ".git" || rules.excludes_file(&inner) {
+                continue;
+            }
+            if file_type.is_dir() && depth + 1 < MAX_DEPTH {
                 folders.push((entry.path(), inner, depth + 1));
+            } else if file_type.is_file()
+                && kind(&name) == FileKind::Archive
+                && charts.len() < MAX_CHARTS
+                && is_chart_archive(&entry.path())
+            {
+                charts.push(entry.path());
             }
         }
     }
     charts.sort();
     charts
+}
+
+fn is_chart_archive(path: &Path) -> bool {
+    let chart = reading::whole(path).and_then(|bytes| ChartFiles::of_archive(&bytes, path));
+    chart.is_ok_and(|chart| chart.is_chart())
 }
 
 /// Searches sources by a set of rules.
@@ -224,17 +238,7 @@ impl<'a> Searcher<'a> {
         while let Some((folder, label, depth)) = folders.pop() {
             let failed = |source| Error::Read { path: folder.clone(), source };
             if depth > 0 && folder_kind(&folder) == FolderKind::Chart {
-                let is_rendered = match self.charts.remove(&folder) {
-                    Some(Ok(text)) => {
-                        self.rendered(&label, &text);
-                        true
-                    }
-                    Some(Err(advice)) => {
-                        self.remark(&label, advice, true);
-                        false
-                    }
-                    None => false,
-                };
+                let is_rendered = self.take_rendered(&folder, &label);
                 if let Err(error) = self.chart_folder(&folder, &label, is_rendered) {
                     self.remark(&label, error.to_string(), true);
                 }
@@ -276,6 +280,21 @@ impl<'a> Searcher<'a> {
         Ok(())
     }
 
+    /// Searches what was rendered of the chart at `path`, if it was.
+    fn take_rendered(&mut self, path: &Path, label: &str) -> bool {
+        match self.charts.remove(path) {
+            Some(Ok(text)) => {
+                self.rendered(label, &text);
+                true
+            }
+            Some(Err(advice)) => {
+                self.remark(label, advice, true);
+                false
+            }
+            None => false,
+        }
+    }
+
     /// A file of a folder: what is wrong with it is a remark.
     fn file_of_folder(&mut self, path: &Path, name: &str, label: &str) {
         let bytes = match reading::whole(path) {
@@ -285,7 +304,10 @@ impl<'a> Searcher<'a> {
         let kind = kind(name);
         if kind == FileKind::Archive {
             match ChartFiles::of_archive(&bytes, path) {
-                Ok(chart) if chart.is_chart() => self.chart(chart, label, false),
+                Ok(chart) if chart.is_chart() => {
+                    let is_rendered = self.take_rendered(path, label);
+                    self.chart(chart, label, is_rendered);
+                }
                 _ => self.remark(label, "it is an archive, but not a chart, and was skipped", false),
             }
             return;

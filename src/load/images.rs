@@ -162,6 +162,6 @@ async fn image(
 /// The child of an index for the platform.
 fn child<'a>(reader: &'a Reader, index: &Manifest, platform: &Platform) -> Option<&'a Manifest> {
     let of_platform = |own: &Platform| platform.selects(own);
-    let mut children = index.children().iter().filter(|child| child.platform.as_ref().is_some_and(of_platform));
+    let mut children = index.children().iter().filter(|child| child.platform.as_deref().is_some_and(of_platform));
     children.find_map(|child| reader.manifest(&child.digest))
 }

@@ -28,7 +28,7 @@ pub struct Descriptor {
     pub artifact_type: Option<String>,
     /// What the described image runs on; used in indexes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Platform>,
+    pub platform: Option<Box<Platform>>,
 }
 
 impl Descriptor {
@@ -54,7 +54,7 @@ impl Descriptor {
     /// several lines; these are no harm, since none is shown as a line.
     pub fn deceptive(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let platform = self.platform.iter().flat_map(|platform| {
-            let Platform { architecture, os, os_version, variant } = platform;
+            let Platform { architecture, os, os_version, variant } = &**platform;
             [Some(architecture), Some(os), os_version.as_ref(), variant.as_ref()].into_iter().flatten()
         });
         let texts = [("media type", Some(&self.media_type)), ("artifact type", self.artifact_type.as_ref())];

@@ -4,6 +4,8 @@
 //! 1.1, *manifest.md* and *image-index.md*), so that a document of an unknown media type keeps its layers, and refuses
 //! what two readers could understand differently.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -71,9 +73,12 @@ pub enum View {
     Opaque,
 }
 
-/// A manifest or index: bytes, descriptor and view that belong together.
+/// A manifest or index: bytes, descriptor and view that belong together. Clones share them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manifest {
+pub struct Manifest(Arc<Parsed>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parsed {
     raw: Bytes,
     descriptor: Descriptor,
     view: View,
@@ -130,55 +135,55 @@ impl Manifest {
         let mut descriptor = Descriptor::new(media_type, digest, raw.len() as u64);
         descriptor.artifact_type = artifact_type;
         let weight = weigh(&raw);
-        Ok(Self { raw, descriptor, view, subject: document.subject, weight })
+        Ok(Self(Arc::new(Parsed { raw, descriptor, view, subject: document.subject, weight })))
     }
 
     /// The bytes, exactly as received.
-    pub const fn raw(&self) -> &Bytes {
-        &self.raw
+    pub fn raw(&self) -> &Bytes {
+        &self.0.raw
     }
 
     /// Media type, digest, size and artifact type of the bytes.
-    pub const fn descriptor(&self) -> &Descriptor {
-        &self.descriptor
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.0.descriptor
     }
 
     /// About how many bytes of memory it takes.
-    pub const fn weight(&self) -> u64 {
-        self.weight
+    pub fn weight(&self) -> u64 {
+        self.0.weight
     }
 
     /// The digest of the bytes.
-    pub const fn digest(&self) -> Digest {
-        self.descriptor.digest
+    pub fn digest(&self) -> Digest {
+        self.0.descriptor.digest
     }
 
     /// The media type, agreed between the document and what it came with.
     pub fn media_type(&self) -> &str {
-        &self.descriptor.media_type
+        &self.0.descriptor.media_type
     }
 
     /// What the document names.
-    pub const fn view(&self) -> &View {
-        &self.view
+    pub fn view(&self) -> &View {
+        &self.0.view
     }
 
     /// The manifest that this one is attached to, if any. It is a weak link: it may be absent.
-    pub const fn subject(&self) -> Option<&Descriptor> {
-        self.subject.as_ref()
+    pub fn subject(&self) -> Option<&Descriptor> {
+        self.0.subject.as_ref()
     }
 
     /// The child manifests of an index; empty for anything else.
     pub fn children(&self) -> &[Descriptor] {
-        match &self.view {
+        match self.view() {
             View::Index { manifests, .. } => manifests,
             View::Image { .. } | View::Opaque => &[],
         }
     }
 
     /// The config of an image.
-    pub const fn config(&self) -> Option<&Descriptor> {
-        match &self.view {
+    pub fn config(&self) -> Option<&Descriptor> {
+        match self.view() {
             View::Image { config, .. } => config.as_ref(),
             View::Index { .. } | View::Opaque => None,
         }
@@ -186,10 +191,19 @@ impl Manifest {
 
     /// The layers of an image, the blobs of an artifact, or what an index lists beside manifests.
     pub fn layers(&self) -> &[Descriptor] {
-        match &self.view {
+        match self.view() {
             View::Image { layers, .. } => layers,
             View::Index { blobs, .. } => blobs,
             View::Opaque => &[],
+        }
+    }
+
+    /// The one of [`Manifest::blobs`] at `place`.
+    pub(crate) fn blob(&self, place: usize) -> Option<&Descriptor> {
+        match (self.config(), place) {
+            (Some(config), 0) => Some(config),
+            (Some(_), place) => self.layers().get(place - 1),
+            (None, place) => self.layers().get(place),
         }
     }
 
@@ -254,7 +268,8 @@ impl ManifestDocument {
         if matches!(media_type, media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST) && self.config.is_none() {
             return Err(malformed("a manifest without config"));
         }
-        if let Some(manifests) = self.manifests.take() {
+        if let Some(mut manifests) = self.manifests.take() {
+            manifests.shrink_to_fit();
             let is_manifest =
                 |child: &Descriptor| child.media_type.is_empty() || media_type::is_manifest(&child.media_type);
             // Most list manifests only, and these may be many: they are not copied.
@@ -267,6 +282,8 @@ impl ManifestDocument {
         if content {
             let mut layers = self.layers.take().unwrap_or_default();
             layers.extend(self.blobs.take().into_iter().flatten());
+            // What a list grew by is up to half of it, and there may be a hundred thousand of these.
+            layers.shrink_to_fit();
             return Ok(View::Image { config: self.config.take(), layers });
         }
         // A known artifact manifest may have no blobs at all; then it names nothing, as an unknown document does.

@@ -198,7 +198,7 @@ fn kind_of_tag(root: &Root) -> String {
 
 /// The platforms that the indexes of an artifact name.
 fn platforms(manifests: &[&Manifest]) -> Vec<String> {
-    let named = manifests.iter().flat_map(|manifest| manifest.children()).filter_map(|child| child.platform.as_ref());
+    let named = manifests.iter().flat_map(|manifest| manifest.children()).filter_map(|child| child.platform.as_deref());
     let known: BTreeSet<String> = named.filter(|platform| platform.is_known()).map(ToString::to_string).collect();
     known.iter().map(|platform| PeerText(platform).to_string()).collect()
 }

@@ -47,7 +47,7 @@ pub(super) async fn check(to: &Destination, request: &Request) -> Result<(), Err
     Ok(())
 }
 
-fn is_there(path: &Path) -> Result<bool, bundle::Error> {
+pub(super) fn is_there(path: &Path) -> Result<bool, bundle::Error> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),

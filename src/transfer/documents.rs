@@ -18,6 +18,26 @@ pub(super) async fn there(place: &Location, settings: &Settings) -> Result<Optio
     }
 }
 
+/// As [`there`], of at most `limit` bytes.
+///
+/// # Errors
+/// It is larger.
+pub(super) async fn there_within(
+    place: &Location,
+    limit: u64,
+    settings: &Settings,
+) -> Result<Option<Bytes>, storage::Error> {
+    match Pinned::open(storage::open(place, settings)?).await {
+        Ok(pinned) if pinned.stat().size > limit => {
+            let reason = format!("it has more than {limit} bytes, and is no document of airlift");
+            Err(storage::Error::Protocol { what: place.to_string(), reason })
+        }
+        Ok(pinned) => Ok(Some(pinned.bytes(0..pinned.stat().size).await?)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes a document visible at once and whole.
 ///
 /// # Errors
@@ -41,7 +61,12 @@ pub(super) async fn put(
         upload.put(number, note, content.slice(at(range.start)..at(range.end)).into()).await?;
         notes.push(note);
     }
-    upload.commit(&notes, &Finish { overwrite, md5: None }).await.map(drop)
+    let committed = upload.commit(&notes, &Finish { overwrite, md5: None }).await;
+    if let Err(storage::Error::Exists { .. }) = committed {
+        // Nobody goes on with a document; that its parts cannot be removed is the lesser trouble.
+        let _ = upload.abandon().await;
+    }
+    committed.map(drop)
 }
 
 /// Removes what is there, if anything is.

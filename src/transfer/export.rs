@@ -1,6 +1,7 @@
 //! Export: registry → bundle.
 
 pub(super) mod destination;
+pub(super) mod group;
 mod prefix;
 pub(super) mod request;
 mod segments;
@@ -45,7 +46,7 @@ pub async fn plan(origins: &dyn Origins, request: &Request, progress: &Progress)
 }
 
 /// As [`plan`], without a question about a blob.
-async fn resolved(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Plan, Error> {
+pub(super) async fn resolved(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Plan, Error> {
     let plan = Plan::resolved(origins, Side::Source, request, progress).await?;
     progress.tell(Event::Phase(Phase::Planning));
     possible(plan, request)
@@ -127,9 +128,7 @@ struct ExportRun<'a> {
 
 impl ExportRun<'_> {
     async fn into_file(mut self, writer: Writer) -> Result<Report, Error> {
-        let begun = |blob: &Descriptor| writer.arrived(blob).map_or(0, |(_, bytes)| bytes);
-        let begun: u64 = writer.blobs().iter().map(begun).sum();
-        let reused = writer.present() + begun;
+        let (_, _, reused) = writer.totals();
         self.tell_planned(reused);
         let writer = Arc::new(writer);
         let failed = self.move_blobs(&writer).await?;
@@ -149,12 +148,7 @@ impl ExportRun<'_> {
 
     /// Moves every blob that the writer lacks. Returns what failed.
     async fn move_blobs(&self, writer: &Arc<Writer>) -> Result<HashMap<Digest, content::Error>, Error> {
-        let mut missing = Vec::new();
-        for blob in writer.blobs() {
-            if !content::Lookup::contains(&**writer, &blob).await? {
-                missing.push(blob);
-            }
-        }
+        let mut missing = writer.missing();
         scheduler::order(&mut missing, |blob| blob.size);
         let mut failed = HashMap::new();
         let mut stopped = None;

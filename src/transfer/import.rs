@@ -12,7 +12,8 @@ mod steps;
 use std::sync::Arc;
 
 use super::{
-    delta::confirm::Imported, error::Error, opened::Opened, report::Report, supply::ArtifactSupply, verify::verify,
+    delta::confirm::Imported, error::Error, opened::Opened, report::Report, shards::Shard, supply::ArtifactSupply,
+    verify::verify,
 };
 use crate::{
     bundle::Reader,
@@ -45,6 +46,22 @@ pub async fn run(
     Ok(report)
 }
 
+/// Pushes the configs and layers that machine `shard` has of the bundles, and publishes nothing; how many blobs those are. The
+/// tags come with [`run`], which finds every blob in its place.
+#[doc(hidden)]
+pub async fn share(
+    targets: &dyn Targets,
+    bundles: &[Opened],
+    request: &Request,
+    shard: Shard,
+    progress: &Progress,
+) -> Result<(Report, u64), Error> {
+    prove_first(bundles, request, progress).await?;
+    let plan = ImportPlan::make(targets, supplies(bundles), request, Some(shard), progress).await?;
+    let blobs = plan.blobs();
+    Ok((execute(plan, targets, request, progress).await?, blobs))
+}
+
 /// Asks the target what it has of the bundles, whose opening was the phase of resolving. Nothing is pushed.
 pub async fn plan(
     targets: &dyn Targets,
@@ -52,8 +69,11 @@ pub async fn plan(
     request: &Request,
     progress: &Progress,
 ) -> Result<ImportPlan, Error> {
-    let supply = |bundle: &Opened| Arc::new(bundle.reader().clone()) as Arc<dyn ArtifactSupply>;
-    ImportPlan::make(targets, bundles.iter().map(supply).collect(), request, progress).await
+    ImportPlan::make(targets, supplies(bundles), request, None, progress).await
+}
+
+fn supplies(bundles: &[Opened]) -> Vec<Arc<dyn ArtifactSupply>> {
+    bundles.iter().map(|bundle| Arc::new(bundle.reader().clone()) as Arc<dyn ArtifactSupply>).collect()
 }
 
 /// Does what was planned.

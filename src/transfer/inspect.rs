@@ -281,7 +281,7 @@ fn artifacts(
 fn platforms(contents: &Contents, root: &Descriptor) -> Vec<Platform> {
     let children = contents.manifests.get(&root.digest).map(Manifest::children).unwrap_or_default();
     let present = children.iter().filter(|child| !contents.absent.contains_key(&child.digest));
-    let platforms: BTreeSet<_> = present.filter_map(|child| child.platform.as_ref()).collect();
+    let platforms: BTreeSet<_> = present.filter_map(|child| child.platform.as_deref()).collect();
     platforms.into_iter().filter(|platform| platform.os != "unknown").cloned().collect()
 }
 
@@ -308,7 +308,7 @@ impl Tree<'_> {
             media_type: descriptor.media_type.clone(),
             artifact_type: own_type.or_else(|| descriptor.artifact_type.clone()),
             size: descriptor.size,
-            platform: descriptor.platform.clone(),
+            platform: descriptor.platform.as_deref().cloned(),
             tag: None,
             absent: contents.absent.get(&descriptor.digest).map(|absent| absent.reason),
             cut,

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{destination::Renaming, error::Error, rewrite, supply::ArtifactSupply};
+use super::{destination::Renaming, error::Error, named::NamedBlob, rewrite, supply::ArtifactSupply};
 use crate::{
     bundle::{BundledArtifact, Contents, Graph},
     content,
@@ -26,9 +26,9 @@ pub(super) struct ImportItem {
     /// What is attached to it, each after its subject.
     pub(super) attached: Vec<Manifest>,
     /// Its configs and layers, each once, without those that the bundle leaves out.
-    pub(super) blobs: Vec<Descriptor>,
+    pub(super) blobs: Vec<NamedBlob>,
     /// Blobs that the bundle leaves out because the target has them.
-    pub(super) assumed: Vec<Descriptor>,
+    pub(super) assumed: Vec<NamedBlob>,
     /// Which of the supplies it is in.
     pub(super) supply: usize,
     /// Blobs that another one of the supplies has instead.
@@ -223,22 +223,23 @@ fn item(
 }
 
 /// The blobs that `manifests` name: those in the bundle, and those that it leaves to the target.
-fn blobs<'a>(manifests: impl Iterator<Item = &'a Manifest>, contents: &Contents) -> (Vec<Descriptor>, Vec<Descriptor>) {
+fn blobs<'a>(manifests: impl Iterator<Item = &'a Manifest>, contents: &Contents) -> (Vec<NamedBlob>, Vec<NamedBlob>) {
     let mut seen = HashSet::new();
     let mut present = Vec::new();
     let mut assumed = Vec::new();
     for manifest in manifests {
-        for blob in manifest.blobs() {
+        for (place, blob) in manifest.blobs().enumerate() {
             if !seen.insert(blob.digest) {
                 continue;
             }
             match contents.absent.get(&blob.digest).map(|absent| absent.reason) {
-                None => present.push(blob.clone()),
-                Some(crate::bundle::Reason::Delta) => assumed.push(blob.clone()),
+                None => present.extend(NamedBlob::of(manifest, place)),
+                Some(crate::bundle::Reason::Delta) => assumed.extend(NamedBlob::of(manifest, place)),
                 Some(_) => {}
             }
         }
     }
+    present.shrink_to_fit();
     (present, assumed)
 }
 

@@ -69,6 +69,7 @@ pub(super) async fn planned(
     let source = export::possible(plan::Plan::resolved(origins, side, what, progress).await?, what)?;
     let lost =
         source.report().artifacts.iter().filter(|outcome| outcome.state == ArtifactState::Failed).cloned().collect();
-    let plan = ImportPlan::make(targets, vec![Arc::new(source) as Arc<dyn ArtifactSupply>], how, progress).await?;
+    let plan =
+        ImportPlan::make(targets, vec![Arc::new(source) as Arc<dyn ArtifactSupply>], how, None, progress).await?;
     Ok((plan, lost))
 }

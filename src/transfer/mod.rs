@@ -32,6 +32,7 @@ mod items;
 #[doc(hidden)]
 pub mod legs;
 pub mod mirror;
+mod named;
 pub mod opened;
 mod origin;
 #[doc(hidden)]
@@ -48,6 +49,8 @@ mod scheduler;
 mod send;
 #[doc(hidden)]
 pub mod sets;
+#[doc(hidden)]
+pub mod shards;
 #[doc(hidden)]
 pub mod signing;
 mod storage_stack;

@@ -14,11 +14,12 @@ use super::{
     error::Error,
     export::request::{Foreign, Request},
     failure::{Cause, Failure, Side},
+    named::NamedBlob,
     report::{Outcome, Report},
     resolve::{Resolved, resolve},
 };
 use crate::{
-    bundle::{Absent, Attached, Contents, Index, Reason, Root},
+    bundle::{Absent, Attached, Contents, Graph, Index, Reason, Root},
     content::{self, Origin, Origins, Source},
     oci::{Descriptor, Digest, Name, Reference},
     progress::{Event, Phase, Progress},
@@ -27,7 +28,7 @@ use crate::{
 /// One artifact and where it is from.
 struct PlannedArtifact {
     resolved: Resolved,
-    blobs: Vec<Descriptor>,
+    blobs: Vec<NamedBlob>,
     origin: Arc<dyn Origin>,
 }
 
@@ -87,6 +88,40 @@ impl Plan {
         plan.leave_out(&request.bases).await?;
         plan.drop_blobs(HashMap::new());
         Ok(plan)
+    }
+
+    /// The plan of artifacts that were resolved before: those of `contents`, and of their blobs only the `wanted` ones.
+    pub(super) fn of_contents(
+        contents: Contents,
+        origins: &dyn Origins,
+        wanted: &BTreeSet<Digest>,
+    ) -> Result<Self, Error> {
+        let graph = Graph::of(&contents);
+        let mut artifacts = Vec::new();
+        for member in graph.members()? {
+            let attached = graph.attached(&member)?;
+            let mut seen = HashSet::new();
+            let manifests = member.manifests.manifests().chain(attached.manifests());
+            let named = manifests.flat_map(|one| one.blobs().enumerate().map(move |(place, blob)| (one, place, blob)));
+            let blobs = named.filter(|(.., blob)| wanted.contains(&blob.digest) && seen.insert(blob.digest));
+            let blobs = blobs.filter_map(|(manifest, place, _)| NamedBlob::of(manifest, place));
+            let (reference, root) = (member.root.reference.clone(), member.root.descriptor.clone());
+            let origin = origins.origin(reference.context());
+            artifacts.push(PlannedArtifact {
+                blobs: blobs.collect(),
+                resolved: Resolved::known(reference, root),
+                origin,
+            });
+        }
+        let report = Report::of_roots(&contents.index);
+        Ok(Self {
+            holders: holders_of(&artifacts),
+            artifacts,
+            failures: Vec::new(),
+            report,
+            contents,
+            side: Side::Source,
+        })
     }
 
     /// Resolves every reference; what fails is noted, and the others go on.
@@ -149,7 +184,7 @@ impl Plan {
         let named = self
             .artifacts
             .iter()
-            .flat_map(|artifact| artifact.blobs.iter().map(|blob| (artifact.resolved.reference.context(), blob)));
+            .flat_map(|artifact| artifact.blobs.iter().map(|blob| (artifact.resolved.reference.context(), &**blob)));
         let known = bases.asked(&named.collect()).await?;
         for artifact in &mut self.artifacts {
             let (held, lacking): (Vec<_>, Vec<_>) =
@@ -165,7 +200,7 @@ impl Plan {
     /// Asks the source for every blob, so that what is missing is known before the layout is fixed.
     async fn missing_blobs(&self, at_once: usize) -> HashMap<Digest, content::Error> {
         let blobs: BTreeMap<Digest, &Descriptor> =
-            self.artifacts.iter().flat_map(|artifact| &artifact.blobs).map(|blob| (blob.digest, blob)).collect();
+            self.artifacts.iter().flat_map(|artifact| &artifact.blobs).map(|blob| (blob.digest, &**blob)).collect();
         let asking = blobs.into_values().map(|blob| {
             let origins = self.origins(&blob.digest);
             async move {
@@ -220,7 +255,7 @@ impl Plan {
     /// A blob as a manifest describes it; with the `urls` of a foreign layer, which a bundle's layout does without.
     pub(super) fn described(&self, blob: &Descriptor) -> Descriptor {
         let best = self.holders.get(&blob.digest).and_then(|holders| holders.best);
-        best.map_or(blob, |(at, nth)| &self.artifacts[at].blobs[nth]).clone()
+        best.map_or(blob, |(at, nth)| &*self.artifacts[at].blobs[nth]).clone()
     }
 
     /// What the bundle will hold; its layout follows from it alone.
@@ -256,6 +291,16 @@ impl Plan {
         self.report
     }
 
+    pub(super) fn into_contents(self) -> (Contents, Report) {
+        (self.contents, self.report)
+    }
+
+    /// As [`Plan::into_error`], of a plan that has more to say afterwards.
+    pub(super) fn take_error(&mut self) -> Error {
+        let (report, failures) = (std::mem::take(&mut self.report), std::mem::take(&mut self.failures));
+        Error::Artifacts { report: Box::new(report), failures }
+    }
+
     pub(super) fn into_error(self) -> Error {
         Error::Artifacts { report: Box::new(self.report), failures: self.failures }
     }
@@ -263,7 +308,7 @@ impl Plan {
 
 fn leave_out_foreign(resolved: &mut Resolved) {
     let foreign: BTreeMap<Digest, u64> =
-        resolved.blobs().into_iter().filter(Descriptor::is_foreign).map(|blob| (blob.digest, blob.size)).collect();
+        resolved.blobs().into_iter().filter(|blob| blob.is_foreign()).map(|blob| (blob.digest, blob.size)).collect();
     let absent = foreign.into_iter().map(|(digest, size)| Absent::new(digest, Reason::Foreign, size));
     resolved.absent.extend(absent);
 }

@@ -9,6 +9,7 @@ use super::{
     failure::{Failure, Side},
 };
 use crate::{
+    bundle::{Index, Root},
     content::Fault,
     holding::{Receipt, Received},
     oci::{Digest, Reference},
@@ -126,6 +127,15 @@ pub struct Report {
 }
 
 impl Report {
+    /// The artifacts of a bundle, of which only names and digests are known.
+    pub(super) fn of_roots(index: &Index) -> Self {
+        let outcome =
+            |root: &Root| Outcome { digest: Some(root.descriptor.digest), ..Outcome::unknown(root.reference.clone()) };
+        let mut artifacts: Vec<Outcome> = index.roots().iter().map(outcome).collect();
+        artifacts.sort_by(|a, b| a.reference.cmp(&b.reference));
+        Self { artifacts, ..Self::default() }
+    }
+
     /// Whether an artifact failed.
     pub fn failed(&self) -> bool {
         self.artifacts.iter().any(|outcome| outcome.state == ArtifactState::Failed)

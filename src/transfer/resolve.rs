@@ -11,7 +11,7 @@ use std::{
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::Semaphore;
 
-use super::failure::Cause;
+use super::{failure::Cause, named::NamedBlob};
 use crate::{
     bundle::{Absent, Reason},
     content::{self, Origin, Source, Verified},
@@ -74,20 +74,27 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// An artifact of which its manifests are known elsewhere.
+    pub(super) fn known(reference: Reference, root: Descriptor) -> Self {
+        let (manifests, absent) = (HashMap::new(), Vec::new());
+        Self { reference, root, manifests, attached: Vec::new(), tagged: Vec::new(), absent }
+    }
+
     /// Every blob that its manifests name and that is not left out, each once.
-    pub fn blobs(&self) -> Vec<Descriptor> {
+    pub(super) fn blobs(&self) -> Vec<NamedBlob> {
         let absent: HashSet<Digest> = self.absent.iter().map(|absent| absent.digest).collect();
         let mut seen = HashSet::new();
         let mut blobs = Vec::new();
         for manifest in self.manifests.values() {
-            for blob in manifest.blobs() {
+            for (place, blob) in manifest.blobs().enumerate() {
                 // The same bytes may be a manifest here and a blob there; they travel as the manifest.
                 let travels = !absent.contains(&blob.digest) && !self.manifests.contains_key(&blob.digest);
                 if travels && seen.insert(blob.digest) {
-                    blobs.push(blob.clone());
+                    blobs.extend(NamedBlob::of(manifest, place));
                 }
             }
         }
+        blobs.shrink_to_fit();
         blobs
     }
 }
@@ -271,7 +278,7 @@ impl Walk<'_> {
         let is_root = self.found.manifests.is_empty();
         if is_root && keep.is_empty() && !leave.is_empty() {
             let offered: Vec<_> =
-                leave.iter().filter_map(|child| child.platform.as_ref()).map(ToString::to_string).collect();
+                leave.iter().filter_map(|child| child.platform.as_deref()).map(ToString::to_string).collect();
             return Err(Cause::NoPlatform { manifests: leave.len(), offered: offered.join(", ") });
         }
         let kept: HashSet<Digest> = keep.iter().map(|child| child.digest).collect();
@@ -298,7 +305,7 @@ impl Walk<'_> {
 
     /// Whether the filter lets a child through by its own platform; a child without one is no image to be filtered.
     fn wants(&self, child: &Descriptor) -> bool {
-        child.platform.as_ref().is_none_or(|platform| self.selection.wants(platform))
+        child.platform.as_deref().is_none_or(|platform| self.selection.wants(platform))
     }
 }
 

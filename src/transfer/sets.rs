@@ -7,9 +7,10 @@ use crate::{
     bundle::{
         self, GatheredSet, Reader, gather, gather_in,
         stack::{Look, NamedFiles, Stack},
+        volume::{SetManifest, UnsealedSet},
     },
     oci::Digest,
-    storage::{Location, Pinned, Settings},
+    storage::{self, Location, Pinned, Settings},
 };
 
 /// A set that was found, and the way to its files.
@@ -38,16 +39,54 @@ pub(super) enum Leads {
 /// There is nothing; a set is meant, and nothing of it can be read.
 pub(super) async fn leads(named: &[Location], settings: &Settings) -> Result<Leads, Error> {
     let paths: Option<Vec<PathBuf>> = named.iter().map(|one| one.path().cloned()).collect();
-    if let Some(paths) = paths {
+    if let Some(mut paths) = paths {
+        if let [Location::Path(path)] = named
+            && !path.exists()
+            && let Some(Location::Path(manifest)) = manifest_of(&named[0], settings).await?
+        {
+            paths = vec![manifest];
+        }
         let first = paths.first().cloned().unwrap_or_default();
         let set = gather(paths).await?;
         return Ok(set.map_or(Leads::Path(first), |set| Leads::Set(Box::new(FoundSet { set, far: None }))));
     }
-    let far = StorageStack::of(named, settings).await?;
+    let far = match StorageStack::of(named, settings).await {
+        Err(error) if error.is_not_found() && named.len() == 1 => match manifest_of(&named[0], settings).await? {
+            Some(manifest) => StorageStack::of(&[manifest], settings).await?,
+            None => return Err(error.into()),
+        },
+        far => far?,
+    };
     Ok(match gather_in(&far).await? {
         Some(set) => Leads::Set(Box::new(FoundSet { set, far: Some(far) })),
         None => Leads::Object(Box::new(far)),
     })
+}
+
+/// The manifest of the set that an export was to write to `place`: the name of the set leads to it, too.
+///
+/// # Errors
+/// Machines still write it.
+async fn manifest_of(place: &Location, settings: &Settings) -> Result<Option<Location>, Error> {
+    let Some((folder, name)) = place.split() else { return Ok(None) };
+    let name = name.strip_suffix(".tar").unwrap_or(&name);
+    let manifest = folder.join(&SetManifest::file_name(name));
+    if is_there(&manifest, settings).await {
+        return Ok(Some(manifest));
+    }
+    let mark = folder.join(&UnsealedSet::file_name(name));
+    if is_there(&mark, settings).await {
+        return Err(bundle::Error::Unsealed { path: PathBuf::from(mark.to_string()) }.into());
+    }
+    Ok(None)
+}
+
+/// Whether something is there; that there is nothing at the place itself is the better answer than any failure here.
+async fn is_there(place: &Location, settings: &Settings) -> bool {
+    match storage::open(place, settings) {
+        Ok(object) => object.stat().await.is_ok(),
+        Err(_) => false,
+    }
 }
 
 impl FoundSet {

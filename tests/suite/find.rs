@@ -7,6 +7,7 @@ use std::{
 };
 
 use airlift::find::lists;
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
 use crate::support::{Airlift, Ran, Serving, needs, peers};
@@ -237,6 +238,15 @@ fn charts_within_a_folder_are_rendered_by_their_own_values() {
     fs::write(airlift.home().join("deploy/other.yaml"), manifest(&["r.example/other:1"])).unwrap();
     let found = found(&airlift.json(["find", "deploy", "--json"]));
     assert_eq!(found, ["guess r.example/unused:1", "sure r.example/other:1", "sure r.example/web:1.0.0"]);
+    // The same chart as an archive, which a chart repository would give.
+    let gzip = GzEncoder::new(Vec::new(), Compression::default());
+    let mut tar = tar::Builder::new(gzip);
+    tar.append_dir_all("web", &chart).unwrap();
+    let packed = tar.into_inner().unwrap().finish().unwrap();
+    fs::create_dir(airlift.home().join("packed")).unwrap();
+    fs::write(airlift.home().join("packed/web-1.0.0.tgz"), packed).unwrap();
+    let answer = airlift.json(["find", "packed", "--json"]);
+    assert!(self::found(&answer).contains(&"sure r.example/web:1.0.0".to_owned()), "{answer}");
     // One that Helm refuses is said, and the others are found.
     fs::write(chart.join("templates/bad.yaml"), "{{ required \"a value of the site\" .Values.absent }}\n").unwrap();
     let ran = airlift.run(["find", "deploy"]).exits(3);

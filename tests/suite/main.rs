@@ -61,6 +61,7 @@ mod serve_page;
 mod serve_peers;
 mod serve_store;
 mod service_files;
+mod shards;
 mod shipped;
 mod storage;
 mod storage_abandon;

@@ -54,8 +54,10 @@ fn kubernetes_likes_the_manifests() {
         fs::write(&path, text).unwrap();
         Ran::of(Command::new(peers::path("kubernetes-validate")).arg("--strict").arg(path))
     };
-    let ran = check(&text).success();
-    assert_eq!((ran.stdout.clone() + &ran.stderr).matches("passed").count(), 6, "{ran}");
+    for text in [&text, &read("airlift-kubernetes-scale.yaml")] {
+        let ran = check(text).success();
+        assert_eq!((ran.stdout.clone() + &ran.stderr).matches("passed").count(), 6, "{ran}");
+    }
     let wrong = check(&text.replace("replicas: 1", "replica: 1"));
     assert_ne!(wrong.code, Some(0), "it finds what is wrong: {wrong}");
 }

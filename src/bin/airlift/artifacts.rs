@@ -71,6 +71,11 @@ pub(crate) fn asked_for(args: &Chosen) -> Result<Asked, CommandError> {
 }
 
 impl Asked {
+    /// The artifacts, if none of them is to be made.
+    pub(crate) fn in_registries(self) -> Option<Vec<Reference>> {
+        self.packages.is_empty().then_some(self.artifacts)
+    }
+
     /// Makes what is to be made. Returns where everything comes from, `rest` being where all else is, and the artifacts.
     /// `client` fetches charts.
     pub(crate) async fn over(

@@ -299,6 +299,20 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::ServeListen => {
             "Another program may use the port. Choose an address of this machine and a free port with `--listen ADDR:PORT`."
         }
+        C::BundleUnsealed => {
+            "Run `airlift seal PLAN DEST` once every shard is done: it names what is missing. The plan is the one that the shards were given."
+        }
+        C::PlanMalformed => {
+            "Copy the plan again from where `airlift plan` wrote it, or make it again: `airlift plan … --overwrite`."
+        }
+        C::PlanVersion => "Use the airlift that wrote the plan, or a newer one, on every machine.",
+        C::PlanOtherList => {
+            "Name the plan that was made of this list, or leave the list out. `airlift plan … --overwrite` makes the plan again."
+        }
+        C::PlanOther => {
+            "Give each plan a DEST of its own. To use this DEST, remove the volumes of the other plan and NAME.unsealed.json first."
+        }
+        C::PlanUnfinished => "Wait until every shard is done, then run the same command again.",
         C::OutputExists => "Add `--overwrite` to replace it, or choose another name.",
         C::OutputForeign => {
             "Look at that file. Remove it if it is not needed, or choose an output in a folder that only you can write to."

@@ -6,6 +6,7 @@ use airlift::{
     content::{Code, Fault},
     find::lists::PackageEntryError,
     oci::{Reference, reference::ParseReferenceError},
+    transfer::shards::ParseShardError,
 };
 
 /// An error of the command line.
@@ -45,6 +46,21 @@ pub(crate) enum Mistake {
     /// Several volumes do not fit into one stream.
     #[error("--volume-size writes several files, but standard output is one stream")]
     VolumesInOrder,
+    /// The machines read the plan from one place.
+    #[error("a plan is read by several machines, and standard output cannot be")]
+    PlanInStream,
+    /// The machines take everything from registries.
+    #[error("a plan has artifacts of registries only, and file: or chart: names something else")]
+    PlanOfFiles,
+    /// The shard of this run is not known.
+    #[error("it is not clear which shard this is")]
+    Shard { source: ParseShardError },
+    /// A machine that pushes a share of the blobs does nothing else.
+    #[error("--shard pushes blobs, and {option} is for the run that publishes the artifacts")]
+    NotForShards { option: &'static str },
+    /// The volumes of a share follow from a plan.
+    #[error("--shard writes the share of a plan, and no plan is named")]
+    ShardWithoutPlan,
     /// What a stream carried cannot be read back.
     #[error("a bundle of a series is read back, and standard output cannot be")]
     SeriesInStream,
@@ -158,6 +174,19 @@ impl Mistake {
             Self::SeriesInStream => {
                 "Write to a file with `-o FILE`, or leave `--full-every`, `--overlap` and `--series` out."
             }
+            Self::PlanInStream => {
+                "Name a file that every machine can read: `-o PLAN`, on a shared disk or in a storage."
+            }
+            Self::PlanOfFiles => {
+                "Push them to a registry first, or export them by themselves: `airlift export file:PATH -o BUNDLE`."
+            }
+            Self::Shard { .. } => {
+                "Name it: `--shard I/N`, where I counts from 0. With `--shard auto` in a Kubernetes Job, add `--shards N`, where N is its completions."
+            }
+            Self::NotForShards { .. } => "Leave it out here, and add it to the last run, which has no `--shard`.",
+            Self::ShardWithoutPlan => {
+                "Run `airlift plan -f LIST -o PLAN --volume-size SIZE` first, and add `--plan PLAN`."
+            }
             Self::StreamToTerminal => "Redirect it, `-o - > bundle.tar`, or name a file, `-o bundle.tar`.",
             Self::StreamSource => {
                 "A bundle is read in several places at once. Save it first with `cat > bundle.tar`, then name bundle.tar instead of -."
@@ -227,6 +256,11 @@ impl Fault for Mistake {
             | Self::NoStatement { .. }
             | Self::VolumesInOrder
             | Self::SeriesInStream
+            | Self::PlanInStream
+            | Self::PlanOfFiles
+            | Self::Shard { .. }
+            | Self::ShardWithoutPlan
+            | Self::NotForShards { .. }
             | Self::StreamToTerminal
             | Self::StreamSource
             | Self::NoStorage

@@ -6,7 +6,9 @@
 
 mod manifest;
 mod pack;
+mod share;
 mod size;
+mod unsealed;
 
 use std::collections::HashMap;
 
@@ -14,7 +16,9 @@ use serde::{Deserialize, Serialize};
 
 pub use manifest::{SUMS, SetFile, SetManifest, SetManifestError, is_name};
 pub use pack::pack;
+pub(crate) use share::{VolumeGroup, deal};
 pub use size::{ParseSizeError, Size};
+pub(crate) use unsealed::{UNSEALED_LIMIT, UnsealedSet};
 
 use super::{Error, Result, header};
 use crate::oci::{Descriptor, Digest};
@@ -99,11 +103,21 @@ impl Cut {
     /// # Errors
     /// [`Error::Seal`] where the cut is not one of `blobs`.
     pub fn placed(&self, blobs: &[Descriptor]) -> Result<Vec<PlacedPiece>> {
+        let mut placed = Vec::with_capacity(self.pieces.len());
+        self.place(blobs, |piece, segment, blob| placed.push(PlacedPiece { piece, segment, blob: blob.clone() }))?;
+        Ok(placed)
+    }
+
+    /// As [`Cut::placed`], with each piece handed to `each`: of a hundred thousand most are of no use.
+    pub(crate) fn place<'b>(
+        &self,
+        blobs: &'b [Descriptor],
+        mut each: impl FnMut(Piece, Option<u32>, &'b Descriptor),
+    ) -> Result<()> {
         let wrong = |reason: String| Error::Seal { document: "airlift.json", reason };
         if self.volumes == 0 || self.volumes > MAX_VOLUMES {
             return Err(wrong(format!("a set of {} volumes is none", self.volumes)));
         }
-        let mut placed = Vec::with_capacity(self.pieces.len());
         let mut pieces = self.pieces.iter().copied().peekable();
         for blob in blobs {
             let (mut at, mut segment, mut before) = (0, 0, 0);
@@ -119,14 +133,14 @@ impl Cut {
                 }
                 (at, before, segment) = (end, piece.volume, segment + 1);
                 let segment = (!is_whole).then_some(segment);
-                placed.push(PlacedPiece { piece, segment, blob: blob.clone() });
+                each(piece, segment, blob);
                 if at == blob.size {
                     break;
                 }
             }
         }
         match pieces.next() {
-            None => Ok(placed),
+            None => Ok(()),
             Some(piece) => Err(wrong(format!("the set holds {}, which nothing names", piece.digest))),
         }
     }

@@ -136,7 +136,7 @@ fn artifact(
     let mut platforms: BTreeSet<String> = BTreeSet::new();
     let mut blobs = HashMap::new();
     for manifest in &manifests {
-        platforms.extend(manifest.children().iter().filter_map(|child| child.platform.as_ref()).filter_map(shown));
+        platforms.extend(manifest.children().iter().filter_map(|child| child.platform.as_deref()).filter_map(shown));
         blobs.extend(manifest.blobs().map(|blob| (blob.digest, blob.size)));
     }
     if platforms.is_empty()

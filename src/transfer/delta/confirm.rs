@@ -78,7 +78,7 @@ impl Imported {
 /// Everything of an artifact that the target must have.
 fn content_of(item: &ImportItem) -> impl Iterator<Item = &Descriptor> {
     let manifests = item.manifests.iter().chain(&item.attached).map(Manifest::descriptor);
-    manifests.chain(&item.blobs).chain(&item.assumed)
+    manifests.chain(item.blobs.iter().chain(&item.assumed).map(|blob| &**blob))
 }
 
 /// What the target has of `items`, each asked for once a repository.

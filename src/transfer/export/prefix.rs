@@ -20,7 +20,7 @@ use super::{
 use crate::{
     bundle::{
         self, Contents, Finished, Layout,
-        volume::{Cut, SUMS, SetFile, SetManifest, pack, volume_name},
+        volume::{Cut, SUMS, SetFile, SetManifest, VolumeGroup, pack, volume_name},
     },
     oci::{Descriptor, Digest},
     progress::{Event, Phase},
@@ -38,10 +38,10 @@ impl Prefix {
     }
 
     /// Checks that nothing is in the way of `set`; whether all of it is there.
-    async fn is_there(&self, set: &VolumeLayout, contents: &Contents) -> Result<bool, Error> {
+    pub(super) async fn is_there(&self, set: &VolumeLayout, contents: &Contents) -> Result<bool, Error> {
         let manifest = self.read_manifest().await?;
         let is_ours = |manifest: &SetManifest| manifest.set == set.id && manifest.bundle == contents.index.id();
-        if self.only.is_some() {
+        if set.is_part {
             if let Some(other) = manifest.filter(|manifest| !is_ours(manifest)) {
                 return Err(not_the_set(&self.manifest(), &other, contents).into());
             }
@@ -100,33 +100,45 @@ fn not_the_set(place: &Location, there: &SetManifest, contents: &Contents) -> bu
 }
 
 /// How a bundle is cut, and what of it is to be sent.
-struct VolumeLayout {
+pub(super) struct VolumeLayout {
     id: Digest,
     cut: Cut,
     /// Configs and layers, in the order of the bundle.
     blobs: Vec<Descriptor>,
     /// The volumes to be sent.
     numbers: Vec<u32>,
+    /// Whether they are sent without the manifest of the set.
+    is_part: bool,
 }
 
 impl VolumeLayout {
     fn of(contents: &Contents, to: &Prefix) -> Result<Self, bundle::Error> {
         let cut = pack(contents, to.size)?;
-        let blobs = contents.order()?.blobs;
         if let Some(number) = to.only.filter(|&number| number == 0 || number > cut.volumes) {
             return Err(bundle::Error::NoVolume { number, volumes: cut.volumes });
         }
         let numbers = to.only.map_or_else(|| (1..=cut.volumes).collect(), |number| vec![number]);
-        let mut set = Self { id: contents.index.id(), cut, blobs, numbers };
+        Self::cut_so(contents, cut, numbers, to.only.is_some())
+    }
+
+    /// Some volumes of a set whose cut is given; it gets no manifest.
+    pub(super) fn of_group(contents: &Contents, group: &VolumeGroup) -> Result<Self, bundle::Error> {
+        Self::cut_so(contents, Cut::clone(&group.cut), group.numbers.clone(), true)
+    }
+
+    fn cut_so(contents: &Contents, cut: Cut, numbers: Vec<u32>, is_part: bool) -> Result<Self, bundle::Error> {
+        let mut set = Self { id: contents.index.id(), cut, blobs: contents.order()?.blobs, numbers, is_part };
         set.id = set.unsealed(contents, 1)?.facts().set_id();
         Ok(set)
     }
 
     /// The segments in volume `number`, in its order: the blob of each, and where in it the segment begins.
     fn segments(&self, number: u32) -> Result<Vec<(Digest, u64)>, bundle::Error> {
-        let placed = self.cut.placed(&self.blobs)?;
-        let here = placed.iter().filter(|one| one.piece.volume == number && one.segment.is_some());
-        Ok(here.map(|one| (one.piece.digest, one.piece.from)).collect())
+        let mut here = Vec::new();
+        self.cut.place(&self.blobs, |piece, segment, _| {
+            here.extend((piece.volume == number && segment.is_some()).then_some((piece.digest, piece.from)));
+        })?;
+        Ok(here)
     }
 
     /// The blobs of which a segment is to be sent.
@@ -165,6 +177,16 @@ enum PendingVolume {
     Sent(UploadSpec, Box<Sent>),
 }
 
+/// What was sent.
+pub(super) struct SentSet {
+    /// Bytes of all volumes.
+    bytes: u64,
+    /// How many of them were there.
+    pub(super) reused: u64,
+    /// Whether a volume was not there whole.
+    pub(super) is_new: bool,
+}
+
 impl ExportRun<'_> {
     pub(super) async fn into_prefix(self, to: &Prefix) -> Result<Report, Error> {
         let mut run = self;
@@ -178,7 +200,7 @@ impl ExportRun<'_> {
                 return Ok(complete::report(run.plan, Finished { path, bytes, id }));
             }
             let stop = match run.send_set(&set, to).await {
-                Ok((bytes, reused)) => {
+                Ok(SentSet { bytes, reused, .. }) => {
                     return Ok(run.report(&Finished { path: path.clone(), bytes, id }, reused, Some(path)));
                 }
                 Err(stop) => stop,
@@ -187,8 +209,8 @@ impl ExportRun<'_> {
         }
     }
 
-    /// Sends the set and makes it visible; its bytes, and how many of them were there.
-    async fn send_set(&self, set: &VolumeLayout, to: &Prefix) -> Result<(u64, u64), Stop> {
+    /// Sends the set and makes it visible.
+    pub(super) async fn send_set(&self, set: &VolumeLayout, to: &Prefix) -> Result<SentSet, Stop> {
         let (contents, state) = (self.plan.contents(), to.settings.state()?);
         let cut_here = set.cut_here()?;
         let segments = self.segments(&set.cut, &cut_here, state).await?;
@@ -198,8 +220,9 @@ impl ExportRun<'_> {
             segments::forget(&set.cut, &cut_here, state);
         }
         let (volumes, reused) = outcome?;
+        let is_new = volumes.iter().any(|volume| matches!(volume, PendingVolume::Sent(..)));
         self.progress.tell(Event::Phase(Phase::Publishing));
-        let replaced = if to.overwrite && to.only.is_none() { to.dismantle().await? } else { Vec::new() };
+        let replaced = if to.overwrite && !set.is_part { to.dismantle().await? } else { Vec::new() };
         let mut files = Vec::new();
         for (&number, volume) in set.numbers.iter().zip(volumes) {
             let layout = set.sealed(contents, number, &segments)?;
@@ -207,14 +230,14 @@ impl ExportRun<'_> {
             files.push(SetFile { digest, name: volume_name(&to.name, number), size: layout.total() });
         }
         let bytes = files.iter().map(|file| file.size).sum();
-        if to.only.is_none() {
+        if !set.is_part {
             for name in replaced.iter().filter(|name| files.iter().all(|file| file.name != **name)) {
                 documents::remove(&to.folder.join(name), &to.settings).await?;
             }
             to.publish(&SetManifest::new(contents.index.id(), set.id, &set.cut, files)).await?;
         }
         segments::forget(&set.cut, &cut_here, state);
-        Ok((bytes, reused))
+        Ok(SentSet { bytes, reused, is_new })
     }
 
     /// Sends every volume; none is visible yet.
@@ -293,7 +316,14 @@ impl ExportRun<'_> {
         let object = to.volume(number)?;
         // Not held open since it was sent: a thousand volumes would be as many journals.
         let upload = object.upload(&draft).await?;
-        upload.commit(&sent.notes, &Finish { overwrite: to.overwrite, md5: Some(sent.md5) }).await?;
+        let committed = upload.commit(&sent.notes, &Finish { overwrite: to.overwrite, md5: Some(sent.md5) }).await;
+        if let Err(storage::Error::Exists { .. }) = committed
+            && let Some(digest) = self.found(layout, &object, false).await?
+        {
+            // Another machine that writes the same volume was faster.
+            return Ok(digest);
+        }
+        committed?;
         if let Some(sum) = sent.sum {
             return Ok(sum);
         }

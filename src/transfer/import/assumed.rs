@@ -33,7 +33,7 @@ impl ImportPlan {
             .flat_map(|item| {
                 item.assumed.iter().filter(|blob| lacking.contains(&(item.target.context().clone(), blob.digest)))
             })
-            .map(|blob| (blob.digest, blob.clone()))
+            .map(|blob| (blob.digest, Descriptor::clone(blob)))
             .collect();
         let places: BTreeMap<Digest, BTreeSet<Repository>> =
             wanted.keys().map(|digest| (*digest, self.candidates(digest, renaming))).collect();
@@ -99,7 +99,7 @@ impl ImportPlan {
             let spot = (item.target.context().clone(), blob.digest);
             lacking.contains(&spot) && !self.holders.contains_key(&spot)
         };
-        let nowhere: Vec<&Descriptor> = item.assumed.iter().filter(is_nowhere).collect();
+        let nowhere: Vec<&Descriptor> = item.assumed.iter().map(|blob| &**blob).filter(is_nowhere).collect();
         let first = nowhere.first()?;
         let doubt = nowhere.iter().find_map(|blob| Some((*blob, doubts.get(&blob.digest)?)));
         let cause = match doubt {

@@ -1,6 +1,7 @@
 //! What an import will do: every artifact with its name in the target, and what the target has of it. Nothing is pushed.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
@@ -13,15 +14,20 @@ use super::{
         failure::{Cause, Failure, Side},
         items::{ImportItem, items},
         report::{Outcome, Report},
+        shards::Shard,
         supply::ArtifactSupply,
     },
     request::Request,
 };
 use crate::{
+    bundle::volume::deal,
     content::{self, Target, Targets},
     oci::{Descriptor, Digest, Name, Repository},
     progress::{Event, Phase, Progress},
 };
+
+/// Questions that are made ready at once.
+const QUESTIONS: usize = 8192;
 
 /// What an import will do.
 pub struct ImportPlan {
@@ -41,6 +47,8 @@ pub struct ImportPlan {
     pub(super) bytes_present: u64,
     /// Questions to the target at once.
     pub(super) at_once: usize,
+    /// Whether artifacts are published once their blobs are there; one of several machines only pushes blobs.
+    pub(super) publishes: bool,
 }
 
 impl ImportPlan {
@@ -69,14 +77,24 @@ impl ImportPlan {
         Error::Artifacts { report: Box::new(self.report), failures: self.failures }
     }
 
-    /// Asks the target what it has of the artifacts in `supplies`.
+    /// How many blobs it is about, each once.
+    pub(super) fn blobs(&self) -> u64 {
+        let blobs = self.items.iter().flat_map(|item| &item.blobs).map(|blob| blob.digest);
+        blobs.collect::<HashSet<_>>().len() as u64
+    }
+
+    /// Asks the target what it has of the artifacts in `supplies`; of a `shard` only what that machine pushes.
     pub(in crate::transfer) async fn make(
         targets: &dyn Targets,
         supplies: Vec<Arc<dyn ArtifactSupply>>,
         request: &Request,
+        shard: Option<Shard>,
         progress: &Progress,
     ) -> Result<Self, Error> {
-        let (items, warnings) = items(&supplies, &request.renaming(), request.rewrite_foreign)?;
+        let (mut items, warnings) = items(&supplies, &request.renaming(), request.rewrite_foreign)?;
+        if let Some(shard) = shard {
+            keep_share(&mut items, shard);
+        }
         for warning in &warnings {
             progress.tell(Event::Warned(warning.clone()));
         }
@@ -95,6 +113,7 @@ impl ImportPlan {
             bytes: 0,
             bytes_present: 0,
             at_once: request.small_jobs.max(1),
+            publishes: shard.is_none(),
         };
         plan.ask_tags(targets, request).await;
         plan.ask_children(targets, request).await;
@@ -105,6 +124,27 @@ impl ImportPlan {
             return Err(plan.into_error());
         }
         Ok(plan)
+    }
+}
+
+/// Leaves to `items` the blobs that machine `shard` pushes: the largest first, each to the machine that has least so far. A blob
+/// that several repositories need is of one machine, which mounts it.
+fn keep_share(items: &mut [ImportItem], shard: Shard) {
+    let all: BTreeMap<Digest, u64> =
+        items.iter().flat_map(|item| &item.blobs).map(|blob| (blob.digest, blob.size)).collect();
+    let mut all: Vec<(Digest, u64)> = all.into_iter().collect();
+    all.sort_by_key(|&(_, size)| Reverse(size));
+    let machines = deal(all.iter().map(|&(_, size)| size), shard.count);
+    let own: HashSet<Digest> = all
+        .iter()
+        .zip(machines)
+        .filter(|(_, machine)| *machine == shard.index)
+        .map(|((digest, _), _)| *digest)
+        .collect();
+    for item in items {
+        item.blobs.retain(|blob| own.contains(&blob.digest));
+        // What a delta leaves to the target is for the run that publishes.
+        item.assumed.clear();
     }
 }
 
@@ -231,37 +271,40 @@ impl ImportPlan {
                 known.is_known |= is_known;
             }
         }
-        let asking: Vec<_> = wanted.into_iter().map(|(key, question)| question.ask(key)).collect();
-        let mut answers = stream::iter(asking).buffer_unordered(self.at_once);
         let mut present: HashMap<Repository, HashSet<Digest>> = HashMap::new();
         let mut lacking = HashSet::new();
         let mut failures: HashMap<_, Failure> = HashMap::new();
         let (mut bytes, mut bytes_present) = (0, 0);
-        while let Some(((repository, digest), question, answer)) = answers.next().await {
-            let Question { blob, item, .. } = question;
-            bytes += blob.size;
-            // A delta leaves a blob to all repositories of its artifacts.
-            let assumed = item.assumed.iter().any(|one| one.digest == blob.digest);
-            let error = match answer {
-                Ok(true) => {
-                    bytes_present += blob.size;
-                    match present.get_mut(repository) {
-                        Some(present) => drop(present.insert(digest)),
-                        None => drop(present.insert(repository.clone(), HashSet::from([digest]))),
+        // A question that waits for its turn takes more memory than one that is put.
+        let mut wanted = wanted.into_iter().peekable();
+        while wanted.peek().is_some() {
+            let asking: Vec<_> = wanted.by_ref().take(QUESTIONS).map(|(key, question)| question.ask(key)).collect();
+            let mut answers = stream::iter(asking).buffer_unordered(self.at_once);
+            while let Some(((repository, digest), question, answer)) = answers.next().await {
+                let Question { blob, item, .. } = question;
+                bytes += blob.size;
+                // A delta leaves a blob to all repositories of its artifacts.
+                let assumed = item.assumed.iter().any(|one| one.digest == blob.digest);
+                let error = match answer {
+                    Ok(true) => {
+                        bytes_present += blob.size;
+                        match present.get_mut(repository) {
+                            Some(present) => drop(present.insert(digest)),
+                            None => drop(present.insert(repository.clone(), HashSet::from([digest]))),
+                        }
+                        continue;
                     }
-                    continue;
-                }
-                Ok(false) => {
-                    lacking.extend(assumed.then(|| (repository.clone(), digest)));
-                    continue;
-                }
-                Err(error) => error,
-            };
-            let cause = Cause::Blob { digest: blob.digest, size: blob.size, source: Arc::new(error) };
-            let artifact = item.reference.clone();
-            failures.entry(artifact.clone()).or_insert(Failure { artifact, side: Side::Target, cause });
+                    Ok(false) => {
+                        lacking.extend(assumed.then(|| (repository.clone(), digest)));
+                        continue;
+                    }
+                    Err(error) => error,
+                };
+                let cause = Cause::Blob { digest: blob.digest, size: blob.size, source: Arc::new(error) };
+                let artifact = item.reference.clone();
+                failures.entry(artifact.clone()).or_insert(Failure { artifact, side: Side::Target, cause });
+            }
         }
-        drop(answers);
         let mut failures: Vec<_> = failures.into_values().collect();
         failures.sort_by(|a, b| a.artifact.cmp(&b.artifact));
         self.failures.extend(failures);

@@ -188,7 +188,7 @@ impl<'a> ImportRun<'a> {
                 let spot = (context.clone(), blob.digest);
                 let Some(holder) = self.plan.holders.get(&spot) else { continue };
                 let place = *by_blob.entry(blob.digest).or_insert_with(|| {
-                    let (blob, supply) = (blob.clone(), item.supply);
+                    let (blob, supply) = (Descriptor::clone(blob), item.supply);
                     pushes.push(BlobPush {
                         blob,
                         lacking: Vec::new(),
@@ -255,7 +255,7 @@ impl<'a> ImportRun<'a> {
     fn is_ready(&self, at: usize) -> bool {
         let after = &self.plan.items[at].after;
         let anchored = after.is_empty() || after.iter().any(|one| self.published.contains(one));
-        self.lacking[at] == 0 && anchored && !self.failed.contains(&at)
+        self.plan.publishes && self.lacking[at] == 0 && anchored && !self.failed.contains(&at)
     }
 
     /// Fails what is attached to nothing but failed artifacts, and what is attached to that.

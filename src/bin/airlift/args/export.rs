@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use airlift::{bundle::volume::Size, recovery::Percent};
 use clap::ArgGroup;
 
-use super::{Checks, Chosen, RecordTo, StatementMembers, Transfer, delta::Delta};
+use super::{Checks, Chosen, RecordTo, Sharded, StatementMembers, Transfer, delta::Delta};
 
 /// Pack artifacts into a bundle.
 ///
@@ -13,8 +13,10 @@ use super::{Checks, Chosen, RecordTo, StatementMembers, Transfer, delta::Delta};
 #[command(override_usage = "\
 airlift export [OPTIONS] -o DEST <ARTIFACT>...
        airlift export [OPTIONS] -o DEST -f FILE
-       airlift export [OPTIONS] -o DEST --from BUNDLE... [ARTIFACT]...")]
+       airlift export [OPTIONS] -o DEST --from BUNDLE... [ARTIFACT]...
+       airlift export [OPTIONS] -o DEST --plan PLAN --shard I/N")]
 #[command(group(ArgGroup::new("chosen").required(true).multiple(true)))]
+#[command(group(ArgGroup::new("cut")))]
 #[command(after_help = "\
 Examples:
   airlift export docker.io/library/alpine:3 ghcr.io/team/app@sha256:… -o bundle.tar
@@ -22,6 +24,7 @@ Examples:
   airlift export -f artifacts.txt -o bundle.tar --recovery 10%
   airlift export -f artifacts.txt -o discs/release --volume-size dvd
   airlift export -f artifacts.txt -o s3://bucket/2026-11/release --volume-size 4GiB
+  airlift export --plan plan.json --shard 3/8 -o s3://bucket/2026-11/release
   airlift export -f artifacts.txt -o update.tar --sign ops.key --stream hq/site-7 --authorised-by 'A. Ops'
   airlift export file:./setup.sh file:./tools=team/tools:v2 -o bundle.tar
   airlift export --from a.tar --from b.tar -o both.tar
@@ -36,6 +39,12 @@ pub(crate) struct Args {
     /// that docker or podman has, by running that program. Such images have no manifest: airlift makes one, with a new digest.
     #[arg(long, value_name = "BUNDLE|LAYOUT|STORE-DIR", group = "chosen")]
     pub(crate) from: Vec<PathBuf>,
+    /// Write the volumes of this plan, which `airlift plan` wrote. With ARTIFACT or FILE: only if the plan was made of them.
+    #[arg(long, value_name = "PLAN", groups = ["chosen", "cut"])]
+    #[arg(conflicts_with_all = ["from", "recovery", "base", "full_every", "overlap", "series", "sign", "check_with", "dry_run", "continue_on_errors"])]
+    pub(crate) plan: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) sharded: Sharded,
     /// Where to write the bundle: a path, an Azure blob URL, az://, s3:// or gs://, or '-' for stdout.
     #[arg(short, long, value_name = "DEST")]
     pub(crate) output: PathBuf,
@@ -43,10 +52,10 @@ pub(crate) struct Args {
     ///
     /// DEST names the folder and the first part of the file names: NAME.vol001.tar, NAME.vol002.tar and so on. Beside them
     /// airlift writes NAME.set.json and SHA256SUMS, for `sha256sum -c`. You can read each volume without the others.
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", group = "cut")]
     pub(crate) volume_size: Option<Size>,
     /// Write only this volume of the set again, such as for a lost disc. The same artifacts give the same bytes.
-    #[arg(long, value_name = "N", requires = "volume_size", conflicts_with = "recovery")]
+    #[arg(long, value_name = "N", requires = "cut", conflicts_with_all = ["recovery", "shard"])]
     pub(crate) only_volume: Option<u32>,
     /// Replace an existing bundle. Without this, an existing bundle is an error and stays as it is.
     #[arg(long)]

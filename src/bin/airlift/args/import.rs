@@ -5,7 +5,7 @@ use airlift::{
     transfer::{choice::NamePattern, destination::RegistryPrefix},
 };
 
-use super::{Checks, Renamed, Transfer, TrustArgs};
+use super::{Checks, Renamed, Sharded, Transfer, TrustArgs};
 
 /// Verify bundles and push their artifacts to a registry or into a store.
 ///
@@ -18,6 +18,7 @@ Examples:
   airlift import bundle.tar --to registry.site:5000
   airlift import bundle.tar --to registry.site/mirror --keep-host --report report.json
   airlift import bundle.tar --to registry.site --map docker.io/library=base --dry-run
+  airlift import s3://bucket/release --to registry.site --shard 3/8
   airlift import bundle.tar --store /var/lib/airlift
   airlift import bundle.tar --to registry.site -f report.json.retry.txt --report report.json
   airlift import bundle.tar --to registry.site --only 'docker.io/library/*' --platform linux/amd64
@@ -38,6 +39,8 @@ pub(crate) struct Args {
     /// A bundle that holds the layers against which a packed bundle was packed; repeatable.
     #[arg(long, value_name = "BUNDLE")]
     pub(crate) base: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) sharded: Sharded,
     #[command(flatten)]
     pub(crate) taken: Taken,
     #[command(flatten)]

@@ -28,11 +28,14 @@ pub(crate) mod mirror_config;
 pub(crate) mod pack;
 pub(crate) mod pipeline;
 pub(crate) mod pipeline_run;
+pub(crate) mod plan;
 pub(crate) mod protect;
 pub(crate) mod record;
 mod renamed;
 pub(crate) mod repair;
+pub(crate) mod seal;
 pub(crate) mod serve;
+mod sharded;
 pub(crate) mod sign;
 pub(crate) mod store;
 mod transfer;
@@ -47,6 +50,7 @@ pub(crate) use checks::Checks;
 pub(crate) use chosen::Chosen;
 use global::Global;
 pub(crate) use renamed::Renamed;
+pub(crate) use sharded::Sharded;
 pub(crate) use transfer::{Jobs, Transfer};
 pub(crate) use trust::{RecordTo, StatementMembers, TrustArgs};
 
@@ -76,6 +80,8 @@ To resume a run that was interrupted or failed, run the same command again.";
 pub(crate) enum Command {
     Find(find::Args),
     Export(export::Args),
+    Plan(plan::Args),
+    Seal(seal::Args),
     Extract(extract::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),

@@ -1,6 +1,7 @@
 mod delta;
-mod destination;
-mod signed;
+pub(super) mod destination;
+mod share;
+pub(super) mod signed;
 
 use std::path::Path;
 
@@ -30,6 +31,12 @@ const STREAM: &str = "The output so far is not a complete bundle, and a stream c
     file with `-o FILE`, which can be resumed.";
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
+    if let Some(plan) = &args.plan {
+        return share::run(args, plan, context);
+    }
+    if args.sharded.shard.is_some() {
+        return Err(Mistake::ShardWithoutPlan.into());
+    }
     report::check(&args.transfer)?;
     let (origins, mut request) = runtime::run(source(args, context))?;
     let origins = &*origins;

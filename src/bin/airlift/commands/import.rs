@@ -1,4 +1,5 @@
 mod receipt;
+mod share;
 mod spool;
 mod volumes;
 
@@ -52,6 +53,9 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     };
     let choice = choice(&args.taken)?;
     let places = args.bundles.iter().map(|text| artifacts::source(text)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(shard) = args.sharded.shard().map_err(|source| Mistake::Shard { source })? {
+        return share::run(args, shard, (&places, &request), context);
+    }
     let settings = context.storage();
     let targets = targets(args, context)?;
     let targets = &*targets;

@@ -22,9 +22,11 @@ mod mirror;
 mod mirror_config;
 mod pack;
 mod pipeline;
+mod plan;
 mod protect;
 mod record;
 mod repair;
+mod seal;
 mod serve;
 mod sign;
 mod store;
@@ -39,6 +41,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<(), CommandErro
     match command {
         Command::Find(args) => find::run(&args, context),
         Command::Export(args) => export::run(&args, context),
+        Command::Plan(args) => plan::run(&args, context),
+        Command::Seal(args) => seal::run(&args, context),
         Command::Extract(args) => extract::run(&args, context),
         Command::Import(args) => import::run(&args, context),
         Command::Sign(args) => sign::run(&args, context),

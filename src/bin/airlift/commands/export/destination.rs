@@ -6,7 +6,7 @@ use std::{
 };
 
 use airlift::{
-    bundle::Goal,
+    bundle::{Goal, volume::Size},
     storage::{self, Location},
     transfer::export::{Destination, Prefix},
 };
@@ -21,24 +21,34 @@ pub(super) fn of(args: &Args, context: &Context) -> Result<Destination, CommandE
         return Err(Mistake::StreamToTerminal.into());
     }
     if let Some(size) = args.volume_size {
-        let only = args.only_volume;
-        return Ok(match place {
-            Location::Standard => return Err(Mistake::VolumesInOrder.into()),
-            Location::Path(path) => {
-                let (folder, name) = set_name(&path);
-                Destination::Volumes(Goal { folder, name, size, only, overwrite })
-            }
-            place => {
-                let (folder, name) = stored_name(place, &args.output);
-                let settings = context.storage();
-                Destination::Set(Prefix { folder, name, size, only, overwrite, settings }.into())
-            }
-        });
+        return set(&args.output, size, args.only_volume, overwrite, context);
     }
     Ok(match place {
         Location::Standard => Destination::Stdout,
         Location::Path(path) => Destination::File { path, overwrite },
         place => Destination::Object { object: storage::open(&place, &context.storage())?, overwrite },
+    })
+}
+
+/// The set of volumes that `output` names.
+pub(crate) fn set(
+    output: &Path,
+    size: Size,
+    only: Option<u32>,
+    overwrite: bool,
+    context: &Context,
+) -> Result<Destination, CommandError> {
+    Ok(match artifacts::location(output)? {
+        Location::Standard => return Err(Mistake::VolumesInOrder.into()),
+        Location::Path(path) => {
+            let (folder, name) = set_name(&path);
+            Destination::Volumes(Goal { folder, name, size, only, overwrite })
+        }
+        place => {
+            let (folder, name) = stored_name(place, output);
+            let settings = context.storage();
+            Destination::Set(Prefix { folder, name, size, only, overwrite, settings }.into())
+        }
     })
 }
 

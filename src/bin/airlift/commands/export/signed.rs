@@ -1,6 +1,9 @@
 //! `export --sign`: the statement and the signature, once the bundle is there.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use airlift::{
     content::Code,
@@ -28,7 +31,7 @@ use crate::{
 };
 
 /// What signs, and what it says.
-pub(super) struct ExportSigning<'a> {
+pub(crate) struct ExportSigning<'a> {
     signer: Signer,
     members: &'a StatementMembers,
     state: PathBuf,
@@ -43,15 +46,8 @@ pub(super) fn of<'a>(
     request: &Request,
     to: &Destination,
 ) -> Result<Option<ExportSigning<'a>>, CommandError> {
-    let members = &args.members;
-    let Some(key) = &args.sign else { return unasked(members).map(|()| None) };
-    if !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
-        return Err(Mistake::SignElsewhere.into());
-    }
-    let signer = statements::signer(key, false)?;
-    let state = statements::state(members.state.as_deref())?;
-    let base_proof = request.bases.proof();
-    Ok(Some(ExportSigning { signer, members, state, overwrite: args.overwrite, base_proof }))
+    let signing = ExportSigning::of(args.sign.as_deref(), &args.members, args.overwrite, to)?;
+    Ok(signing.map(|signing| ExportSigning { base_proof: request.bases.proof(), ..signing }))
 }
 
 /// Refuses members of a statement that is not made.
@@ -70,10 +66,25 @@ fn unasked(members: &StatementMembers) -> Result<(), CommandError> {
     }
 }
 
-impl ExportSigning<'_> {
-    /// Signs what the export has written.
-    pub(super) async fn sign(mut self, report: &Report, context: &Context) -> Result<SignedStatement, CommandError> {
-        let path = report.output.clone().unwrap_or_default();
+impl<'a> ExportSigning<'a> {
+    /// Opens `key`, if there is one to sign with.
+    pub(crate) fn of(
+        key: Option<&Path>,
+        members: &'a StatementMembers,
+        overwrite: bool,
+        to: &Destination,
+    ) -> Result<Option<Self>, CommandError> {
+        let Some(key) = key else { return unasked(members).map(|()| None) };
+        if !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
+            return Err(Mistake::SignElsewhere.into());
+        }
+        let signer = statements::signer(key, false)?;
+        let state = statements::state(members.state.as_deref())?;
+        Ok(Some(Self { signer, members, state, overwrite, base_proof: None }))
+    }
+
+    /// Signs the bundle at `path`, and says what it wrote.
+    pub(crate) async fn sign(mut self, path: PathBuf, context: &Context) -> Result<SignedStatement, CommandError> {
         let (opened, set) = Opened::survey(&Location::Path(path), &context.storage()).await?;
         let mut draft = vouch::statement(&opened, set.as_ref(), Timestamp::now())?;
         // An export with a base that leaves nothing out is no delta.
@@ -84,7 +95,14 @@ impl ExportSigning<'_> {
         if self.overwrite {
             signing::remove_stale(&base, &draft.bundle).map_err(explained)?;
         }
-        signing::sign(&base, &draft, exact, SignBy::Signer(&mut self.signer), None, &self.state).map_err(explained)
+        let by = SignBy::Signer(&mut self.signer);
+        let signed = signing::sign(&base, &draft, exact, by, None, &self.state).map_err(explained)?;
+        for placed in std::iter::once(&signed.placed).chain(&signed.signature) {
+            if let Placed::Written(path) = placed {
+                context.status().say(&format!("wrote {}", path.display()));
+            }
+        }
+        Ok(signed)
     }
 }
 
@@ -99,12 +117,8 @@ pub(super) async fn conclude(
     let Ok(report) = outcome else { return Ok(()) };
     let signed = match signing {
         None => None,
-        Some(signing) => Some(signing.sign(report, context).await?),
+        Some(signing) => Some(signing.sign(report.output.clone().unwrap_or_default(), context).await?),
     };
-    let placed = signed.iter().flat_map(|signed| std::iter::once(&signed.placed).chain(&signed.signature));
-    for path in placed.filter_map(|placed| if let Placed::Written(path) = placed { Some(path) } else { None }) {
-        context.status().say(&format!("wrote {}", path.display()));
-    }
     let result = if report.failed() { Code::TransferPartial.token() } else { "done" };
     let at = match &report.output {
         Some(path) => Location::Path(path.clone()),
