@@ -24,6 +24,6 @@ docs:
 all:
     tests/all
 
-# The program as it is shipped.
+# The static program, packages and image, as they are shipped.
 dist:
-    cargo build --profile dist
+    scripts/dist

@@ -1,82 +1,102 @@
 #!/usr/bin/env bash
-# Packed bundles beside what else makes a bundle smaller, on real packages: releases of applications in Python, Rust and Node, in
-# layers as Go, pgzip and zlib make them. Prints a table; the packages come from PyPI and npm.
+# Packed bundles beside what else makes a bundle smaller, on files of real packages (pack_corpus.sh): six images in three adjacent
+# releases, whose layers are gzip by the encoder of each image's usual builder. Writes its part of docs/performance.md.
 #
 #   AIRLIFT=path/to/airlift …     another binary than target/dist/airlift
-#   LEVEL=19 …                    another level of zstd (default: airlift's own)
+#   ONLY="go rust" …              these images only; docs/performance.md is left alone
+#   OTHERS= …                     without the other tools, which take most of the time
+#
+# It runs once: sizes are the same in every run, and times are long.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 source "$here/lib.sh"
-need go python3 npm zstd awk
+need go python3 npm mvn debootstrap java pigz zstd awk
 [ -x /usr/bin/time ] || die "GNU time is missing: tests/setup installs it"
 airlift=${AIRLIFT:-$root/target/dist/airlift}
 [ -n "${AIRLIFT:-}" ] || cargo build --quiet --profile dist --manifest-path "$root/Cargo.toml"
-work=$bench/pack
-level=(${LEVEL:+--level "$LEVEL"})
+work=$bench/pack only=${ONLY:-} rounds=1 full_rounds=1 others=${OTHERS-yes}
 mkdir -p "$work"
+work=$(cd "$work" && pwd)
+load=$(cut -d' ' -f1-3 /proc/loadavg)
+export GOFLAGS=-mod=mod
 
-applications="django go 5.1.1 5.1.2 5.1.3
-ruff pgzip 0.8.1 0.8.2 0.8.3
-typescript zlib 5.6.2 5.6.3 5.7.2"
-fetch() { # APPLICATION RELEASE
-  local to=$work/$1/$2
-  [ ! -e "$to.done" ] || return 0
-  mkdir -p "$to"
-  if [ "$1" = typescript ]; then
-    (cd "$to" && npm pack --silent "$1@$2" >/dev/null)
-  else
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps -d "$to" "$1==$2"
-  fi
-  touch "$to.done"
-}
-while read -r name _ releases; do
-  for release in $releases; do fetch "$name" "$release"; done
-done <<<"$applications"
-printf '%s\n' "$applications" >"$work/applications"
+images=${only:-debian python node go rust java}
+# shellcheck disable=SC2086 # the words are images
+"$here/pack_corpus.sh" "$work" $images
 (cd "$root/tests/encoders/go" && go build -o "$work/go-gzip" .)
-(cd "$root/tests/encoders/klauspost" && GOFLAGS=-mod=mod go build -modfile v1.18.2.mod -o "$work/klauspost-gzip" .)
-rm -rf "$work/layouts" "$work"/*.tar "$work"/*.pack "$work"/*.zst
-python3 "$here/pack_layouts.py" "$work" "$work/go-gzip" "$work/klauspost-gzip"
+(cd "$root/tests/encoders/klauspost" && go build -modfile v1.18.2.mod -o "$work/klauspost-gzip" . &&
+  go build -modfile v1.15.15.mod -o "$work/klauspost15-gzip" .)
+# Who makes which: docker and BuildKit Go's level 6, kaniko and ko its level 1, podman and buildah pgzip's default; jib Java's.
+encoder() {
+  case $1 in
+    debian | go) echo framed "$work/go-gzip" 6 ;;
+    node) echo framed "$work/go-gzip" 1 ;;
+    python) echo framed "$work/klauspost-gzip" 1048576 5 ;;
+    rust) echo framed "$work/klauspost15-gzip" 1048576 5 ;;
+    java) echo java "$here/Gzip.java" ;;
+  esac
+}
 cd "$work"
+for image in $images; do
+  [ ! -e "layouts/$image-3/index.json" ] || continue
+  # shellcheck disable=SC2046 # the words are a command
+  python3 "$here/pack_layouts.py" "$work" "$image" $(encoder "$image")
+done
 
-bytes() { stat -c %s "$1"; }
-# timed COMMAND...: sets `seconds` and `rss` (MiB).
-timed() {
-  /usr/bin/time -f '%e %M' -o time "$@" >said 2>&1 || die "$* failed: $(tail -n 20 said)"
-  read -r seconds rss <time
-  rss=$((rss / 1024))
-}
-share() { awk -v part="$1" -v whole="$2" 'BEGIN { printf "%.1f %%", 100 * part / whole }'; }
-rate() { awk -v bytes="$1" -v seconds="$2" 'BEGIN { printf "%.0f MB/s", bytes / seconds / 1e6 }'; }
 
-say "load: $(cut -d' ' -f1-3 /proc/loadavg)"
-echo "| bundle | bytes | packed | zstd -19 --long=30 | zstd --patch-from | pack | unpack | MiB of memory, pack and unpack |"
-echo "|---|---|---|---|---|---|---|---|"
-# row NAME BUNDLE [BASE]
-row() {
-  local name=$1 bundle=$2 base=${3:-} size packed plain patch=- pack packed_rss
-  size=$(bytes "$bundle")
-  timed "$airlift" pack "$bundle" ${base:+--base "$base"} -o "$bundle.pack" "${level[@]}" --overwrite --progress none
-  packed=$(bytes "$bundle.pack") pack=$(rate "$size" "$seconds") packed_rss=$rss
-  timed "$airlift" unpack "$bundle.pack" ${base:+--base "$base"} -o back.tar --overwrite --progress none
-  cmp -s "$bundle" back.tar || die "$name came back as another bundle"
-  zstd -q -19 --long=30 -T0 -f "$bundle" -o plain.zst
-  plain=$(share "$(bytes plain.zst)" "$size")
-  if [ -n "$base" ]; then
-    zstd -q -19 --long=30 --patch-from="$base" -f "$bundle" -o patch.zst
-    patch=$(share "$(bytes patch.zst)" "$size")
-  fi
-  echo "| $name | $size | $(share "$packed" "$size") | $plain | $patch | $pack | $(rate "$size" "$seconds") | $packed_rss, $rss |"
+# step NAME INPUT OUTPUT COMMAND...: adds a line NAME INPUT-BYTES OUTPUT-BYTES SECONDS CPU-SECONDS PEAK-KIB LOAD to the samples,
+# unless an earlier run did.
+touch samples
+step() {
+  local name=$1 input=$2 output=$3 before
+  shift 3
+  ! grep -q "^$name " samples || return 0
+  before=$(cut -d' ' -f1 /proc/loadavg)
+  /usr/bin/time -f '%e %U %S %M' -o time "$@" >said 2>&1 || die "$* failed: $(tail -n 20 said)"
+  echo "$name $(stat -c %s "$input") $(stat -c %s "$output") $(awk 'END { print $1, $2 + $3, $4 }' time) $before" | tee -a samples >&2
 }
-while read -r name _ first second third; do
-  for release in "$first" "$second" "$third"; do
-    "$airlift" export --from "layouts/$name-$release" -o "$name-$release.tar" --overwrite --progress none >/dev/null
-  done
-  "$airlift" export --from "layouts/$name-$first" --from "layouts/$name-$second" --from "layouts/$name-$third" \
-    -o "$name-three.tar" --overwrite --progress none >/dev/null
-  row "$name $second" "$name-$second.tar"
-  row "$name $second, base $first" "$name-$second.tar" "$name-$first.tar"
-  row "$name $third, base $second" "$name-$third.tar" "$name-$second.tar"
-  row "$name, three releases" "$name-three.tar"
-done <<<"$applications"
+# packed NAME BUNDLE [BASE]: packs, imports and unpacks.
+packed() {
+  local name=$1 bundle=$2 base=${3:-} beside=()
+  [ -z "$base" ] || beside=(--base "$base")
+  local file=$name.pack
+  [ -e "$file" ] || sed -i "/^pack:$name /d" samples
+  step "pack:$name" "$bundle" "$file" "$airlift" pack "$bundle" "${beside[@]}" -o "$file" --overwrite --jobs 2 --json --progress none
+  [ -e "$name.json" ] || cp said "$name.json"
+  rm -rf store
+  step "import:$name" "$bundle" "$file" "$airlift" import "$file" "${beside[@]}" --store store --progress none
+  rm -rf store
+  ! grep -q "^same:$name " samples || return 0
+  "$airlift" unpack "$file" "${beside[@]}" -o back.tar --overwrite --jobs 3 --progress none >/dev/null
+  cmp "$bundle" back.tar || die "$name came back as another bundle"
+  rm -f back.tar
+  echo "same:$name" "$(stat -c %s "$bundle")" "$(stat -c %s "$bundle")" 0 0 0 0 >>samples
+}
+from() { for image in $images; do for number; do printf -- '--from layouts/%s-%s ' "$image" "$number"; done; done; }
+bundle() { # NAME NUMBER...
+  [ -e "$1" ] || "$airlift" export $(from "${@:2}") -o "$1" --overwrite --progress none >/dev/null
+}
+for number in 1 2 3; do bundle "all-$number.tar" "$number"; done
+bundle three.tar 1 2 3
+packed update-2 all-2.tar all-1.tar
+rm -rf store
+step import:plain all-2.tar all-2.tar "$airlift" import all-2.tar --store store --progress none
+rm -rf store
+packed one all-2.tar
+if [ -n "$others" ]; then
+  step patch:update-2 all-2.tar patch.zst zstd -q -19 --long=30 -T2 --patch-from=all-1.tar -f all-2.tar -o patch.zst
+  step zstd:one all-2.tar one.zst zstd -q -19 --long=30 -T2 -f all-2.tar -o one.zst
+fi
+packed update-3 all-3.tar all-2.tar
+packed three three.tar
+[ -z "$others" ] || step zstd:three three.tar three.zst zstd -q -19 --long=30 -T2 -f three.tar -o three.zst
+
+table() {
+  echo "Measured on $(date -u +%F) by \`benches/compare-pack.sh\`:"
+  machine
+  echo "$("$airlift" --version), its usual settings; $(zstd --version | grep -o 'v[0-9.]*' | head -n 1 | sed 's/^v/zstd /'). The other columns are what is sent without it: the bundle, its layers gzip as the registry has them."
+  echo
+  python3 "$here/pack_table.py" samples
+}
+publish compare-pack

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Recovery data beside par2: making a tenth of it, and rebuilding a lost volume. Medians of three, everything in turn; par2,
 # which takes twenty times as long, in the first round only.
-# Writes the table into docs/performance.md between its marks; nobody edits it by hand. About five minutes.
+# Writes the table into docs/performance.md between its marks; it is not edited by hand. About five minutes.
 #
 #   ROUNDS=1 benches/compare-recovery.sh       a quick look (docs/performance.md is left alone)
 #   SIZE=512 …                                 MiB of each of ten volumes (default 200)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `airlift serve` beside Debian's nginx (sendfile on, the same bytes as files) and docker-registry: one run, everything in turn,
-# medians, ratios. Writes its table into docs/performance.md between its marks; nobody edits it by hand. About six minutes.
+# medians, ratios. Writes its table into docs/performance.md between its marks; it is not edited by hand. About six minutes.
 #
 #   ROUNDS=1 benches/compare-serve.sh    a quick look (docs/performance.md is left alone)
 #   AIRLIFT=path/to/airlift …            another binary than target/dist/airlift

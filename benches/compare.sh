@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # airlift beside the same work by hand and by Debian's skopeo: one run, everything in turn, medians of five, ratios.
-# Writes the table into docs/performance.md between its marks; nobody edits it by hand. About eight minutes.
+# Writes the table into docs/performance.md between its marks; it is not edited by hand. About eight minutes.
 #
 #   ROUNDS=1 benches/compare.sh          a quick look (docs/performance.md is left alone)
 #   AIRLIFT=path/to/airlift …            another binary than target/dist/airlift

@@ -14,7 +14,7 @@
 //! | 2 | [`find`] | the artifacts that files need, and lists of artifacts |
 //! | 2 | [`trust`] | who vouches for a bundle: statements, signatures, the trust file |
 //! | 1+ | [`files`] | local files: unfinished ones, locks, free space |
-//! | 1 | [`content`], [`progress`] | the seam: what a place offers, what a run tells |
+//! | 1 | [`content`], [`progress`] | the seam: what a place offers, what a run reports |
 //! | 0 | [`oci`] | digests, references, descriptors, manifests |
 //!
 //! The command line (`src/bin/airlift`) sees only what is public here. What it alone needs, such as the pipelines, is hidden from this

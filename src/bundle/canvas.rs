@@ -65,7 +65,7 @@ impl Canvas {
         self.files.read().unwrap_or_else(PoisonError::into_inner).get(&number).cloned()
     }
 
-    /// The files themselves, once nobody writes any more.
+    /// The files themselves, once writing has ended.
     pub(crate) fn into_partials(self) -> BTreeMap<u32, PartialFile> {
         let files = self.files.into_inner().unwrap_or_else(PoisonError::into_inner);
         files.into_iter().filter_map(|(number, partial)| Some((number, Arc::into_inner(partial)?))).collect()

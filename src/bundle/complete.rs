@@ -48,7 +48,7 @@ impl Output {
     pub(crate) fn tidy(&self) {
         let partial = name::partial(&self.volume(1));
         if !partial.exists() {
-            // It says nothing any more; that it cannot be removed harms nobody.
+            // It has no meaning any more, so failing to remove it does no harm.
             let _ = fs::remove_file(name::journal(&partial));
         }
     }

@@ -220,7 +220,7 @@ pub enum Error {
         digest: Digest,
     },
     /// A streamed bundle was given its blobs in another order than the file's.
-    #[error("{found} was given where the bundle goes on with {expected}")]
+    #[error("{found} was given where the bundle continues with {expected}")]
     Order {
         /// What comes next in the file, or `the end`.
         expected: String,

@@ -23,6 +23,7 @@ const AT_ONCE: usize = 8;
 
 /// A set, as far as it was found.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct GatheredSet {
     /// What reads it; the volumes that are missing are known to it.
     pub reader: Reader,

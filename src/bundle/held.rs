@@ -39,7 +39,7 @@ fn total(places: &[(u64, u64)]) -> u64 {
     places.iter().fold(0, |sum, (_, size)| sum.saturating_add(*size))
 }
 
-/// Hashes what `lines` say is on `canvas`, as far as `plan` wants it, on all cores, and tells what is sound.
+/// Hashes what `lines` say is on `canvas`, as far as `plan` wants it, on all cores, and returns what is sound.
 pub(crate) fn recheck(canvas: &Canvas, lines: &[JournalLine], plan: &Blueprint) -> io::Result<Vec<HeldBytes>> {
     let mut last: HashMap<Digest, &JournalLine> = HashMap::new();
     for line in lines {
@@ -99,7 +99,7 @@ fn without_overlaps(mut held: Vec<HeldBytes>) -> Vec<HeldBytes> {
     held
 }
 
-/// Brings `held` to where `plan` wants it, and tells the journal of each as it is done. What moves in circles goes by way
+/// Brings `held` to where `plan` wants it, and records each in the journal as it is done. What moves in circles goes by way
 /// of the positions from `scratch` on, or behind all that is held if that is further.
 pub(crate) fn bring(
     canvas: &Canvas,

@@ -77,7 +77,7 @@ impl JournalLine {
         }
     }
 
-    /// Where the bytes lie that it tells of, and their digest.
+    /// The places of the bytes that it records, and their digest.
     pub(crate) fn claim(&self) -> Option<(Vec<(u64, u64)>, Digest)> {
         match self {
             Self::Blob { digest, offset, size } => Some((vec![(*offset, *size)], *digest)),
@@ -122,7 +122,7 @@ impl Journal {
         (&self.file).write_all(&text).map_err(Error::write(&self.path))
     }
 
-    /// Removes it: what it tells of is complete.
+    /// Removes it: what it records is complete.
     pub(crate) fn remove(self) -> Result<()> {
         remove(&self.path).map_err(Error::write(&self.path))
     }

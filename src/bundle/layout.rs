@@ -130,7 +130,7 @@ impl Layout {
         })?;
         let cut_here = pieces.iter().filter(|(_, segment)| segment.is_some()).count();
         if cut_here != segments.len() {
-            return Err(wrong(format!("it has {cut_here} segments and tells the digests of {}", segments.len())));
+            return Err(wrong(format!("it has {cut_here} segments and states the digests of {}", segments.len())));
         }
         order.blobs = Vec::new();
         let facts = Facts::of_volume(contents.index.id(), order.absent.clone(), cut.clone(), number, segments);

@@ -40,6 +40,7 @@ mod scan;
 mod sequential_write;
 mod set;
 mod source;
+mod strays;
 mod strict;
 mod structure;
 mod tar_framing;

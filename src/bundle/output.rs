@@ -31,6 +31,7 @@ use crate::{
 
 /// A bundle that is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finished {
     /// Where it is; `-` for a stream; of a set its manifest.
     pub path: PathBuf,

@@ -247,7 +247,7 @@ impl Reader {
         }
     }
 
-    /// Hashes the blob as it is stored and tells `each` of the bytes done. Blocks; `buffer` is for use again.
+    /// Hashes the blob as it is stored and reports bytes to `each` as they are done. Blocks; `buffer` is for use again.
     ///
     /// # Errors
     /// It is not there, has another size or another digest, or cannot be read.
@@ -434,7 +434,7 @@ fn check_marker(text: &[u8]) -> Result<()> {
 const DOCKER_LAYER: &str = "/layer.tar";
 
 /// The list of images in such an archive. Docker 25 and later write an image layout beside it.
-const DOCKER_LIST: &str = "manifest.json";
+pub(super) const DOCKER_LIST: &str = "manifest.json";
 
 /// It has no manifests of a registry. An export makes them, with digests of their own.
 const DOCKER_SAVE: &str = "it is an archive of `docker save` without an image layout; \

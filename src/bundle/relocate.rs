@@ -37,7 +37,7 @@ pub(crate) fn carry_out(
     let mut waiting: BTreeMap<u64, (usize, Relocation)> = BTreeMap::new();
     for (at, step) in moves.iter().enumerate() {
         if step.size == 0 || step.from == step.to {
-            // It stays, and is in nobody's way: goals do not overlap.
+            // It stays, and blocks no other range: goals do not overlap.
             done(at)?;
         } else {
             waiting.insert(step.from, (at, *step));

@@ -25,7 +25,7 @@ use crate::{
 };
 
 impl Reader {
-    /// Opens what is left of a bundle that [`Reader::open`] refuses, and tells everything that is wrong on the way; `None`
+    /// Opens what is left of a bundle that [`Reader::open`] refuses, and returns everything that is wrong with it; `None`
     /// where that is not a bundle of ours, or a volume of a set.
     ///
     /// # Errors

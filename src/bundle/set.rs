@@ -268,7 +268,7 @@ impl Reader {
         Ok(checks)
     }
 
-    /// Does a check and tells `each` of the bytes done; what is wrong, with the volume it is in. Blocks.
+    /// Runs a check and reports bytes to `each`; returns what is wrong, with the volume it is in. Blocks.
     pub fn run_check(
         &self,
         check: &FileCheck,

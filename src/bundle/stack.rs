@@ -130,7 +130,7 @@ impl Stack for Near {
                     found.push(candidate(entry.path()));
                 }
             }
-            // Folders are listed in any order; what is told must not depend on it.
+            // Folders are listed in any order; the message must not depend on it.
             found.sort_by(|a, b| a.path.cmp(&b.path));
             Ok(found)
         })

@@ -55,7 +55,7 @@ struct WriterState {
 }
 
 impl Writer {
-    /// Begins the bundle of `contents` at `path`, or goes on with it: whatever an earlier run left is hashed again, and
+    /// Begins the bundle of `contents` at `path`, or resumes it: whatever an earlier run left is hashed again, and
     /// what is sound is kept and moved to where this plan wants it.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Writer {
         Self::open_output(Output::file(path, overwrite), contents).await
     }
 
-    /// Begins the set of volumes that `goal` asks for, or goes on with it.
+    /// Begins the set of volumes that `goal` asks for, or resumes it.
     ///
     /// # Errors
     /// As [`Writer::open`], and where the contents cannot be cut so.
@@ -233,7 +233,7 @@ impl Sink for Writer {
         };
         let outcome = body.drain(landing).await;
         if let Err(content::Error::DigestMismatch { .. } | content::Error::SizeMismatch { .. }) = &outcome {
-            // Nobody must go on from what is wrong.
+            // No later run may resume from what is wrong.
             shared.state().arrived.remove(&digest);
             shared.journal.add(&JournalLine::Drop { digest })?;
         }

@@ -2,7 +2,7 @@
 
 use super::{
     error::CheckError,
-    refusal::Refusal,
+    refusal::RefusedArtifact,
     run::{CheckSettings, check},
 };
 use crate::{
@@ -25,7 +25,7 @@ pub enum Checked {
         /// The others; `None` if there are none.
         rest: Option<Choice>,
         /// Those that were refused.
-        refusals: Vec<Refusal>,
+        refusals: Vec<RefusedArtifact>,
     },
 }
 
@@ -68,7 +68,7 @@ pub async fn admit(
 }
 
 /// Adds what was refused to the report of what was imported.
-pub fn note(report: &mut Report, refusals: &[Refusal]) {
+pub fn note(report: &mut Report, refusals: &[RefusedArtifact]) {
     for refusal in refusals {
         let reason = Reason { token: Code::CheckRefused.token(), side: Side::Bundle, message: refusal.to_string() };
         let outcome = Outcome {

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::refusal::Refusal;
+use super::refusal::RefusedArtifact;
 use crate::{
     bundle,
     content::{Code, Fault},
@@ -18,7 +18,7 @@ pub enum CheckError {
     #[error("{} of {all} artifacts were refused, so nothing was published", refusals.len())]
     Refused {
         /// Which, and why.
-        refusals: Vec<Refusal>,
+        refusals: Vec<RefusedArtifact>,
         /// How many were checked.
         all: usize,
     },

@@ -15,5 +15,5 @@ pub use admit::{Checked, admit, note};
 pub use command::{CheckCommand, ParseCheckError};
 pub use error::CheckError;
 pub use export::export;
-pub use refusal::Refusal;
+pub use refusal::RefusedArtifact;
 pub use run::{CheckSettings, check};

@@ -7,7 +7,7 @@ use crate::oci::{PeerText, Reference};
 
 /// An artifact that a command refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RefusedArtifact {
     /// The artifact.
     pub artifact: Reference,
     /// The command, as it was given.
@@ -18,7 +18,7 @@ pub struct Refusal {
     pub lines: Vec<String>,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for RefusedArtifact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: `{}` {}", self.artifact, self.command, self.ended)?;
         match self.lines.split_first() {

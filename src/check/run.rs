@@ -8,7 +8,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{command::CheckCommand, error::CheckError, refusal::Refusal};
+use super::{command::CheckCommand, error::CheckError, refusal::RefusedArtifact};
 use crate::{
     bundle::Reader,
     content::shell::{ProcessGroup, shell},
@@ -45,7 +45,7 @@ pub async fn check(
     bundle: &Reader,
     settings: &CheckSettings,
     is_meant: impl Fn(&Reference) -> bool,
-) -> Result<(Vec<Refusal>, usize), CheckError> {
+) -> Result<(Vec<RefusedArtifact>, usize), CheckError> {
     // Clients read layers by position, which those that are cut over volumes have only once they are in one piece.
     bundle.put_together().await?;
     let config = Config { changes: Changes::None, ..Config::bundles(vec![bundle.clone()]) };
@@ -72,7 +72,7 @@ async fn one(
     artifact: &Reference,
     digest: Digest,
     settings: &CheckSettings,
-) -> Result<Option<Refusal>, CheckError> {
+) -> Result<Option<RefusedArtifact>, CheckError> {
     for command in &settings.commands {
         let text = command.of(address, artifact, &digest);
         let run = |source| CheckError::Run { command: command.to_string(), source };
@@ -83,7 +83,7 @@ async fn one(
             },
             Err(_) => (format!("did not end within {} s", settings.patience.as_secs()), Vec::new()),
         };
-        return Ok(Some(Refusal { artifact: artifact.clone(), command: command.clone(), ended, lines }));
+        return Ok(Some(RefusedArtifact { artifact: artifact.clone(), command: command.clone(), ended, lines }));
     }
     Ok(None)
 }

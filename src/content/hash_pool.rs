@@ -1,8 +1,7 @@
-//! Hashing off the reactor, two batches side by side wherever two are waiting.
+//! Hashing off the reactor.
 //!
-//! There are as many workers as cores, so that under load batches wait and meet in twos ([`Hasher::update_both`]); the batch of
-//! the content with the most bytes to come goes first, so that a large blob is not alone at the end. With no load a batch
-//! goes at once, alone.
+//! There are as many workers as cores. The batch of the content with the most bytes to come goes first, so that a large blob
+//! is not alone at the end.
 
 use std::{
     any::Any,
@@ -24,7 +23,7 @@ use crate::oci::Hasher;
 /// The pool of each runtime: a runtime must not wait for what another one gave up as it shut down.
 static POOLS: LazyLock<Mutex<HashMap<Id, Arc<HashPool>>>> = LazyLock::new(Mutex::default);
 
-/// Workers that a runtime has at most: one a core, since more would share it, and meet less. Asked for once: the system answers
+/// Workers that a runtime has at most: one a core, since more would share it. Asked for once: the system answers
 /// out of the files of its control groups, which takes as long as hashing a small batch.
 static CORES: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
 
@@ -62,7 +61,7 @@ pub(super) fn hash<T: Send + 'static>(
     let (tell, told) = oneshot::channel::<Result<T, Box<dyn Any + Send>>>();
     let then = Box::new(move |hasher, chunks| {
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| then(hasher, chunks)));
-        // Nobody waits for what was given up.
+        // The result of what was given up is not needed.
         let _ = tell.send(outcome);
     });
     HashPool::here().take_in(Batch { hasher, chunks, left, then });
@@ -70,7 +69,7 @@ pub(super) fn hash<T: Send + 'static>(
         match told.await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(panic)) => panic::resume_unwind(panic),
-            // Only a runtime that shuts down drops a batch, and then nobody waits for this any more.
+            // Only a runtime that shuts down drops a batch, and then the result is not needed.
             Err(_dropped) => std::future::pending().await,
         }
     }
@@ -98,19 +97,13 @@ impl HashPool {
         }
     }
 
-    /// Hashes the first two batches, or the only one. The worker goes on, on another thread, before what follows is done.
+    /// Hashes the first batch. The worker continues, on another thread, before what follows is done.
     fn run(self: Arc<Self>) {
-        let mut state = self.state();
-        let (mut first, mut second) = (next(&mut state.waiting), next(&mut state.waiting));
-        drop(state);
-        match (&mut first, &mut second) {
-            (Some(one), Some(other)) => one.hasher.update_both(&one.chunks, &mut other.hasher, &other.chunks),
-            (Some(only), None) | (None, Some(only)) => {
-                for chunk in &only.chunks {
-                    only.hasher.update(chunk);
-                }
+        let mut first = next(&mut self.state().waiting);
+        if let Some(batch) = &mut first {
+            for chunk in &batch.chunks {
+                batch.hasher.update(chunk);
             }
-            (None, None) => {}
         }
         let mut state = self.state();
         if state.waiting.is_empty() {
@@ -120,7 +113,7 @@ impl HashPool {
             drop(state);
             spawn_blocking(|| self.run());
         }
-        for batch in [first, second].into_iter().flatten() {
+        if let Some(batch) = first {
             (batch.then)(batch.hasher, batch.chunks);
         }
     }

@@ -3,10 +3,13 @@
 //! Traits are small, and a capability is a further trait. The engine (`transfer`) knows nothing else of registries,
 //! bundles, stores and storage. Manifests and blobs go through the same doors: a place tells them apart by media type.
 
+mod authorities;
+pub(crate) mod client;
 pub mod code;
 pub mod error;
 mod hash_pool;
 pub mod memory;
+pub(crate) mod names;
 mod place;
 pub(crate) mod proxies;
 pub mod read_at;

@@ -33,7 +33,7 @@ impl ProcessGroup {
         Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
     }
 
-    /// Its leader has ended by itself, and its number may soon be another's.
+    /// Its leader has ended by itself, and its number may soon belong to another process.
     pub(crate) const fn ended(&mut self) {
         self.0 = None;
     }
@@ -42,7 +42,7 @@ impl ProcessGroup {
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // Nobody may be left in it, and that is as good.
+            // The group may be empty by then, which is fine.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }

@@ -4,9 +4,8 @@
 //! is an authority, and serves all the same; the certificate of a server may be given in place of its authority's. Its name
 //! and its dates are checked as any other's.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use reqwest::ClientBuilder;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -14,13 +13,19 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
-    crypto::aws_lc_rs,
+    crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
 };
-use rustls_platform_verifier::Verifier;
 
-/// Certificates that were given. Cheap to use; building a client reads those of the system.
+use super::authorities;
+
+/// Gives what is to be said of the authorities of this machine to `say`: that there are none, and which are trusted instead.
+pub fn say_by(say: impl Fn(String) + Send + Sync + 'static) {
+    authorities::say_by(Box::new(say));
+}
+
+/// Certificates that were given. A client is cheap to build: those of the system are read when a server first shows its own.
 #[derive(Clone, Debug, Default)]
 pub struct Trust(Vec<CertificateDer<'static>>);
 
@@ -32,27 +37,22 @@ impl Trust {
         self.0.len() > before
     }
 
-    /// Whether nothing was given, so that the client's own rules are enough.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// `client` with this trust, beside that of the system if `system` says so, and with a PEM chain and key of our own.
+    /// The configuration of a client with this trust beside that of the system, and with a PEM chain and key of our own.
     ///
     /// # Errors
-    /// The certificates of the system cannot be read, or the chain and key do not fit.
-    pub fn client(&self, client: ClientBuilder, system: bool, identity: Option<&[u8]>) -> Result<ClientBuilder, Error> {
+    /// A given certificate cannot be an authority, or the chain and key do not fit.
+    pub(super) fn config(&self, identity: Option<&[u8]>) -> Result<ClientConfig, Error> {
+        let mut given = RootCertStore::empty();
+        for certificate in &self.0 {
+            given.add(certificate.clone())?;
+        }
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let usual: Arc<dyn ServerCertVerifier> = if system {
-            Arc::new(Verifier::new_with_extra_roots(self.0.iter().cloned(), Arc::clone(&provider))?)
-        } else {
-            by_webpki(&self.0)?
-        };
-        let verifier = Arc::new(AsItself { usual, given: self.0.clone() });
+        let algorithms = provider.signature_verification_algorithms;
+        let verifier = Verifier { authorities: given, given: self.0.clone(), algorithms, usual: OnceLock::new() };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(verifier);
+            .with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match identity {
             Some(pem) => {
                 let chain = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
@@ -62,26 +62,40 @@ impl Trust {
             None => config.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(client.tls_backend_preconfigured(config))
+        Ok(config)
     }
 }
 
-fn by_webpki(roots: &[CertificateDer<'static>]) -> Result<Arc<WebPkiServerVerifier>, Error> {
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(roots.iter().cloned());
+fn by_webpki(authorities: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let built = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
+    let built = WebPkiServerVerifier::builder_with_provider(Arc::new(authorities), provider).build();
     built.map_err(|error| Error::General(error.to_string()))
 }
 
 /// The usual rules, and a given certificate that a server shows as its own.
 #[derive(Debug)]
-struct AsItself {
-    usual: Arc<dyn ServerCertVerifier>,
+struct Verifier {
+    /// Those that were given, as authorities.
+    authorities: RootCertStore,
     given: Vec<CertificateDer<'static>>,
+    algorithms: WebPkiSupportedAlgorithms,
+    /// With the authorities of the system. Most clients never need them: reading them takes longer than a request.
+    usual: OnceLock<Result<Arc<WebPkiServerVerifier>, Error>>,
 }
 
-impl ServerCertVerifier for AsItself {
+impl Verifier {
+    fn usual(&self) -> Result<&WebPkiServerVerifier, Error> {
+        let read = || {
+            let mut all = authorities::read();
+            all.roots.extend(self.authorities.roots.iter().cloned());
+            // Where nothing is trusted, no server is.
+            if all.is_empty() { Err(CertificateError::UnknownIssuer.into()) } else { by_webpki(all) }
+        };
+        self.usual.get_or_init(read).as_deref().map_err(Clone::clone)
+    }
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -90,7 +104,7 @@ impl ServerCertVerifier for AsItself {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let usual = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let usual = self.usual()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         let Err(refused) = usual else { return usual };
         // Dates and purpose are judged before the way to an authority, so neither of these hides one that is wrong.
         let is_about_authority =
@@ -108,7 +122,7 @@ impl ServerCertVerifier for AsItself {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -117,22 +131,24 @@ impl ServerCertVerifier for AsItself {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.usual.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
-/// Why clients will refuse a server that shows this PEM chain, as far as the chain itself tells.
+/// Why clients will refuse a server that shows this PEM chain, as far as the chain itself shows.
 pub fn objections(chain: &[u8]) -> Vec<&'static str> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).filter_map(Result::ok).collect();
     let Some((own, others)) = chain.split_first() else { return Vec::new() };
     let Ok(name) = ServerName::try_from("name.invalid") else { return Vec::new() };
     let mut found = Vec::new();
     // The chain's own end is its authority here: who trusts it is the client's business.
-    let judged = by_webpki(&chain).and_then(|usual| usual.verify_server_cert(own, others, &name, &[], UnixTime::now()));
+    let mut ends = RootCertStore::empty();
+    ends.add_parsable_certificates(chain.iter().cloned());
+    let judged = by_webpki(ends).and_then(|usual| usual.verify_server_cert(own, others, &name, &[], UnixTime::now()));
     match judged {
         Err(Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
             found.push("it has expired");

@@ -10,7 +10,7 @@ pub(crate) async fn joined<T>(task: tokio::task::JoinHandle<T>) -> T {
     match task.await.map_err(tokio::task::JoinError::try_into_panic) {
         Ok(outcome) => outcome,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // Only a runtime that shuts down cancels such a task, and then nobody waits for this any more.
+        // Only a runtime that shuts down cancels such a task, and then the result is not needed.
         Err(Err(_cancelled)) => std::future::pending().await,
     }
 }

@@ -16,7 +16,7 @@ use rustix::{
 
 use crate::oci::{Algorithm, Hasher};
 
-/// Bytes of a block in which a file's allocation is told (POSIX leaves it open; Linux says 512 for every file system).
+/// Bytes of a block in which a file's allocation is counted (POSIX leaves it open; Linux says 512 for every file system).
 const ALLOCATION_UNIT: u64 = 512;
 
 /// Bytes read or moved at a time: large enough that system calls do not count, small enough for the processor's cache.
@@ -168,8 +168,13 @@ fn copy_range(file: &File, mut from: u64, mut to: u64, size: u64) -> io::Result<
 
 /// Bytes that may still be written on the file system of `path`.
 pub(crate) fn free(path: &Path) -> io::Result<u64> {
+    Ok(space(path)?.0)
+}
+
+/// Bytes that may still be written on the file system of `path`, and its size.
+pub(crate) fn space(path: &Path) -> io::Result<(u64, u64)> {
     let stat = rustix::fs::statvfs(path)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    Ok((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)))
 }
 
 /// Bytes that `file` occupies on its disk.

@@ -12,7 +12,7 @@ use super::error::{Error, Result};
 /// Whether this process got a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locked {
-    /// It holds it now, or the file system has no locks and nobody can.
+    /// It holds it now, or the file system has no locks.
     Ours,
     /// Another process holds it.
     Theirs,

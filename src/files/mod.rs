@@ -3,6 +3,7 @@
 //! Everything that writes a file on this machine does it by this room: a `partial::PartialFile` where the content comes
 //! over time, `small::publish` where it is there at once.
 
+mod abandon;
 pub mod error;
 
 pub(crate) mod blocking;
@@ -16,4 +17,6 @@ pub mod private;
 pub(crate) mod rename;
 pub mod small;
 
+#[doc(hidden)]
+pub use abandon::abandon;
 pub use error::Error;

@@ -83,7 +83,7 @@ fn other_than_file(kind: FileType) -> Option<&'static str> {
 ///
 /// # Errors
 /// There is a file and `overwrite` was not asked for; or there is a folder, a device, a pipe: a rename would put a file in
-/// the place of `/dev/sdb`, which nobody means who asks for a bundle on that disk.
+/// the place of `/dev/sdb`, which a caller who asks for a bundle on that disk does not mean.
 pub(crate) fn check_goal(goal: &Path, overwrite: bool) -> Result<()> {
     match fs::symlink_metadata(goal) {
         Ok(found) => match other_than_file(found.file_type()) {

@@ -20,7 +20,7 @@ pub fn state_folder() -> Result<PathBuf> {
     Ok(state.ok_or(Error::NoHome)?.join("airlift"))
 }
 
-/// Creates `folder` for this user alone, unless it is there; then nobody else may be able to put files into it.
+/// Creates `folder` for this user alone, unless it is there; then no other user may be able to put files into it.
 ///
 /// # Errors
 /// [`Error::Exposed`]; it cannot be created.

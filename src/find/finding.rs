@@ -119,6 +119,7 @@ impl fmt::Display for Remark {
 
 /// Everything that a search found, in the order in which it came.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Findings {
     /// References.
     pub mentions: Vec<Mention>,

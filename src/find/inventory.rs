@@ -15,6 +15,7 @@ pub(super) const MARK: &str = "# find: ";
 
 /// A place where an artifact was found, and the rule that found it there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[non_exhaustive]
 pub struct Sighting {
     /// How certain the rule is.
     pub confidence: Confidence,
@@ -27,6 +28,7 @@ pub struct Sighting {
 
 /// An artifact that is needed, or may be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct FoundArtifact {
     /// The artifact, in full.
     #[serde(serialize_with = "as_text")]
@@ -43,6 +45,7 @@ fn as_text<S: serde::Serializer>(reference: &Reference, serializer: S) -> Result
 
 /// Everything that a search found, sorted, doubles merged, exclusions left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Inventory {
     /// Artifacts by their text.
     pub artifacts: Vec<FoundArtifact>,

@@ -74,7 +74,7 @@ pub(super) fn speaks_of_images(key: &str) -> bool {
     plain(key).contains("image")
 }
 
-/// Whether `name` is one by which operators are told the images of what they run.
+/// Whether `name` is one from which operators read the images of what they run.
 pub(super) fn is_related_image(name: &str) -> bool {
     name.starts_with("RELATED_IMAGE_")
 }

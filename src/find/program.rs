@@ -79,6 +79,7 @@ pub enum ProgramError {
 
 /// How Helm is to render a chart.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct HelmOptions {
     /// Files of values, the later ones stronger.
     pub values: Vec<PathBuf>,

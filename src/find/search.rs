@@ -18,6 +18,7 @@ use super::{
 
 /// How sources are searched.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct SearchOptions {
     /// How charts are rendered.
     pub helm: HelmOptions,

@@ -13,6 +13,7 @@ use super::{
 
 /// A list that was brought up to date, and what changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UpdatedList {
     /// The new text.
     pub text: String,

@@ -71,6 +71,19 @@ pub struct ReceivedBundle {
     /// The SHA-256 of `airlift.json`, where the bundle has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seal: Option<Digest>,
+    /// Its place in the stream, by the statement beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// The row of updates that it belongs to, by the statement beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+}
+
+impl ReceivedBundle {
+    /// A bundle without a statement.
+    pub const fn new(id: Digest, seal: Option<Digest>) -> Self {
+        Self { id, seal, sequence: None, stream: None }
+    }
 }
 
 /// What one repository of the target has of one bundle. Fields stand in the order of canonical JSON.
@@ -242,7 +255,7 @@ mod tests {
         Receipt::new(
             "registry.site/mirror".to_owned(),
             "2026-11-29T08:00:00.25Z".parse().unwrap(),
-            vec![ReceivedBundle { id: digest("bundle"), seal: Some(digest("seal")) }],
+            vec![ReceivedBundle::new(digest("bundle"), Some(digest("seal")))],
             vec![artifact("b", Received::Failed), artifact("a", Received::Done)],
             vec![holding("b"), holding("a")],
         )

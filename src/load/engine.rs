@@ -17,6 +17,7 @@ use crate::{
 
 /// What was loaded.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Loaded {
     /// The runtime, or the archive that was written.
     pub into: String,
@@ -28,6 +29,7 @@ pub struct Loaded {
 
 /// An image that a runtime has.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct LoadedImage {
     /// Its name.
     pub image: Reference,

@@ -72,6 +72,7 @@ impl PackRequest {
 
 /// How a blob was coded.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PackedOutcome {
     /// The blob.
     pub blob: Descriptor,
@@ -96,6 +97,7 @@ pub enum BlobCoding {
 
 /// A bundle that was packed, or measured.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PackReport {
     /// The packed file, if one was written.
     pub path: Option<PathBuf>,

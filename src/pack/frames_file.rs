@@ -179,7 +179,7 @@ impl FramesFile {
 pub(super) fn tidy(partial: &Path) {
     if !partial.exists() {
         for path in [frames_path(partial), name::journal(partial)] {
-            // It says nothing any more; that it cannot be removed harms nobody.
+            // It has no meaning any more, so failing to remove it does no harm.
             let _ = remove(&path);
         }
     }

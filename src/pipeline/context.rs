@@ -9,7 +9,7 @@ use crate::{
     transfer::{
         admission::Admission,
         legs::LegRecord,
-        vouch::{Guard, VouchError},
+        vouch::{ImportGuard, VouchError},
     },
     trust::TrustFile,
 };
@@ -47,7 +47,7 @@ impl TrustContext {
     pub(super) fn admission(&self, file: Option<&Path>) -> Result<Admission, VouchError> {
         let guard = match file.or(self.file.as_deref()) {
             None => None,
-            Some(file) => Some(Guard::new(TrustFile::open(file)?, &self.state, false)?),
+            Some(file) => Some(ImportGuard::new(TrustFile::open(file)?, &self.state, false)?),
         };
         let record = self.record(guard.is_some());
         Ok(Admission { guard, record, reason: None, state: Some(self.state.clone()) })

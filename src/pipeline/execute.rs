@@ -275,7 +275,7 @@ fn goal(manifest: &Path, size: Size, overwrite: bool) -> Goal {
     Goal { folder, name: name.to_owned(), size, only: None, overwrite }
 }
 
-/// Whether what lay at `location` is gone. Of a set that is being removed, the rest is removed.
+/// Whether what was at `location` is gone. Of a set that is being removed, the rest is removed.
 async fn removed(location: &Location, settings: &Settings) -> Result<bool> {
     match storage::open(location, settings)?.stat().await {
         Err(error) if error.is_not_found() => return Ok(true),

@@ -20,7 +20,7 @@ pub enum Status {
     PartiallySucceeded,
     /// It failed.
     Failed,
-    /// Its process is gone; the same request goes on with it.
+    /// Its process is gone; the same request resumes it.
     Interrupted,
 }
 
@@ -69,7 +69,7 @@ pub struct Response {
     /// SHA-256 of the whole bundle: said by an export, and by an import that was held to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalog_digest: Option<String>,
-    /// What set it off, if nobody asked for it.
+    /// What triggered it, if it was not requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Trigger>,
     /// Why it failed, in words, with the token in brackets at the end.
@@ -160,7 +160,7 @@ pub struct ArtifactResult {
 }
 
 impl Response {
-    /// Takes over what the engine reports. `retries` tells of how many calls to a repository, `HOST/REPOSITORY`, were made
+    /// Takes over what the engine reports. `retries` counts the calls to a repository, `HOST/REPOSITORY`, that were made
     /// again.
     pub(super) fn take(&mut self, kind: Kind, report: &Report, retries: impl Fn(&str) -> u64) {
         let arrived = |state| matches!(state, ArtifactState::Done | ArtifactState::AlreadyThere);

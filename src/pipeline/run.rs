@@ -22,6 +22,7 @@ const EVERY: Duration = Duration::from_millis(500);
 
 /// A run that has ended.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Ran {
     /// As it is kept.
     pub record: Record,
@@ -29,9 +30,9 @@ pub struct Ran {
     pub stored: bool,
 }
 
-/// Does a run, or goes on with it where its process was killed. One that was done in the same words is not done again.
+/// Does a run, or resumes it where its process was killed. One that was done in the same words is not done again.
 ///
-/// A run that fails is no error: its record says why. `trigger` is when its bundle was seen, if nobody asked for it.
+/// A run that fails is no error: its record says why. `trigger` is when its bundle was seen, if the run was not requested.
 ///
 /// # Errors
 /// What keeps it from beginning: its pipeline is not there, another run works on the same bundle, it asks for too many

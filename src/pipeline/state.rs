@@ -24,7 +24,7 @@ use crate::files::{lock, open, private};
 /// `user_version` of the database.
 const VERSION: i64 = 1;
 
-/// How long one process waits for another's transaction; they last milliseconds.
+/// How long one process waits for the transaction of another one; they last milliseconds.
 const BUSY: Duration = Duration::from_secs(30);
 
 /// Documents are kept as JSON text, so that `sqlite3` shows a person what they are looking for.

@@ -1,4 +1,4 @@
-//! Events: what the engine tells while it works. Who watches decides what to show; nothing here prints.
+//! Events: what the engine reports while it works. The observer decides what to show; nothing here prints.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -88,7 +88,7 @@ pub enum Event {
         /// Which artifact, as it is named there.
         artifact: Reference,
     },
-    /// An artifact failed, and the run goes on without it.
+    /// An artifact failed, and the run continues without it.
     Failed {
         /// Which artifact.
         artifact: Reference,
@@ -110,17 +110,17 @@ pub trait Observe: Send + Sync {
 pub struct Progress(Option<Arc<dyn Observe>>);
 
 impl Progress {
-    /// Tells `observer`.
+    /// Reports to `observer`.
     pub fn to(observer: Arc<dyn Observe>) -> Self {
         Self(Some(observer))
     }
 
-    /// Tells nobody.
+    /// Reports to no observer.
     pub const fn silent() -> Self {
         Self(None)
     }
 
-    /// Tells of `event`.
+    /// Reports `event`.
     pub fn tell(&self, event: Event) {
         if let Some(observer) = &self.0 {
             observer.observe(event);

@@ -31,6 +31,7 @@ pub enum FileState {
 
 /// A file that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Damage {
     /// Its name in the set.
     pub name: String,
@@ -56,7 +57,7 @@ pub struct Assessment {
 }
 
 impl ProtectedSet {
-    /// Reads every file of the set, and tells what is damaged. What cannot be read is damage, not an error.
+    /// Reads every file of the set, and finds what is damaged. What cannot be read is damage, not an error.
     ///
     /// # Errors
     /// The folders cannot be listed, or the tables of checksums contradict the heads.
@@ -84,7 +85,7 @@ impl ProtectedSet {
         self.head.stores.iter().map(|store| self.named(&store.name)).collect()
     }
 
-    /// Brings together what all copies of the table say, and tells which recovery files have head, table and length right.
+    /// Brings together what all copies of the table say, and finds which recovery files have head, table and length right.
     fn gather(&self, stores: &[Vec<Handle>]) -> Result<(MergedTable, Vec<Vec<bool>>)> {
         let head = &self.head;
         let blocks = head.blocks() + head.shape().recovery_blocks();

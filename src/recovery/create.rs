@@ -42,6 +42,7 @@ pub struct Request {
 
 /// Recovery data that was made.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Created {
     /// The id of the set.
     pub id: Digest,

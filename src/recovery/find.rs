@@ -109,7 +109,7 @@ fn recovery_files(folder: &Path) -> Result<Vec<PathBuf>> {
             found.push(entry.path());
         }
     }
-    // Folders are listed in any order; what is told must not depend on it.
+    // Folders are listed in any order; the message must not depend on it.
     found.sort();
     Ok(found)
 }

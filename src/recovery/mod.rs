@@ -2,7 +2,7 @@
 //! (docs/recovery-format.md).
 //!
 //! What is protected is a list of files in a folder, whatever they are: one bundle, or the volumes of a set. [`create`]
-//! writes recovery files beside them, [`ProtectedSet::find`] finds them again, [`ProtectedSet::assess`] tells what is damaged and whether
+//! writes recovery files beside them, [`ProtectedSet::find`] finds them again, [`ProtectedSet::assess`] finds what is damaged and whether
 //! that can be rebuilt, [`Assessment::repair`] rebuilds it. Nothing here knows what a bundle is; a name in a head
 //! is only ever a plain file name.
 //!

@@ -25,6 +25,7 @@ const CHUNK: u64 = 1 << 20;
 
 /// A file that was rebuilt.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rebuilt {
     /// Its name in the set.
     pub name: String,
@@ -40,6 +41,7 @@ pub struct Rebuilt {
 
 /// What a repair did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Repaired {
     /// Every file that was rebuilt; none if there was nothing to do.
     pub files: Vec<Rebuilt>,

@@ -49,7 +49,7 @@ pub(super) fn write(checks: &[BlockChecksum]) -> Vec<u8> {
     bytes
 }
 
-/// A page's own checksum. Its number is in it: a page in another's place is a wrong page.
+/// A page's own checksum. Its number is in it: a page in the place of another page is a wrong page.
 fn own_check(number: u64, page: &[u8; PAGE]) -> BlockChecksum {
     first_bytes(Sha256::new().chain_update(number.to_le_bytes()).chain_update(&page[CHECK..]))
 }

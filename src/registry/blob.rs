@@ -103,7 +103,7 @@ impl RemoteRepository {
         let at = self.stranger_at(blob, &url);
         let call = self.stranger_call(Method::HEAD, url.clone(), &at)?;
         match self.persist(&[StatusCode::OK], call).await {
-            // Storage that is asked with a signature for GET refuses HEAD; the beginning of the content tells too.
+            // Storage that is asked with a signature for GET refuses HEAD; the beginning of the content is asked for instead.
             Err(Error::Denied { .. } | Error::Refused { .. } | Error::Unauthorized { .. } | Error::NotFound { .. }) => {
                 Download::open(self, BlobOrigin::Stranger(url), blob, 0).await.map(drop)
             }

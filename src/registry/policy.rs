@@ -15,6 +15,8 @@ use std::{
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use crate::content::names;
+
 /// The hosts that the person named. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NamedHosts(Arc<RwLock<HashSet<String>>>);
@@ -137,8 +139,8 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let free = self.0.has(name.as_str());
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let kept: Vec<SocketAddr> = found.filter(|address| free || !is_inner(address.ip())).collect();
+            let found = names::lookup(name.as_str()).await?.into_iter();
+            let kept: Vec<_> = found.filter(|&ip| free || !is_inner(ip)).map(|ip| SocketAddr::new(ip, 0)).collect();
             if kept.is_empty() {
                 let reason =
                     format!("{} has only addresses inside this network; if it is meant, name it", name.as_str());

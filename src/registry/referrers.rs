@@ -1,7 +1,7 @@
 //! What is attached to a manifest (distribution-spec 1.1, "Listing Referrers" and "Pushing Manifests with Subject").
 //!
 //! A registry that keeps no referrers has them in an index under a tag that clients maintain. That index is everybody's:
-//! it is read, added to and written back on the condition that nobody was faster, and read once more to make sure.
+//! it is read, added to and written back on the condition that no other client was faster, and read once more to make sure.
 
 use std::collections::BTreeMap;
 
@@ -102,7 +102,7 @@ impl RemoteRepository {
         let mut call = self.call(Method::GET, &format!("referrers/{subject}"), &at).await?;
         call.headers.insert(ACCEPT, HeaderValue::from_static(media_type::OCI_INDEX));
         let mut found = BTreeMap::new();
-        // Only the first page tells whether there is such an API; a later one that fails is missing.
+        // Only the first page shows whether there is such an API; a later one that fails is missing.
         let (mut pages, mut other) = (0, None);
         let read = self.pages(call, |page| {
             let what = if page.is_page() { "a web page".to_owned() } else { format!("{:?}", page.content_type) };
@@ -166,7 +166,7 @@ impl RemoteRepository {
             }
             match self.put_manifest_bytes(&at, &name, &merged, etag.as_deref()).await {
                 // Written, or somebody was faster. Where the condition means nothing to the registry both look alike, for
-                // the last writer wins: only reading once more tells.
+                // the last writer wins: only reading once more shows it.
                 Ok(_) | Err(Error::Refused { status: 412 | 409, .. }) => {}
                 Err(error) => return Err(error),
             }

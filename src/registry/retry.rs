@@ -164,7 +164,7 @@ impl Waits {
         if is_over || error.down().is_some_and(|at| self.given_up.has(at.address())) {
             return None;
         }
-        // A name that nobody knows is most often a slip of the pen; once more is enough for a resolver that was busy.
+        // An unknown name is most often a typing error; once more is enough for a resolver that was busy.
         let own = self.own.next().filter(|_| self.attempt < 2 || !error.is_unknown_host())?;
         Some(error.asked_wait().map_or(own, |asked| asked.min(self.longest_asked).max(own)))
     }

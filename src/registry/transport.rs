@@ -28,7 +28,7 @@ use super::{
     retry::{GivenUpAddresses, Waits},
     settings::Settings,
 };
-use crate::content::{proxies, trust::Trust};
+use crate::content::{client, proxies, trust::Trust};
 
 /// Redirects followed for one call; storage behind a registry needs one, a mirror in front of it another.
 const MAX_HOPS: usize = 5;
@@ -56,8 +56,7 @@ pub(super) struct Call {
     pub(super) patience: Duration,
 }
 
-/// Connections by who is at their other end. Each is built when it is first needed: reading the system's certificates
-/// takes longer than most commands.
+/// Connections by who is at their other end. Each is built when it is first needed.
 #[derive(Default)]
 struct Clients {
     /// Hosts that the person named.
@@ -266,27 +265,32 @@ impl Transport {
         if !(is_named && is_loopback) {
             proxies::check()?;
         }
-        let build = |system| {
-            let builder = match (is_named, is_loopback) {
-                (true, true) => self.own_builder(system)?.no_proxy(),
-                (true, false) => self.own_builder(system)?,
-                (false, _) => self.builder(system, None, true)?.dns_resolver(Guard::new(&self.named)),
-            };
-            builder.build().map_err(Error::Setup)
+        let builder = match (is_named, is_loopback) {
+            (true, true) => self.own_builder()?.no_proxy(),
+            (true, false) => self.own_builder()?,
+            (false, _) => {
+                let strict = client::builder(&self.trust, None).map_err(Error::Trust)?;
+                self.with_habits(strict).dns_resolver(Guard::new(&self.named))
+            }
         };
-        // A machine without any authority (a bare container) can still speak plain HTTP, and TLS by `--ca-cert`.
-        let client = build(true).or_else(|_| build(false))?;
+        let client = builder.build().map_err(Error::Setup)?;
         Ok(slot.get_or_init(|| client))
     }
 
-    fn own_builder(&self, system: bool) -> Result<ClientBuilder, Error> {
-        let builder = self.builder(system, self.identity.as_deref(), !self.settings.insecure)?;
-        Ok(builder.tls_danger_accept_invalid_certs(self.settings.insecure))
+    fn own_builder(&self) -> Result<ClientBuilder, Error> {
+        if !self.settings.insecure {
+            let verifying = client::builder(&self.trust, self.identity.as_deref()).map_err(Error::Trust)?;
+            return Ok(self.with_habits(verifying));
+        }
+        let builder = self.with_habits(client::builder_without_verification());
+        match &self.identity {
+            Some(pem) => Ok(builder.identity(Identity::from_pem(pem).map_err(Error::Setup)?)),
+            None => Ok(builder),
+        }
     }
 
-    /// `system` says whether the authorities of the machine are trusted beside those that were given.
-    fn builder(&self, system: bool, identity: Option<&[u8]>, verified: bool) -> Result<ClientBuilder, Error> {
-        let builder = reqwest::Client::builder()
+    fn with_habits(&self, builder: ClientBuilder) -> ClientBuilder {
+        builder
             .user_agent(concat!("airlift/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -295,15 +299,7 @@ impl Transport {
             .http1_only()
             .tcp_nodelay(true)
             .pool_max_idle_per_host(self.settings.requests)
-            .connect_timeout(self.settings.retry.connect);
-        if verified && !self.trust.is_empty() {
-            return self.trust.client(builder, system, identity).map_err(Error::Trust);
-        }
-        let builder = match identity {
-            Some(pem) => builder.identity(Identity::from_pem(pem).map_err(Error::Setup)?),
-            None => builder,
-        };
-        Ok(if system { builder } else { builder.tls_certs_only([]) })
+            .connect_timeout(self.settings.retry.connect)
     }
 }
 

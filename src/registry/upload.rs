@@ -34,7 +34,7 @@ const SMALL: u64 = 256 << 10;
 /// The smallest chunk that a registry takes, but for the last one.
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 
-/// The limits of bodies that proxies commonly have, in bytes; nginx has the last one unless it is told otherwise.
+/// The limits of bodies that proxies commonly have, in bytes; nginx has the last one by default.
 const COMMON_LIMITS: [u64; 2] = [8 << 20, 1 << 20];
 
 /// Blobs are opaque.

@@ -71,6 +71,7 @@ pub enum Change {
 
 /// What was there before.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ReviewedChanges {
     /// What the bundle is compared with, as a person named it.
     pub name: String,

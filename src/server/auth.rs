@@ -50,7 +50,7 @@ pub(super) struct Door {
 /// What the files say.
 #[derive(Debug)]
 struct Rules {
-    /// `None`: nobody can log in.
+    /// `None`: logging in is not possible.
     passwords: Option<Passwords>,
     policy: Option<Policy>,
 }
@@ -66,7 +66,7 @@ struct IssuedToken {
 /// Who asks, and by what.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Caller {
-    /// `None` where nobody logged in.
+    /// `None` for a client that is not logged in.
     pub(super) user: Option<String>,
     /// Where a token was shown: what it is good for.
     scopes: Option<Arc<TokenScopes>>,
@@ -123,7 +123,7 @@ impl Door {
     }
 
     /// Refuses a caller that may not do this with the repository. A mount wants to pull `from` another one, too: a client
-    /// that may is told to ask for a token that says so, and for one that may not it is an upload.
+    /// that may is asked for a token that says so, and for one that may not it is an upload.
     pub(super) fn authorise(
         &self,
         caller: &Caller,

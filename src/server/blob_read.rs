@@ -1,6 +1,6 @@
 //! A blob on its way to a client, fast, and never a wrong one to the end.
 //!
-//! A blob that nobody has read whole is read and hashed on threads for blocking work, and its last bytes leave only if the
+//! A blob that was not read whole yet is read and hashed on threads for blocking work, and its last bytes leave only if the
 //! digest is right. One that is known to be good is read where its answer is written, as long as its bytes are in the
 //! system's cache: they are still in the processor's when they are sent, and no thread waits for another. What is not in
 //! the system's cache is read on threads that may wait for a disk.
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     buffers::{BufferPool, CHUNK, PooledBuffer},
-    file::{BlobState, Checked, FileIdentity, LocalBlob, OwnersOf},
+    file::{BlobState, CheckedBlobs, FileIdentity, LocalBlob, OwnersOf},
 };
 use crate::{content::Error, oci::Hasher};
 
@@ -34,7 +34,7 @@ pub(super) struct BlobRead {
     pub(super) range: Range<u64>,
     /// While the whole blob is read for the first time.
     pub(super) hasher: Option<Hasher>,
-    pub(super) checked: Arc<Checked>,
+    pub(super) checked: Arc<CheckedBlobs>,
     pub(super) buffers: BufferPool,
     pub(super) owners: OwnersOf,
 }
@@ -175,7 +175,7 @@ enum Step {
 async fn joined(reading: JoinHandle<(Result<Bytes, Error>, BlobRead)>) -> (Result<Bytes, Error>, BlobRead) {
     match reading.await {
         Ok(read) => read,
-        // Such work is never cancelled but by a runtime that ends, and then nobody waits for it.
+        // Such work is never cancelled but by a runtime that ends, and then its result is not needed.
         Err(failed) => match failed.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_cancelled) => std::future::pending().await,

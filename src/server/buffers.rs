@@ -11,7 +11,7 @@ pub(super) const CHUNK: usize = 256 << 10;
 /// Buffers kept for the next answers; the rest of what a busy moment needed is given back to the system.
 const IDLE: usize = 32;
 
-/// Buffers that nobody uses at present.
+/// Buffers that are free.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BufferPool(Arc<Mutex<Vec<Box<[u8]>>>>);
 

@@ -19,6 +19,7 @@ pub enum Changes {
 
 /// What is served, and how.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// Where pushes go and pulls come from.
     pub store: Option<Store>,
@@ -48,6 +49,7 @@ pub struct Config {
 
 /// Bounds that keep one client from starving the others.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct ServeLimits {
     /// Connections at once. For a further one the one leaves that has had nothing under way the longest; where something is
     /// under way on all of them, it waits.
@@ -60,7 +62,7 @@ pub struct ServeLimits {
     pub idle: Duration,
     /// How long a body may stand still, or crawl below 1 KiB a second, in either direction.
     pub stall: Duration,
-    /// How long requests under way may take when the server is told to stop.
+    /// How long requests under way may take when the server is stopped.
     pub grace: Duration,
     /// How long an upload may rest before what was received of it is deleted.
     pub upload: Duration,

@@ -54,7 +54,7 @@ impl FileIdentity {
 /// What is known of a blob's bytes in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BlobState {
-    /// Nobody has read them whole yet, or the file has changed since.
+    /// They were not read whole yet, or the file has changed since.
     Unknown,
     /// They have the digest.
     Good,
@@ -64,9 +64,9 @@ pub(super) enum BlobState {
 
 /// Which blobs were read whole, out of which files, and how that ended.
 #[derive(Debug, Default)]
-pub(super) struct Checked(Mutex<HashMap<(Digest, u64), (FileIdentity, BlobState)>>);
+pub(super) struct CheckedBlobs(Mutex<HashMap<(Digest, u64), (FileIdentity, BlobState)>>);
 
-impl Checked {
+impl CheckedBlobs {
     fn lock(&self) -> MutexGuard<'_, HashMap<(Digest, u64), (FileIdentity, BlobState)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -13,7 +13,7 @@ use super::{
     bundles::Bundles,
     config::{Changes, Config},
     error::ServerError,
-    file::Checked,
+    file::CheckedBlobs,
     metrics::Metrics,
     quota::Quota,
     tls::Tls,
@@ -38,7 +38,7 @@ pub(super) struct Frontend {
     pub(super) tls: Option<Tls>,
     pub(super) door: Option<Door>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) checked: Arc<Checked>,
+    pub(super) checked: Arc<CheckedBlobs>,
     pub(super) buffers: BufferPool,
     pub(super) immutable_tags: bool,
     public_url: Option<String>,
@@ -105,7 +105,7 @@ impl Frontend {
         if known { Err(Refusal::not_allowed("this is in a bundle that is served, and stays")) } else { Ok(()) }
     }
 
-    /// Asks what there is where waiting for a disk holds nobody up.
+    /// Asks what there is on a thread that may wait for a disk.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         at: Requested<'_>,
@@ -117,7 +117,7 @@ impl Frontend {
         tokio::task::spawn_blocking(work).await.map_err(|error| Refusal::internal(&error))?
     }
 
-    /// How clients reach the server: the address that it was told, else the name that this one used. Empty where that is
+    /// How clients reach the server: the address that it was given, else the name that this one used. Empty where that is
     /// none that can stand in a header.
     pub(super) fn address(&self, headers: &HeaderMap) -> String {
         if let Some(url) = &self.public_url {

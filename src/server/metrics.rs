@@ -19,7 +19,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// A request was answered. Verbs that nobody should use are counted as one, for anybody can make them up.
+    /// A request was answered. Unknown methods are counted as one, since a client can make them up.
     pub(super) fn answered(&self, method: &str, status: u16) {
         let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
         let method = known.into_iter().find(|known| *known == method).unwrap_or("other");

@@ -68,7 +68,7 @@ impl Mirror {
     }
 }
 
-/// Who is told.
+/// The client that the configuration is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Runtime {

@@ -78,7 +78,7 @@ impl Policy {
         if problems.is_empty() { Ok(policy) } else { Err(problems) }
     }
 
-    /// Whether `user` (`None`: nobody logged in) may do it.
+    /// Whether `user` (`None`: not logged in) may do it.
     pub(super) fn allows(&self, user: Option<&str>, action: Action, repository: &str) -> bool {
         let own = user.map(|user| [self.users.get(user), self.users.get(EVERYBODY)]).into_iter().flatten().flatten();
         let granting = |rights: &Rights| {

@@ -179,7 +179,7 @@ pub(super) fn as_part(mut answer: Reply, part: &Range<u64>, size: u64) -> Reply 
     answer
 }
 
-/// A 416 that tells the size (RFC 9110, 15.5.17).
+/// A 416 that states the size (RFC 9110, 15.5.17).
 pub(super) fn no_such_range(size: u64) -> Refusal {
     let message = "the blob has no byte of that range";
     let failure = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::SizeInvalid, message);

@@ -74,7 +74,7 @@ impl Quota {
         self.lock().remove(id);
     }
 
-    /// Corrects the count by what is in the store: uploads of an earlier run are nobody's.
+    /// Corrects the count by what is in the store: uploads of an earlier run belong to no client.
     pub(super) fn recount(&self, found: &HashMap<Uuid, u64>) {
         let mut uploads = self.lock();
         uploads.retain(|id, _| found.contains_key(id));

@@ -17,7 +17,7 @@ pub enum Wanted {
 pub fn parse(header: &str, size: u64) -> Wanted {
     let Some(set) = header.trim().strip_prefix("bytes=") else { return Wanted::Whole };
     if set.contains(',') {
-        // A server may ignore a set of ranges (section 14.2), and nobody who pulls blobs sends one in earnest.
+        // A server may ignore a set of ranges (section 14.2), and clients that pull blobs do not send one.
         return Wanted::Whole;
     }
     let Some((first, last)) = set.split_once('-') else { return Wanted::Whole };

@@ -50,7 +50,7 @@ impl RemoteBlob {
         self.seen.state(&self.digest)
     }
 
-    /// The bytes of `part`. If it is the whole of a blob that nobody has read yet, the last ones come only once its digest
+    /// The bytes of `part`. If it is the whole of a blob that was not read yet, the last ones come only once its digest
     /// was found right.
     pub(super) async fn stream(
         &self,

@@ -1,8 +1,8 @@
 //! A server from its start to its end.
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, sync::Arc};
 
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::TcpListener;
 
 use super::{
     auth::Door,
@@ -13,6 +13,18 @@ use super::{
     tls::Tls,
     verify,
 };
+use crate::content::names;
+
+/// What `text` (`HOST:PORT`) names.
+async fn addresses(text: &str) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = text.parse() {
+        return Ok(vec![address]);
+    }
+    let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let (host, port) = parts.ok_or(io::ErrorKind::InvalidInput)?;
+    let found = names::lookup(host).await.map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
+    Ok(found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+}
 
 /// A server that listens and does not answer yet.
 #[derive(Debug)]
@@ -24,10 +36,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `address`; port 0 takes a free one, see [`Server::local_addr`].
-    pub async fn bind(config: Config, address: impl ToSocketAddrs + ToString) -> Result<Self, ServerError> {
-        let failed = |source| ServerError::Bind { address: address.to_string(), source };
-        let listener = TcpListener::bind(&address).await.map_err(failed)?;
+    /// Listens on `address`, an address or a name of this machine with a port; port 0 takes a free one, see
+    /// [`Server::local_addr`].
+    pub async fn bind(config: Config, address: impl AsRef<str>) -> Result<Self, ServerError> {
+        let address = address.as_ref();
+        let failed = |source| ServerError::Bind { address: address.to_owned(), source };
+        let addresses = addresses(address).await.map_err(failed)?;
+        let listener = TcpListener::bind(addresses.as_slice()).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
         let limits = config.limits;
         let verify = config.verify;

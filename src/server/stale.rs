@@ -1,4 +1,4 @@
-//! Uploads that nobody continues: what was received of them goes after a time, while the store is served.
+//! Abandoned uploads: what was received of them goes after a time, while the store is served.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) async fn sweep(store: Store, quota: Arc<Quota>, limits: ServeLimits) 
         };
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(0)) => {}
-            Ok(Ok(expired)) => tracing::info!(expired, "uploads that nobody continued were deleted"),
+            Ok(Ok(expired)) => tracing::info!(expired, "abandoned uploads were deleted"),
             Ok(Err(error)) => tracing::warn!(error = %ErrorChain(&error), "stale uploads cannot be deleted"),
             Err(failed) => tracing::error!(%failed, "looking for stale uploads failed"),
         }

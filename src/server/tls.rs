@@ -1,4 +1,4 @@
-//! TLS: a certificate chain and its key from files, read again when the server is told to.
+//! TLS: a certificate chain and its key from files, read again on request.
 
 use std::{
     path::{Path, PathBuf},

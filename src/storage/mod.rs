@@ -108,6 +108,7 @@ pub trait Object: Send + Sync + fmt::Debug {
 
 /// Uploads that were given up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Abandoned {
     /// How many there were.
     pub uploads: u64,
@@ -250,6 +251,12 @@ pub trait Folder: Send + Sync + fmt::Debug {
 
     /// What is in it, at any depth, sorted by name.
     async fn list(&self) -> Result<Vec<ListedObject>>;
+
+    /// As [`Folder::list`], without what cannot be read, and why that cannot: a folder of another user on a disk must not
+    /// hide the rest.
+    async fn list_readable(&self) -> Result<(Vec<ListedObject>, Vec<Error>)> {
+        Ok((self.list().await?, Vec::new()))
+    }
 
     /// The place of `name` in it.
     fn object(&self, name: &str) -> Result<Arc<dyn Object>>;

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a read may bring next to nothing.
 const SILENCE: Duration = Duration::from_mins(1);
 
-/// The variable with which Google's own clients are sent to an emulator, which asks nobody for a credential.
+/// The variable with which Google's own clients are sent to an emulator, which does not ask for a credential.
 pub(super) const GOOGLE_EMULATOR: &str = "STORAGE_EMULATOR_HOST";
 
 /// Surroundings of the providers. It prints without secrets.

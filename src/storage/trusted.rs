@@ -1,17 +1,17 @@
-//! HTTP clients that trust the certificates of `--ca-cert` too, whichever provider they speak to.
+//! The beginning of an HTTP client that trusts the certificates of `--ca-cert` too, whichever provider it speaks to.
 
 use std::{fs, io};
 
 use reqwest::ClientBuilder;
 
 use super::{error::Error, settings::Settings};
-use crate::content::trust::Trust;
+use crate::content::{client, trust::Trust};
 
-/// `client` with the trust of `settings` beside that of the system.
+/// A client with the trust of `settings` beside that of the system.
 ///
 /// # Errors
-/// A file of certificates cannot be read, or the certificates of the system cannot.
-pub(super) fn trusting(client: ClientBuilder, settings: &Settings) -> Result<ClientBuilder, Error> {
+/// A file of certificates cannot be read.
+pub(super) fn trusting(settings: &Settings) -> Result<ClientBuilder, Error> {
     let mut trust = Trust::default();
     for path in &settings.ca_certs {
         let pem = fs::read(path).map_err(|error| Error::read(path, error))?;
@@ -20,9 +20,6 @@ pub(super) fn trusting(client: ClientBuilder, settings: &Settings) -> Result<Cli
             return Err(Error::read(path, error));
         }
     }
-    if trust.is_empty() {
-        return Ok(client);
-    }
     let what = "the certificates to trust".to_owned();
-    trust.client(client, true, None).map_err(|error| Error::Protocol { what, reason: error.to_string() })
+    client::builder(&trust, None).map_err(|error| Error::Protocol { what, reason: error.to_string() })
 }

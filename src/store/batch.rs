@@ -3,19 +3,20 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, IoSlice, Read, Seek, SeekFrom, Write},
-    num::NonZeroU64,
     sync::{Arc, atomic::Ordering},
 };
 
 use bytes::Bytes;
-use rustix::fs::Advice;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
     error::{Result, StoreError},
     sessions::{Session, UploadState},
 };
-use crate::oci::{Algorithm, Digest, Hasher};
+use crate::{
+    files::disk,
+    oci::{Algorithm, Digest, Hasher},
+};
 
 /// Bytes that are hashed and written in one go: large enough that the hand-over to another thread does not count.
 pub(super) const BATCH: usize = 512 << 10;
@@ -76,10 +77,7 @@ impl WriteBatch {
         let size: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         let received = self.session.received.fetch_add(size, Ordering::AcqRel) + size;
         if received - self.begun >= WRITEBACK {
-            // Linux answers "not needed" for bytes that are not on the disk by bringing them there; the pages stay. Where
-            // it does nothing, all is left to the sync at the end.
-            let length = NonZeroU64::new(received - self.begun);
-            let _ = rustix::fs::fadvise(&self.file, self.begun, length, Advice::DontNeed);
+            disk::begin_writeback(&self.file, self.begun, received - self.begun);
             self.begun = received;
         }
         Ok(self)

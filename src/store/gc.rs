@@ -1,4 +1,4 @@
-//! Garbage collection: what no manifest names goes, while nobody else has the store open.
+//! Garbage collection: content that no manifest names is deleted, while no other process has the store open.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,19 +16,31 @@ use super::{
     metadata::Db,
     paths::Paths,
 };
-use crate::oci::{Digest, Manifest};
+use crate::{
+    files::disk,
+    oci::{Digest, Manifest},
+};
 
 /// What a sweep takes.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Sweep {
-    /// Unfinished uploads that nobody touched for so long.
+    /// Unfinished uploads that were idle for so long.
     pub uploads_older_than: Duration,
     /// Only tell what would go.
     pub dry_run: bool,
 }
 
+impl Sweep {
+    /// Deletes uploads that were idle for so long, or only counts them.
+    pub const fn new(uploads_older_than: Duration, dry_run: bool) -> Self {
+        Self { uploads_older_than, dry_run }
+    }
+}
+
 /// What a sweep took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Collected {
     /// Blobs that no manifest names, and files that no blob is.
     pub blobs: u64,
@@ -71,7 +83,7 @@ impl Store {
         Ok(collected)
     }
 
-    /// Deletes unfinished uploads that nobody touched for `age`; safe while the store is served. How many.
+    /// Deletes unfinished uploads that were idle for `age`; safe while the store is served. How many.
     pub fn expire_uploads(&self, age: Duration) -> Result<u64> {
         self.expire(age, false)
     }
@@ -92,8 +104,7 @@ impl Store {
     /// Bytes of the disk that are free for this process, and its size.
     pub fn space(&self) -> Result<(u64, u64)> {
         let folder = self.paths().uploads();
-        let found = rustix::fs::statvfs(&folder).map_err(|error| StoreError::read(&folder, error.into()))?;
-        Ok((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
+        disk::space(&folder).map_err(|error| StoreError::read(&folder, error))
     }
 
     fn expire(&self, age: Duration, dry_run: bool) -> Result<u64> {

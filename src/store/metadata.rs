@@ -275,7 +275,7 @@ impl Db<'_> {
         Ok(found.collect::<Result<_, _>>()?)
     }
 
-    /// Runs a statement that has no parameters and tells how many rows it changed; used by garbage collection.
+    /// Runs a statement that has no parameters and returns how many rows it changed; used by garbage collection.
     pub(super) fn sweep(&self, statement: &str) -> Result<usize> {
         Ok(self.0.execute(statement, [])?)
     }

@@ -9,10 +9,11 @@ use super::{
     legs::LegRecord,
     opened::Opened,
     report::{ArtifactState, Report},
-    vouch::{self, Guard, Result},
+    vouch::{self, ImportGuard, Result},
 };
 use crate::{
     content::{Code, Fault},
+    holding::Receipt,
     trust::{
         Marks, Statement, TrustVerdict,
         record::{Leg, RecordEntry, RecordedBundle},
@@ -23,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Admission {
     /// Whom the site trusts. Without it, everything is admitted.
-    pub guard: Option<Guard>,
+    pub guard: Option<ImportGuard>,
     /// Where the run is recorded.
     pub record: LegRecord,
     /// Why an older bundle is allowed.
@@ -47,6 +48,19 @@ struct AdmittedBundle {
     from: String,
     /// What is beside it says so, and nobody has checked it.
     claimed: Option<Statement>,
+}
+
+impl Admitted {
+    /// Says in a receipt which place in which stream its bundles have, by their statements.
+    pub fn name_positions(&self, receipt: &mut Receipt) {
+        for (at, bundle) in self.bundles.iter().enumerate() {
+            let judged = self.verdicts.get(at).and_then(|verdict| verdict.statement.as_ref());
+            let Some(statement) = judged.or(bundle.claimed.as_ref()) else { continue };
+            for received in receipt.bundles.iter_mut().filter(|one| one.id == statement.bundle.id) {
+                (received.stream, received.sequence) = (statement.stream.clone(), statement.sequence);
+            }
+        }
+    }
 }
 
 impl Admission {

@@ -8,6 +8,7 @@ use super::{
     delta::base::Bases,
     error::Error,
     export::{self, Foreign},
+    failure::Side,
     import::{self, ImportPlan},
     mirror,
     opened::Opened,
@@ -71,6 +72,7 @@ fn is_match(pattern: &str, text: &str) -> bool {
 
 /// What an import takes of its bundles. The default is everything.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Choice {
     /// These artifacts, and those of `patterns`; all of them if both are empty.
     pub artifacts: Vec<Reference>,
@@ -156,7 +158,7 @@ impl Choice {
         let places = Places::of(bundles)?;
         let what = self.request(&places, bundles, how)?;
         import::prove_first(bundles, how, progress).await?;
-        let mut report = mirror::run(&places, targets, &what, how, progress).await?;
+        let mut report = mirror::run_from((&places, Side::Bundle), targets, &what, how, progress).await?;
         if let Some(receipt) = &mut report.receipt {
             receipt.name_bundles(bundles.iter().filter_map(|bundle| bundle.reader().bundle()).collect());
         }
@@ -175,7 +177,8 @@ impl Choice {
         progress: &Progress,
     ) -> Result<ImportPlan, Error> {
         let places = Places::of(bundles)?;
-        mirror::plan(&places, targets, &self.request(&places, bundles, how)?, how, progress).await
+        let what = self.request(&places, bundles, how)?;
+        Ok(mirror::planned((&places, Side::Bundle), targets, &what, how, progress).await?.0)
     }
 }
 

@@ -42,6 +42,7 @@ pub struct Request {
 
 /// A copy that was proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Where it is.
     pub path: PathBuf,
@@ -256,7 +257,7 @@ impl Job {
                 for (buffer, at) in to_write {
                     self.partial.file().write_all_at(&buffer, at)?;
                     self.progress.tell(Event::Advanced { blob: self.token, bytes: buffer.len() as u64 });
-                    // Nobody takes it back at the end, and that is no error.
+                    // The receiver is gone at the end, and that is no error.
                     let _ = empty.send(buffer);
                 }
                 Ok(())
@@ -325,7 +326,7 @@ fn remove_source(Request { source, delete_source, .. }: &Request) -> Result<(), 
     Ok(())
 }
 
-/// Reads back a bundle of ours, all of which must verify: a faithful copy of a damaged bundle helps nobody. Gives its id.
+/// Reads back a bundle of ours, all of which must verify: a faithful copy of a damaged bundle is of no use. Gives its id.
 async fn check_bundle(path: &Path, source: &Path, progress: &Progress) -> Result<Digest, Error> {
     let damaged = |count, first: String, code| Error::Damaged { path: source.to_owned(), count, first, code };
     let reader = Reader::open(path).await.map_err(|error| damaged(1, error.to_string(), error.code()))?;
@@ -342,7 +343,7 @@ fn already(request: &Request, progress: &Progress) -> Result<Option<Report>, Err
     if request.overwrite {
         return Ok(None);
     }
-    // What is wrong with the names is told when the copy begins.
+    // What is wrong with the names is reported when the copy begins.
     let (source, Ok(path)) = (&request.source, goal(request)) else { return Ok(None) };
     let same_kind = |a: &Metadata, b: &Metadata| a.is_file() && b.is_file() && a.len() == b.len();
     let (Ok(from), Ok(to)) = (fs::metadata(source), fs::symlink_metadata(&path)) else { return Ok(None) };

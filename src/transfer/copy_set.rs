@@ -28,6 +28,7 @@ use crate::{
 
 /// A set that was copied and proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Where it is.
     pub folder: Location,
@@ -187,7 +188,7 @@ impl Copying<'_> {
     /// What an earlier run has copied here and given its name already, if it is the very file.
     async fn there(&self, item: &FileCopy, destination: &Location) -> Result<Option<SetFile>, Error> {
         let Location::Path(path) = destination else {
-            // A volume says itself which it is; of recovery data only all of it tells.
+            // A volume says itself which it is; recovery data is identified by all of its bytes only.
             return if item.known.is_none() { self.there_far(item, destination).await } else { Ok(None) };
         };
         if std::fs::metadata(path).ok().map(|meta| meta.len()) != Some(item.file.size) {

@@ -16,6 +16,7 @@ use crate::{
 /// What to copy, and how.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[non_exhaustive]
 pub struct CopyRequest {
     /// A bundle or another file, or a set by its folder, its manifest or a volume.
     pub from: Location,
@@ -35,6 +36,7 @@ pub struct CopyRequest {
 
 /// A copy that was proven.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CopyReport {
     /// Where it is; of a set its manifest.
     pub location: Location,
@@ -58,6 +60,7 @@ pub struct CopyReport {
 
 /// A set that was copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CopiedSet {
     /// Where its files are.
     pub folder: Location,
@@ -90,6 +93,11 @@ pub async fn copy(request: &CopyRequest, settings: &Settings, progress: &Progres
 }
 
 impl CopyRequest {
+    /// A copy from one place to another; nothing is replaced and the source stays.
+    pub const fn new(from: Location, to: Location) -> Self {
+        Self { from, to, to_folder: false, overwrite: false, delete_source: false, trust_checksums: false, jobs: 1 }
+    }
+
     /// Whether `to` is a place that things go into, and not the name of what is to be there.
     fn is_into_folder(&self) -> bool {
         self.to_folder || self.to.path().map_or_else(|| self.to.split().is_none(), |path| path.is_dir())

@@ -47,12 +47,12 @@ pub async fn plan(origins: &dyn Origins, request: &Request, progress: &Progress)
 
 /// As [`plan`], without a question about a blob.
 pub(super) async fn resolved(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Plan, Error> {
-    let plan = Plan::resolved(origins, request, progress).await?;
+    let plan = Plan::resolved(origins, Side::Source, request, progress).await?;
     progress.tell(Event::Phase(Phase::Planning));
     possible(plan, request)
 }
 
-/// The plan, if `request` goes on with what failed.
+/// The plan, if `request` continues without what failed.
 pub(super) fn possible(plan: Plan, request: &Request) -> Result<Plan, Error> {
     let hopeless = plan.contents().index.roots().is_empty();
     if !plan.failures().is_empty() && (hopeless || !request.continue_on_errors) {
@@ -63,7 +63,7 @@ pub(super) fn possible(plan: Plan, request: &Request) -> Result<Plan, Error> {
 
 /// Exports: plans, then writes the bundle and gives it its name once every byte is proven.
 ///
-/// A run that was stopped leaves a partial file; the same call goes on with it.
+/// A run that was stopped leaves a partial file; the same call resumes it.
 pub async fn run(
     origins: &dyn Origins,
     request: &Request,

@@ -18,6 +18,7 @@ use crate::{
 
 /// The files that an artifact has.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Extracted {
     /// The artifact.
     pub artifact: Reference,
@@ -31,6 +32,7 @@ pub struct Extracted {
 
 /// A file or a folder of an artifact.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ExtractedFile {
     /// Its path.
     pub path: String,

@@ -34,6 +34,7 @@ impl fmt::Display for Side {
 /// Why one artifact failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{artifact} ({side})")]
+#[non_exhaustive]
 pub struct Failure {
     /// Which artifact, by its name at the source.
     pub artifact: Reference,

@@ -36,6 +36,7 @@ const IMAGE_CONFIGS: [&str; 2] =
 
 /// Everything that a bundle's manifests tell.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Inspection {
     /// `bundle` (ours), `archive` or `folder` (of other tools).
     pub format: &'static str,
@@ -62,6 +63,7 @@ pub struct Inspection {
 
 /// A volume of a set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct InspectedVolume {
     /// From 1.
     pub number: u32,
@@ -78,6 +80,7 @@ pub struct InspectedVolume {
 
 /// One artifact.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct InspectedArtifact {
     /// Its full name.
     pub reference: Reference,
@@ -94,6 +97,7 @@ pub struct InspectedArtifact {
 
 /// A manifest, config or layer, and what it names.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct TreeNode {
     /// Of its bytes.
     pub digest: Digest,
@@ -124,6 +128,7 @@ pub struct TreeNode {
 
 /// A manifest, config or layer where it lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct InspectedBlob {
     /// Of its bytes.
     pub digest: Digest,

@@ -183,7 +183,7 @@ fn item(
     }
     let mut manifests: Vec<Manifest> = member.manifests.children_first().copied().cloned().collect();
     let own: HashSet<Digest> = manifests.iter().map(Manifest::digest).collect();
-    // A child that is left out on purpose is named as such; of any other nobody knows what was lost.
+    // A child that is left out on purpose is named as such; of any other child it is not known what was lost.
     let mut children = manifests.iter().flat_map(Manifest::children);
     let lacks = |child: &&Descriptor| {
         let known = contents.manifests.contains_key(&child.digest) || contents.absent.contains_key(&child.digest);

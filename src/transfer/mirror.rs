@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{
     error::Error,
     export,
+    failure::Side,
     import::{self, ImportPlan},
     plan,
     report::{ArtifactState, Outcome, Report},
@@ -25,7 +26,7 @@ pub async fn plan(
     how: &import::Request,
     progress: &Progress,
 ) -> Result<ImportPlan, Error> {
-    Ok(planned(origins, targets, what, how, progress).await?.0)
+    Ok(planned((origins, Side::Source), targets, what, how, progress).await?.0)
 }
 
 /// Mirrors: verifies every byte on its way, and publishes each artifact as soon as it is complete.
@@ -38,7 +39,18 @@ pub async fn run(
     how: &import::Request,
     progress: &Progress,
 ) -> Result<Report, Error> {
-    let (plan, lost) = planned(origins, targets, what, how, progress).await?;
+    run_from((origins, Side::Source), targets, what, how, progress).await
+}
+
+/// As [`run`], from places that failures name as that side.
+pub(super) async fn run_from(
+    from: (&dyn Origins, Side),
+    targets: &dyn Targets,
+    what: &export::Request,
+    how: &import::Request,
+    progress: &Progress,
+) -> Result<Report, Error> {
+    let (plan, lost) = planned(from, targets, what, how, progress).await?;
     let mut report = import::execute(plan, targets, how, progress).await?;
     report.artifacts.extend(lost);
     report.artifacts.sort_by(|a, b| a.reference.cmp(&b.reference));
@@ -46,15 +58,15 @@ pub async fn run(
 }
 
 /// The plan, and the artifacts that cannot be had.
-async fn planned(
-    origins: &dyn Origins,
+pub(super) async fn planned(
+    (origins, side): (&dyn Origins, Side),
     targets: &dyn Targets,
     what: &export::Request,
     how: &import::Request,
     progress: &Progress,
 ) -> Result<(ImportPlan, Vec<Outcome>), Error> {
     // The target is asked for the blobs. A source that lacks one fails its artifact when it is moved, and nothing else.
-    let source = export::possible(plan::Plan::resolved(origins, what, progress).await?, what)?;
+    let source = export::possible(plan::Plan::resolved(origins, side, what, progress).await?, what)?;
     let lost =
         source.report().artifacts.iter().filter(|outcome| outcome.state == ArtifactState::Failed).cloned().collect();
     let plan =

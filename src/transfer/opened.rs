@@ -48,7 +48,7 @@ impl Opened {
         }
     }
 
-    /// Opens several, in their order, and tells that this is what the run is at.
+    /// Opens several, in their order, and reports that phase.
     ///
     /// # Errors
     /// Those of the first that cannot be opened.

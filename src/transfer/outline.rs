@@ -12,6 +12,7 @@ use crate::{
 
 /// A volume of a set that was only planned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Outline {
     /// From 1.
     pub number: u32,

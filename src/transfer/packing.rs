@@ -31,6 +31,7 @@ pub struct UnpackRequest {
 
 /// A bundle that was unpacked.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct UnpackReport {
     /// Where it is.
     pub path: PathBuf,

@@ -49,20 +49,27 @@ pub struct Plan {
     failures: Vec<Failure>,
     report: Report,
     contents: Contents,
+    /// Where the artifacts are from, as a failure names it.
+    side: Side,
 }
 
 impl Plan {
     /// Resolves every artifact, and asks the source for every blob.
     pub(super) async fn make(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Self, Error> {
-        let mut plan = Self::resolved(origins, request, progress).await?;
+        let mut plan = Self::resolved(origins, Side::Source, request, progress).await?;
         progress.tell(Event::Phase(Phase::Planning));
         let missing = plan.missing_blobs(request.small_jobs.max(1)).await;
         plan.drop_blobs(missing);
         Ok(plan)
     }
 
-    /// Resolves every artifact. Nobody was asked for a blob yet.
-    pub(super) async fn resolved(origins: &dyn Origins, request: &Request, progress: &Progress) -> Result<Self, Error> {
+    /// Resolves every artifact. No blob was asked for yet.
+    pub(super) async fn resolved(
+        origins: &dyn Origins,
+        side: Side,
+        request: &Request,
+        progress: &Progress,
+    ) -> Result<Self, Error> {
         progress.tell(Event::Phase(Phase::Resolving));
         let requests = Semaphore::new(request.small_jobs.max(1));
         let references: BTreeSet<&Reference> = request.artifacts.iter().collect();
@@ -75,6 +82,7 @@ impl Plan {
                 ..Report::default()
             },
             contents: contents_of(&[]),
+            side,
         };
         plan.resolve(references, origins, request, &requests, progress).await;
         plan.leave_out(&request.bases).await?;
@@ -106,7 +114,8 @@ impl Plan {
             });
         }
         let report = Report::of_roots(&contents.index);
-        Ok(Self { holders: holders_of(&artifacts), artifacts, failures: Vec::new(), report, contents })
+        let holders = holders_of(&artifacts);
+        Ok(Self { side: Side::Source, holders, artifacts, failures: Vec::new(), report, contents })
     }
 
     /// Resolves every reference; what fails is noted, and the others go on.
@@ -139,7 +148,7 @@ impl Plan {
                 }
                 Err(cause) => {
                     progress.tell(Event::Failed { artifact: reference.clone(), reason: super::report::chain(&cause) });
-                    self.failures.push(Failure { artifact: reference.clone(), side: Side::Source, cause });
+                    self.failures.push(Failure { artifact: reference.clone(), side: self.side, cause });
                 }
             }
         }
@@ -218,8 +227,8 @@ impl Plan {
                 let source = Arc::clone(failed.get(&blob.digest)?);
                 Some(Cause::Blob { digest: blob.digest, size: blob.size, source })
             });
-            let artifact = artifact.resolved.reference;
-            self.failures.extend(cause.map(|cause| Failure { artifact, side: Side::Source, cause }));
+            let (artifact, side) = (artifact.resolved.reference, self.side);
+            self.failures.extend(cause.map(|cause| Failure { artifact, side, cause }));
         }
         self.report.fail(&self.failures);
         self.contents = contents_of(&self.artifacts);
@@ -260,6 +269,11 @@ impl Plan {
     /// Artifacts that cannot be exported, and why.
     pub fn failures(&self) -> &[Failure] {
         &self.failures
+    }
+
+    /// Where the artifacts are from, as a failure names it.
+    pub(super) const fn side(&self) -> Side {
+        self.side
     }
 
     /// What is known of every artifact asked for.

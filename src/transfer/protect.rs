@@ -118,6 +118,7 @@ pub async fn protect(
 
 /// What can be said of a set before anything is rebuilt.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Outlook {
     /// The id of the set of recovery data.
     pub set: Digest,
@@ -140,6 +141,7 @@ pub struct Outlook {
 
 /// A file that is damaged or missing.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct DamagedFile {
     /// Its name in the set.
     pub name: String,
@@ -158,6 +160,7 @@ pub struct DamagedFile {
 
 /// A set that was looked at.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Survey {
     assessment: Assessment,
     /// What can be said of it.
@@ -204,7 +207,7 @@ pub async fn survey_of(path: &Path, progress: &Progress) -> Result<Option<Survey
     }
 }
 
-/// With the artifacts that a damaged bundle still tells of.
+/// With the artifacts that a damaged bundle still names.
 async fn hurt(damage: Damage) -> Result<DamagedFile, Error> {
     let Damage { name, path, state, recovery, ranges } = damage;
     let missing = state == recovery::FileState::Missing;

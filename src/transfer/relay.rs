@@ -54,6 +54,7 @@ pub struct Request {
 
 /// A copy that was proven.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Report {
     /// Where it is.
     pub location: Location,
@@ -71,7 +72,7 @@ pub struct Report {
     pub attested: bool,
 }
 
-/// Copies a bundle. Run again after a break it goes on with the parts that are there.
+/// Copies a bundle. Run again after a break it resumes with the parts that are there.
 ///
 /// # Errors
 /// See [`Error`]; the source is untouched then. A copy that cannot be proven is removed.
@@ -131,7 +132,7 @@ fn is_said(stat: &Stat, layout: &Layout) -> bool {
 /// Checks that a file of `size` bytes can be at `path`, before the first of them is written.
 fn check_limit(path: &Path, size: u64) -> Result<(), Error> {
     let folder = name::folder_of(path);
-    // Where there is no such folder yet, it is made later, and nobody knows its file system.
+    // Where there is no such folder yet, it is made later, and its file system is not known yet.
     let Ok(Some(limit)) = disk::largest_file(folder) else { return Ok(()) };
     if size <= limit {
         return Ok(());

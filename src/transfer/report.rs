@@ -31,6 +31,7 @@ pub enum ArtifactState {
 
 /// Why an artifact failed, in words and as a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Reason {
     /// The stable token, see docs/errors.md.
     pub token: &'static str,
@@ -42,6 +43,7 @@ pub struct Reason {
 
 /// One artifact of a run.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Outcome {
     /// Its name at the source.
     pub reference: Reference,
@@ -90,6 +92,7 @@ impl Outcome {
 
 /// A whole run.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// Every artifact asked for, in the order of their names.
     pub artifacts: Vec<Outcome>,

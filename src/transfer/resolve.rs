@@ -20,6 +20,7 @@ use crate::{
 
 /// How far attached artifacts are followed.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct ReferrerLimits {
     /// Attached to attached to … so many times.
     pub depth: usize,
@@ -37,6 +38,7 @@ impl Default for ReferrerLimits {
 
 /// What belongs to the artifacts of a run.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Selection {
     /// Platforms to keep; empty keeps all.
     pub platforms: Vec<Platform>,
@@ -55,6 +57,7 @@ impl Selection {
 
 /// An artifact's graph.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Resolved {
     /// Its full name.
     pub reference: Reference,

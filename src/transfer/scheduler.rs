@@ -120,7 +120,7 @@ impl SchedulerState {
 
     /// Whether a blob of `size` bytes, beside those that are under way, brings the end nearer.
     fn gains_by(&self, size: u64) -> bool {
-        // Of what has moved as a whole, the other side makes an end; it takes from nobody's share.
+        // Of what has moved as a whole, the other side makes an end; it takes no share.
         let large = self.under_way.values().filter(|(size, left)| *size >= SMALL && *left > 0);
         let (count, longest) = large.fold((0_u64, size), |(count, longest), (_, left)| (count + 1, longest.max(*left)));
         let others =
@@ -160,7 +160,7 @@ mod tests {
         scheduler.moved(&blobs[0].digest, 100 * MB);
         scheduler.leaves(&blobs[1].digest);
         assert_eq!(begun(&scheduler, &blobs[3..]), 1);
-        // The large one is far ahead now, and holds back nobody.
+        // The large one is far ahead now, and holds no other blob back.
         scheduler.moved(&blobs[0].digest, 380 * MB);
         assert_eq!(begun(&scheduler, &blobs[4..]), 2);
     }

@@ -110,7 +110,7 @@ pub(super) struct Sent {
 }
 
 impl<'a> Sending<'a> {
-    /// Begins, or goes on with what an earlier run left in `upload`.
+    /// Begins, or resumes what an earlier run left in `upload`.
     pub(super) fn new(
         supply: &'a dyn ByteSupply,
         pieces: Vec<FilePart>,
@@ -123,7 +123,7 @@ impl<'a> Sending<'a> {
         for &(number, note) in upload.present() {
             found.entry(number).or_default().push(note);
         }
-        // Of a part that is there twice nobody knows which one those after it follow.
+        // Of a part that is there twice it is not known which one the later parts follow.
         let only = |number| found.get(&number).and_then(|notes| <[PartCheckpoint; 1]>::try_from(notes.as_slice()).ok());
         let notes = (0..parts.count()).map(|number| only(number).map(|[note]| note)).collect();
         Self { supply, pieces, upload, way, parts, notes, jobs: 1, summed: false, progress }

@@ -15,6 +15,7 @@ use crate::{
 
 /// A set that was found, and the way to its files.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct FoundSet {
     /// What was found of it.
     pub set: GatheredSet,
@@ -138,7 +139,7 @@ pub async fn sets(locations: &[Location], settings: &Settings) -> Result<Vec<Nam
     for location in locations {
         let set = match location {
             Location::Path(path) if path.is_file() && Reader::is_bundle(path).unwrap_or(false) => {
-                // What is wrong with it is told when it is opened in earnest.
+                // What is wrong with it is reported when it is opened to be read.
                 Reader::open(path).await.ok().and_then(|reader| reader.set_id())
             }
             Location::Path(_) | Location::Standard => None,

@@ -137,6 +137,7 @@ pub enum SignBy<'a> {
 
 /// What was put beside a bundle.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SignedStatement {
     /// The statement.
     pub statement: Statement,
@@ -239,6 +240,7 @@ fn prepare(
                 return Err(SigningError::OtherBundle { path: path.to_owned() });
             }
             let mut asked = Statement { created: found.created, ..draft.clone() };
+            asked.base_proof = asked.base_proof.or(found.base_proof);
             if asked.stream.is_some() {
                 asked.sequence = asked.sequence.or(found.sequence);
             }

@@ -43,7 +43,7 @@ impl ArtifactSupply for Reader {
     }
 
     fn bundle(&self) -> Option<ReceivedBundle> {
-        Some(ReceivedBundle { id: self.id(), seal: self.facts().map(Facts::set_id) })
+        Some(ReceivedBundle::new(self.id(), self.facts().map(Facts::set_id)))
     }
 
     fn side(&self) -> Side {
@@ -94,7 +94,7 @@ impl ArtifactSupply for Plan {
     }
 
     fn side(&self) -> Side {
-        Side::Source
+        self.side()
     }
 
     fn has(&self, _blob: &Digest) -> bool {

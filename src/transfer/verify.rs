@@ -20,6 +20,7 @@ use crate::{
 
 /// Something that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// Which kind of thing.
     pub code: Code,
@@ -37,6 +38,7 @@ pub struct Finding {
 
 /// What verification found. All is well if there are no findings.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Verification {
     /// The bundle id.
     pub id: Digest,
@@ -50,6 +52,9 @@ pub struct Verification {
     pub needs: Option<Needs>,
     /// Everything that is wrong, in the order of the file.
     pub findings: Vec<Finding>,
+    /// What harms nothing: entries that belong to no artifact and padding that is not zero, of archives and folders that
+    /// other tools have made.
+    pub warnings: Vec<String>,
 }
 
 impl Verification {
@@ -86,7 +91,7 @@ pub async fn verify_remains(path: &Path, jobs: usize, progress: &Progress) -> bu
     off_reactor(work).await.map(Some)
 }
 
-/// Tells the threads when nobody waits for them any more.
+/// Stops the threads when their result is not needed any more.
 #[derive(Default)]
 struct CancelledCheck(Arc<AtomicBool>);
 
@@ -119,7 +124,7 @@ fn check(
 
     let mut errors = reader.check_frames()?;
     errors.extend(wrong.into_iter().map(|error| (None, error)));
-    // One that is there and damaged is told as that.
+    // One that is there and damaged is reported as damaged.
     let doubt = |reason: &String| bundle::Error::Structure {
         offset: 0,
         entry: "index.json".to_owned(),
@@ -146,7 +151,9 @@ fn check(
     findings.dedup();
     let artifacts = reader.index().roots().len() as u64;
     let needs = needs(&order.absent);
-    Ok(Verification { id: reader.id(), artifacts, blobs, bytes, needs, findings })
+    // Where the bundle is damaged, what nothing leads to is part of the findings.
+    let warnings = if findings.is_empty() { reader.strays()? } else { Vec::new() };
+    Ok(Verification { id: reader.id(), artifacts, blobs, bytes, needs, findings, warnings })
 }
 
 fn hash_all(

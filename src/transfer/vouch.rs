@@ -178,13 +178,13 @@ pub async fn evidence(opened: &Opened) -> Result<Evidence> {
 
 /// What stands between bundles and a target: the trust file, and the marks of what was imported before.
 #[derive(Debug)]
-pub struct Guard {
+pub struct ImportGuard {
     trust: TrustFile,
     marks: Marks,
     allow_older: bool,
 }
 
-impl Guard {
+impl ImportGuard {
     /// A guard with the marks in the folder `state`. With `allow_older` a bundle may be older than one that was imported.
     pub fn new(trust: TrustFile, state: &Path, allow_older: bool) -> Result<Self> {
         Ok(Self { trust, marks: Marks::open(state)?, allow_older })

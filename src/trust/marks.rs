@@ -22,7 +22,7 @@ const FILE: &str = "marks.db";
 /// `user_version` of the database.
 const VERSION: i64 = 1;
 
-/// How long one process waits for another's transaction; they last milliseconds.
+/// How long one process waits for the transaction of another one; they last milliseconds.
 const BUSY: Duration = Duration::from_secs(30);
 
 const FORMAT: &str = "

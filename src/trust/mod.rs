@@ -18,6 +18,6 @@ mod verdict;
 pub use marks::{MarkError, Marks};
 pub use signature::Signature;
 pub use signer::{MadeSignature, Signer};
-pub use statement::{BundleAtHand, BundleIdentity, Statement, StatementError, VolumeIdentity};
+pub use statement::{BaseProof, BundleAtHand, BundleIdentity, Statement, StatementError, VolumeIdentity};
 pub use trust_file::{TrustFile, TrustFileError, TrustedSigner};
 pub use verdict::{Evidence, MAX_SIGNATURES, SignatureFile, TrustFinding, TrustVerdict};

@@ -64,6 +64,16 @@ pub struct VolumeIdentity {
     pub size: u64,
 }
 
+/// Why the sender believes that the receiver has the base of a delta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BaseProof {
+    /// The receiver says so: by receipts, or its registry was asked.
+    Proven,
+    /// At least a part was only sent to it.
+    Declared,
+}
+
 /// What the signers of a bundle vouch for. Fields stand in the order of canonical JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +85,9 @@ pub struct Statement {
     /// Ids of the bundles whose content a delta needs, as far as it names them, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub base: Vec<Digest>,
+    /// Why the receiver has that content, of a delta whose export was signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_proof: Option<BaseProof>,
     /// The bundle.
     pub bundle: BundleIdentity,
     /// When the statement was made, in whole seconds.
@@ -119,6 +132,7 @@ impl Statement {
         Self {
             authorised_by: None,
             base: Vec::new(),
+            base_proof: None,
             bundle,
             created: whole_seconds(created),
             expires: None,

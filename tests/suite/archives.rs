@@ -156,7 +156,7 @@ async fn reads_everything(path: &Path, format: Format, artifact: &Artifact) -> R
         }
     }
     let verification = verify(&reader, 2, &Progress::silent()).await.unwrap();
-    assert!(verification.is_sound(), "{verification:?}");
+    assert!(verification.is_sound() && verification.warnings.is_empty(), "{verification:?}");
     reader
 }
 
@@ -285,4 +285,36 @@ async fn a_copy_of_a_layout_folder_says_how_it_becomes_a_bundle() {
     assert_eq!(made.format(), Format::Bundle);
     let multi = &packed.roots.iter().find(|(name, _)| name == reference).unwrap().1;
     reads_everything(&airlift.home().join("made.tar"), Format::Bundle, multi).await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_no_artifact_is_a_warning_of_archives_and_folders() {
+    let airlift = Airlift::new();
+    let (path, _) = bundle(airlift.home()).await;
+    let layout = airlift.home().join("layout");
+    tar::Archive::new(fs::File::open(&path).unwrap()).unpack(&layout).unwrap();
+    fs::write(layout.join("notes.txt"), "five").unwrap();
+    let stray = format!("blobs/sha256/{}", Digest::sha256(b"nobody's").hex());
+    fs::write(layout.join(&stray), "nobody's").unwrap();
+    let archive = airlift.home().join("a.tar");
+    let mut tar = tar::Builder::new(fs::File::create(&archive).unwrap());
+    tar.append_dir_all(".", &layout).unwrap();
+    tar.into_inner().unwrap();
+
+    let warned = |name: &str| -> Vec<String> {
+        serde_json::from_value(airlift.json(["verify", name, "--json"])[0]["notes"].clone()).unwrap()
+    };
+    let strays = [&stray, "notes.txt"].map(|name| format!("warning: {name} belongs to no artifact"));
+    for name in ["layout", "a.tar"] {
+        assert_eq!(warned(name), strays, "{name}");
+        let said = airlift.run(["verify", name]).success().stdout;
+        assert!(said.contains("sound") && said.contains(&strays[1]), "{said}");
+    }
+
+    let mut bytes = fs::read(&archive).unwrap();
+    let content = bytes.windows(4).position(|part| part == b"five").unwrap();
+    bytes[content + 4] = b'!';
+    fs::write(&archive, bytes).unwrap();
+    let padding = format!("warning: the padding of notes.txt is not zero, at byte {}", content + 4);
+    assert_eq!(warned("a.tar"), [strays.as_slice(), &[padding]].concat());
 }

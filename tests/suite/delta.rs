@@ -130,6 +130,44 @@ fn a_delta_without_its_base_is_refused_before_anything_is_pushed() {
     assert!(blobs(&airlift, "site").is_empty());
 }
 
+#[test]
+fn a_receipt_that_is_not_true_of_the_target_is_found_before_the_first_push() {
+    let airlift = Airlift::new();
+    versions(&airlift);
+    airlift.run(["import", "v1.tar", "--store", "other", "--receipt", "other.json"]).success();
+    let v3 = Packed::new().with("r.example/team/more:1", image(&[9]));
+    block_on(v3.write(&airlift.home().join("v3.tar")));
+    airlift.run(["import", "v3.tar", "--store", "site", "--receipt", "own.json"]).success();
+    let before = blobs(&airlift, "site");
+
+    // The receipt of the target itself, to which somebody has added what another target has.
+    let [mut forged, other] =
+        ["own.json", "other.json"].map(|name| serde_json::from_slice::<Value>(&read(&airlift, name)).unwrap());
+    let holdings = other["holdings"].as_array().unwrap().clone();
+    forged["holdings"].as_array_mut().unwrap().extend(holdings);
+    forged["holdings"].as_array_mut().unwrap().sort_by_key(|one| one["repository"].to_string());
+    fs::write(airlift.home().join("forged.json"), forged.to_string()).unwrap();
+    for receipt in ["other.json", "forged.json"] {
+        airlift.run(["export", "--from", "v2.tar", "-o", "delta.tar", "--base", receipt, "--overwrite"]).success();
+        let refused = airlift.run(["import", "delta.tar", "--store", "site"]).exits(4);
+        refused.says(&["delta.base-missing", &id(&airlift, "v1.tar"), "airlift import BASE DELTA"]);
+        assert_eq!(blobs(&airlift, "site"), before, "{receipt}");
+    }
+
+    // An older receipt of the target leaves out less, or what is there no more.
+    airlift.run(["import", "v1.tar", "--store", "site", "--receipt", "newer.json"]).success();
+    airlift.run(["export", "--from", "v2.tar", "-o", "older.tar", "--base", "own.json"]).success();
+    airlift.run(["import", "older.tar", "--store", "site"]).success();
+    has_all(&airlift, "site", "v2.tar");
+
+    // What the server's own clients have deleted since.
+    airlift.run(["export", "--from", "v2.tar", "-o", "newer.tar", "--base", "newer.json"]).success();
+    fs::remove_dir_all(airlift.home().join("site")).unwrap();
+    airlift.run(["import", "v3.tar", "--store", "site"]).success();
+    airlift.run(["import", "newer.tar", "--store", "site"]).exits(4).says(&["delta.base-missing"]);
+    assert_eq!(blobs(&airlift, "site").len(), before.len());
+}
+
 /// Every blob in a store, by its name.
 fn blobs(airlift: &Airlift, store: &str) -> Vec<String> {
     fn below(folder: &Path, found: &mut Vec<String>) {

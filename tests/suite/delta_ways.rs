@@ -13,6 +13,7 @@ use crate::support::{
     needs,
     packed::Packed,
     serving::Serving,
+    with,
 };
 
 /// Bytes of a layer here.
@@ -117,7 +118,7 @@ fn a_delta_is_served_over_its_base_and_alone_says_what_it_lacks() {
     airlift.run(["export", "--from", "v2.tar", "-o", "delta.tar", "--base", "v1.tar"]).success();
     let open = |names: &[&str]| {
         let readers = names.iter().map(|name| block_on(Reader::open(&airlift.home().join(name))).unwrap());
-        Serving::new(Config { bundles: readers.collect(), ..Config::default() })
+        Serving::new(with(Config::default(), |config| config.bundles = readers.collect()))
     };
     let both = open(&["v1.tar", "delta.tar"]);
     for blob in &app.blobs {

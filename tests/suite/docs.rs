@@ -220,7 +220,7 @@ fn every_call_in_the_prose_has_a_command_and_options_that_there_are() {
     };
     let globals = reference.split("\n## ").nth(1).unwrap_or_default();
     let mut wrong = Vec::new();
-    for name in ["README.md", "docs/howto.md", "docs/azure-transfer.md"] {
+    for name in ["README.md", "docs/howto.md", "docs/azure-transfer.md", "docs/install.md", "docs/k3s.md"] {
         let page = read(&root().join(name));
         for line in lines(&page, true) {
             let Some((command, options)) = call(line) else { continue };

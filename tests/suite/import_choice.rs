@@ -69,7 +69,7 @@ fn an_import_takes_what_a_list_or_a_pattern_names_with_what_is_attached_to_it() 
     ]);
     fs::write(airlift.home().join("list.txt"), "r.example/team/tool:v1\nr.example/team/gone:v1\n").unwrap();
     let ran = airlift.run(["import", "b.tar", "--store", "other", "-f", "list.txt"]).exits(1);
-    ran.says(&["r.example/team/gone:v1", "1 failed, 1 not tried"]);
+    ran.says(&["r.example/team/gone:v1 (bundle)", "1 failed, 1 not tried"]);
 }
 
 #[test]

@@ -135,6 +135,42 @@ fn an_engine_of_the_seam_names_no_registry_and_no_store() {
     }
 }
 
+/// Where the system is called past the standard library: what a port to another one would have to look at.
+const OF_THE_SYSTEM: [&str; 17] = [
+    "bin/airlift/output/echo.rs",
+    "content/shell.rs",
+    "files/disk.rs",
+    "files/folder.rs",
+    "files/lock.rs",
+    "files/open.rs",
+    "files/private.rs",
+    "files/rename.rs",
+    "packaging/stamp.rs",
+    "packaging/unpack.rs",
+    "pipeline/lock.rs",
+    "pipeline/secret/local.rs",
+    "registry/auth/helper.rs",
+    "server/blob_read.rs",
+    "trust/file.rs",
+    "trust/marks.rs",
+    "trust/record.rs",
+];
+
+#[test]
+fn few_files_call_the_system_past_the_standard_library() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeSet::new();
+    for file in rust_files(&src) {
+        let name = file.strip_prefix(&src).unwrap().display().to_string();
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        if !name.ends_with("tests.rs") && code.contains("rustix::") {
+            found.insert(name);
+        }
+    }
+    assert_eq!(found, OF_THE_SYSTEM.map(str::to_owned).into(), "found and listed");
+}
+
 #[test]
 fn the_command_line_sees_only_the_library() {
     let bin = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/airlift");

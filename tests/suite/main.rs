@@ -1,8 +1,10 @@
 //! Everything that is tested from outside, one file a subject.
+#![allow(clippy::disallowed_methods, reason = "peers are reached by their addresses, without names or authorities")]
 
 mod again;
 mod archives;
 mod bad;
+mod bare_machine;
 mod budgets;
 mod bundle;
 mod canary;
@@ -60,6 +62,7 @@ mod serve_peers;
 mod serve_store;
 mod service_files;
 mod shards;
+mod shipped;
 mod storage;
 mod storage_abandon;
 mod storage_faults;

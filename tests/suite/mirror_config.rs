@@ -183,6 +183,34 @@ fn skopeo_and_containerd_find_the_mirror_by_what_was_written() {
     assert!(containerd.content().contains(&image.digest().to_string()));
 }
 
+/// The way of docs/k3s.md: the bundle as it is into the containerd of k3s, and a pull under the source's name by way of a mirror.
+#[test]
+fn containerd_as_k3s_has_it_takes_the_bundle_as_it_is_and_pulls_from_the_mirror() {
+    needs!("containerd", "ctr");
+    let airlift = Airlift::new();
+    let path = airlift.home().join("b.tar");
+    let image = bundle(&path);
+    let node = Containerd::start();
+    let kubernetes = |args: &[&str]| node.ctr(["--namespace", "k8s.io"].iter().chain(args)).success().stdout;
+    kubernetes(&["images", "import", "--no-unpack", path.to_str().unwrap()]);
+    let listed = kubernetes(&["images", "list"]);
+    let line = |listed: &str, name: &str| listed.lines().find(|line| line.starts_with(name)).map(str::to_owned);
+    let own = line(&listed, "docker.io/library/nginx:1 ").unwrap_or_else(|| panic!("{listed}"));
+    assert!(own.contains(&image.digest().to_string()), "{own}");
+    assert!(line(&listed, "registry.example:8443/team/app:2 ").is_some(), "{listed}");
+
+    let other = Containerd::start();
+    let serving = Serving::new(Config::bundles(vec![block_on(Reader::open(&path)).unwrap()]));
+    let mirror = ["mirror-config", "b.tar", "--mirror", serving.address(), "--for", "containerd", "-o", "out"];
+    airlift.run(mirror).success();
+    let hosts = airlift.home().join("out/containerd/certs.d");
+    let fetch = ["--namespace", "k8s.io", "content", "fetch", "--hosts-dir", hosts.to_str().unwrap()];
+    other.ctr(fetch.iter().chain(&["docker.io/library/nginx:1"])).success();
+    let listed = other.ctr(["--namespace", "k8s.io", "images", "list"]).success().stdout;
+    let pulled = line(&listed, "docker.io/library/nginx:1 ").unwrap_or_else(|| panic!("{listed}"));
+    assert!(pulled.contains(&image.digest().to_string()), "{pulled}");
+}
+
 #[test]
 fn podman_pulls_under_the_sources_name_by_what_was_written() {
     needs!("podman", "tar");

@@ -10,6 +10,7 @@ use crate::support::{
     http::block_on,
     packed::Packed,
     serving::Serving,
+    with,
 };
 
 fn versions(airlift: &Airlift) -> Artifact {
@@ -88,7 +89,7 @@ fn the_page_of_serve_leads_to_the_review_of_its_bundles() {
     let airlift = Airlift::new();
     versions(&airlift);
     let reader = block_on(Reader::open(&airlift.home().join("v2.tar"))).unwrap();
-    let serving = Serving::new(Config { bundles: vec![reader], ..Config::default() });
+    let serving = Serving::new(with(Config::default(), |config| config.bundles = vec![reader]));
     let home = String::from_utf8(serving.get("/").success().body.to_vec()).unwrap();
     assert!(home.contains("href=\"/?review\""), "{home}");
     let page = String::from_utf8(serving.get("/?review").success().body.to_vec()).unwrap();

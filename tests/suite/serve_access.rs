@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Airlift, Serving,
     http::{Answer, Caller},
+    with,
 };
 
 const POLICY: &str = "
@@ -56,11 +57,10 @@ fn a_policy_says_who_pulls_pushes_and_deletes_what() {
     }
     drop(filled);
     fs::write(path("policy"), POLICY).unwrap();
-    let serving = Serving::new(Config {
-        htpasswd: Some(users(folder.path(), &["ann", "bob"])),
-        policy: Some(path("policy")),
-        ..Config::store(Store::open(&path("store")).unwrap())
-    });
+    let serving = Serving::new(with(Config::store(Store::open(&path("store")).unwrap()), |config| {
+        config.htpasswd = Some(users(folder.path(), &["ann", "bob"]));
+        config.policy = Some(path("policy"));
+    }));
     let (ann, bob, nobody) = (named("ann"), named("bob"), Caller::default());
     let get =
         |caller: &Caller, path: &str| caller.send(Method::GET, &format!("http://{}{path}", serving.address()), &[], "");
@@ -115,7 +115,7 @@ fn every_problem_of_a_policy_is_said_before_the_start() {
 fn tags_that_stay_are_neither_moved_nor_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
-    let serving = Serving::new(Config { immutable_tags: true, ..Config::store(store) });
+    let serving = Serving::new(with(Config::store(store), |config| config.immutable_tags = true));
     let push = |tag: &str, note: &str| image(&serving, &Caller::default(), "r", tag, note).status;
     assert_eq!(push("v1", "one"), StatusCode::CREATED);
     assert_eq!(push("v1", "one"), StatusCode::CREATED, "the same again is no change");
@@ -132,11 +132,10 @@ fn tags_that_stay_are_neither_moved_nor_deleted() {
 #[test]
 fn behind_a_proxy_the_address_is_that_of_the_proxy() {
     let folder = tempfile::tempdir().unwrap();
-    let serving = Serving::new(Config {
-        htpasswd: Some(users(folder.path(), &["ann"])),
-        public_url: Some("https://registry.example".to_owned()),
-        ..Config::store(Store::open(&folder.path().join("store")).unwrap())
-    });
+    let serving = Serving::new(with(Config::store(Store::open(&folder.path().join("store")).unwrap()), |config| {
+        config.htpasswd = Some(users(folder.path(), &["ann"]));
+        config.public_url = Some("https://registry.example".to_owned());
+    }));
     let asked = serving.get("/v2/");
     assert!(asked.header("www-authenticate").starts_with("Bearer realm=\"https://registry.example/token\""));
     let url = format!("http://{}/v2/r/blobs/uploads/", serving.address());
@@ -150,7 +149,8 @@ fn only_clients_with_a_certificate_of_the_authority_are_let_in() {
     let path = |name: &str| folder.path().join(name);
     crate::support::tls::write(folder.path());
     let tls = Certificate { chain: path("server.pem"), key: path("server.key"), client_ca: Some(path("ca.pem")) };
-    let serving = Serving::new(Config { tls: Some(tls), ..Config::store(Store::open(&path("store")).unwrap()) });
+    let serving =
+        Serving::new(with(Config::store(Store::open(&path("store")).unwrap()), |config| config.tls = Some(tls)));
     let read = |name: &str| fs::read(path(name)).unwrap();
     let identity = Some([read("client.pem"), read("client.key")].concat());
     let url = format!("https://{}/v2/", serving.address());

@@ -17,6 +17,7 @@ use crate::support::{
     Serving, Tmpfs,
     artifacts::noise,
     http::{Answer, Caller},
+    with,
 };
 
 /// What comes back on a connection of its own, until it closes.
@@ -233,16 +234,16 @@ fn answers_are_the_same_over_tls_with_a_password_and_from_a_store_that_may_only_
     let manifest = Digest::sha256(document.to_string().as_bytes());
     drop(filled);
 
-    let secured = Config {
-        tls: Some(airlift::server::Certificate { chain: path("server.pem"), key: path("server.key"), client_ca: None }),
-        htpasswd: Some(path("users")),
-        ..Config::default()
-    };
-    let read_only = Config { changes: Changes::None, ..Config::default() };
+    let secured = with(Config::default(), |config| {
+        config.tls =
+            Some(airlift::server::Certificate { chain: path("server.pem"), key: path("server.key"), client_ca: None });
+        config.htpasswd = Some(path("users"));
+    });
+    let read_only = with(Config::default(), |config| config.changes = Changes::None);
     let mut answers = Vec::new();
     for (scheme, config) in [("http", Config::default()), ("https", secured), ("http", read_only)] {
         let changes = config.changes;
-        let serving = Serving::new(Config { store: Some(Store::open(&path("store")).unwrap()), ..config });
+        let serving = Serving::new(with(config, |config| config.store = Some(Store::open(&path("store")).unwrap())));
         let basic = (scheme == "https").then(|| ("ann".to_owned(), "secret".to_owned()));
         let ca = (scheme == "https").then(|| std::fs::read(path("ca.pem")).unwrap());
         let caller = Caller { ca, basic, ..Caller::default() };

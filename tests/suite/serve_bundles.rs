@@ -23,6 +23,7 @@ use crate::support::{
     artifacts::{Artifact, Blob},
     http::block_on,
     packed::Packed,
+    with,
 };
 
 fn open(path: &Path) -> Reader {
@@ -157,7 +158,7 @@ fn nothing_of_a_bundle_can_be_changed() {
     }
     // Below a store it stays as well, and can be covered by a push.
     let store = Store::open(&folder.path().join("store")).unwrap();
-    let serving = Serving::new(Config { bundles: vec![open(&path)], ..Config::store(store) });
+    let serving = Serving::new(with(Config::store(store), |config| config.bundles = vec![open(&path)]));
     for path in [manifest_path("app", "1"), manifest_path("app", &digest.to_string())] {
         assert_eq!(serving.send(Method::DELETE, &path, &[], "").status.as_u16(), 405, "{path}");
     }
@@ -208,7 +209,8 @@ fn a_damaged_blob_is_never_given_to_its_end() {
     let fresh = Serving::new(Config::bundles(vec![open(&path)]));
     let end = fresh.send(Method::GET, &url, &[("range", "bytes=900000-")], "");
     assert_eq!(end.status, StatusCode::INTERNAL_SERVER_ERROR, "nor by ranges");
-    let refused = block_on(Server::bind(Config { verify: true, ..Config::bundles(vec![open(&path)]) }, "127.0.0.1:0"));
+    let refused =
+        block_on(Server::bind(with(Config::bundles(vec![open(&path)]), |config| config.verify = true), "127.0.0.1:0"));
     let error = refused.unwrap_err();
     assert_eq!(error.code(), Code::BundleDigestMismatch);
     assert!(error.to_string().contains(&layer.to_string()), "{error}");

@@ -22,6 +22,7 @@ use crate::support::{
     http::block_on,
     packed::Packed,
     process::{PATIENCE, until},
+    with,
 };
 
 /// More than the buffers of both ends hold, so that a client that does not read holds the server up.
@@ -86,8 +87,8 @@ fn body(stream: &mut TcpStream) -> String {
 fn a_connection_above_the_limit_takes_the_place_of_the_longest_idle_one() {
     let folder = tempfile::tempdir().unwrap();
     let (path, blob) = bundle(folder.path());
-    let limits = ServeLimits { connections: 2, ..ServeLimits::default() };
-    let serving = Serving::new(Config { limits, ..bundles(&path) });
+    let limits = with(ServeLimits::default(), |limits| limits.connections = 2);
+    let serving = Serving::new(with(bundles(&path), |config| config.limits = limits));
     // More silent ones than there is room for lock nobody out, however long they would stay.
     let silent: Vec<_> = (0..20).map(|_| ask(serving.address(), "")).collect();
     let mut first = get(serving.address(), "/v2/");
@@ -117,8 +118,11 @@ fn rest_of(stream: &mut TcpStream, size: usize) -> usize {
 fn a_connection_without_a_request_and_one_above_the_share_of_its_address_are_let_go() {
     let folder = tempfile::tempdir().unwrap();
     let (path, blob) = bundle(folder.path());
-    let limits = ServeLimits { share: 1, head: Duration::from_millis(200), ..ServeLimits::default() };
-    let serving = Serving::new(Config { limits, ..bundles(&path) });
+    let limits = with(ServeLimits::default(), |limits| {
+        limits.share = 1;
+        limits.head = Duration::from_millis(200);
+    });
+    let serving = Serving::new(with(bundles(&path), |config| config.limits = limits));
     rest(&mut ask(serving.address(), "GET /v2/ HTTP/1.1\r\n"));
     let mut busy = get(serving.address(), &url(&blob));
     head(&mut busy);
@@ -130,8 +134,11 @@ fn a_connection_without_a_request_and_one_above_the_share_of_its_address_are_let
 fn unfinished_uploads_and_large_blobs_have_limits() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config::store(Store::open(folder.path()).unwrap());
-    let limits = ServeLimits { uploads: [3, 9, 9], max_upload: 10, ..ServeLimits::default() };
-    let serving = Serving::new(Config { limits, ..config });
+    let limits = with(ServeLimits::default(), |limits| {
+        limits.uploads = [3, 9, 9];
+        limits.max_upload = 10;
+    });
+    let serving = Serving::new(with(config, |config| config.limits = limits));
     let begin = || serving.send(Method::POST, "/v2/r/blobs/uploads/", &[], "");
     let locations: Vec<_> = (0..3).map(|_| begin().header("location").to_owned()).collect();
     assert_eq!(begin().status, StatusCode::TOO_MANY_REQUESTS);
@@ -149,8 +156,8 @@ fn unfinished_uploads_and_large_blobs_have_limits() {
 fn manifests_that_are_received_at_once_have_a_limit() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config::store(Store::open(folder.path()).unwrap());
-    let limits = ServeLimits { manifests: 1 << 20, ..ServeLimits::default() };
-    let serving = Serving::new(Config { limits, ..config });
+    let limits = with(ServeLimits::default(), |limits| limits.manifests = 1 << 20);
+    let serving = Serving::new(with(config, |config| config.limits = limits));
     let put = |size: usize| {
         let document = serde_json::json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
             "manifests": [], "annotations": {"x": "y".repeat(size)}});
@@ -166,8 +173,14 @@ fn a_client_that_sends_or_reads_too_slowly_is_let_go_and_others_are_served() {
     let folder = tempfile::tempdir().unwrap();
     let (path, blob) = bundle(folder.path());
     let store = Store::open(&folder.path().join("store")).unwrap();
-    let limits = ServeLimits { idle: Duration::from_secs(1), stall: Duration::from_secs(1), ..ServeLimits::default() };
-    let serving = Serving::new(Config { store: Some(store), limits, ..bundles(&path) });
+    let limits = with(ServeLimits::default(), |limits| {
+        limits.idle = Duration::from_secs(1);
+        limits.stall = Duration::from_secs(1);
+    });
+    let serving = Serving::new(with(bundles(&path), |config| {
+        config.store = Some(store);
+        config.limits = limits;
+    }));
     // A head that does not end, and a connection on which nothing is asked.
     for begun in ["GET /v2/ HTTP/1.1\r\nHost: x\r\n", ""] {
         rest(&mut ask(serving.address(), begun));
@@ -210,8 +223,8 @@ fn a_server_that_is_told_to_stop_finishes_what_it_has_begun() {
 fn what_does_not_end_in_time_is_broken_off_when_the_server_stops() {
     let folder = tempfile::tempdir().unwrap();
     let (path, blob) = bundle(folder.path());
-    let limits = ServeLimits { grace: Duration::ZERO, ..ServeLimits::default() };
-    let serving = Serving::new(Config { limits, ..bundles(&path) });
+    let limits = with(ServeLimits::default(), |limits| limits.grace = Duration::ZERO);
+    let serving = Serving::new(with(bundles(&path), |config| config.limits = limits));
     let mut pull = get(serving.address(), &url(&blob));
     head(&mut pull);
     drop(serving);
@@ -222,15 +235,19 @@ fn what_does_not_end_in_time_is_broken_off_when_the_server_stops() {
 fn an_upload_that_nobody_continues_goes_while_the_store_is_served() {
     let upload = |limits: ServeLimits| {
         let folder = tempfile::tempdir().unwrap();
-        let serving = Serving::new(Config { limits, ..Config::store(Store::open(folder.path()).unwrap()) });
+        let serving =
+            Serving::new(with(Config::store(Store::open(folder.path()).unwrap()), |config| config.limits = limits));
         let begun = serving.send(Method::POST, "/v2/r/blobs/uploads/", &[], "");
         (begun.header("location").to_owned(), serving, folder)
     };
     let sweep = Duration::from_millis(1);
-    let (location, serving, folder) = upload(ServeLimits { upload: Duration::ZERO, sweep, ..ServeLimits::default() });
+    let (location, serving, folder) = upload(with(ServeLimits::default(), |limits| {
+        limits.upload = Duration::ZERO;
+        limits.sweep = sweep;
+    }));
     until("the upload is gone", || serving.get(&location).status == StatusCode::NOT_FOUND);
     assert_eq!(folder.path().join("uploads").read_dir().unwrap().count(), 0);
-    let (location, serving, _folder) = upload(ServeLimits { sweep, ..ServeLimits::default() });
+    let (location, serving, _folder) = upload(with(ServeLimits::default(), |limits| limits.sweep = sweep));
     for _ in 0..20 {
         assert_eq!(serving.get(&location).status, StatusCode::NO_CONTENT, "a day has not gone by");
     }

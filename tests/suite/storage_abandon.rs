@@ -67,7 +67,21 @@ fn parts_that_were_left_in_s3_are_removed_and_nothing_else() {
     let under_way = block_on(object.upload(&draft)).unwrap();
     airlift.run(["abandon", "s3://box/sets"]).exits(1).says(&["output.busy"]);
     drop(under_way);
-    airlift.run(["abandon", "./here"]).exits(2).says(&["usage.argument", "NAME.partial"]);
+    airlift.run(["abandon", "-"]).exits(2).says(&["usage.argument", "airlift abandon DEST"]);
+}
+
+#[test]
+fn what_an_export_left_on_this_machine_is_removed() {
+    let airlift = Airlift::new();
+    let here = |name: &str| airlift.home().join(name);
+    for name in ["a.tar.partial", "a.tar.partial.journal", "b.tar"] {
+        std::fs::write(here(name), name).unwrap();
+    }
+    let answer = airlift.json(["abandon", "a.tar", "--json"]);
+    assert_eq!(answer["files_removed"].as_array().map(Vec::len), Some(2), "{answer}");
+    assert!(!here("a.tar.partial").exists() && here("b.tar").exists());
+    let said = airlift.run(["abandon", "."]).success().stdout;
+    assert!(said.contains("nothing unfinished"), "{said}");
 }
 
 #[test]

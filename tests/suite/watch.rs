@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::support::{
     Airlift, Options, Registry, artifacts::Artifact, http::block_on, needs, packed::Packed, process::Process,
-    serving::Serving,
+    serving::Serving, with,
 };
 
 /// A registry, a folder that bundles land in, and a home for airlift with a pipeline between them.
@@ -175,7 +175,7 @@ fn a_bundle_that_has_more_of_the_same_artifact_is_another_one() {
     let store = tempfile::tempdir().unwrap();
     let config = Config::store(Store::open(store.path()).unwrap());
     // A registry that takes an index of which platforms are missing.
-    let to = Serving::new(Config { sparse: true, ..config });
+    let to = Serving::new(with(config, |config| config.sparse = true));
     site.pipeline("down", to.address(), &site.source, &[]);
     let app = Artifact::multi_platform(1, 20_000);
     app.push(&from, "a", Some("v1"));

@@ -21,7 +21,7 @@ mod statements;
 
 use std::process::ExitCode;
 
-use airlift::progress::Event;
+use airlift::{content::trust, progress::Event};
 use clap::Parser;
 
 use crate::{
@@ -48,6 +48,8 @@ fn main() -> ExitCode {
 fn run(command: Command, context: &Context) -> Result<(), CommandError> {
     context.begin_log()?;
     warn_of_signature(context);
+    let progress = context.progress();
+    trust::say_by(move |text| progress.tell(Event::Warned(text)));
     commands::run(command, context)
 }
 

@@ -73,9 +73,9 @@ pub(crate) enum Mistake {
     /// A layout is many files, and `copy` copies one.
     #[error("expected a bundle file, got the folder of an image layout: {}", path.display())]
     Layout { path: PathBuf },
-    /// `abandon` removes the parts of uploads, and local files have none.
-    #[error("expected a location in a storage, got {place}")]
-    NoStorage { place: airlift::storage::Location },
+    /// `abandon` removes unfinished files and the parts of uploads; a stream leaves none.
+    #[error("standard output leaves nothing unfinished")]
+    NoStorage,
     /// Recovery data is computed from local files.
     #[error("--recovery needs an output file on this machine")]
     RecoveryElsewhere,
@@ -221,9 +221,7 @@ impl Mistake {
                      `airlift serve {folder}` and, at the same time, `airlift export 127.0.0.1:5000/REPOSITORY:TAG -o BUNDLE`."
                 ));
             }
-            Self::NoStorage { .. } => {
-                "For a file on this machine, delete the unfinished files yourself: NAME.partial and its journal, and `.NAME.airlift-…`."
-            }
+            Self::NoStorage => "Name the output of the unfinished run: `airlift abandon DEST`.",
             Self::RecoveryElsewhere => {
                 "Export to a file on this machine with --recovery, then run `airlift copy`, which copies the recovery files too."
             }
@@ -265,7 +263,7 @@ impl Fault for Mistake {
             | Self::NotForShards { .. }
             | Self::StreamToTerminal
             | Self::StreamSource
-            | Self::NoStorage { .. }
+            | Self::NoStorage
             | Self::Layout { .. }
             | Self::RecoveryElsewhere
             | Self::NoTerminal

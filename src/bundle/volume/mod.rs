@@ -1,7 +1,7 @@
 //! Sets of volumes: a bundle cut into files of a given size, each of which is a layout that can be read alone.
 //!
 //! What is cut how follows from the contents and the size alone ([`pack()`]); every volume carries the whole of it
-//! ([`Cut`]), and so tells what the set is and what lies elsewhere. Beside the volumes lie the [`SetManifest`] of the set
+//! ([`Cut`]), and so describes the set and what is elsewhere. Beside the volumes lie the [`SetManifest`] of the set
 //! and sums for `sha256sum -c`.
 
 mod manifest;
@@ -23,7 +23,7 @@ pub(crate) use unsealed::{UNSEALED_LIMIT, UnsealedSet};
 use super::{Error, Result, header};
 use crate::oci::{Descriptor, Digest};
 
-/// Most volumes that a set can have: three digits tell them apart, and more discs than that nobody carries.
+/// Most volumes that a set can have: three digits tell them apart, and more discs than that are not carried in practice.
 pub const MAX_VOLUMES: u32 = 999;
 
 /// A blob, or a stretch of one, and the volume it lies in. Fields stand in the order of canonical JSON.

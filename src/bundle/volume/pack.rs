@@ -31,7 +31,7 @@ pub fn pack(contents: &Contents, size: Size) -> Result<Cut> {
     let groups = Groups::of(contents, &order)?;
     let weights = Weights::of(contents, &order)?;
     let too_small = |needed: u64| Error::VolumeSize { size: size.0, needed };
-    // The head tells of every piece, and how many there are depends on what the head leaves. More pieces make it no
+    // The head lists every piece, and how many there are depends on what the head leaves. More pieces make it no
     // smaller, so this ends.
     let mut pieces = order.blobs.len();
     loop {

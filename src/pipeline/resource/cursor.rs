@@ -142,7 +142,7 @@ impl<'a> DocumentNode<'a> {
     }
 }
 
-/// The fields of an object. What nobody asked for when it is closed is a problem: most often a slip of the pen.
+/// The fields of an object. A field that was not read when it is closed is a problem: most often a typing error.
 pub(super) struct Fields<'a> {
     map: Option<&'a Map<String, Value>>,
     path: String,
@@ -167,7 +167,7 @@ impl<'a> Fields<'a> {
         self.map.into_iter().flat_map(Map::keys)
     }
 
-    /// Notes what nobody asked for.
+    /// Notes the fields that were not read.
     pub(super) fn close(&self) {
         let known = self.known.borrow();
         for name in self.map.into_iter().flat_map(Map::keys).filter(|name| !known.contains(&name.as_str())) {

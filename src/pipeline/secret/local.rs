@@ -12,7 +12,7 @@ use super::{
     error::{Error, Result},
 };
 
-/// Permissions that nobody but owner and group may have, and the group's to write.
+/// Permissions that only owner and group may have, and the group's to write.
 const OTHERS: u32 = 0o027;
 
 pub(super) fn variable(name: &str, reference: &SecretReference) -> Result<String> {
@@ -31,7 +31,7 @@ pub(super) async fn file(path: PathBuf, reference: &SecretReference) -> Result<S
 /// leads to a moment later.
 fn read(path: &Path, what: &str) -> Result<String> {
     let what = || what.to_owned();
-    // A pipe that nobody writes to must not hold us.
+    // A pipe without a writer must not block.
     let flags = rustix::fs::OFlags::NONBLOCK.union(rustix::fs::OFlags::NOCTTY).bits().cast_signed();
     let opened = fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
     let file = opened.map_err(|source| match source.kind() {

@@ -61,6 +61,7 @@ pub struct Retention {
 
 /// What was removed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Pruned {
     /// The names of the runs, oldest first.
     pub runs: Vec<String>,
@@ -223,7 +224,7 @@ impl PipelineState {
         })
     }
 
-    /// `goes` is told how many newer runs the pipeline has.
+    /// `goes` gets the number of newer runs of the pipeline.
     fn remove(&self, registry: Option<&str>, dry_run: bool, goes: impl Fn(u64, &Record) -> bool) -> Result<Pruned> {
         let mut newer = std::collections::HashMap::<ResourceId, u64>::new();
         let mut gone: Vec<Record> = Vec::new();

@@ -1,4 +1,4 @@
-//! What the system tells of a local folder: which files are being written, and which were closed or renamed into place.
+//! What the system reports of a local folder: which files are being written, and which were closed or renamed into place.
 
 use std::{
     collections::HashSet,
@@ -19,7 +19,7 @@ const WAITING: usize = 1024;
 pub(super) enum Notice {
     /// A file is being written to; told once, until it is closed.
     Written(String),
-    /// A file was closed after it was written to, or a rename has put it here: nobody writes to it any more.
+    /// A file was closed after it was written to, or a rename has put it here: writing has ended.
     Closed(String),
     /// More happened than could be told.
     Much,
@@ -36,7 +36,7 @@ impl Notices {
     /// Begins to listen to `folder` and everything below it.
     pub(super) fn of(folder: &Path) -> notify::Result<Self> {
         let (tell, heard) = mpsc::channel(WAITING);
-        // The system tells of real paths.
+        // The system reports real paths.
         let folder = folder.canonicalize()?;
         let mut ear = Ear { folder: folder.clone(), written: HashSet::new(), missed: false, tell };
         let mut watcher = RecommendedWatcher::new(move |event| ear.hear(event), Config::default())?;
@@ -109,7 +109,7 @@ mod tests {
         }
         assert_eq!(next(&mut notices).await, Notice::Written("a.tar".into()));
         drop(file);
-        assert_eq!(next(&mut notices).await, Notice::Closed("a.tar".into()), "a hundred writes are told once");
+        assert_eq!(next(&mut notices).await, Notice::Closed("a.tar".into()), "a hundred writes are reported once");
     }
 
     #[tokio::test]

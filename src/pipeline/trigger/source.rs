@@ -71,9 +71,9 @@ pub(super) enum Readiness {
     Wanting(String),
     /// It begins like a bundle and is not whole: somebody may be writing it.
     Unfinished(String),
-    /// It is whole no more and nobody writes it: a run will say what is wrong with it.
+    /// It is not whole and not being written: a run will say what is wrong with it.
     Damaged,
-    /// It is something else, which is nobody's business here.
+    /// It is something else, which is ignored.
     Foreign,
     /// It is not there any more.
     Gone,
@@ -93,10 +93,11 @@ impl WatchedSource {
         self.location.path()
     }
 
-    /// What lies there that may be a bundle.
-    pub(super) async fn list(&self) -> Result<Vec<SourceEntry>> {
+    /// What is there that may be a bundle, and why other parts of it cannot be read.
+    pub(super) async fn list(&self) -> Result<(Vec<SourceEntry>, Vec<storage::Error>)> {
         let mut found = Vec::new();
-        for listed in self.folder.list().await? {
+        let (all, unreadable) = self.folder.list_readable().await?;
+        for listed in all {
             if !may_be_bundle(&listed.name) || listed.size == 0 {
                 continue;
             }
@@ -109,7 +110,7 @@ impl WatchedSource {
             };
             found.push(SourceEntry { name: listed.name, version });
         }
-        Ok(found)
+        Ok((found, unreadable))
     }
 
     /// Which one lies under `name` now; `None` if nothing does.

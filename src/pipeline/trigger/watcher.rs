@@ -30,6 +30,7 @@ use crate::pipeline::{
     run,
     state::Record,
 };
+use crate::storage;
 
 /// Runs of one pipeline at once: a large bundle must not keep the small ones waiting, nor one pipeline the others.
 const RUNS: usize = 2;
@@ -52,7 +53,7 @@ pub(super) struct Watcher {
     slots: Arc<Semaphore>,
     source: Option<Arc<WatchedSource>>,
     notices: Option<Notices>,
-    /// Whether anybody was told that we watch.
+    /// Whether it was announced that the watch has begun.
     told: bool,
     /// Whether the runs that were killed after they had removed their bundle are concluded.
     concluded: bool,
@@ -117,7 +118,14 @@ impl Watcher {
 
     async fn try_look(&mut self) -> Result<()> {
         let source = self.source().await?;
-        let there = source.list().await?;
+        let (there, unreadable) = source.list().await?;
+        for error in unreadable {
+            let what = match &error {
+                storage::Error::Read { path, .. } => path.display().to_string(),
+                error => error.to_string(),
+            };
+            self.shared.trouble(&self.id, Some(&what), &error.into());
+        }
         let names: HashSet<&str> = there.iter().map(|candidate| candidate.name.as_str()).collect();
         if !self.concluded {
             self.conclude(&names).await?;
@@ -145,7 +153,7 @@ impl Watcher {
             let go_on = move || Handle::current().block_on(run::run(&shared.state, &run, None, &shared.with));
             match off_reactor(go_on).await {
                 Ok(ran) => tell_end(&self.shared, &ran.record, None),
-                // Somebody else goes on with it.
+                // Another process resumes it.
                 Err(Error::Busy { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -242,7 +250,7 @@ impl Watcher {
                 slot = wait => slot,
             };
             let Some(_slot) = slot else { return };
-            // On a thread of its own: there are few, and what hashes and waits in a run then disturbs nobody.
+            // On a thread of its own: there are few, and hashing and waiting in a run then does not block the others.
             let done_job = tokio::task::spawn_blocking(move || {
                 Handle::current().block_on(async {
                     tokio::select! {
@@ -270,7 +278,7 @@ impl Watcher {
                 }
             };
             if let Some(outcome) = outcome {
-                // Nobody listens any more once the pipeline has changed.
+                // The receiver is gone once the pipeline has changed.
                 let _ = ended.send((name, outcome));
             }
         });

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Names of files by what was told of them.
+/// Names of files by what was reported of them.
 #[derive(Debug, Default)]
 pub(super) struct Writers(Mutex<Names>);
 
@@ -30,7 +30,7 @@ impl Writers {
         names.written.insert(name.to_owned());
     }
 
-    /// Nobody writes to it any more.
+    /// Writing has ended.
     pub(super) fn closes(&self, name: &str) {
         let mut names = self.names();
         names.written.remove(name);

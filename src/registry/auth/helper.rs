@@ -176,7 +176,7 @@ mod tests {
                 "{text}"
             );
         }
-        // Nobody reads the pipe any more, so that it cannot be opened for writing without waiting for a reader.
+        // The pipe has no reader any more, so that it cannot be opened for writing without waiting for a reader.
         let writer = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
         let deadline = Instant::now() + PATIENCE;
         let errno = loop {

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Artifacts on one page. Beyond that nobody reads on, and clients list tags.
+/// Artifacts on one page. Readers rarely go beyond that; clients list tags.
 const MAX_ARTIFACTS: usize = 500;
 
 /// Largest config that is read for its platform.

@@ -138,7 +138,7 @@ impl TokenCredential for Chain {
     }
 }
 
-/// What is tried, in this order. `named` is the variable by which Azure's SDKs in all languages are told.
+/// What is tried, in this order. `named` is the variable that Azure's SDKs in all languages read.
 fn kinds(identity: &AzureIdentity, named: &str, federated: bool) -> Result<Vec<CredentialKind>, String> {
     if let AzureIdentity::Managed(_) = identity {
         return Ok(vec![CredentialKind::Managed]);

@@ -46,7 +46,7 @@ impl AzureRequest<'_> {
         }
     }
 
-    /// 401 and 403 mean many things; what the SAS says of itself tells most of them apart.
+    /// 401 and 403 mean many things; the members of the SAS distinguish most of them.
     fn refused(&self, code: &str, refusal: &Refusal) -> Error {
         let what = self.what.to_owned();
         let Some(sas) = &self.place.sas else {

@@ -177,7 +177,7 @@ impl Object for AzureBlob {
         upload::signed_url(source).is_some()
     }
 
-    /// Azure lets nobody remove blocks one by one; it drops them a week after the last of them was written.
+    /// Azure does not offer to remove blocks one by one; it drops them a week after the last of them was written.
     async fn abandon(&self) -> Result<Abandoned> {
         let left = upload::left(self).await?;
         Ok(Abandoned { uploads: u64::from(left > 0), removed: 0, left })

@@ -149,11 +149,8 @@ pub(super) fn options(client: Arc<dyn HttpClient>, settings: &Settings) -> Clien
 }
 
 fn builder(settings: &Settings) -> Result<reqwest::ClientBuilder, StorageError> {
-    let http = reqwest::Client::builder()
-        .connect_timeout(CONNECT)
-        // A signature must not follow a redirect, and the protocol has none.
-        .redirect(reqwest::redirect::Policy::none());
-    trusting(http, settings)
+    // A signature must not follow a redirect, and the protocol has none.
+    Ok(trusting(settings)?.connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none()))
 }
 
 fn build(http: reqwest::ClientBuilder, what: &str) -> Result<reqwest::Client, StorageError> {

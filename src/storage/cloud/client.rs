@@ -17,13 +17,24 @@ pub(super) const SENDING: u32 = 5;
 /// How often one request is tried again at most.
 pub(super) const RETRIES: usize = 10;
 
+/// How long connecting may take to what tells a machine in the cloud who it is: where there is none, nothing answers.
+const CONNECT_TO_METADATA: Duration = Duration::from_secs(1);
+
 /// The client for what `object_store` has no call for. A signature or a token must not follow a redirect.
 pub(super) fn client_of_ours(settings: &Settings, what: &str) -> Result<reqwest::Client> {
-    let client = reqwest::Client::builder()
-        .connect_timeout(CONNECT)
+    client(settings, CONNECT, what)
+}
+
+/// The client that finds out who this machine is, where no variable says it.
+pub(super) fn client_for_metadata(settings: &Settings, what: &str) -> Result<reqwest::Client> {
+    client(settings, CONNECT_TO_METADATA, what)
+}
+
+fn client(settings: &Settings, connect: Duration, what: &str) -> Result<reqwest::Client> {
+    trusting(settings)?
+        .connect_timeout(connect)
         .read_timeout(settings.silence * SENDING)
-        .redirect(reqwest::redirect::Policy::none());
-    trusting(client, settings)?
+        .redirect(reqwest::redirect::Policy::none())
         .build()
         .map_err(|error| Error::Protocol { what: what.to_owned(), reason: cause(&error).to_string() })
 }

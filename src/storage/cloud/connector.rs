@@ -3,12 +3,12 @@
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method, header::IF_NONE_MATCH};
-use object_store::client::{
-    ClientOptions, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
-    ReqwestConnector,
+use object_store::{
+    ClientConfigKey, ClientOptions,
+    client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService},
 };
 
-use super::client::client_of_ours;
+use super::client::{CONNECT, client_for_metadata, client_of_ours};
 use crate::{
     content::proxies,
     storage::{
@@ -30,25 +30,32 @@ pub(super) enum OnCompletion {
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
     on_completion: OnCompletion,
-    /// A client that trusts certificates that were given; without any, `object_store` makes its own.
-    trusting: Option<reqwest::Client>,
+    /// For the provider. `object_store` would make a client with names and authorities of its own.
+    ordinary: reqwest::Client,
+    /// For what tells this machine who it is.
+    metadata: reqwest::Client,
 }
 
 impl Connector {
     /// # Errors
     /// A file of certificates cannot be read.
     pub(super) fn new(on_completion: OnCompletion, settings: &Settings, what: &str) -> Result<Self, Error> {
-        let trusting = (!settings.ca_certs.is_empty()).then(|| client_of_ours(settings, what)).transpose()?;
-        Ok(Self { on_completion, trusting })
+        let ordinary = client_of_ours(settings, what)?;
+        let metadata = client_for_metadata(settings, what)?;
+        Ok(Self { on_completion, ordinary, metadata })
     }
+}
+
+/// How long connecting may take, as `object_store` says it.
+fn patience(options: &ClientOptions) -> Option<String> {
+    options.get_config_value(&ClientConfigKey::ConnectTimeout)
 }
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let inner = match &self.trusting {
-            Some(client) => HttpClient::new(client.clone()),
-            None => ReqwestConnector::default().connect(options)?,
-        };
+        let is_ordinary = patience(options) == patience(&ClientOptions::new().with_connect_timeout(CONNECT));
+        let client = if is_ordinary { &self.ordinary } else { &self.metadata };
+        let inner = HttpClient::new(client.clone());
         Ok(HttpClient::new(Service { inner, create: matches!(self.on_completion, OnCompletion::Creating) }))
     }
 }

@@ -166,6 +166,15 @@ impl super::Folder for LocalFolder {
 
     async fn list(&self) -> Result<Vec<ListedObject>> {
         let path = self.path.clone();
+        off_reactor(move || {
+            let (found, unreadable) = list(&path)?;
+            unreadable.into_iter().next().map_or(Ok(found), Err)
+        })
+        .await
+    }
+
+    async fn list_readable(&self) -> Result<(Vec<ListedObject>, Vec<Error>)> {
+        let path = self.path.clone();
         off_reactor(move || list(&path)).await
     }
 
@@ -174,36 +183,53 @@ impl super::Folder for LocalFolder {
     }
 }
 
-fn list(root: &Path) -> Result<Vec<ListedObject>> {
-    let mut found = Vec::new();
+/// The files in `root`, sorted by name, and the folders below it that cannot be read.
+fn list(root: &Path) -> Result<(Vec<ListedObject>, Vec<Error>)> {
+    let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     let mut open = vec![root.to_owned()];
     while let Some(folder) = open.pop() {
-        let unreadable = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => Error::NotFound { what: folder.display().to_string() },
-            _ => Error::read(&folder, error),
-        };
-        for entry in fs::read_dir(&folder).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let metadata = entry.metadata().map_err(unreadable)?;
-            let path = entry.path();
-            if metadata.is_dir() {
-                open.push(path);
-            } else if let Some(name) = path.strip_prefix(root).ok().and_then(Path::to_str)
-                && metadata.is_file()
-                && !entry.file_name().to_string_lossy().contains(name::UPLOAD)
-            {
-                let stat = stat_of(&metadata);
-                found.push(ListedObject {
-                    name: name.to_owned(),
-                    size: stat.size,
-                    modified: stat.modified,
-                    version: Some(stat.version),
-                });
-            }
+        match list_one(root, &folder, &mut found) {
+            Ok(folders) => open.extend(folders),
+            Err(error) if folder == root => return Err(error),
+            // It went while the others were read.
+            Err(error) if error.is_not_found() => {}
+            Err(error) => unreadable.push(error),
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
+    Ok((found, unreadable))
+}
+
+/// Adds the files of `folder` to `found`; returns the folders in it.
+fn list_one(root: &Path, folder: &Path, found: &mut Vec<ListedObject>) -> Result<Vec<PathBuf>> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Error::NotFound { what: folder.display().to_string() },
+        _ => Error::read(folder, error),
+    };
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let metadata = match entry.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata.map_err(failed)?,
+        };
+        let path = entry.path();
+        if metadata.is_dir() {
+            folders.push(path);
+        } else if let Some(name) = path.strip_prefix(root).ok().and_then(Path::to_str)
+            && metadata.is_file()
+            && !entry.file_name().to_string_lossy().contains(name::UPLOAD)
+        {
+            let stat = stat_of(&metadata);
+            found.push(ListedObject {
+                name: name.to_owned(),
+                size: stat.size,
+                modified: stat.modified,
+                version: Some(stat.version),
+            });
+        }
+    }
+    Ok(folders)
 }
 
 #[cfg(test)]

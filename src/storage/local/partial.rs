@@ -100,7 +100,7 @@ impl LockedPartial {
     fn commit(&self, overwrite: bool) -> Result<Stat> {
         self.file.give_name(self.parts.total(), overwrite)?;
         let metadata = self.file.file().metadata().map_err(|error| Error::read(self.file.goal(), error))?;
-        // It says nothing any more; that it cannot be removed harms nobody.
+        // It has no meaning any more, so failing to remove it does no harm.
         let _ = remove(&self.journal);
         Ok(super::stat_of(&metadata))
     }

@@ -14,6 +14,7 @@ use crate::{
     content::{self, Targets},
     holding::Receipt,
     oci::{Descriptor, Digest, Manifest, Name, Repository, Tag},
+    trust::BaseProof,
 };
 
 /// Bundles, and repositories, that a delta names for each blob it leaves out.
@@ -29,6 +30,8 @@ pub struct Bases {
     /// What bundles that artifacts are taken from have left out themselves, and whence it can be had.
     left_out: HashMap<Digest, Absent>,
     registries: Vec<RegistryBase>,
+    /// Whether some of it is only known to have been sent.
+    declared: bool,
 }
 
 /// Where a blob is.
@@ -55,6 +58,12 @@ impl Bases {
     /// Whether nothing is known of the receiver.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty() && self.registries.is_empty() && self.left_out.is_empty()
+    }
+
+    /// Why the receiver has it; `None` where nothing was named.
+    pub fn proof(&self) -> Option<BaseProof> {
+        let named = !self.held.is_empty() || !self.registries.is_empty();
+        named.then_some(if self.declared { BaseProof::Declared } else { BaseProof::Proven })
     }
 
     /// Remembers what a bundle that artifacts are taken from leaves to its receiver.
@@ -85,6 +94,7 @@ impl Bases {
     /// # Errors
     /// It is more than a run can handle.
     pub fn add_contents(&mut self, contents: &Contents, bundle: Option<Digest>) -> bundle::Result<()> {
+        self.declared = true;
         let graph = Graph::of(contents);
         for member in graph.members()? {
             let repository = member.root.reference.context().to_string();

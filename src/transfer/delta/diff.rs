@@ -25,6 +25,7 @@ const REQUESTS: usize = 16;
 
 /// What changed from one place to the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Difference {
     /// Artifacts that only the second place has.
     pub added: Vec<Changed>,
@@ -44,6 +45,7 @@ pub struct Difference {
 
 /// An artifact that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Changed {
     /// Its name.
     pub reference: Reference,

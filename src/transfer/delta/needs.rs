@@ -11,6 +11,7 @@ use crate::{
 
 /// What a delta needs of its receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Needs {
     /// Blobs that the receiver must have.
     pub blobs: u64,

@@ -1,7 +1,7 @@
 //! A set of volumes straight into a storage, without a disk in between.
 //!
 //! Volumes are sent one after the other, each as an upload in parts; none is visible before all of the set has been proven.
-//! Then they are committed, and after them come the sums and the manifest, without which nobody takes them for a set.
+//! Then they are committed, and after them come the sums and the manifest, without which they are not a set.
 
 use std::{path::PathBuf, sync::Arc};
 

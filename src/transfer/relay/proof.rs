@@ -25,7 +25,7 @@ pub(super) enum Proof {
 }
 
 /// Reads `copied` and holds it against the bundle that `reader` has open, or else against `learnt`, the SHA-256 of what was
-/// sent, or where nobody knows that against the source.
+/// sent, or where that is not known against the source.
 pub(super) async fn prove(
     source: &Pinned,
     reader: Option<&Reader>,

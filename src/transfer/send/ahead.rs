@@ -124,7 +124,7 @@ async fn forward(
         let mut chunk = chunk?;
         chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         left -= chunk.len() as u64;
-        // Nobody takes it any more where the pass has ended.
+        // The receiver is gone where the pass has ended.
         if to.send(Ok(chunk)).await.is_err() || left == 0 {
             break;
         }

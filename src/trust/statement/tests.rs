@@ -22,6 +22,7 @@ fn whole() -> Statement {
     Statement {
         authorised_by: Some("A. \"Ops\" \\ Ünï".to_owned()),
         base,
+        base_proof: Some(BaseProof::Declared),
         expires: Some("2026-12-29T08:00:00Z".parse().unwrap()),
         from: Some("hq".to_owned()),
         marking: Some("OFFICIAL".to_owned()),
@@ -54,7 +55,8 @@ fn every_member_is_read_back_and_names_are_sorted() {
     assert_eq!(Statement::parse(&json).unwrap(), whole());
     let value: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&json).unwrap();
     assert!(value.keys().is_sorted(), "{value:?}");
-    assert_eq!(value.len(), 13);
+    assert_eq!(value.len(), 14);
+    assert_eq!(value["base_proof"], "declared");
     assert_eq!(value["volumes"][0]["sha256"], digest("1").hex());
 }
 
@@ -67,6 +69,8 @@ fn a_second_way_to_write_a_statement_is_refused() {
         ("\"to\":\"site-7\"", "\"to\":\"other\",\"to\":\"site-7\""),
         ("\"to\":\"site-7\",", "\"to\":null,"),
         ("\"version\":1", "\"version\":1,\"zone\":1"),
+        ("\"declared\"", "\"Declared\""),
+        ("\"declared\"", "\"guessed\""),
         ("\"sequence\":12", "\"sequence\":12.0"),
         ("\"sequence\":12", "\"sequence\":\"12\""),
         ("Ünï", "\\u00dcn\\u00ef"),

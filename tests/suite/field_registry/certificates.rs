@@ -11,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use rstest::rstest;
 
 use super::*;
-use crate::support::{Airlift, Serving, tls};
+use crate::support::{Airlift, Serving, tls, with};
 
 /// What `openssl req -x509` makes: signed by itself, an authority, and named.
 fn self_made(folder: &Path, names: &[&str]) -> CertificateParams {
@@ -29,7 +29,7 @@ fn write(folder: &Path, params: &CertificateParams) {
 
 fn serving(folder: &Path) -> Serving {
     let tls = Some(Certificate { chain: folder.join("server.pem"), key: folder.join("server.key"), client_ca: None });
-    Serving::new(Config { tls, ..Config::bundles(Vec::new()) })
+    Serving::new(with(Config::bundles(Vec::new()), |config| config.tls = tls))
 }
 
 /// How asking a server for an absent blob ends, with `given` as `--ca-cert`.

@@ -21,6 +21,7 @@ pub(crate) mod identity;
 pub(crate) mod kills;
 pub(crate) mod lowkey;
 pub(crate) mod moto;
+pub(crate) mod name_server;
 pub(crate) mod oras;
 pub(crate) mod packed;
 pub(crate) mod peers;
@@ -51,3 +52,9 @@ pub(crate) use serving::Serving;
 pub(crate) use skopeo::Skopeo;
 pub(crate) use terminal::Terminal;
 pub(crate) use tmpfs::Tmpfs;
+
+/// `value` after `change`: settings of the library have no other way, since they may get further fields.
+pub(crate) fn with<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
+    change(&mut value);
+    value
+}

@@ -61,6 +61,30 @@ async fn an_export_is_signed_in_one_go_and_its_sequences_rise() {
 }
 
 #[tokio::test]
+async fn a_delta_and_its_receipt_name_their_base_and_their_place_in_the_stream() {
+    let airlift = sender().await;
+    export(&airlift, &[]).success();
+    assert!(statement(&airlift, "u.tar").get("base_proof").is_none(), "it has no base");
+    airlift.run(["import", "u.tar", "--store", "site", "--trust", "trust.toml", "--receipt", "r.json"]).success();
+    let receipt: Value = serde_json::from_slice(&fs::read(airlift.home().join("r.json")).unwrap()).unwrap();
+    assert_eq!((&receipt["bundles"][0]["stream"], &receipt["bundles"][0]["sequence"]), (&"hq/a".into(), &1.into()));
+    airlift.run(["sign", "r.json", "--key", "ops.key"]).success();
+    assert!(airlift.home().join("r.json.sigstore.json").exists());
+
+    airlift.run(["head", "u.tar", "-o", "u.head"]).success();
+    for (base, proof, words) in
+        [("r.json", "proven", "has confirmed its base"), ("sent:u.head", "declared", "has not confirmed it")]
+    {
+        export(&airlift, &["--overwrite", "--base", base]).success();
+        assert_eq!(statement(&airlift, "u.tar")["base_proof"], proof, "{base}");
+        airlift.run(["inspect", "u.tar"]).success().answers(words);
+        // A further signer signs the same words.
+        airlift.run(["sign", "u.tar", "--key", "ops.key", "--stream", "hq/a"]).success();
+        fs::remove_file(airlift.home().join("u.tar")).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_statement_needs_a_key_and_a_file() {
     let airlift = sender().await;
     let without = ["export", "--from", "a.tar", "-o", "u.tar", "--stream", "hq/a"];

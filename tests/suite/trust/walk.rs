@@ -61,6 +61,9 @@ async fn the_page_of_a_trusted_transfer_does_what_it_says() {
         "import trust.older",
         "import done",
         "import done",
+        "import done",
+        "export done",
+        "import done",
     ];
     assert_eq!(said, expected);
 }

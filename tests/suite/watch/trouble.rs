@@ -4,7 +4,8 @@ use std::{
     collections::HashSet,
     fs,
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -227,4 +228,23 @@ fn a_file_that_ends_the_watch_is_left_alone_until_it_changes() {
     // Another file of that name is another matter.
     site.land(&site.bundle("bad", 77, 5_000));
     ended(&watch, "bad", "Failed");
+}
+
+/// A folder that cannot be read, whoever asks: its path is longer than the system takes.
+fn unreadable_folder(within: &Path) {
+    let step = "d".repeat(250);
+    let script = format!("for i in $(seq 20); do mkdir {step} && cd -P {step} || exit 1; done");
+    assert!(Command::new("sh").args(["-c", &script]).current_dir(within).status().unwrap().success());
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_named_and_hides_nothing_else() {
+    needs!("docker-registry");
+    let site = Site::watched(&[]);
+    unreadable_folder(&site.source);
+    let watch = site.watch(&[]);
+    site.fence(&watch, "a");
+    let line = watch.wait_for_line("\"event\":\"trouble\"");
+    assert!(line.contains("\"token\":\"io.read\"") && line.contains("/dddd"), "{line}");
+    assert!(line.contains("too long"), "{line}");
 }

@@ -1,13 +1,16 @@
 use std::path::PathBuf;
 
-/// Remove the parts that an unfinished export or copy left in a storage.
+/// Remove what an unfinished export or copy left.
 ///
-/// Finished bundles stay. S3 and Google keep the parts of an unfinished upload, and bill for them, until you remove them.
+/// Finished bundles stay. On this machine these are files beside the output: NAME.partial with its journal, and
+/// `.NAME.airlift-…` of a copy. While a run writes to one of them, nothing is removed.
+/// S3 and Google keep the parts of an unfinished upload, and bill for them, until you remove them.
 /// airlift finds the parts that this machine sent. Azure removes them by itself after a week and offers no way to do it
 /// earlier.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  airlift abandon bundle.tar
   airlift abandon s3://bucket/bundle.tar
   airlift abandon s3://bucket/2026-11")]
 pub(crate) struct Args {

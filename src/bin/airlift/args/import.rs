@@ -5,7 +5,7 @@ use airlift::{
     transfer::{choice::NamePattern, destination::RegistryPrefix},
 };
 
-use super::{Checks, Renamed, Sharded, Transfer, Trust};
+use super::{Checks, Renamed, Sharded, Transfer, TrustArgs};
 
 /// Verify bundles and push their artifacts to a registry or into a store.
 ///
@@ -68,7 +68,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) transfer: Transfer,
     #[command(flatten)]
-    pub(crate) trust: Trust,
+    pub(crate) trust: TrustArgs,
     #[command(flatten)]
     pub(crate) checks: Checks,
 }

@@ -52,7 +52,7 @@ use global::Global;
 pub(crate) use renamed::Renamed;
 pub(crate) use sharded::Sharded;
 pub(crate) use transfer::{Jobs, Transfer};
-pub(crate) use trust::{RecordTo, StatementMembers, Trust};
+pub(crate) use trust::{RecordTo, StatementMembers, TrustArgs};
 
 /// Carries OCI artifacts across an air gap.
 ///

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Trust")]
-pub(crate) struct Trust {
+pub(crate) struct TrustArgs {
     /// Accept only bundles that enough signers of this file vouch for (docs/statement-format.md shows its format).
     #[arg(long, value_name = "FILE")]
-    #[expect(clippy::struct_field_names, reason = "the name of the option")]
     pub(crate) trust: Option<PathBuf>,
     /// Accept a bundle that is older than one of its stream that was imported before. The transfer record keeps the reason.
     #[arg(long, value_name = "REASON", requires = "trust")]

@@ -38,15 +38,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
 fn copy(args: &Args, context: &Context) -> Result<(), CommandError> {
     artifacts::warn_of_unfinished([&args.from], context);
     let to = args.to.to_string_lossy();
-    let request = CopyRequest {
-        from: artifacts::source(&args.from)?,
-        to: artifacts::location(&args.to)?,
-        to_folder: to.split('?').next().is_some_and(|text| text.ends_with('/')),
-        overwrite: args.overwrite,
-        delete_source: args.delete_source,
-        trust_checksums: args.trust_checksums,
-        jobs: args.jobs.count(),
-    };
+    let mut request = CopyRequest::new(artifacts::source(&args.from)?, artifacts::location(&args.to)?);
+    request.to_folder = to.split('?').next().is_some_and(|text| text.ends_with('/'));
+    request.overwrite = args.overwrite;
+    request.delete_source = args.delete_source;
+    request.trust_checksums = args.trust_checksums;
+    request.jobs = args.jobs.count();
     if let Some(path) = request.from.path().filter(|path| path.join("oci-layout").is_file()) {
         return Err(Mistake::Layout { path: path.to_owned() }.into());
     }

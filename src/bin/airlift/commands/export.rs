@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     if args.recovery.is_some() && !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
         return Err(Mistake::RecoveryElsewhere.into());
     }
-    let signing = signed::of(args, &to)?;
+    let signing = signed::of(args, &request, &to)?;
     let record = guarded::record(&args.record, signing.is_some());
     record.check()?;
     let checks = args.checks.settings();

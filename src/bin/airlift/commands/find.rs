@@ -3,7 +3,7 @@ use std::{fs, io::Write as _, path::Path, sync::Arc};
 use airlift::{
     find::{
         self, Confidence, Findings, FoundArtifact, Inventory, Mention, Provenance, SearchOptions, SearchRules,
-        Searcher, TagFilter, UpdatedList, lists::PackageEntry, program::HelmOptions, update,
+        Searcher, TagFilter, UpdatedList, lists::PackageEntry, update,
     },
     oci::Reference,
     packaging,
@@ -83,12 +83,11 @@ async fn one(
     rules: &Arc<SearchRules>,
     context: &Context,
 ) -> Result<Findings, CommandError> {
-    let helm = HelmOptions {
-        values: args.values.clone(),
-        kube_version: args.kube_version.clone(),
-        api_versions: args.api_versions.clone(),
-    };
-    let options = SearchOptions { helm, no_render: args.no_render };
+    let mut options = SearchOptions::default();
+    options.no_render = args.no_render;
+    options.helm.values.clone_from(&args.values);
+    options.helm.kube_version.clone_from(&args.kube_version);
+    options.helm.api_versions.clone_from(&args.api_versions);
     let path = Path::new(source);
     if artifacts::is_stdin(path) {
         let mut searcher = Searcher::new(rules);
@@ -140,7 +139,9 @@ async fn bundle(path: &Path, context: &Context) -> Result<Findings, CommandError
         rule: "bundle".into(),
         origin: Provenance { file: file.clone(), ..Provenance::default() },
     });
-    Ok(Findings { mentions: mentions.collect(), ..Findings::default() })
+    let mut findings = Findings::default();
+    findings.mentions = mentions.collect();
+    Ok(findings)
 }
 
 fn why(text: &str, inventory: &Inventory, context: &Context) -> Result<(), CommandError> {
@@ -160,7 +161,7 @@ fn origins(artifact: &FoundArtifact) -> String {
 fn bring_up_to_date(file: &Path, inventory: &Inventory, context: &Context) -> Result<(), CommandError> {
     let is_new = !file.exists();
     let old = if is_new { String::new() } else { artifacts::read(file)? };
-    let UpdatedList { text, appeared, went } = update(&old, inventory);
+    let UpdatedList { text, appeared, went, .. } = update(&old, inventory);
     let failed = |source| Mistake::Write { path: file.to_owned(), source };
     if is_new {
         fs::write(file, &text).map_err(failed)?;

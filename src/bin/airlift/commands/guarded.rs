@@ -9,7 +9,7 @@ use airlift::{
         Opened,
         admission::Admission,
         legs::LegRecord,
-        vouch::{self, Guard, VouchError},
+        vouch::{self, ImportGuard, VouchError},
     },
     trust::{
         TrustFile,
@@ -18,21 +18,21 @@ use airlift::{
 };
 
 use crate::{
-    args::{RecordTo, Trust},
+    args::{RecordTo, TrustArgs},
     context::Context,
     failure::CommandError,
     output::trust,
 };
 
 /// What a run that admits bundles asks, by its options.
-pub(crate) fn admission(args: &Trust) -> Result<Admission, CommandError> {
+pub(crate) fn admission(args: &TrustArgs) -> Result<Admission, CommandError> {
     let state = args.state.clone().map_or_else(state_folder, Ok);
     let guard = match &args.trust {
         None => None,
         Some(path) => {
             let trust = TrustFile::open(path)?;
             let state = args.state.clone().map_or_else(state_folder, Ok)?;
-            Some(Guard::new(trust, &state, args.allow_older.is_some())?)
+            Some(ImportGuard::new(trust, &state, args.allow_older.is_some())?)
         }
     };
     let state = state.ok();

@@ -107,6 +107,9 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         };
         if let Ok(report) = &mut outcome {
             check::note(report, &refusals);
+            if let Some(receipt) = &mut report.receipt {
+                admitted.name_positions(receipt);
+            }
         }
         admission.conclude(&admitted, outcome.as_ref().map_err(|error| (error, error.report())), &place)?;
         Ok(outcome)
@@ -122,12 +125,11 @@ async fn open(args: &Args, places: &[Location], context: &Context) -> Result<Vec
 
 /// What is taken of the bundles; `None` for everything.
 fn choice(taken: &Taken) -> Result<Option<Choice>, CommandError> {
-    let choice = Choice {
-        artifacts: artifacts::listed(&taken.file, None)?,
-        patterns: taken.only.clone(),
-        platforms: taken.platform.clone(),
-        referrers: !taken.no_referrers,
-    };
+    let mut choice = Choice::default();
+    choice.artifacts = artifacts::listed(&taken.file, None)?;
+    choice.patterns.clone_from(&taken.only);
+    choice.platforms.clone_from(&taken.platform);
+    choice.referrers = !taken.no_referrers;
     // A list that is empty asks for nothing, not for everything.
     if !taken.file.is_empty() && choice.artifacts.is_empty() && choice.patterns.is_empty() {
         return Err(Mistake::NoArtifacts.into());

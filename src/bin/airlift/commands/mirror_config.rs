@@ -79,7 +79,7 @@ fn listed(folder: &Path, files: &[RuntimeFile]) -> String {
     })
 }
 
-/// One file goes as it is, so that it can be redirected; several are told apart by a line each.
+/// One file goes as it is, so that it can be redirected; several are separated by a line each.
 fn printed(files: &[RuntimeFile]) -> String {
     if let [only] = files {
         return only.content.clone();

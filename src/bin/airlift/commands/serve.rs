@@ -24,28 +24,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
 }
 
 async fn serve(args: &Args, context: &Context) -> Result<(), CommandError> {
-    let config = Config {
-        bundles: open(&args.bundles, context).await?,
-        store: args.store.as_deref().map(Store::open).transpose()?,
-        verify: args.verify_on_start,
-        changes: match args {
-            Args { read_only: true, .. } => Changes::None,
-            Args { no_delete: true, .. } => Changes::Pushes,
-            _ => Changes::All,
-        },
-        sparse: args.allow_sparse,
-        tls: args.tls_cert.clone().zip(args.tls_key.clone()).map(|(chain, key)| Certificate {
-            chain,
-            key,
-            client_ca: args.client_ca.clone(),
-        }),
-        htpasswd: args.htpasswd.clone(),
-        policy: args.policy.clone(),
-        immutable_tags: args.immutable_tags,
-        public_url: args.public_url.clone(),
-        limits: limits(args),
-        ..Config::default()
-    };
+    let config = config(args, context).await?;
     let chain = args.tls_cert.as_ref().and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
     for objection in trust::objections(&chain) {
         context.status().say(&format!("warning: clients will refuse the certificate: {objection}"));
@@ -65,8 +44,32 @@ async fn serve(args: &Args, context: &Context) -> Result<(), CommandError> {
     Ok(())
 }
 
+async fn config(args: &Args, context: &Context) -> Result<Config, CommandError> {
+    let mut config = Config::bundles(open(&args.bundles, context).await?);
+    config.store = args.store.as_deref().map(Store::open).transpose()?;
+    config.verify = args.verify_on_start;
+    config.changes = match args {
+        Args { read_only: true, .. } => Changes::None,
+        Args { no_delete: true, .. } => Changes::Pushes,
+        _ => Changes::All,
+    };
+    config.sparse = args.allow_sparse;
+    config.tls = args.tls_cert.clone().zip(args.tls_key.clone()).map(|(chain, key)| Certificate {
+        chain,
+        key,
+        client_ca: args.client_ca.clone(),
+    });
+    config.htpasswd.clone_from(&args.htpasswd);
+    config.policy.clone_from(&args.policy);
+    config.immutable_tags = args.immutable_tags;
+    config.public_url.clone_from(&args.public_url);
+    config.limits = limits(args);
+    Ok(config)
+}
+
 fn limits(args: &Args) -> ServeLimits {
-    let mut limits = ServeLimits { max_upload: args.max_upload.unwrap_or(u64::MAX), ..ServeLimits::default() };
+    let mut limits = ServeLimits::default();
+    limits.max_upload = args.max_upload.unwrap_or(u64::MAX);
     if args.public_url.is_some() {
         // All clients of a proxy have its address.
         limits.share = limits.connections;

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         return context.answer(&answer, |_| signature.iter().map(line).collect());
     }
     let signed = bundle(path, args, by, context)?;
-    let SignedStatement { statement, placed, signature } = &signed;
+    let SignedStatement { statement, placed, signature, .. } = &signed;
     let answer = json!({
         "statement": placed.path(), "signature": signature.as_ref().map(Placed::path),
         "bundle": statement.bundle.id, "seal": statement.bundle.seal,

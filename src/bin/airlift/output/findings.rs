@@ -7,7 +7,7 @@ use std::{
 
 use airlift::{
     bundle::{self, GatheredSet, Reader},
-    check::Refusal,
+    check::RefusedArtifact,
     content::{Class, Code, Fault},
     oci::{Digest, PeerText, Reference},
     transfer::{
@@ -41,7 +41,7 @@ pub(crate) struct BundleVerdict {
     /// What the receiver must have, where it is a delta.
     #[serde(skip_serializing_if = "Option::is_none")]
     needs: Option<Needs>,
-    /// What is wrong in none of the files that are here is told as well.
+    /// A fault in none of the files that are here is reported as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
     pub(crate) findings: Vec<ShownFinding>,
@@ -85,7 +85,7 @@ impl ShownFinding {
 
 impl From<airlift::transfer::verify::Finding> for ShownFinding {
     fn from(one: airlift::transfer::verify::Finding) -> Self {
-        let airlift::transfer::verify::Finding { code, artifacts, digest, offset, file, message } = one;
+        let airlift::transfer::verify::Finding { code, artifacts, digest, offset, file, message, .. } = one;
         Self { code, artifacts, digest, offset, file, message }
     }
 }
@@ -93,9 +93,10 @@ impl From<airlift::transfer::verify::Finding> for ShownFinding {
 impl BundleVerdict {
     /// After all was read.
     pub(crate) fn of(path: &Path, verification: Verification) -> Self {
-        let Verification { id, artifacts, blobs, bytes, needs, findings, .. } = verification;
+        let Verification { id, artifacts, blobs, bytes, needs, findings, warnings, .. } = verification;
         let findings: Vec<_> = findings.into_iter().map(ShownFinding::from).collect();
-        let (path, sound, notes) = (path.to_owned(), findings.is_empty(), Vec::new());
+        let notes = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+        let (path, sound) = (path.to_owned(), findings.is_empty());
         Self {
             path,
             sound,
@@ -122,7 +123,7 @@ impl BundleVerdict {
             ..ShownFinding::of(error)
         };
         let faults: Vec<_> = set.faults.iter().map(|(path, error)| fault(error, Some(path.clone()))).collect();
-        self.notes.clone_from(&set.notes);
+        self.notes.extend(set.notes.iter().cloned());
         if let missing @ [_, ..] = &set.missing()[..] {
             if set.alone {
                 let here: Vec<_> = reader.volumes().into_keys().map(|number| number.to_string()).collect();
@@ -233,8 +234,8 @@ impl BundleVerdict {
     }
 
     /// With what commands have refused of it.
-    pub(crate) fn with_refusals(mut self, refusals: Vec<Refusal>) -> Self {
-        let finding = |one: Refusal| ShownFinding {
+    pub(crate) fn with_refusals(mut self, refusals: Vec<RefusedArtifact>) -> Self {
+        let finding = |one: RefusedArtifact| ShownFinding {
             code: Code::CheckRefused,
             message: one.to_string(),
             artifacts: vec![one.artifact],

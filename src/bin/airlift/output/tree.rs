@@ -54,7 +54,7 @@ fn line(node: &TreeNode) -> String {
 fn kind(node: &TreeNode) -> &str {
     match &node.artifact_type {
         _ if media_type::is_index(&node.media_type) => "index",
-        // An image's type is that of its config, which tells no more than that it is an image.
+        // An image's type is that of its config, which says only that it is an image.
         Some(kind)
             if media_type::is_manifest(&node.media_type)
                 && !kind.contains("image.config")

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use airlift::{
     content::Code,
-    trust::{Evidence, Signature, Statement, TrustFinding, TrustVerdict},
+    trust::{BaseProof, Evidence, Signature, Statement, TrustFinding, TrustVerdict},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -83,6 +83,13 @@ fn summary(statement: &Statement) -> String {
     let _ = write!(text, " ({})", age(statement.age(Timestamp::now())));
     if let Some(expires) = statement.expires {
         let _ = write!(text, ", expires {expires}");
+    }
+    if let Some(proof) = statement.base_proof {
+        let word = match proof {
+            BaseProof::Proven => "the receiver has confirmed its base",
+            BaseProof::Declared => "its base was sent, and the receiver has not confirmed it",
+        };
+        let _ = write!(text, ", {word}");
     }
     for (name, value) in [
         ("authorised by", &statement.authorised_by),

@@ -63,7 +63,7 @@ pub(in crate::storage::cloud) struct Api {
     http: Client,
     base: String,
     bucket: String,
-    /// `None` where nobody asks who it is.
+    /// `None` where no credential is asked for.
     credentials: Option<GcpCredentialProvider>,
     patience: Duration,
     what: String,

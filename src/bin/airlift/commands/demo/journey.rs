@@ -57,7 +57,7 @@ struct HeldContent {
     attached: usize,
 }
 
-/// Goes all the way, working in `folder`, and tells of each station by `say`.
+/// Goes all the way, working in `folder`, and reports each station by `say`.
 pub(super) async fn run(client: &Client, folder: &Path, say: impl Fn(String)) -> Result<Summary, CommandError> {
     let (source, target) = (Site::start(&folder.join("source")).await?, Site::start(&folder.join("target")).await?);
     let summary = Journey { client, folder, source: &source, target: &target, say: &say }.go().await;

@@ -10,12 +10,13 @@ use airlift::{
     storage::Location,
     transfer::{
         self, Opened, Report,
-        export::Destination,
+        delta::needs::needs,
+        export::{Destination, Request},
         legs::LegRecord,
         signing::{self, Placed, SignBy, SignedStatement},
         vouch,
     },
-    trust::{Signer, record::Leg},
+    trust::{BaseProof, Signer, record::Leg},
 };
 use jiff::Timestamp;
 
@@ -35,12 +36,18 @@ pub(crate) struct ExportSigning<'a> {
     members: &'a StatementMembers,
     state: PathBuf,
     overwrite: bool,
+    base_proof: Option<BaseProof>,
 }
 
 /// The key that the export is signed with, if it is. It is opened before the run, so that a run of hours does not end with a
 /// password that is wrong.
-pub(super) fn of<'a>(args: &'a Args, to: &Destination) -> Result<Option<ExportSigning<'a>>, CommandError> {
-    ExportSigning::of(args.sign.as_deref(), &args.members, args.overwrite, to)
+pub(super) fn of<'a>(
+    args: &'a Args,
+    request: &Request,
+    to: &Destination,
+) -> Result<Option<ExportSigning<'a>>, CommandError> {
+    let signing = ExportSigning::of(args.sign.as_deref(), &args.members, args.overwrite, to)?;
+    Ok(signing.map(|signing| ExportSigning { base_proof: request.bases.proof(), ..signing }))
 }
 
 /// Refuses members of a statement that is not made.
@@ -73,13 +80,16 @@ impl<'a> ExportSigning<'a> {
         }
         let signer = statements::signer(key, false)?;
         let state = statements::state(members.state.as_deref())?;
-        Ok(Some(Self { signer, members, state, overwrite }))
+        Ok(Some(Self { signer, members, state, overwrite, base_proof: None }))
     }
 
     /// Signs the bundle at `path`, and says what it wrote.
     pub(crate) async fn sign(mut self, path: PathBuf, context: &Context) -> Result<SignedStatement, CommandError> {
         let (opened, set) = Opened::survey(&Location::Path(path), &context.storage()).await?;
         let mut draft = vouch::statement(&opened, set.as_ref(), Timestamp::now())?;
+        // An export with a base that leaves nothing out is no delta.
+        let is_delta = needs(opened.reader().contents().absent.values()).is_some();
+        draft.base_proof = self.base_proof.filter(|_| is_delta);
         let base = vouch::named_after(&opened, set.as_ref())?;
         let exact = apply(self.members, &mut draft)?;
         if self.overwrite {

@@ -36,7 +36,7 @@ pub(super) fn show(args: &Show, context: &Context) -> Result<(), CommandError> {
     shown::one(&record.document(), named.common.output, context)
 }
 
-/// The run once it has ended; on the way there every change is told.
+/// The run once it has ended; until then every change is printed.
 async fn watched(look: impl Fn() -> Result<Record, CommandError>, context: &Context) -> Result<Record, CommandError> {
     let mut told = String::new();
     loop {

@@ -44,7 +44,7 @@ pub(super) fn run(args: &CreateRun) -> Value {
     let kind = match args.pipeline_type {
         Some(Direction::Export) => Kind::ExportPipeline,
         Some(Direction::Import) => Kind::ImportPipeline,
-        // An id says it by itself; what is neither is told to be no id.
+        // An id says it by itself; what is neither is reported as no id.
         None => pipeline.parse().map_or(Kind::ExportPipeline, |id: ResourceId| id.kind),
     };
     let id = if pipeline.contains('/') || args.pipeline_type.is_none() {
