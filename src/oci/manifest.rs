@@ -50,10 +50,6 @@ pub enum ManifestError {
 /// What kind of document it is, with the content it names, in the document's own order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every manifest is an image; a box would be one more allocation for it"
-)]
 pub enum View {
     /// An image manifest: one config and its layers. OCI artifacts with `artifactType` are of this kind too.
     Image {

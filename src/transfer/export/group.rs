@@ -53,13 +53,13 @@ impl<'a> GroupExport<'a> {
         to: &Destination,
     ) -> Result<GroupDone, Error> {
         match to {
-            Destination::Volumes(goal) => self.into_folder(group, goal).await,
-            Destination::Set(prefix) => self.into_storage(group, prefix).await,
+            Destination::Volumes(goal) => self.write_folder(group, goal).await,
+            Destination::Set(prefix) => self.write_storage(group, prefix).await,
             Destination::File { .. } | Destination::Object { .. } | Destination::Stdout => Ok(GroupDone::default()),
         }
     }
 
-    async fn into_folder(&mut self, group: &Arc<VolumeGroup>, goal: &Goal) -> Result<GroupDone, Error> {
+    async fn write_folder(&mut self, group: &Arc<VolumeGroup>, goal: &Goal) -> Result<GroupDone, Error> {
         let run = &mut self.0;
         if !goal.overwrite && run.is_complete(group, goal).await? {
             return Ok(GroupDone { is_new: false, reused: 0 });
@@ -80,7 +80,7 @@ impl<'a> GroupExport<'a> {
         Ok(GroupDone { is_new: true, reused })
     }
 
-    async fn into_storage(&mut self, group: &VolumeGroup, to: &Prefix) -> Result<GroupDone, Error> {
+    async fn write_storage(&mut self, group: &VolumeGroup, to: &Prefix) -> Result<GroupDone, Error> {
         let run = &mut self.0;
         let contents = run.plan.contents();
         let set = VolumeLayout::of_group(contents, group)?;
@@ -88,7 +88,7 @@ impl<'a> GroupExport<'a> {
             return Ok(GroupDone::default());
         }
         match run.send_set(&set, to).await {
-            Ok(sent) => Ok(GroupDone { is_new: sent.is_new, reused: sent.reused }),
+            Ok(done) => Ok(GroupDone { is_new: done.is_new, reused: done.reused }),
             Err(Stop::Storage(error)) => Err(error.into()),
             Err(Stop::Bundle(error)) => Err(error.into()),
             Err(Stop::Blob(digest, error)) => Err(run.failed(HashMap::from([(digest, error)]))),
