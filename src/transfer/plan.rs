@@ -114,14 +114,8 @@ impl Plan {
             });
         }
         let report = Report::of_roots(&contents.index);
-        Ok(Self {
-            holders: holders_of(&artifacts),
-            artifacts,
-            failures: Vec::new(),
-            report,
-            contents,
-            side: Side::Source,
-        })
+        let holders = holders_of(&artifacts);
+        Ok(Self { side: Side::Source, holders, artifacts, failures: Vec::new(), report, contents })
     }
 
     /// Resolves every reference; what fails is noted, and the others go on.

@@ -243,7 +243,7 @@ fn set_id(contents: &Contents, cut: &Cut) -> Result<Digest, bundle::Error> {
 }
 
 fn id_of(document: &PlanDocument) -> Digest {
-    let mut hashing = Hashing(Hasher::new(Algorithm::Sha256));
+    let mut hashing = PlanHasher(Hasher::new(Algorithm::Sha256));
     serde_json::to_writer(&mut hashing, document).expect("strings and numbers serialise");
     hashing.0.finish()
 }
@@ -254,9 +254,9 @@ fn is_written_as(document: &PlanDocument, text: &[u8]) -> bool {
 }
 
 /// Hashes what is written, and keeps nothing.
-struct Hashing(Hasher);
+struct PlanHasher(Hasher);
 
-impl Write for Hashing {
+impl Write for PlanHasher {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.update(bytes);
         Ok(bytes.len())

@@ -113,7 +113,7 @@ async fn publish(manifest: &SetManifest, place: &SetPlace) -> Result<(), Error> 
 }
 
 /// A volume that was read, or what is wrong with it.
-enum Found {
+enum CheckedVolume {
     Sound(SetFile, Vec<PlacedSegment>),
     Bad(BadVolume),
 }
@@ -145,11 +145,11 @@ async fn volumes(plan: &PlanFile, place: &SetPlace, jobs: usize, progress: &Prog
     let (mut files, mut segments, mut bad) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(found) = looks.next().await {
         match found? {
-            Found::Sound(file, of_volume) => {
+            CheckedVolume::Sound(file, of_volume) => {
                 files.push(file);
                 segments.extend(of_volume);
             }
-            Found::Bad(volume) => bad.push(volume),
+            CheckedVolume::Bad(volume) => bad.push(volume),
         }
     }
     if bad.is_empty() {
@@ -178,21 +178,21 @@ async fn volume(
     number: u32,
     jobs: usize,
     progress: &Progress,
-) -> Result<Found, Error> {
+) -> Result<CheckedVolume, Error> {
     let name = place.volume_name(number);
     let bad = |source: transfer::Error| {
         // That it cannot be read now says nothing about what it is.
         let is_damaged = source.code().class() == Class::Unverified
             || matches!(source, transfer::Error::Storage(storage::Error::Protocol { .. }));
         if is_damaged {
-            Ok(Found::Bad(BadVolume { number, name: name.clone(), source: Some(source) }))
+            Ok(CheckedVolume::Bad(BadVolume { number, name: name.clone(), source: Some(source) }))
         } else {
             Err(Error::from(source))
         }
     };
     let pinned = match Pinned::open(place.volume(number)?).await {
         Ok(pinned) => pinned,
-        Err(error) if error.is_not_found() => return Ok(Found::Bad(BadVolume { number, name, source: None })),
+        Err(error) if error.is_not_found() => return Ok(CheckedVolume::Bad(BadVolume { number, name, source: None })),
         Err(error) => return Err(error.into()),
     };
     let unsealed = Layout::of_volume(plan.contents(), plan.cut(), number, any(plan, number))?;
@@ -225,7 +225,7 @@ async fn volume(
                 pinned: pinned.clone(),
                 range: place.offset..place.end(),
             });
-            Ok(Found::Sound(SetFile { digest, name: name.clone(), size: layout.total() }, segments.collect()))
+            Ok(CheckedVolume::Sound(SetFile { digest, name: name.clone(), size: layout.total() }, segments.collect()))
         }
         Err(Stop::Storage(error)) => bad(error.into()),
         Err(Stop::Bundle(error)) => bad(error.into()),

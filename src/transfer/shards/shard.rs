@@ -57,7 +57,7 @@ pub enum ParseShardError {
 }
 
 /// How a scheduler tells its tasks who they are.
-struct Scheduler {
+struct SchedulerVariables {
     index: &'static str,
     count: Option<&'static str>,
     /// Where its first task has another number than 0, and the step between two.
@@ -65,15 +65,15 @@ struct Scheduler {
 }
 
 /// Kubernetes' Indexed Jobs, AWS Batch's array jobs, Slurm's job arrays, Cloud Run's jobs.
-const SCHEDULERS: [Scheduler; 4] = [
-    Scheduler { index: "JOB_COMPLETION_INDEX", count: None, first: None },
-    Scheduler { index: "AWS_BATCH_JOB_ARRAY_INDEX", count: Some("AWS_BATCH_JOB_ARRAY_SIZE"), first: None },
-    Scheduler {
+const SCHEDULERS: [SchedulerVariables; 4] = [
+    SchedulerVariables { index: "JOB_COMPLETION_INDEX", count: None, first: None },
+    SchedulerVariables { index: "AWS_BATCH_JOB_ARRAY_INDEX", count: Some("AWS_BATCH_JOB_ARRAY_SIZE"), first: None },
+    SchedulerVariables {
         index: "SLURM_ARRAY_TASK_ID",
         count: Some("SLURM_ARRAY_TASK_COUNT"),
         first: Some(("SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP")),
     },
-    Scheduler { index: "CLOUD_RUN_TASK_INDEX", count: Some("CLOUD_RUN_TASK_COUNT"), first: None },
+    SchedulerVariables { index: "CLOUD_RUN_TASK_INDEX", count: Some("CLOUD_RUN_TASK_COUNT"), first: None },
 ];
 
 fn names() -> String {
@@ -112,7 +112,7 @@ impl Shard {
     }
 }
 
-impl Scheduler {
+impl SchedulerVariables {
     fn shard(
         &self,
         variables: &BTreeMap<String, String>,

@@ -21,13 +21,16 @@ impl FromStr for ShardChoice {
     }
 }
 
+const SHARD_HELP: &str = "\
+Do only this share of the work: I/N, where I counts from 0, or `auto` in a task of a scheduler.
+
+`auto` reads JOB_COMPLETION_INDEX (Kubernetes, which needs --shards too), AWS_BATCH_JOB_ARRAY_INDEX and _SIZE, \
+SLURM_ARRAY_TASK_ID and _COUNT, or CLOUD_RUN_TASK_INDEX and _COUNT.";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sharded {
     /// Do only this share of the work: I/N, where I counts from 0, or `auto` in a task of a scheduler.
-    ///
-    /// `auto` reads `JOB_COMPLETION_INDEX` (Kubernetes, which needs `--shards` too), `AWS_BATCH_JOB_ARRAY_INDEX` and `_SIZE`,
-    /// `SLURM_ARRAY_TASK_ID` and `_COUNT`, or `CLOUD_RUN_TASK_INDEX` and `_COUNT`.
-    #[arg(long, value_name = "I/N|auto")]
+    #[arg(long, value_name = "I/N|auto", long_help = SHARD_HELP)]
     pub(crate) shard: Option<ShardChoice>,
     /// How many shards there are, for `--shard auto`.
     #[arg(long, value_name = "N", env = "AIRLIFT_SHARDS", hide_env_values = true)]

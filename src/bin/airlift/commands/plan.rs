@@ -21,7 +21,7 @@ use crate::{
 
 /// The answer of `plan`.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct PlanAnswer<'a> {
     plan: Digest,
     set: Digest,
     bundle: Digest,
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
 fn show(made: &MadePlan, args: &Args, context: &Context) -> Result<(), CommandError> {
     let MadePlan { plan, report, already_there } = made;
     let cut = plan.cut();
-    let answer = Answer {
+    let answer = PlanAnswer {
         plan: plan.id(),
         set: plan.set(),
         bundle: plan.contents().index.id(),

@@ -23,7 +23,7 @@ use crate::{
 
 /// The answer of `import --shard`.
 #[derive(Serialize)]
-struct Answer {
+struct ShareAnswer {
     shard: String,
     bundles: Vec<Digest>,
     /// Of this machine, each once.
@@ -56,7 +56,7 @@ pub(super) fn run(
     })?;
     let answer = |report: &Report| {
         let (bytes_moved, bytes_reused) = (report.bytes_moved, report.bytes_reused);
-        let answer = Answer { shard: shard.to_string(), bundles: ids.clone(), blobs, bytes_moved, bytes_reused };
+        let answer = ShareAnswer { shard: shard.to_string(), bundles: ids.clone(), blobs, bytes_moved, bytes_reused };
         context.answer(&answer, text)
     };
     report::conclude(outcome, &args.transfer, context, answer)
@@ -79,7 +79,7 @@ fn of_publishing(args: &Args) -> Option<&'static str> {
     given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
 }
 
-fn text(answer: &Answer) -> String {
+fn text(answer: &ShareAnswer) -> String {
     let (moved, reused) = (size(answer.bytes_moved), size(answer.bytes_reused));
     let blobs = count(answer.blobs, "blob");
     format!(
