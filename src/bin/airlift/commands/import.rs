@@ -2,15 +2,19 @@ mod receipt;
 mod spool;
 mod volumes;
 
+use std::sync::Arc;
+
 use airlift::{
     check::{self, Checked},
     content::{Targets, memory::Memories},
     files::small::ReportFile,
+    pack::{BaseFinder, ReadSettings},
     progress::Event,
     storage::Location,
     store::Store,
     transfer::{
         Choice, Opened, Report,
+        base_at_target::TargetBase,
         destination::RegistryPrefix,
         discs,
         import::{self, Request},
@@ -53,8 +57,10 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     let choice = choice(&args.taken)?;
     let places = args.bundles.iter().map(|text| artifacts::source(text)).collect::<Result<Vec<_>, _>>()?;
     let settings = context.storage();
-    let targets = targets(args, context)?;
-    let targets = &*targets;
+    let all_targets = targets(args, context)?;
+    let targets = &*all_targets;
+    let base = TargetBase::new(Arc::clone(&all_targets), request.clone());
+    let finder: Arc<dyn BaseFinder> = Arc::new(base);
     let progress = context.progress();
     let mut admission = guarded::admission(&args.trust)?;
     let place = match &args.store {
@@ -63,7 +69,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     };
     if args.transfer.dry_run {
         let planned = runtime::run(async {
-            let bundles = open(args, &places, context).await?;
+            let bundles = open(args, &places, &finder, context).await?;
             admission.check(&bundles).await.map_err(refusal)?;
             Ok(match &choice {
                 None => import::plan(targets, &bundles, &request, &progress).await,
@@ -82,7 +88,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         return report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text));
     }
     let outcome = runtime::run(async {
-        let bundles = open(args, &places, context).await?;
+        let bundles = open(args, &places, &finder, context).await?;
         let admitted = admission.admit(&bundles, &place).await.map_err(refusal)?;
         for warning in &admitted.warnings {
             progress.tell(Event::Warned(warning.clone()));
@@ -114,8 +120,14 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
 }
 
-async fn open(args: &Args, places: &[Location], context: &Context) -> Result<Vec<Opened>, CommandError> {
-    let read = artifacts::reading(&args.base, context).await?;
+async fn open(
+    args: &Args,
+    places: &[Location],
+    finder: &Arc<dyn BaseFinder>,
+    context: &Context,
+) -> Result<Vec<Opened>, CommandError> {
+    let read = artifacts::reading(&args.packed, context).await?;
+    let read = ReadSettings { finder: Some(Arc::clone(finder)), ..read };
     Ok(Opened::all_read(places, &context.storage(), &read, &context.progress()).await?)
 }
 
@@ -152,11 +164,11 @@ pub(super) fn request(to: &RegistryPrefix, renamed: &Renamed, transfer: &Transfe
 }
 
 /// The registry, or the store.
-fn targets(args: &Args, context: &Context) -> Result<Box<dyn Targets>, CommandError> {
+fn targets(args: &Args, context: &Context) -> Result<Arc<dyn Targets>, CommandError> {
     Ok(match &args.store {
-        None => Box::new(context.client(args.transfer.jobs)?),
+        None => Arc::new(context.client(args.transfer.jobs)?),
         // A store that is not there yet has nothing, and planning makes none.
-        Some(dir) if args.transfer.dry_run && !Store::is_store(dir) => Box::new(Memories::default()),
-        Some(dir) => Box::new(Store::open(dir)?),
+        Some(dir) if args.transfer.dry_run && !Store::is_store(dir) => Arc::new(Memories::default()),
+        Some(dir) => Arc::new(Store::open(dir)?),
     })
 }
