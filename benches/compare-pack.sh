@@ -84,12 +84,12 @@ rm -rf store
 step import:plain all-2.tar all-2.tar "$airlift" import all-2.tar --store store --progress none
 rm -rf store
 packed one all-2.tar
+packed three three.tar
+packed update-3 all-3.tar all-2.tar
 if [ -n "$others" ]; then
   step patch:update-2 all-2.tar patch.zst zstd -q -19 --long=30 -T2 --patch-from=all-1.tar -f all-2.tar -o patch.zst
   step zstd:one all-2.tar one.zst zstd -q -19 --long=30 -T2 -f all-2.tar -o one.zst
 fi
-packed update-3 all-3.tar all-2.tar
-packed three three.tar
 [ -z "$others" ] || step zstd:three three.tar three.zst zstd -q -19 --long=30 -T2 -f three.tar -o three.zst
 
 table() {
@@ -97,6 +97,6 @@ table() {
   machine
   echo "$("$airlift" --version), its usual settings; $(zstd --version | grep -o 'v[0-9.]*' | head -n 1 | sed 's/^v/zstd /'). The other columns are what is sent without it: the bundle, its layers gzip as the registry has them."
   echo
-  python3 "$here/pack_table.py" samples
+  python3 "$here/pack_table.py" .
 }
 publish compare-pack

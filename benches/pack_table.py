@@ -1,58 +1,74 @@
-"""Prints the tables of compare-pack.sh from its samples."""
-import collections
+"""Prints the tables of compare-pack.sh from its samples; what was not measured is a dash.
+
+pack_table.py FOLDER
+"""
+import json
+import pathlib
 import sys
 
-NAMES = "size packed pack pack_rss import_ import_rss zstd patch recipe gzip".split()
-Sample = collections.namedtuple("Sample", NAMES)
-KINDS = {"update": "an update, beside the release before", "one": "one release alone", "three": "three releases in one bundle"}
-GOALS = {"update": 20, "one": 68, "three": 42}
-
-samples = collections.defaultdict(list)
-for line in open(sys.argv[1], encoding="utf-8"):
-    kind, image, *numbers = line.split()
-    samples[kind, image].append(Sample(*map(float, numbers)))
-
-
-def total(found):
-    return Sample(*(max(column) if "rss" in name else sum(column) for name, column in zip(NAMES, zip(*found))))
-
-
-def share(part, whole):
-    return f"{100 * part / whole:.1f} %" if part else "–"
+folder = pathlib.Path(sys.argv[1])
+NAMES = {
+    "update-2": "an update, packed against the release before",
+    "update-3": "the next update",
+    "one": "one release alone",
+    "three": "three releases in one bundle",
+}
+GOALS = {"update-2": 20, "update-3": 20, "one": 68, "three": 42}
+samples = {}
+for line in (folder / "samples").read_text().splitlines():
+    name, *numbers = line.split()
+    samples[name] = dict(zip(("input", "output", "seconds", "cpu", "rss", "load"), map(float, numbers)))
 
 
-def rate(found, seconds):
-    return f"{found.size / seconds / 1e6:.0f}"
+def share(name):
+    found = samples.get(name)
+    return f"{100 * found['output'] / found['input']:.1f} %" if found else "–"
 
 
-images = list(dict.fromkeys(image for _, image in samples))
-print("| what | image | MB | packed | `zstd -19 --long=30` | `zstd --patch-from` | pack, MB/s | import, MB/s | peak MiB, pack and import |")
-print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
-for kind, name in KINDS.items():
-    rows = [(image, total(samples[kind, image])) for image in images]
-    everything = total([found for _, found in rows])
-    for image, found in [*rows, ("**all**", everything)]:
+def column(name, key, scale=1.0):
+    found = samples.get(name)
+    return f"{found[key] / scale:.0f}" if found else "–"
+
+
+print("| bundle | MB | packed | goal | `zstd -19 --long=30` of the bundle | `zstd -19 --patch-from` the release before |")
+print("|---|---:|---:|---:|---:|---:|")
+for kind, name in NAMES.items():
+    size = column(f"pack:{kind}", "input", 1e6)
+    print(f"| {name} | {size} | {share(f'pack:{kind}')} | ≤ {GOALS[kind]} % | {share(f'zstd:{kind}')} | {share(f'patch:{kind}')} |")
+print()
+print("| layer | gzip, MB | update | alone |")
+print("|---|---:|---:|---:|")
+layers = {}
+for kind in ("update-2", "one"):
+    path = folder / f"{kind}.json"
+    blobs = json.loads(path.read_text())["blobs"] if path.exists() else []
+    for blob in blobs:
+        if blob["size"] > 1 << 16:
+            layers.setdefault(blob["digest"], {"size": blob["size"]})[kind] = (blob["packed"], blob["coding"])
+for image in "debian python node go rust java".split():
+    for path in folder.glob(f"layouts/{image}-2/blobs/sha256/*"):
+        layer = layers.get(f"sha256:{path.name}")
+        if layer:
+            cells = [f"{100 * layer[kind][0] / layer['size']:.1f} %, {layer[kind][1]}" if kind in layer else "–" for kind in ("update-2", "one")]
+            print(f"| {image} | {layer['size'] / 1e6:.1f} | {cells[0]} | {cells[1]} |")
+print()
+print("| step | seconds | CPU seconds | MB of gzip in a CPU second | peak MiB | load at the beginning |")
+print("|---|---:|---:|---:|---:|---:|")
+for name, found in samples.items():
+    if found["seconds"] and not name.startswith(("zstd", "patch")):
+        rate = found["input"] / max(found["cpu"], 0.01) / 1e6
         print(
-            f"| {name} | {image} | {found.size / 1e6:.1f} | {share(found.packed, found.size)} | {share(found.zstd, found.size)} | "
-            f"{share(found.patch, found.size)} | {rate(found, found.pack)} | {rate(found, found.import_)} | "
-            f"{found.pack_rss:.0f}, {found.import_rss:.0f} |"
+            f"| {name.replace(':', ' ')} | {found['seconds']:.0f} | {found['cpu']:.0f} | {rate:.1f} | "
+            f"{found['rss'] / 1024:.0f} | {found['load']:.1f} |"
         )
-whole = {kind: total([found for image in images for found in samples[kind, image]]) for kind in KINDS}
 print()
-print("| figure | goal | found |")
-print("|---|---|---:|")
-for kind, name in KINDS.items():
-    print(f"| {name}, of its bytes | ≤ {GOALS[kind]} % | {share(whole[kind].packed, whole[kind].size)} |")
-print(f"| gzip bytes that are made again by recipe | ≥ 98 % | {share(whole['three'].recipe, whole['three'].gzip)} |")
-print(f"| packing, MB/s | ≥ 15 | {rate(whole['update'], whole['update'].pack)} |")
-print()
-print("Minutes until an update of all six images is in the target: packing, sending and importing, beside sending the bundle and importing it.")
-print("The plain bundle is taken to be imported in no time.")
+pack, back = samples["pack:update-2"], samples["import:update-2"]
+print("Minutes until the update is in the target, with two free cores for packing and importing (half their CPU seconds); the plain bundle")
+print("is taken to be imported in no time:")
 print()
 print("| link | plain bundle | packed | packed, of the plain time |")
 print("|---|---:|---:|---:|")
-found = whole["update"]
 for megabits in (10, 50, 100, 1000):
-    plain = found.size * 8 / megabits / 1e6
-    packed = found.packed * 8 / megabits / 1e6 + found.pack + found.import_
-    print(f"| {megabits} Mbit/s | {plain / 60:.1f} | {packed / 60:.1f} | {share(packed, plain)} |")
+    plain = pack["input"] * 8 / megabits / 1e6
+    packed = pack["output"] * 8 / megabits / 1e6 + (pack["cpu"] + back["cpu"]) / 2
+    print(f"| {megabits} Mbit/s | {plain / 60:.1f} | {packed / 60:.1f} | {100 * packed / plain:.0f} % |")

@@ -197,7 +197,8 @@ async fn complete(
 
 /// Decodes all of what was written.
 async fn prove(bundle: &Reader, path: &Path, request: &PackRequest, progress: &Progress) -> Result<PackedFile> {
-    let settings = ReadSettings { memory: request.memory, base: request.base.contents.clone() };
+    let base = request.base.contents.clone();
+    let settings = ReadSettings { memory: request.memory, base, ..ReadSettings::default() };
     let packed = PackedFile::open(path, settings).await?;
     let unproven = |error| Error::Unproven { path: bundle.path().to_owned(), source: Box::new(error) };
     check(packed.reader(), request.jobs, progress).await.map_err(unproven)?;

@@ -108,6 +108,15 @@ impl Frames {
         &self.head
     }
 
+    /// Where base layers are.
+    pub(super) fn base(&self) -> Option<Arc<dyn BaseContents>> {
+        self.base.clone()
+    }
+
+    pub(super) fn set_base(&mut self, base: Arc<dyn BaseContents>) {
+        self.base = Some(base);
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -20,6 +20,7 @@ mod plan;
 mod rebuild;
 mod segments;
 mod sketch;
+mod spool;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -33,4 +34,6 @@ pub use error::{Error, Result};
 pub use frames::BaseContents;
 pub(crate) use opened::is_packed_at;
 pub use opened::{MEMORY, PackedFile, ReadSettings, is_packed_file};
+#[doc(hidden)]
+pub use spool::{BaseFinder, FoundLayer};
 pub use unpack::unpack;

@@ -19,12 +19,13 @@ use super::{
     frames::{BaseContents, Frames, Stopped},
     head::{FRONT, LOOK, PackHead, PackedBundle, SEAL, is_packed},
     rebuild::{BlobPlace, rebuild},
+    spool::{BaseFinder, WithFound},
 };
 use crate::{
     bundle::{Layout, Reader, random_access::RandomAccess},
     content::{self, ByteStream, ReadAt},
     files::blocking::off_reactor,
-    oci::Digest,
+    oci::{Descriptor, Digest},
 };
 
 /// Memory that decoding may take if nothing else is said.
@@ -36,6 +37,9 @@ const CHUNK: usize = 512 << 10;
 /// Chunks that wait for their reader.
 const AHEAD: usize = 4;
 
+/// The media type of base layers: the head has none.
+const BYTES: &str = "application/octet-stream";
+
 /// How packed files are read.
 #[derive(Clone, Debug)]
 pub struct ReadSettings {
@@ -43,11 +47,14 @@ pub struct ReadSettings {
     pub memory: u64,
     /// Where the layers are that the receiver has.
     pub base: Option<Arc<dyn BaseContents>>,
+    /// What finds those that are not there.
+    #[doc(hidden)]
+    pub finder: Option<Arc<dyn BaseFinder>>,
 }
 
 impl Default for ReadSettings {
     fn default() -> Self {
-        Self { memory: MEMORY, base: None }
+        Self { memory: MEMORY, base: None, finder: None }
     }
 }
 
@@ -107,10 +114,21 @@ impl PackedFile {
         length: u64,
         settings: ReadSettings,
     ) -> Result<Self> {
+        let finder = settings.finder.clone();
         let mut inner = off_reactor(move || DecodedBundle::open(file, path, length, settings)).await?;
         // Where everything is follows from the front alone, so that is read as a bundle first.
         let front = FrontBytes { front: inner.front.clone(), name: inner.name(), size: inner.size() };
-        inner.plan(&Reader::open_on(Arc::new(front)).await?)?;
+        let documents = Reader::open_on(Arc::new(front)).await?;
+        inner.plan(&documents)?;
+        if let Some(finder) = finder {
+            let missing: Vec<Descriptor> = inner.missing_base().collect();
+            let found = if missing.is_empty() { Vec::new() } else { finder.find(&documents, &missing).await? };
+            if !found.is_empty() {
+                let own = inner.frames.base();
+                inner.frames.set_base(Arc::new(WithFound::new(own, found, inner.frames.path())));
+            }
+            inner.check_base()?;
+        }
         let inner = Arc::new(inner);
         let reader = Reader::open_on(Arc::new(BundleBytes(Arc::clone(&inner)))).await?;
         Ok(Self { reader, inner })
@@ -176,19 +194,34 @@ impl DecodedBundle {
         if expected != length {
             return Err(Error::Length { path, found: length, expected });
         }
-        let has = |layer: &Digest| settings.base.as_ref().is_some_and(|base| base.has(layer));
-        let missing: Vec<Digest> = head.base.iter().map(|layer| layer.digest).filter(|layer| !has(layer)).collect();
-        if let Some(&first) = missing.first() {
-            return Err(Error::BaseMissing { path, missing: missing.len(), first });
-        }
         let front_length = head.front;
         let frames = Frames::new(file, path, head, written, settings.memory, settings.base)?;
+        let mut opened = Self { frames, front: Bytes::new(), spans: Vec::new() };
+        if settings.finder.is_none() {
+            opened.check_base()?;
+        }
         let mut front = Vec::with_capacity(usize::try_from(front_length).unwrap_or(0));
-        frames.read(0, 0..front_length, &mut |bytes: &[u8]| {
+        opened.frames.read(0, 0..front_length, &mut |bytes: &[u8]| {
             front.extend_from_slice(bytes);
             Ok::<(), Error>(())
         })?;
-        Ok(Self { frames, front: front.into(), spans: Vec::new() })
+        opened.front = front.into();
+        Ok(opened)
+    }
+
+    /// Base layers that nothing has.
+    fn missing_base(&self) -> impl Iterator<Item = Descriptor> {
+        let base = self.frames.base();
+        let layers = self.frames.head().base.iter();
+        let missing = layers.filter(move |layer| !base.as_ref().is_some_and(|base| base.has(&layer.digest)));
+        missing.map(|layer| Descriptor::new(BYTES, layer.digest, layer.size))
+    }
+
+    fn check_base(&self) -> Result<()> {
+        let mut missing = self.missing_base();
+        let Some(first) = missing.next() else { return Ok(()) };
+        let path = self.frames.path().to_owned();
+        Err(Error::BaseMissing { path, missing: missing.count() + 1, first: first.digest })
     }
 
     /// Takes up the plan that follows from the front, and holds the head against it.

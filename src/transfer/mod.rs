@@ -5,6 +5,8 @@
 
 #[doc(hidden)]
 pub mod admission;
+#[doc(hidden)]
+pub mod base_at_target;
 pub mod choice;
 #[doc(hidden)]
 pub mod companions;
@@ -23,6 +25,8 @@ mod documents;
 pub mod error;
 mod execute;
 pub mod export;
+#[doc(hidden)]
+pub mod export_packed;
 #[doc(hidden)]
 pub mod extract;
 pub mod failure;

@@ -112,7 +112,12 @@ impl Opened {
         Self::survey_read(places, settings, &ReadSettings::default()).await
     }
 
-    async fn survey_read(
+    /// As [`Opened::survey_all`], where a packed file is read with `read`.
+    ///
+    /// # Errors
+    /// There is nothing that can be read.
+    #[doc(hidden)]
+    pub async fn survey_read(
         places: &[Location],
         settings: &Settings,
         read: &ReadSettings,

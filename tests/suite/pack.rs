@@ -2,6 +2,8 @@
 
 mod base;
 mod damage;
+mod export;
+mod golden;
 mod reading;
 mod sample;
 
@@ -11,7 +13,7 @@ use sample::{Sample, gzip_layers};
 
 use crate::support::{
     Airlift,
-    kills::{count, moments},
+    kills::{count, moments_of_leg},
     process::files_below,
 };
 
@@ -93,13 +95,13 @@ fn what_is_not_one_whole_bundle_is_not_packed() {
     assert!(!sample.path("x.pack").exists());
 }
 
-/// Kills `args` after each of some numbers of lines, and lets the same command finish.
-fn killed(sample: &Sample, args: &[&str], output: &str, expected: &[u8]) {
+/// Kills `args` after each of some numbers of lines, and lets the same command finish. The kills of a place are shared by `legs`.
+fn killed(sample: &Sample, args: &[&str], output: &str, expected: &[u8], legs: usize) {
     let args = [args, &["--progress", "json", "--jobs", "2"]].concat();
     let lines = sample.airlift.run(args.iter()).success().stderr.lines().count() as u64;
     fs::remove_file(sample.path(output)).unwrap();
     let mut hits = 0;
-    for moment in moments(lines - 2) {
+    for moment in moments_of_leg(lines - 2, legs) {
         let mut process = sample.airlift.start(args.iter());
         let alive = process.wait_for_lines(usize::try_from(moment).unwrap().max(1));
         process.kill();
@@ -112,7 +114,7 @@ fn killed(sample: &Sample, args: &[&str], output: &str, expected: &[u8]) {
         let left = files_below(sample.airlift.home());
         assert!(!left.iter().any(|name| name.contains("partial")), "{left:?}");
     }
-    assert!(hits * 2 > count(), "only {hits} kills hit");
+    assert!(hits * 2 > count().div_ceil(legs), "only {hits} kills hit");
 }
 
 #[test]
@@ -120,14 +122,39 @@ fn a_pack_that_is_killed_is_finished_by_the_same_command() {
     let sample = Sample::new();
     sample.pack("whole.pack", &[]);
     let expected = sample.read("whole.pack");
-    killed(&sample, &["pack", "b.tar", "-o", "b.pack"], "b.pack", &expected);
+    killed(&sample, &["pack", "b.tar", "-o", "b.pack"], "b.pack", &expected, 1);
 }
 
 #[test]
 fn an_unpack_that_is_killed_is_finished_by_the_same_command() {
     let sample = Sample::new();
     sample.pack("b.pack", &[]);
-    killed(&sample, &["unpack", "b.pack", "-o", "c.tar"], "c.tar", &sample.read("b.tar"));
+    killed(&sample, &["unpack", "b.pack", "-o", "c.tar"], "c.tar", &sample.read("b.tar"), 1);
+}
+
+#[test]
+fn an_import_of_a_packed_file_that_is_killed_is_finished_by_the_same_command() {
+    let sample = Sample::new();
+    sample.pack("b.pack", &[]);
+    let airlift = &sample.airlift;
+    airlift.run(["import", "b.tar", "--store", "plain"]).success();
+    let stored = |name: &str| {
+        let files = files_below(&sample.path(name)).into_iter().filter(|name| name.starts_with("blobs/sha256"));
+        files.collect::<Vec<_>>()
+    };
+    let expected = stored("plain");
+    let args = ["import", "b.pack", "--store", "packed", "--progress", "json"];
+    let lines = airlift.run(args).success().stderr.lines().count() as u64;
+    let mut hits = 0;
+    for moment in moments_of_leg(lines - 1, 2) {
+        fs::remove_dir_all(sample.path("packed")).unwrap();
+        let mut process = airlift.start(args);
+        hits += usize::from(process.wait_for_lines(usize::try_from(moment).unwrap().max(1)));
+        process.kill();
+        airlift.run(args).success();
+        assert_eq!(stored("packed"), expected, "killed after {moment} lines");
+    }
+    assert!(hits * 2 > count().div_ceil(2), "only {hits} kills hit");
 }
 
 #[test]

@@ -24,7 +24,7 @@ use airlift::{
 };
 
 use crate::{
-    args::{Chosen, Transfer, chosen::ForeignChoice},
+    args::{Chosen, PackedRead, Transfer, chosen::ForeignChoice},
     context::Context,
     failure::CommandError,
     mistake::{self, Mistake},
@@ -209,11 +209,20 @@ pub(crate) async fn open(text: &Path, context: &Context) -> Result<Opened, Comma
     Ok(Opened::open(&source(text)?, &context.storage()).await?)
 }
 
-/// How packed files are read, with the layers of the bundles `base`.
-pub(crate) async fn reading(base: &[PathBuf], context: &Context) -> Result<ReadSettings, CommandError> {
-    let places = base.iter().map(|path| source(path)).collect::<Result<Vec<_>, _>>()?;
+/// How packed files are read.
+pub(crate) async fn reading(packed: &PackedRead, context: &Context) -> Result<ReadSettings, CommandError> {
+    let places = packed.base.iter().map(|path| source(path)).collect::<Result<Vec<_>, _>>()?;
     let base = Opened::base(&places, &context.storage(), &context.progress()).await?;
-    Ok(ReadSettings { base: base.map(|base| Arc::new(base) as _), ..ReadSettings::default() })
+    let base = base.map(|base| Arc::new(base) as _);
+    Ok(ReadSettings { memory: packed.memory.0, base, ..ReadSettings::default() })
+}
+
+/// As [`open`], where packed files are read as `packed` says.
+pub(crate) async fn open_packed(text: &Path, packed: &PackedRead, context: &Context) -> Result<Opened, CommandError> {
+    let read = reading(packed, context).await?;
+    let (opened, set) = Opened::survey_read(&[source(text)?], &context.storage(), &read).await?;
+    set.map_or(Ok(()), |set| set.whole().map(drop).map_err(airlift::transfer::Error::from))?;
+    Ok(opened)
 }
 
 /// As [`open`], but accepts a set with missing volumes.

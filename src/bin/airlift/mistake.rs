@@ -79,6 +79,9 @@ pub(crate) enum Mistake {
     /// Recovery data is computed from local files.
     #[error("--recovery needs an output file on this machine")]
     RecoveryElsewhere,
+    /// A packed file is put together from a bundle beside it.
+    #[error("--pack writes one file on this machine, and takes no --volume-size and no --check-with")]
+    PackElsewhere,
     /// The volumes are read one after another from one folder.
     #[error("--volume-prompt needs exactly one folder, such as that of a drive")]
     OneDrive,
@@ -225,6 +228,9 @@ impl Mistake {
             Self::RecoveryElsewhere => {
                 "Export to a file on this machine with --recovery, then run `airlift copy`, which copies the recovery files too."
             }
+            Self::PackElsewhere => {
+                "Export to a file with --pack. Then `airlift copy FILE DEST` moves it to a storage, and `split -b SIZE FILE` cuts it for smaller media."
+            }
             Self::AgentKeys { count: 0 } => "Add a key with `ssh-add FILE`.",
             Self::AgentKeys { .. } => {
                 "Name the public key: `--agent FILE.pub`. `ssh-add -L` prints the keys that the agent has."
@@ -266,6 +272,7 @@ impl Fault for Mistake {
             | Self::NoStorage
             | Self::Layout { .. }
             | Self::RecoveryElsewhere
+            | Self::PackElsewhere
             | Self::NoTerminal
             | Self::OneDrive
             | Self::Time { .. }

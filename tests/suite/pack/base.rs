@@ -67,3 +67,54 @@ fn a_damaged_base_publishes_nothing() {
     assert_ne!(ran.code, Some(0), "{ran}");
     assert!(!sample.path("x.tar").exists());
 }
+
+#[test]
+fn every_command_that_reads_takes_the_base() {
+    let sample = versions();
+    let airlift = &sample.airlift;
+    airlift.run(["pack", "v2.tar", "-o", "v2.pack", "--base", "v1.tar"]).success();
+    let verified = airlift.run(["verify", "v2.pack", "--base", "v1.tar"]).success();
+    assert!(verified.stdout.contains("sound"), "{verified}");
+    let listed = airlift.run(["inspect", "v2.pack", "--base", "v1.tar", "--memory", "512MiB"]).success();
+    assert!(listed.stdout.contains("r.example/team/app:2"), "{listed}");
+    airlift.run(["inspect", "v2.pack"]).exits(4).says(&["pack.base-missing"]);
+    airlift.run(["verify", "v2.pack", "--base", "v1.tar", "--memory", "64KiB"]).exits(4).says(&["pack.memory"]);
+}
+
+#[test]
+fn an_import_takes_the_base_from_the_target() {
+    let sample = versions();
+    let airlift = &sample.airlift;
+    airlift.run(["pack", "v2.tar", "-o", "v2.pack", "--base", "v1.tar"]).success();
+    airlift.run(["import", "v1.tar", "--store", "there"]).success();
+    airlift.run(["import", "v2.pack", "--store", "there"]).success();
+    airlift.run(["export", "--from", "there", "localhost/team/app:2", "-o", "back.tar"]).success();
+    let layers = |name: &str| {
+        let told = airlift.json(["inspect", name, "--sums", "--json"]);
+        told["blobs"].as_array().unwrap().iter().map(|blob| blob["digest"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(layers("back.tar").len(), layers("v2.tar").len());
+    // Elsewhere the layers are not those of this artifact.
+    airlift.run(["import", "v1.tar", "--store", "other", "--map", "team=another"]).success();
+    airlift.run(["import", "v2.pack", "--store", "other"]).exits(4).says(&["pack.base-missing", "v2.pack"]);
+}
+
+#[test]
+fn a_base_that_is_damaged_in_the_target_publishes_nothing() {
+    let sample = versions();
+    let airlift = &sample.airlift;
+    airlift.run(["pack", "v2.tar", "-o", "v2.pack", "--base", "v1.tar"]).success();
+    airlift.run(["import", "v1.tar", "--store", "there"]).success();
+    for name in files_below(&sample.path("there")).into_iter().filter(|name| name.contains("sha256")) {
+        let path = sample.path("there").join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        if bytes.len() > 20_000 {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+    let ran = airlift.run(["import", "v2.pack", "--store", "there"]);
+    assert_ne!(ran.code, Some(0), "{ran}");
+    airlift.run(["export", "--from", "there", "localhost/team/app:2", "-o", "back.tar"]).exits(1);
+}

@@ -67,6 +67,41 @@ fn a_file_that_ends_early_or_late_is_refused_at_open() {
     assert_eq!(error.code().token(), "pack.malformed", "{error}");
 }
 
+/// Where frames end in a packed file.
+fn frame_ends(packed: &[u8]) -> Vec<usize> {
+    let length = usize::try_from(u32::from_le_bytes(packed[12..16].try_into().unwrap())).unwrap();
+    let head: serde_json::Value = serde_json::from_slice(&packed[16..16 + length]).unwrap();
+    let contents = head["contents"].as_array().unwrap();
+    let frames = contents.iter().flat_map(|content| content["frames"].as_array().unwrap());
+    let mut end = 16 + length + 32;
+    let ends = frames.map(|frame| {
+        end += usize::try_from(frame["size"].as_u64().unwrap()).unwrap();
+        end
+    });
+    ends.collect()
+}
+
+#[test]
+fn a_cut_at_each_frame_and_a_bit_of_each_frame_are_found() {
+    let sample = Sample::new();
+    sample.pack("b.pack", &[]);
+    let sound = sample.read("b.pack");
+    let ends = frame_ends(&sound);
+    assert!(ends.len() > 5 && ends.last() == Some(&sound.len()), "{ends:?}");
+    let path = sample.path("damaged.pack");
+    for &end in &ends {
+        for cut in [end - 1, end].into_iter().filter(|&cut| cut < sound.len()) {
+            fs::write(&path, &sound[..cut]).unwrap();
+            let error = block_on(PackedFile::open(&path, ReadSettings::default())).unwrap_err();
+            assert_eq!(error.code().token(), "pack.malformed", "{cut} of {} bytes: {error}", sound.len());
+        }
+        let mut damaged = sound.clone();
+        damaged[end - 1] ^= 0x80;
+        fs::write(&path, &damaged).unwrap();
+        assert_eq!(block_on(class(&path)), Some(Class::Unverified), "the last byte of the frame before {end}");
+    }
+}
+
 #[test]
 fn a_damaged_packed_file_publishes_nothing() {
     let sample = Sample::new();

@@ -22,6 +22,7 @@ Examples:
   airlift export docker.io/library/alpine:3 ghcr.io/team/app@sha256:… -o bundle.tar
   airlift export -f artifacts.txt --registry registry.example.com -o /mnt/usb/bundle.tar --report report.json
   airlift export -f artifacts.txt -o bundle.tar --recovery 10%
+  airlift export -f artifacts.txt -o bundle.pack --pack
   airlift export -f artifacts.txt -o discs/release --volume-size dvd
   airlift export -f artifacts.txt -o s3://bucket/2026-11/release --volume-size 4GiB
   airlift export --plan plan.json --shard 3/8 -o s3://bucket/2026-11/release
@@ -63,6 +64,10 @@ pub(crate) struct Args {
     /// Add recovery data: `airlift repair` can rebuild up to this share of the bundle, such as 10%.
     #[arg(long, value_name = "PERCENT")]
     pub(crate) recovery: Option<Percent>,
+    /// Write a packed file, which needs fewer bytes, as `airlift pack` makes it. The bundle is written beside it first, and
+    /// removed at the end.
+    #[arg(long)]
+    pub(crate) pack: bool,
     #[command(flatten)]
     pub(crate) delta: Delta,
     #[command(flatten)]

@@ -36,9 +36,8 @@ pub(crate) struct Args {
     /// Import into this folder, which `airlift serve --store` serves, instead of a registry.
     #[arg(long, value_name = "DIR", conflicts_with = "to")]
     pub(crate) store: Option<PathBuf>,
-    /// A bundle that holds the layers against which a packed bundle was packed; repeatable.
-    #[arg(long, value_name = "BUNDLE")]
-    pub(crate) base: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) packed: super::PackedRead,
     #[command(flatten)]
     pub(crate) sharded: Sharded,
     #[command(flatten)]

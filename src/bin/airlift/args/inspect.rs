@@ -24,4 +24,6 @@ pub(crate) struct Args {
     /// Show on that page what changed since this head, receipt, bundle, layout or store.
     #[arg(long, value_name = "HEAD|RECEIPT|BUNDLE", requires = "html")]
     pub(crate) against: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) packed: super::PackedRead,
 }

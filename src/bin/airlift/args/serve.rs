@@ -15,6 +15,8 @@ pub(crate) struct Args {
     /// Bundles to serve. If two bundles have the same tag, the later one wins.
     #[arg(value_name = "BUNDLE", required_unless_present = "store")]
     pub(crate) bundles: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) packed: super::PackedRead,
     /// Accept pushes into this folder and serve its content too. It takes precedence over the bundles.
     #[arg(long, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,

@@ -1,7 +1,5 @@
 use std::path::PathBuf;
 
-use airlift::bundle::volume::Size;
-
 /// Write the bundle of a packed file, byte for byte as it was packed.
 ///
 /// Importing does not need this: every command that reads a bundle reads a packed file too.
@@ -17,12 +15,8 @@ pub(crate) struct Args {
     /// The bundle to write.
     #[arg(short, long, value_name = "BUNDLE")]
     pub(crate) output: PathBuf,
-    /// A bundle that holds the layers against which the file was packed; repeatable.
-    #[arg(long, value_name = "BUNDLE")]
-    pub(crate) base: Vec<PathBuf>,
-    /// The memory that reading the packed file may take.
-    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
-    pub(crate) memory: Size,
+    #[command(flatten)]
+    pub(crate) packed: super::PackedRead,
     /// Replace an existing file. Without this, an existing file is an error and stays as it is.
     #[arg(long)]
     pub(crate) overwrite: bool,

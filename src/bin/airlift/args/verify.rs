@@ -16,6 +16,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) packed: super::PackedRead,
+    #[command(flatten)]
     pub(crate) jobs: super::Jobs,
     #[command(flatten)]
     pub(crate) checks: super::Checks,

@@ -1,5 +1,6 @@
 mod delta;
 pub(super) mod destination;
+mod packed;
 mod share;
 pub(super) mod signed;
 
@@ -46,6 +47,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     if args.recovery.is_some() && !matches!(to, Destination::File { .. } | Destination::Volumes(_)) {
         return Err(Mistake::RecoveryElsewhere.into());
     }
+    packed::check(args, &to)?;
     let signing = signed::of(args, &request, &to)?;
     let record = guarded::record(&args.record, signing.is_some());
     record.check()?;
@@ -66,6 +68,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let is_stdout = matches!(to, Destination::Stdout);
     let outcome = runtime::run(async {
         let outcome = match (args.recovery, &to) {
+            (_, Destination::File { path, overwrite }) if args.pack => {
+                packed::export(origins, &request, (path, *overwrite), args, &progress).await
+            }
             (Some(percent), Destination::File { path, overwrite }) => {
                 protect::export(origins, &request, (path, *overwrite), percent, &progress).await
             }

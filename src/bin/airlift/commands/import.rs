@@ -3,15 +3,19 @@ mod share;
 mod spool;
 mod volumes;
 
+use std::sync::Arc;
+
 use airlift::{
     check::{self, Checked},
     content::{Targets, memory::Memories},
     files::small::ReportFile,
+    pack::BaseFinder,
     progress::Event,
     storage::Location,
     store::Store,
     transfer::{
         Choice, Opened, Report,
+        base_at_target::TargetBase,
         destination::RegistryPrefix,
         discs,
         import::{self, Request},
@@ -57,8 +61,8 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         return share::run(args, shard, (&places, &request), context);
     }
     let settings = context.storage();
-    let targets = targets(args, context)?;
-    let targets = &*targets;
+    let all_targets = targets(args, context)?;
+    let targets = &*all_targets;
     let progress = context.progress();
     let mut admission = guarded::admission(&args.trust)?;
     let place = match &args.store {
@@ -67,7 +71,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     };
     if args.transfer.dry_run {
         let planned = runtime::run(async {
-            let bundles = open(args, &places, context).await?;
+            let bundles = open(args, &places, (&all_targets, &request), context).await?;
             admission.check(&bundles).await.map_err(refusal)?;
             Ok(match &choice {
                 None => import::plan(targets, &bundles, &request, &progress).await,
@@ -86,7 +90,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
         return report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text));
     }
     let outcome = runtime::run(async {
-        let bundles = open(args, &places, context).await?;
+        let bundles = open(args, &places, (&all_targets, &request), context).await?;
         let admitted = admission.admit(&bundles, &place).await.map_err(refusal)?;
         for warning in &admitted.warnings {
             progress.tell(Event::Warned(warning.clone()));
@@ -118,8 +122,15 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
 }
 
-async fn open(args: &Args, places: &[Location], context: &Context) -> Result<Vec<Opened>, CommandError> {
-    let read = artifacts::reading(&args.base, context).await?;
+async fn open(
+    args: &Args,
+    places: &[Location],
+    (targets, request): (&Arc<dyn Targets>, &Request),
+    context: &Context,
+) -> Result<Vec<Opened>, CommandError> {
+    let mut read = artifacts::reading(&args.packed, context).await?;
+    let base = TargetBase::new(Arc::clone(targets), request.clone());
+    read.finder = Some(Arc::new(base) as Arc<dyn BaseFinder>);
     Ok(Opened::all_read(places, &context.storage(), &read, &context.progress()).await?)
 }
 
@@ -156,11 +167,11 @@ pub(super) fn request(to: &RegistryPrefix, renamed: &Renamed, transfer: &Transfe
 }
 
 /// The registry, or the store.
-fn targets(args: &Args, context: &Context) -> Result<Box<dyn Targets>, CommandError> {
+fn targets(args: &Args, context: &Context) -> Result<Arc<dyn Targets>, CommandError> {
     Ok(match &args.store {
-        None => Box::new(context.client(args.transfer.jobs)?),
+        None => Arc::new(context.client(args.transfer.jobs)?),
         // A store that is not there yet has nothing, and planning makes none.
-        Some(dir) if args.transfer.dry_run && !Store::is_store(dir) => Box::new(Memories::default()),
-        Some(dir) => Box::new(Store::open(dir)?),
+        Some(dir) if args.transfer.dry_run && !Store::is_store(dir) => Arc::new(Memories::default()),
+        Some(dir) => Arc::new(Store::open(dir)?),
     })
 }

@@ -2,6 +2,7 @@ use airlift::{
     files::small::ReportFile,
     review::page as html,
     transfer::{
+        Opened,
         companions::{Companion, CompanionKind},
         delta::review::review,
         inspect::{Inspection, inspect_with_configs},
@@ -38,7 +39,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     artifacts::warn_of_unfinished([&args.bundle], context);
     let page = args.html.as_deref().map(ReportFile::check).transpose()?;
     let found = runtime::run(async {
-        let bundle = artifacts::survey(&args.bundle, context).await?;
+        let read = artifacts::reading(&args.packed, context).await?;
+        let place = artifacts::source(&args.bundle)?;
+        let (bundle, _) = Opened::survey_read(&[place], &context.storage(), &read).await?;
         let mut found = inspect_with_configs(bundle.reader()).await?;
         found.companions = bundle.companions().await?;
         if let Some(file) = &page {

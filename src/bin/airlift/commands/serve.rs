@@ -1,4 +1,4 @@
-use std::{path::PathBuf, pin::pin};
+use std::pin::pin;
 
 use airlift::{
     bundle::Reader,
@@ -45,7 +45,7 @@ async fn serve(args: &Args, context: &Context) -> Result<(), CommandError> {
 }
 
 async fn config(args: &Args, context: &Context) -> Result<Config, CommandError> {
-    let mut config = Config::bundles(open(&args.bundles, context).await?);
+    let mut config = Config::bundles(open(args, context).await?);
     config.store = args.store.as_deref().map(Store::open).transpose()?;
     config.verify = args.verify_on_start;
     config.changes = match args {
@@ -77,10 +77,10 @@ fn limits(args: &Args) -> ServeLimits {
     limits
 }
 
-async fn open(paths: &[PathBuf], context: &Context) -> Result<Vec<Reader>, CommandError> {
-    let mut readers = Vec::with_capacity(paths.len());
-    for path in paths {
-        let bundle = artifacts::open(path, context).await?;
+async fn open(args: &Args, context: &Context) -> Result<Vec<Reader>, CommandError> {
+    let mut readers = Vec::with_capacity(args.bundles.len());
+    for path in &args.bundles {
+        let bundle = artifacts::open_packed(path, &args.packed, context).await?;
         // Clients read layers by position, which those that are cut over volumes have only once they are in one piece.
         bundle.reader().put_together().await?;
         readers.push(bundle.reader().clone());

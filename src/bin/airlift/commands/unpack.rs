@@ -1,4 +1,4 @@
-use airlift::{pack::ReadSettings, transfer::packing};
+use airlift::transfer::packing;
 use serde_json::json;
 
 use crate::{
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let request =
         packing::UnpackRequest { from, output: output.into(), overwrite: args.overwrite, jobs: args.jobs.count() };
     let report = runtime::run(async {
-        let settings = ReadSettings { memory: args.memory.0, ..artifacts::reading(&args.base, context).await? };
+        let settings = artifacts::reading(&args.packed, context).await?;
         Ok(packing::unpack(&request, settings, &context.storage(), &progress).await?)
     })?;
     let answer = json!({

@@ -74,7 +74,8 @@ fn verdict(
     runtime::run(async {
         let places = named.places();
         let path = path(named);
-        let opened = Opened::survey_all(places, &context.storage()).await;
+        let read = artifacts::reading(&args.packed, context).await?;
+        let opened = Opened::survey_read(places, &context.storage(), &read).await;
         let surveyed = match places {
             [Location::Path(path), ..] => protect::survey_of(path, &progress).await,
             _ => Ok(None),

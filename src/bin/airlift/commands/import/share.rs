@@ -45,7 +45,7 @@ pub(super) fn run(
     let admission = admission(&args.trust)?;
     let (mut ids, mut blobs) = (Vec::new(), 0);
     let outcome = runtime::run(async {
-        let bundles = super::open(args, places, context).await?;
+        let bundles = super::open(args, places, (&targets, request), context).await?;
         admission.check(&bundles).await.map_err(refusal)?;
         ids = bundles.iter().map(|bundle| bundle.reader().id()).collect();
         let outcome = import::share(&*targets, &bundles, request, shard, &progress).await;

@@ -1,0 +1,60 @@
+//! Export into a packed file: the bundle is written beside it, packed, and removed.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    Error, Report, complete,
+    export::{self, Destination, Request},
+    verify::verify,
+};
+use crate::{
+    bundle::{Finished, Layout, Reader},
+    content::Origins,
+    files::{self, name, rename::remove},
+    pack::{self, PackRequest, PackedFile, ReadSettings},
+    progress::Progress,
+};
+
+/// The bundle of an export that is not packed yet.
+fn unpacked(path: &Path) -> PathBuf {
+    name::with_suffix(&name::partial(path), ".bundle")
+}
+
+/// Exports to the packed file `path` as `goal` says. Run again after a break it resumes, whatever it was at.
+///
+/// # Errors
+/// Those of an export, and of packing.
+pub async fn export(
+    origins: &dyn Origins,
+    request: &Request,
+    (path, goal): (&Path, &PackRequest),
+    progress: &Progress,
+) -> Result<Report, Error> {
+    let whole = unpacked(path);
+    if !goal.overwrite && path.exists() && !whole.exists() {
+        return already(origins, request, path, progress).await;
+    }
+    let to = Destination::File { path: whole.clone(), overwrite: goal.overwrite };
+    let mut report = export::run(origins, request, to, progress).await?;
+    let goal = PackRequest { output: Some(path.to_owned()), ..goal.clone() };
+    let packed = pack::pack(&Reader::open(&whole).await?, &goal, progress).await?;
+    remove(&whole).map_err(|source| Error::Io { what: "remove", path: whole.clone(), source })?;
+    report.output = Some(path.to_owned());
+    report.output_bytes = Some(packed.packed);
+    Ok(report)
+}
+
+/// The report of a packed file that is there already, if it holds what would be exported.
+async fn already(origins: &dyn Origins, request: &Request, path: &Path, progress: &Progress) -> Result<Report, Error> {
+    let exists = || Error::from(files::Error::Exists { path: path.to_owned() });
+    let packed = PackedFile::open(path, ReadSettings::default()).await.map_err(|_| exists())?;
+    let plan = export::plan(origins, request, progress).await?;
+    let layout = Layout::of(plan.contents())?;
+    let same = packed.reader().layout().is_some_and(|found| found.head() == layout.head());
+    if !same || !verify(packed.reader(), request.jobs, progress).await?.is_sound() {
+        return Err(exists());
+    }
+    let bytes =
+        std::fs::metadata(path).map_err(|source| Error::Io { what: "read", path: path.to_owned(), source })?.len();
+    Ok(complete::report(plan, Finished { path: path.to_owned(), bytes, id: layout.id() }))
+}

@@ -1,0 +1,23 @@
+//! Packed files of format 1 are read for ever. The fixture is never rewritten.
+
+use std::fs;
+
+use airlift::oci::Digest;
+
+use crate::support::Airlift;
+
+/// Two versions of an image with layers by Go, pgzip and zlib, of two members, plain and dense; packed by airlift 0.1.0.
+const PACKED: &[u8] = include_bytes!("golden-1.pack");
+
+/// The bundle that is in it.
+const BUNDLE: &str = "sha256:15b353e6820daa5a40674cf91bedd8934310c7dd3cb763d1f27df4724b9dae57";
+
+#[test]
+fn a_packed_file_of_format_1_gives_the_bundle_that_it_always_gave() {
+    let airlift = Airlift::new();
+    fs::write(airlift.home().join("golden.pack"), PACKED).unwrap();
+    airlift.run(["verify", "golden.pack"]).success();
+    airlift.run(["unpack", "golden.pack", "-o", "golden.tar"]).success();
+    let bundle = fs::read(airlift.home().join("golden.tar")).unwrap();
+    assert_eq!(Digest::sha256(&bundle).to_string(), BUNDLE);
+}
