@@ -10,7 +10,7 @@ setup:
 # Format, and let the compiler and clippy look at everything.
 check:
     cargo fmt
-    cargo clippy --all-targets --all-features -- -D warnings
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
 
 # Run tests, all or those whose names contain WHAT.
 test *WHAT:
