@@ -108,7 +108,7 @@
 //! };
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let config = Config { bundles: vec![Reader::open("app.tar".as_ref()).await?], ..Config::default() };
+//! let config = Config::bundles(vec![Reader::open("app.tar".as_ref()).await?]);
 //! let server = Server::bind(config, "127.0.0.1:5000").await?;
 //! println!("{}", server.url());
 //! server.run(async { drop(tokio::signal::ctrl_c().await) }).await;
