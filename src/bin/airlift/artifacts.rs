@@ -16,10 +16,11 @@ use airlift::{
     packaging::{ImageRuntime, Packages},
     progress::Event,
     registry::Client,
-    storage::Location,
+    storage::{Location, Settings},
     transfer::{
         Opened,
         export::{self, Request},
+        shards::{self, PlanFile},
     },
 };
 
@@ -28,6 +29,7 @@ use crate::{
     context::Context,
     failure::CommandError,
     mistake::{self, Mistake},
+    runtime,
 };
 
 /// Bad lines of a list that are shown. A file with more of them is no list.
@@ -169,6 +171,17 @@ pub(crate) fn source(text: &Path) -> Result<Location, CommandError> {
         Location::Standard => Err(Mistake::StreamSource.into()),
         place => Ok(place),
     }
+}
+
+/// Opens the plan of a set that several machines write.
+pub(crate) fn plan(text: &Path, settings: &Settings) -> Result<PlanFile, CommandError> {
+    let place = source(text)?;
+    let opened = runtime::run(async { Ok(shards::open(&place, settings).await?) });
+    let make = format!(
+        "Name the plan, or make it first: `airlift plan -f LIST -o {} --volume-size SIZE`.",
+        mistake::quoted(&text.to_string_lossy())
+    );
+    opened.map_err(|failure: CommandError| failure.hint_for(&[Code::StorageNotFound], &make))
 }
 
 /// Adds the next step to the failure of reading a damaged bundle among `paths`: repair, if there is recovery data.

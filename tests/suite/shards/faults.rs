@@ -23,6 +23,7 @@ fn a_set_that_is_not_sealed_is_read_by_no_command() {
     let here = folder(&airlift, "shards");
     let target = Registry::start(Options::default());
     let import = |from: &str| airlift.run(["import", from, "--to", target.address()]);
+    airlift.run(["seal", "gone.json", "shards/release"]).exits(1).says(&["airlift plan -f LIST -o gone.json"]);
     airlift.run(share("0/2", "shards/release")).success();
     let mut lacks = airlift.run(["seal", "plan.json", "shards/release"]).exits(1);
     let missing: Vec<&String> = set.keys().filter(|name| name.contains(".vol") && !here.join(name).exists()).collect();

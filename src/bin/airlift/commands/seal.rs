@@ -26,8 +26,7 @@ use crate::{
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let (settings, progress) = (context.storage(), context.progress());
-    let at = artifacts::source(&args.plan)?;
-    let plan = runtime::run(async { Ok(shards::open(&at, &settings).await?) })?;
+    let plan = artifacts::plan(&args.plan, &settings)?;
     let to = destination::set(&args.output, Size(plan.cut().size), None, false, context)?;
     let place = SetPlace::of(&to, &settings).ok_or(Mistake::VolumesInOrder)?;
     let signing = ExportSigning::of(args.sign.as_deref(), &args.members, false, &to)?;

@@ -33,10 +33,10 @@ pub(super) fn run(args: &Args, plan: &Path, context: &Context) -> Result<(), Com
         (None, shard) => Share::Shard(shard.unwrap_or(Shard::ALL)),
     };
     let settings = context.storage();
-    let place = artifacts::source(plan)?;
-    let plan = runtime::run(async { Ok(shards::open(&place, &settings).await?) })?;
+    let name = plan.display().to_string();
+    let plan = artifacts::plan(plan, &settings)?;
     if let Some(asked) = asked(&args.chosen, &plan)? {
-        plan.check_list(&asked, None, &place.to_string())?;
+        plan.check_list(&asked, None, &name)?;
     }
     let to = destination::set(&args.output, Size(plan.cut().size), None, args.overwrite, context)?;
     let to = SetPlace::of(&to, &settings).ok_or(Mistake::VolumesInOrder)?;
