@@ -167,20 +167,28 @@ impl Cursor<'_> {
 
     /// Every manifest that `contents.index` leads to, in the order in which they must lie.
     fn manifests(&mut self, contents: &mut Contents) -> Result<()> {
-        let mut account = DOCUMENTS.open();
-        account.spend(contents.index.weight())?;
-        let walked = walk(contents.index.descriptors(), &mut account, |descriptor, account| {
-            if contents.absent.contains_key(&descriptor.digest) {
-                return Ok(None);
-            }
-            account.allows(descriptor.size)?;
-            let offset = self.at + header::length(&blob_name(&descriptor.digest));
-            let raw = self.entry(&blob_name(&descriptor.digest), descriptor.size, MANIFEST_LIMIT)?;
-            read_manifest(raw, descriptor, offset, account).map(Some)
-        })?;
-        contents.manifests = by_digest(walked);
-        Ok(())
+        take_manifests(contents, |descriptor| {
+            let name = blob_name(&descriptor.digest);
+            let offset = self.at + header::length(&name);
+            Ok((self.entry(&name, descriptor.size, MANIFEST_LIMIT)?, offset))
+        })
     }
+}
+
+/// Fills in every manifest that `contents.index` leads to. `next` gives the bytes of each, and where they are in the file.
+fn take_manifests(contents: &mut Contents, mut next: impl FnMut(&Descriptor) -> Result<(Bytes, u64)>) -> Result<()> {
+    let mut account = DOCUMENTS.open();
+    account.spend(contents.index.weight())?;
+    let walked = walk(contents.index.descriptors(), &mut account, |descriptor, account| {
+        if contents.absent.contains_key(&descriptor.digest) {
+            return Ok(None);
+        }
+        account.allows(descriptor.size)?;
+        let (raw, offset) = next(descriptor)?;
+        read_manifest(raw, descriptor, offset, account).map(Some)
+    })?;
+    contents.manifests = by_digest(walked);
+    Ok(())
 }
 
 /// The contents of `index` whose manifests are `raw`, each held against its digest.
@@ -190,17 +198,10 @@ impl Cursor<'_> {
 pub(crate) fn assemble(index: Index, absent: Vec<Absent>, mut raw: HashMap<Digest, Bytes>) -> Result<Contents> {
     let absent = absent.into_iter().map(|absent| (absent.digest, absent)).collect();
     let mut contents = Contents { index, manifests: HashMap::new(), absent };
-    let mut account = DOCUMENTS.open();
-    account.spend(contents.index.weight())?;
-    let walked = walk(contents.index.descriptors(), &mut account, |descriptor, account| {
-        if contents.absent.contains_key(&descriptor.digest) {
-            return Ok(None);
-        }
-        account.allows(descriptor.size)?;
+    take_manifests(&mut contents, |descriptor| {
         let bytes = raw.remove(&descriptor.digest).ok_or(Error::Missing { digest: descriptor.digest })?;
-        read_manifest(bytes, descriptor, 0, account).map(Some)
+        Ok((bytes, 0))
     })?;
-    contents.manifests = by_digest(walked);
     match raw.into_keys().next() {
         Some(digest) => Err(Error::Unplanned { digest }),
         None => Ok(contents),

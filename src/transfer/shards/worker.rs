@@ -67,7 +67,7 @@ pub struct ShareReport {
     pub bytes_reused: u64,
 }
 
-/// Writes the volumes of `share` that are not there. What an earlier run left of them is gone on with.
+/// Writes the volumes of `share` that are not there. It resumes what an earlier run left of them.
 ///
 /// # Errors
 /// Those of an export, and what `place` has of another plan.
