@@ -43,6 +43,7 @@ pub struct Finished {
 
 /// A set of volumes that is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Goal {
     /// The folder that its files go into. It must be there.
     pub folder: PathBuf,
@@ -231,6 +232,11 @@ impl Output {
 }
 
 impl Goal {
+    /// All volumes of a set, of `size` bytes each at the most; nothing is replaced.
+    pub fn new(folder: PathBuf, name: impl Into<String>, size: Size) -> Self {
+        Self { folder, name: name.into(), size, only: None, overwrite: false }
+    }
+
     /// Where the manifest of the set is.
     pub fn manifest(&self) -> PathBuf {
         self.folder.join(SetManifest::file_name(&self.name))

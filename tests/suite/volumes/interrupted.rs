@@ -4,6 +4,7 @@ use super::*;
 use crate::support::{
     Proxy,
     kills::{kill_after, moments},
+    with,
 };
 
 #[test]
@@ -120,13 +121,7 @@ async fn volumes_are_rearranged_in_place_when_the_plan_changes() {
         .with("r.example/b:1", image(2, 150_000))
         .with("r.example/c:1", image(3, 60_000))
         .with("r.example/d:1", image(4, 200_000));
-    let goal = |name: &str, size| Goal {
-        folder: folder.path().to_owned(),
-        name: name.to_owned(),
-        size: Size(size),
-        only: None,
-        overwrite: true,
-    };
+    let goal = |name, size| with(Goal::new(folder.path().to_owned(), name, Size(size)), |it| it.overwrite = true);
     let push = async |writer: &Writer, packed: &Packed| {
         for blob in packed.roots.iter().flat_map(|(_, artifact)| artifact.all_blobs()) {
             let body = Verified::bytes(blob.descriptor.clone(), blob.content.clone().unwrap());
