@@ -2,16 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::{
-    super::{copy::Error, documents},
-    request::Request,
-};
+use super::{super::documents, error::Error, request::CopyRequest};
 use crate::{
     bundle::{
         GatheredSet,
         volume::{SUMS, SetFile, SetManifest},
     },
-    files::{self},
+    files,
     storage::{Location, Settings},
 };
 
@@ -20,14 +17,14 @@ pub(super) struct Publication<'a> {
     set: &'a GatheredSet,
     /// What the manifest is called.
     own: String,
-    request: &'a Request,
+    request: &'a CopyRequest,
     settings: &'a Settings,
     /// The volumes as they were copied.
     volumes: Vec<SetFile>,
 }
 
 impl<'a> Publication<'a> {
-    pub(super) fn of(set: &'a GatheredSet, name: &str, request: &'a Request, settings: &'a Settings) -> Self {
+    pub(super) fn of(set: &'a GatheredSet, name: &str, request: &'a CopyRequest, settings: &'a Settings) -> Self {
         Self { set, own: SetManifest::file_name(name), request, settings, volumes: Vec::new() }
     }
 
