@@ -8,7 +8,6 @@
 mod error;
 mod file;
 mod prove;
-mod publish;
 mod pump;
 mod relay;
 mod report;

@@ -1,16 +1,18 @@
 //! Copying a set of volumes from anywhere to anywhere: each file by itself, proven where it went; what vouches for the set
 //! comes last.
 
+use std::path::PathBuf;
+
 use super::{
     super::{
         companions::{self, Companion, CompanionKind},
+        documents::StoredDocuments,
         sets::FoundSet,
         storage_stack::StorageStack,
     },
     error::Error,
     file::FileCopy,
     prove::hash,
-    publish::Publication,
     report::{CopiedSet, CopyProof, CopyReport},
     request::CopyRequest,
     room::check_room,
@@ -19,7 +21,11 @@ use crate::{
     bundle::{
         self, GatheredSet,
         stack::Candidate,
-        volume::{SetFile, volume_name},
+        volume::{
+            SUMS, SetFile, SetManifest,
+            publication::{Publication, SumsFound},
+            volume_name,
+        },
     },
     files,
     progress::Progress,
@@ -60,27 +66,28 @@ pub(super) async fn copy(
     {
         return Err(files::Error::Link { path: link.clone() }.into());
     }
-    let mut publication = Publication::of(&copying.set, &name, request, settings);
-    let was_there = publication.check().await?;
+    let place = StoredDocuments { folder: &request.to, settings };
+    let publication = Publication::new(place, &name);
+    let was_there = !request.overwrite && copying.check(&publication, &name).await?;
     if let Location::Path(folder) = &request.to {
         check_room(folder, volumes.iter().chain(&beside).map(|one| (one.name.as_str(), one.file.size)))?;
     }
-    let (mut bytes, mut reused) = (0, 0);
-    for (item, is_volume) in volumes.iter().map(|item| (item, true)).chain(beside.iter().map(|item| (item, false))) {
+    let (mut bytes, mut reused, mut files) = (0, 0, Vec::new());
+    for item in volumes.iter().chain(&beside) {
         let (file, again) = copying.one(item).await?;
         (bytes, reused) = (bytes + file.size, reused + again);
-        if is_volume {
-            publication.add(file);
-        }
+        files.push(file);
     }
-    let manifest = publication.publish().await?;
+    files.truncate(volumes.len());
+    // That nothing else is in their places was looked at before.
+    publication.publish(&copying.manifest(files)?, true).await?;
     if request.delete_source {
         companions::remove(&companions).await?;
         copying.remove().await?;
     }
     let recovery = companions.iter().filter(|one| one.kind == CompanionKind::Recovery).count();
     Ok(CopyReport {
-        location: manifest,
+        location: request.to.join(&SetManifest::file_name(&name)),
         bytes,
         reused,
         bundle: Some(copying.set.reader.id()),
@@ -115,6 +122,40 @@ impl Copying<'_> {
         });
         let volumes = volumes.collect();
         (name, volumes)
+    }
+
+    /// Checks that no other set is in the way, before anything is copied; whether the sums of this one are there.
+    async fn check(&self, publication: &Publication<'_, StoredDocuments<'_>>, name: &str) -> Result<bool, Error> {
+        let exists = |name: &str| {
+            let path = PathBuf::from(self.request.to.join(name).to_string());
+            Err(files::Error::Exists { path }.into())
+        };
+        let (set, ours) = (&self.set.reader, self.set.manifest.as_ref().map(|(_, manifest)| manifest));
+        let found = publication.manifest().await?;
+        let is_ours = match (&found, ours) {
+            (None, _) => true,
+            (Some(Ok(found)), Some(ours)) => found == ours,
+            (Some(Ok(found)), None) => found.bundle == set.id() && Some(found.set) == set.set_id(),
+            (Some(Err(_)), _) => false,
+        };
+        if !is_ours {
+            return exists(&SetManifest::file_name(name));
+        }
+        // A run that was killed may have written the sums, and all of the set, which is proven once more.
+        match publication.sums(ours.or(found.as_ref().and_then(|found| found.as_ref().ok()))).await? {
+            SumsFound::Other => exists(SUMS),
+            sums => Ok(sums == SumsFound::Ours),
+        }
+    }
+
+    /// The manifest that the copy gets, of these volumes.
+    fn manifest(&self, volumes: Vec<SetFile>) -> Result<SetManifest, Error> {
+        let set = &self.set.reader;
+        match (&self.set.manifest, set.cut(), set.set_id()) {
+            (Some((_, manifest)), ..) => Ok(manifest.clone()),
+            (None, Some(cut), Some(id)) => Ok(SetManifest::new(set.id(), id, cut, volumes)),
+            _ => Err(Error::NotAFile { path: set.path().to_owned() }),
+        }
     }
 
     /// The companions, under their names.
