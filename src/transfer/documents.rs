@@ -54,15 +54,12 @@ pub(super) async fn there_within(
     limit: u64,
     settings: &Settings,
 ) -> Result<Option<Bytes>, storage::Error> {
-    match Pinned::open(storage::open(place, settings)?).await {
-        Ok(pinned) if pinned.stat().size > limit => {
-            let reason = format!("it has more than {limit} bytes, and is no document of airlift");
-            Err(storage::Error::Protocol { what: place.to_string(), reason })
-        }
-        Ok(pinned) => Ok(Some(pinned.bytes(0..pinned.stat().size).await?)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
+    let Some(pinned) = Pinned::find(storage::open(place, settings)?).await? else { return Ok(None) };
+    if pinned.stat().size > limit {
+        let reason = format!("it has more than {limit} bytes, and is no document of airlift");
+        return Err(storage::Error::Protocol { what: place.to_string(), reason });
     }
+    Ok(Some(pinned.bytes(0..pinned.stat().size).await?))
 }
 
 /// Makes a document visible at once and whole.
@@ -98,9 +95,8 @@ pub(super) async fn put(
 
 /// Removes what is there, if anything is.
 pub(super) async fn remove(place: &Location, settings: &Settings) -> Result<(), storage::Error> {
-    match Pinned::open(storage::open(place, settings)?).await {
-        Ok(pinned) => pinned.delete().await,
-        Err(error) if error.is_not_found() => Ok(()),
-        Err(error) => Err(error),
+    match Pinned::find(storage::open(place, settings)?).await? {
+        Some(pinned) => pinned.delete().await,
+        None => Ok(()),
     }
 }

@@ -134,12 +134,10 @@ async fn volumes(plan: &PlanFile, place: &SetPlace, jobs: usize, progress: &Prog
 
 /// The volumes that are not there: a seal that comes too early reads nothing for it.
 async fn missing(plan: &PlanFile, place: &SetPlace) -> Result<Vec<BadVolume>, Error> {
-    let looks = (1..=plan.cut().volumes).map(async |number| match Pinned::open(place.volume(number)?).await {
-        Ok(_) => Ok(None),
-        Err(error) if error.is_not_found() => {
-            Ok(Some(BadVolume { number, name: place.volume_name(number), source: None }))
-        }
-        Err(error) => Err(Error::from(error)),
+    let looks = (1..=plan.cut().volumes).map(async |number| {
+        let found = Pinned::find(place.volume(number)?).await?;
+        let bad = || BadVolume { number, name: place.volume_name(number), source: None };
+        Ok::<_, Error>(found.is_none().then(bad))
     });
     let looks: Vec<_> = looks.collect();
     let found: Vec<_> = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await;
@@ -164,10 +162,8 @@ async fn volume(
             Err(Error::from(source))
         }
     };
-    let pinned = match Pinned::open(place.volume(number)?).await {
-        Ok(pinned) => pinned,
-        Err(error) if error.is_not_found() => return Ok(CheckedVolume::Bad(BadVolume { number, name, source: None })),
-        Err(error) => return Err(error.into()),
+    let Some(pinned) = Pinned::find(place.volume(number)?).await? else {
+        return Ok(CheckedVolume::Bad(BadVolume { number, name, source: None }));
     };
     let unsealed = Layout::of_volume(plan.contents(), plan.cut(), number, any(plan, number))?;
     let Some(facts) = facts_at(&pinned, &unsealed).await?.filter(|facts| facts.set_id() == plan.set()) else {
