@@ -6,6 +6,7 @@
 
 mod manifest;
 mod pack;
+pub(crate) mod publication;
 mod share;
 mod size;
 mod unsealed;
