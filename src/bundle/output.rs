@@ -326,7 +326,7 @@ impl Goal {
     ) -> Result<volume::SetFile> {
         let Some(partial) = canvas.partial(number) else { return Err(Error::Missing { digest: layout.id() }) };
         let path = partial.path();
-        let truncated = |place: &super::TarEntry| Error::Missing { digest: place.blob.digest };
+        let truncated = |place: &super::TarEntry| Error::Missing { digest: place.digest };
         let mut segments = Vec::new();
         for place in layout.blobs().iter().filter(|place| place.segment.is_some()) {
             let at = [(position(number, place.offset), place.size())];
@@ -334,7 +334,7 @@ impl Goal {
             segments.push(hasher.ok_or_else(|| truncated(place))?.finish());
         }
         if let Some(layout) = plan.sealed(number, segments)? {
-            canvas.write_at(&[layout.head().clone()], position(number, 0))?;
+            canvas.write_at(&[layout.head()], position(number, 0))?;
         }
         partial.seal(layout.total())?;
         let hasher = disk::hash_at(partial.file(), Algorithm::Sha256, 0, layout.total(), buffer, |_| {});

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     files::{self, blocking::off_reactor},
-    oci::{Descriptor, Digest, graph::walk},
+    oci::{Digest, graph::walk},
 };
 
 impl Reader {
@@ -44,7 +44,7 @@ impl Reader {
         let known: std::collections::HashSet<Digest> = known.chain(contents.manifests.keys().copied()).collect();
         let stray = files.iter().filter_map(|(name, spot)| Some((digest_of(name)?, spot.size)));
         let stray = stray.filter(|(digest, _)| !known.contains(digest));
-        stray.map(|(digest, size)| FileCheck::whole(Descriptor::new("", digest, size))).collect()
+        stray.map(|(digest, size)| FileCheck::whole(digest, size)).collect()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::{
-    super::send::{self, FilePart, SendMode, Sending, Stop},
+    super::send::{self, FileParts, SendMode, Sending, Stop},
     error::Error,
     file::{FileCopy, MARK},
     unfinished::{Carried, Unfinished},
@@ -41,11 +41,11 @@ impl FileCopy<'_> {
         metadata.extend(layout.map(send::metadata).unwrap_or_default());
         metadata.insert(MARK.to_owned(), self.mark());
         let upload: Arc<dyn Upload> = target.upload(&UploadSpec { identity, parts, metadata }).await?.into();
-        let pieces = layout.map_or_else(|| FilePart::of_file(size, identity), FilePart::of_bundle);
+        let file = layout.map_or_else(|| FileParts::of_file(size, identity), FileParts::Bundle);
         let way = if taken { SendMode::Take(source.clone()) } else { SendMode::Put };
         let supply = send::PinnedObject { source: source.clone(), jobs: request.jobs, progress };
         let (blobs, bytes) = layout.map_or((1, size), |layout| (layout.blobs().len() as u64, layout.blob_bytes()));
-        let mut sending = Sending::new(&supply, pieces, Arc::clone(&upload), way, parts, progress).jobs(request.jobs);
+        let mut sending = Sending::new(&supply, file, Arc::clone(&upload), way, parts, progress).jobs(request.jobs);
         let reused = sending.present();
         progress.tell(Event::Phase(Phase::Transferring));
         progress.tell(Event::Planned { blobs, bytes, present: reused.min(bytes) });

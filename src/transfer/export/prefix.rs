@@ -10,7 +10,7 @@ use super::{
         complete::{self, there},
         error::Error,
         report::Report,
-        send::{self, FilePart, Planned, SendMode, Sending, Sent, Stop},
+        send::{self, FileParts, Planned, SendMode, Sending, Sent, Stop},
     },
     ExportRun,
     destination::{Prefix, exists},
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     bundle::{
         self, Contents, Finished, Layout,
-        volume::{Cut, SUMS, SetFile, SetManifest, VolumeGroup, pack, publication::SumsFound, volume_name},
+        volume::{Cut, Piece, SUMS, SetFile, SetManifest, VolumeGroup, pack, publication::SumsFound, volume_name},
     },
     oci::{Descriptor, Digest},
     progress::{Event, Phase},
@@ -76,8 +76,6 @@ fn not_the_set(place: &Location, there: &SetManifest, contents: &Contents) -> bu
 pub(super) struct VolumeLayout {
     id: Digest,
     cut: Cut,
-    /// Configs and layers, in the order of the bundle.
-    blobs: Vec<Descriptor>,
     /// The volumes to be sent.
     numbers: Vec<u32>,
     /// Whether they are sent without the manifest of the set.
@@ -100,32 +98,21 @@ impl VolumeLayout {
     }
 
     fn cut_so(contents: &Contents, cut: Cut, numbers: Vec<u32>, is_part: bool) -> Result<Self, bundle::Error> {
-        let mut set = Self { id: contents.index.id(), cut, blobs: contents.order()?.blobs, numbers, is_part };
+        let mut set = Self { id: contents.index.id(), cut, numbers, is_part };
         set.id = set.unsealed(contents, 1)?.facts().set_id();
         Ok(set)
     }
 
-    /// The segments in volume `number`, in its order: the blob of each, and where in it the segment begins.
-    fn segments(&self, number: u32) -> Result<Vec<(Digest, u64)>, bundle::Error> {
-        let mut here = Vec::new();
-        self.cut.place(&self.blobs, |piece, segment, _| {
-            here.extend((piece.volume == number && segment.is_some()).then_some((piece.digest, piece.from)));
-        })?;
-        Ok(here)
-    }
-
     /// The blobs of which a segment is to be sent.
-    fn cut_here(&self) -> Result<Vec<Descriptor>, bundle::Error> {
-        let mut here = Vec::new();
-        for &number in &self.numbers {
-            here.extend(self.segments(number)?.into_iter().map(|(digest, _)| digest));
-        }
-        Ok(self.blobs.iter().filter(|blob| here.contains(&blob.digest)).cloned().collect())
+    fn cut_here(&self) -> Vec<Descriptor> {
+        let here = self.cut.segmented().filter(|pieces| pieces.iter().any(|one| self.numbers.contains(&one.volume)));
+        let whole = |pieces: &[Piece]| pieces.iter().map(|piece| piece.size).sum();
+        here.map(|pieces| Descriptor::new("", pieces[0].digest, whole(pieces))).collect()
     }
 
     /// A volume as far as it is known before the segments are: all but their digests.
     fn unsealed(&self, contents: &Contents, number: u32) -> Result<Layout, bundle::Error> {
-        let any = self.segments(number)?.iter().map(|_| Digest::sha256(b"")).collect();
+        let any = self.cut.segments(number).map(|_| Digest::sha256(b"")).collect();
         Layout::of_volume(contents, &self.cut, number, any)
     }
 
@@ -136,8 +123,11 @@ impl VolumeLayout {
 
     /// A volume, of which every byte is fixed by digests.
     fn sealed(&self, contents: &Contents, number: u32, segments: &Segments) -> Result<Layout, bundle::Error> {
-        let digest = |key: &(Digest, u64)| segments.get(key).copied().ok_or(bundle::Error::Missing { digest: key.0 });
-        let digests = self.segments(number)?.iter().map(digest).collect::<Result<_, _>>()?;
+        let digest = |piece: &Piece| {
+            let known = segments.get(&(piece.digest, piece.from)).copied();
+            known.ok_or(bundle::Error::Missing { digest: piece.digest })
+        };
+        let digests = self.cut.segments(number).map(digest).collect::<Result<_, _>>()?;
         Layout::of_volume(contents, &self.cut, number, digests)
     }
 }
@@ -185,7 +175,7 @@ impl ExportRun<'_> {
     /// Sends the set and makes it visible.
     pub(super) async fn send_set(&self, set: &VolumeLayout, to: &Prefix) -> Result<SentSet, Stop> {
         let (contents, state) = (self.plan.contents(), to.settings.state()?);
-        let cut_here = set.cut_here()?;
+        let cut_here = set.cut_here();
         let segments = self.segments(&set.cut, &cut_here, state).await?;
         let outcome = self.send_volumes(set, &segments, to).await;
         if let Err(Stop::Blob(..)) = outcome {
@@ -266,8 +256,8 @@ impl ExportRun<'_> {
             UploadSpec { identity: Digest::sha256(identity.as_bytes()), parts, metadata: send::metadata(layout) };
         let upload: Arc<dyn Upload> = object.upload(&draft).await?.into();
         let supply = Planned { plan: &self.plan, layout, progress: self.progress, moved: &self.moved };
-        let pieces = FilePart::of_bundle(layout);
-        let sending = Sending::new(&supply, pieces, upload, SendMode::Put, parts, self.progress);
+        let file = FileParts::Bundle(layout);
+        let sending = Sending::new(&supply, file, upload, SendMode::Put, parts, self.progress);
         let mut sending = sending.jobs(self.request.jobs).summed();
         let reused = sending.present();
         let (blobs, bytes) = (layout.blobs().len() as u64, layout.blob_bytes());

@@ -165,20 +165,20 @@ async fn volume(
     let Some(pinned) = Pinned::find(place.volume(number)?).await? else {
         return Ok(CheckedVolume::Bad(BadVolume { number, name, source: None }));
     };
-    let unsealed = Layout::of_volume(plan.contents(), plan.cut(), number, any(plan, number))?;
-    let Some(facts) = facts_at(&pinned, &unsealed).await?.filter(|facts| facts.set_id() == plan.set()) else {
+    let mut layout = Layout::of_volume(plan.contents(), plan.cut(), number, any(plan, number))?;
+    let Some(segments) = segments_at(&pinned, &layout, plan).await? else {
         // It is not the volume that is planned; what it is, its head says.
         return match other(&pinned, plan, number).await {
             Ok(error) => Err(error),
             Err(error) => bad(error),
         };
     };
-    let segments = facts.volume.map(|volume| volume.segments).unwrap_or_default();
-    let layout = match Layout::of_volume(plan.contents(), plan.cut(), number, segments) {
-        Ok(layout) => layout,
-        Err(error) => return bad(error.into()),
-    };
-    drop(unsealed);
+    if !segments.is_empty() {
+        layout = match Layout::of_volume(plan.contents(), plan.cut(), number, segments) {
+            Ok(layout) => layout,
+            Err(error) => return bad(error.into()),
+        };
+    }
     let (expected, found) = (layout.total(), pinned.stat().size);
     if expected != found {
         let path = pinned.object().location().to_string().into();
@@ -189,7 +189,7 @@ async fn volume(
         Ok(digest) => {
             let cut = layout.blobs().iter().filter(|place| place.segment.is_some());
             let segments = cut.map(|place| PlacedSegment {
-                digest: place.blob.digest,
+                digest: place.digest,
                 from: place.from(),
                 volume: number,
                 pinned: pinned.clone(),
@@ -205,19 +205,18 @@ async fn volume(
 
 /// Digests in the place of those of the segments in volume `number`.
 fn any(plan: &PlanFile, number: u32) -> Vec<Digest> {
-    let pieces = plan.cut().pieces.chunk_by(|a, b| a.digest == b.digest).filter(|pieces| pieces.len() > 1);
-    let here = pieces.flatten().filter(|piece| piece.volume == number);
-    here.map(|_| Digest::sha256(b"")).collect()
+    plan.cut().segments(number).map(|_| Digest::sha256(b"")).collect()
 }
 
-/// `airlift.json` of a volume, if one is where `layout` has it.
-async fn facts_at(pinned: &Pinned, layout: &Layout) -> Result<Option<Facts>, Error> {
+/// The digests of the segments in a volume, as its `airlift.json` says them where `layout` has it; `None` if it is not one of `plan`.
+async fn segments_at(pinned: &Pinned, layout: &Layout, plan: &PlanFile) -> Result<Option<Vec<Digest>>, Error> {
     let entry = layout.entries().find(|entry| entry.name == FACTS_NAME);
     let Some(range) = entry.map(|entry| entry.offset..entry.offset + entry.size) else { return Ok(None) };
     if pinned.stat().size < range.end {
         return Ok(None);
     }
-    Ok(Facts::parse(&pinned.bytes(range).await?).ok())
+    let facts = Facts::parse(&pinned.bytes(range).await?).ok().filter(|facts| facts.set_id() == plan.set());
+    Ok(facts.and_then(|facts| Some(facts.volume?.segments)))
 }
 
 /// Why a file is not the volume `number` of the plan: it is of another plan, which ends the seal; or the inner error.

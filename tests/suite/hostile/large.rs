@@ -102,7 +102,7 @@ proptest! {
         let layout = Layout::of(&contents).unwrap();
         // Frame and blobs together cover the file without gap or overlap.
         let mut pieces: Vec<(u64, u64)> = layout.frame().map(|(at, bytes)| (at, bytes.len() as u64)).collect();
-        pieces.extend(layout.blobs().iter().map(|place| (place.offset, place.blob.size)));
+        pieces.extend(layout.blobs().iter().map(|place| (place.offset, place.whole)));
         pieces.sort_unstable();
         let mut end = 0;
         for (at, size) in pieces.into_iter().filter(|(_, size)| *size > 0) {

@@ -161,8 +161,7 @@ impl<S: Fn(String)> Journey<'_, S> {
         std::fs::copy(bundle, &damaged).map_err(io)?;
         let reader = Reader::open(bundle).await?;
         let layers = reader.layout().map(airlift::bundle::Layout::blobs).unwrap_or_default();
-        let at =
-            layers.iter().max_by_key(|place| place.blob.size).map_or(0, |place| place.offset + place.blob.size / 2);
+        let at = layers.iter().max_by_key(|place| place.whole).map_or(0, |place| place.offset + place.whole / 2);
         flip(&damaged, at).map_err(io)?;
         let found = verify(&Reader::open(&damaged).await?, JOBS, &Progress::silent()).await?;
         let Some(Finding { code, message, artifacts, .. }) = found.findings.first() else {
