@@ -162,13 +162,7 @@ async fn sums_of_something_else_are_not_replaced_and_those_of_the_same_set_are()
     let folder = tempfile::tempdir().unwrap();
     let sums = folder.path().join("SHA256SUMS");
     let packed = Packed::new().with("r.example/a:1", Artifact::small(1, 5_000));
-    let goal = Goal {
-        folder: folder.path().to_owned(),
-        name: "s".to_owned(),
-        size: Size(100_000),
-        only: None,
-        overwrite: false,
-    };
+    let goal = Goal::new(folder.path().to_owned(), "s", Size(100_000));
     let line = |name: &str| format!("{}  {name}\n", "0".repeat(64));
     for other in [line("other.set.json"), line("s.set.json.sig"), "s.set.json\n".to_owned(), String::new()] {
         fs::write(&sums, &other).unwrap();
