@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    bundle::volume::publication::SetDocuments,
+    bundle::volume::publication::{LIMIT, SetDocuments},
     oci::Digest,
     storage::{self, Finish, Location, PartCheckpoint, Parts, Pinned, Settings, UploadSpec, parts},
 };
@@ -23,7 +23,7 @@ impl SetDocuments for StoredDocuments<'_> {
     type Error = storage::Error;
 
     async fn read(&self, name: &str) -> Result<Option<Vec<u8>>, storage::Error> {
-        let found = there(&self.folder.join(name), self.settings).await?;
+        let found = there(&self.folder.join(name), LIMIT, self.settings).await?;
         Ok(found.map(Vec::from))
     }
 
@@ -40,20 +40,11 @@ impl SetDocuments for StoredDocuments<'_> {
     }
 }
 
-/// What is there, if anything is.
-pub(super) async fn there(place: &Location, settings: &Settings) -> Result<Option<Bytes>, storage::Error> {
-    there_within(place, u64::MAX, settings).await
-}
-
-/// As [`there`], of at most `limit` bytes.
+/// What is there, if anything is: at most `limit` bytes.
 ///
 /// # Errors
 /// It is larger.
-pub(super) async fn there_within(
-    place: &Location,
-    limit: u64,
-    settings: &Settings,
-) -> Result<Option<Bytes>, storage::Error> {
+pub(super) async fn there(place: &Location, limit: u64, settings: &Settings) -> Result<Option<Bytes>, storage::Error> {
     let Some(pinned) = Pinned::find(storage::open(place, settings)?).await? else { return Ok(None) };
     if pinned.stat().size > limit {
         let reason = format!("it has more than {limit} bytes, and is no document of airlift");

@@ -1,7 +1,11 @@
 //! The publication of a set: the sums and then the manifest make a set of the volumes beside them. Where these are is a
 //! parameter, a folder or a prefix in a storage.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use async_trait::async_trait;
 
@@ -11,13 +15,16 @@ use crate::{
     files::{rename, small},
 };
 
+/// Bytes that a document of a set can have: those of a manifest with hundreds of thousands of volumes.
+pub(crate) const LIMIT: u64 = 64 << 20;
+
 /// A place of small files, which are read and written whole.
 #[async_trait]
 pub(crate) trait SetDocuments: Sync {
     /// Why the place failed.
     type Error;
 
-    /// The file `name`, if it is there.
+    /// The file `name`, if it is there; of what is larger than [`LIMIT`] an error, or the beginning.
     async fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Self::Error>;
 
     /// Makes the file `name` visible at once and whole; `false` if one is there and `overwrite` is not set.
@@ -118,8 +125,9 @@ impl SetDocuments for SetFolder<'_> {
 
     async fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = self.0.join(name);
-        match fs::read(&path) {
-            Ok(text) => Ok(Some(text)),
+        let mut text = Vec::new();
+        match File::open(&path).and_then(|file| file.take(LIMIT).read_to_end(&mut text)) {
+            Ok(_) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::read(&path)(error)),
         }

@@ -33,7 +33,7 @@ pub struct MadePlan {
 /// There is none, or it cannot be used.
 pub async fn open(place: &Location, settings: &Settings) -> Result<PlanFile, Error> {
     let what = place.to_string();
-    let text = documents::there_within(place, LIMIT, settings).await?;
+    let text = documents::there(place, LIMIT, settings).await?;
     let text = text.ok_or_else(|| storage::Error::NotFound { what: what.clone() })?;
     PlanFile::parse(&text, &what)
 }
@@ -52,7 +52,7 @@ pub async fn make(
     settings: &Settings,
     progress: &Progress,
 ) -> Result<MadePlan, Error> {
-    if !overwrite && let Some(text) = documents::there_within(place, LIMIT, settings).await? {
+    if !overwrite && let Some(text) = documents::there(place, LIMIT, settings).await? {
         let plan = PlanFile::parse(&text, &place.to_string())?;
         plan.check_list(&PlannedList::of(request), Some(size), &place.to_string())?;
         let report = known(&plan);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     super::documents::{self, StoredDocuments},
-    Error, PlanFile,
+    Error, PlanFile, document,
 };
 use crate::{
     bundle::{
@@ -100,7 +100,9 @@ impl SetPlace {
     /// # Errors
     /// It is of another plan.
     pub(super) async fn check_mark(&self, plan: &PlanFile) -> Result<bool, Error> {
-        let Some(text) = documents::there(&self.mark(), &self.settings).await? else { return Ok(false) };
+        let Some(text) = documents::there(&self.mark(), document::LIMIT, &self.settings).await? else {
+            return Ok(false);
+        };
         // What a later version says of it nobody here can tell.
         let found = UnsealedSet::parse(&text).map_or_else(|| crate::oci::Digest::sha256(&text), |mark| mark.plan);
         if found != plan.id() {
