@@ -331,7 +331,7 @@ impl Reader {
 
     /// Where the segments of `digest` lie that are here: each volume with the place in it.
     pub fn segments(&self, digest: &Digest) -> Vec<(u32, TarEntry)> {
-        let here = self.files().iter().filter_map(|file| Some((file.number, file.layout.place(digest)?.clone())));
+        let here = self.files().iter().filter_map(|file| Some((file.number, *file.layout.place(digest)?)));
         here.filter(|(_, place)| place.segment.is_some()).collect()
     }
 }

@@ -112,7 +112,7 @@ async fn a_run_that_broke_off_is_gone_on_with() {
     let path = folder.path().join("b.tar");
 
     let writer = Writer::open(&path, packed.contents(), false).await.unwrap();
-    let place = writer.layout().blobs()[3].clone();
+    let place = writer.layout().blobs()[3];
     writer.push(&place.descriptor(), packed.body(&place.descriptor())).await.unwrap();
     drop(writer);
     assert!(!path.exists());
@@ -143,7 +143,7 @@ async fn what_was_damaged_meanwhile_is_not_trusted() {
     let path = folder.path().join("b.tar");
     let writer = Writer::open(&path, packed.contents(), false).await.unwrap();
     packed.fill(&writer).await;
-    let place = writer.layout().blobs()[4].clone();
+    let place = writer.layout().blobs()[4];
     drop(writer);
     let partial = folder.path().join("b.tar.partial");
     let mut bytes = fs::read(&partial).unwrap();
@@ -178,8 +178,8 @@ async fn wrong_content_never_counts_as_present() {
     let folder = tempfile::tempdir().unwrap();
     let packed = sample();
     let writer = Writer::open(&folder.path().join("b.tar"), packed.contents(), false).await.unwrap();
-    let place = writer.layout().blobs().last().unwrap().clone();
-    let place = writer.layout().blobs().iter().find(|other| other.whole == 3000).unwrap_or(&place).clone();
+    let place = *writer.layout().blobs().last().unwrap();
+    let place = *writer.layout().blobs().iter().find(|other| other.whole == 3000).unwrap_or(&place);
     for fault in [InjectedFault::Flip(2999), InjectedFault::Cut(100), InjectedFault::Break(100), InjectedFault::Grow] {
         let memory = Memory::new();
         memory.push(&place.descriptor(), packed.body(&place.descriptor())).await.unwrap();
@@ -255,7 +255,7 @@ impl Source for Seen {
         if !self.contains(content).await? {
             return Err(content::Error::NotFound { what: content.digest.to_string() });
         }
-        let place = self.writer.layout().place(&content.digest).unwrap().clone();
+        let place = *self.writer.layout().place(&content.digest).unwrap();
         let mut bytes = vec![0; usize::try_from(content.size - from).unwrap()];
         fs::File::open(&self.partial).unwrap().read_exact_at(&mut bytes, place.offset + from).unwrap();
         Ok(stream::iter([Ok(bytes.into())]).boxed())

@@ -303,7 +303,7 @@ async fn a_bundle_with_another_entry_in_place_of_a_blob_is_not_sound(
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b.tar");
     sample().write(&path).await;
-    let place = Reader::open(&path).await.unwrap().layout().unwrap().blobs()[1].clone();
+    let place = Reader::open(&path).await.unwrap().layout().unwrap().blobs()[1];
     let name = name.map_or_else(|| header::blob_name(&place.digest), str::to_owned);
     let mut tar = Tar::default();
     tar.header(&name, kind, place.whole);
@@ -325,9 +325,9 @@ async fn every_finding_is_listed_with_all_artifacts_that_need_it() {
     let reader = Reader::open(&path).await.unwrap();
     let layout = reader.layout().unwrap().clone();
     let file = File::options().write(true).open(&path).unwrap();
-    let named = reader.contents().manifests.values().flat_map(Manifest::layers);
-    let named: std::collections::HashSet<_> = named.map(|layer| layer.digest).collect();
-    let layers: Vec<_> = layout.blobs().iter().filter(|place| named.contains(&place.digest)).collect();
+    let known = reader.contents().manifests.values().flat_map(Manifest::layers);
+    let known: std::collections::HashSet<_> = known.map(|layer| layer.digest).collect();
+    let layers: Vec<_> = layout.blobs().iter().filter(|place| known.contains(&place.digest)).collect();
     for place in &layers {
         file.write_all_at(b"\0", place.offset + 99).unwrap();
     }

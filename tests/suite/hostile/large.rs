@@ -72,7 +72,7 @@ async fn names_by_sha_512_go_all_the_way() {
     writer.finish().await.unwrap();
     assert_eq!(findings(&path).await, []);
     let file = File::options().write(true).open(&path).unwrap();
-    let place = Reader::open(&path).await.unwrap().layout().unwrap().place(&digest).unwrap().clone();
+    let place = *Reader::open(&path).await.unwrap().layout().unwrap().place(&digest).unwrap();
     for at in place.header_offset..place.offset {
         let mut byte = [0];
         file.sync_all().unwrap();
