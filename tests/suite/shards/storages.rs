@@ -83,5 +83,6 @@ fn a_bucket_with_two_plans_a_changed_plan_or_a_lost_volume_is_never_a_set() {
     files.remove("plan.json");
     assert!(files == set, "{:?}", files.keys());
     remove(volume, &settings);
-    airlift.run(["verify", to]).exits(4).says(&["bundle.volume-missing", "release.vol002.tar"]);
+    let refused = airlift.run(["import", to, "--to", "127.0.0.1:1"]).exits(4);
+    refused.says(&["bundle.volume-missing", "release.vol002.tar"]);
 }
