@@ -5,6 +5,7 @@ mod damage;
 mod export;
 mod golden;
 mod reading;
+mod recipes;
 mod sample;
 
 use std::fs;
