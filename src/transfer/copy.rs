@@ -5,11 +5,14 @@ use std::{
     io,
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
 };
 
-use super::verify;
+use super::{
+    packed_copy::{PackedCheck, PackedFlaws, PackedProof, check_copy},
+    verify,
+};
 use crate::{
     bundle::{self, Reader},
     content::{Code, Fault},
@@ -21,7 +24,9 @@ use crate::{
         partial::PartialFile,
     },
     oci::{Algorithm, Digest, Hasher},
+    pack::ReadSettings,
     progress::{Event, Phase, Progress},
+    storage::{self, Location, Pinned, Settings},
 };
 
 /// Chunks that are read ahead of what is written.
@@ -54,6 +59,9 @@ pub struct Report {
     pub reused: u64,
     /// The bundle id, where it is a bundle of ours.
     pub bundle: Option<Digest>,
+    /// How the packed file was checked, where it is one.
+    #[doc(hidden)]
+    pub packed: Option<PackedCheck>,
     /// Whether all of it was there under its name already.
     pub already_there: bool,
 }
@@ -121,6 +129,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// What is wrong with the packed file that was copied from `source`.
+    pub(super) fn of_packed(source: &Path, PackedFlaws { count, first, code }: PackedFlaws) -> Self {
+        Self::Damaged { path: source.to_owned(), count, first, code }
+    }
+}
+
 fn more(count: usize) -> String {
     if count > 1 { format!(", and {} findings more", count - 1) } else { String::new() }
 }
@@ -144,6 +159,11 @@ impl Fault for Error {
 /// # Errors
 /// See [`Error`]; the source is untouched then, and nothing stands under the final name.
 pub async fn copy(request: Request, progress: &Progress) -> Result<Report, Error> {
+    copy_read(request, &ReadSettings::default(), progress).await
+}
+
+/// As [`copy`], where packed files are read with `read`.
+pub(super) async fn copy_read(request: Request, read: &ReadSettings, progress: &Progress) -> Result<Report, Error> {
     let told = progress.clone();
     let (request, there) = off_reactor({
         let told = told.clone();
@@ -156,6 +176,8 @@ pub async fn copy(request: Request, progress: &Progress) -> Result<Report, Error
     if let Some(mut report) = there {
         if Reader::is_bundle(&report.path)? {
             report.bundle = Some(check_bundle(&report.path, &request.source, progress).await?);
+        } else {
+            (report.bundle, report.packed) = check_packed(&report.path, &request.source, read, progress).await?.unzip();
         }
         remove_source(&request)?;
         return Ok(report);
@@ -172,9 +194,14 @@ pub async fn copy(request: Request, progress: &Progress) -> Result<Report, Error
         Ok::<_, Error>((job, digest, reused, sealed))
     })
     .await?;
-    let bundle =
-        if sealed { Some(check_bundle(job.partial.path(), &job.request.source, progress).await?) } else { None };
-    off_reactor(move || job.publish(digest, bundle, reused)).await
+    let (copied, source) = (job.partial.path(), &job.request.source);
+    let (bundle, packed) = if sealed {
+        (Some(check_bundle(copied, source, progress).await?), None)
+    } else {
+        check_packed(copied, source, read, progress).await?.unzip()
+    };
+    let report = off_reactor(move || job.publish(digest, bundle, reused)).await?;
+    Ok(Report { packed, ..report })
 }
 
 /// A copy under way.
@@ -315,7 +342,7 @@ impl Job {
         let bytes = self.meta.len();
         let path = self.partial.publish(bytes)?;
         remove_source(&self.request)?;
-        Ok(Report { path, bytes, digest, reused, bundle, already_there: false })
+        Ok(Report { path, bytes, digest, reused, bundle, packed: None, already_there: false })
     }
 }
 
@@ -338,6 +365,19 @@ async fn check_bundle(path: &Path, source: &Path, progress: &Progress) -> Result
     }
 }
 
+/// Reads back a packed file.
+async fn check_packed(
+    path: &Path,
+    source: &Path,
+    read: &ReadSettings,
+    progress: &Progress,
+) -> Result<Option<PackedProof>, Error> {
+    let jobs = thread::available_parallelism().map_or(1, usize::from);
+    let object = storage::open(&Location::Path(path.to_owned()), &Settings::default())?;
+    let checked = check_copy(Arc::new(Pinned::open(object).await?), read, jobs, progress).await;
+    checked.map_err(|flaws| Error::of_packed(source, flaws))
+}
+
 /// The report of a copy whose goal has the content of the source already, all of which is compared.
 fn already(request: &Request, progress: &Progress) -> Result<Option<Report>, Error> {
     if request.overwrite {
@@ -358,7 +398,8 @@ fn already(request: &Request, progress: &Progress) -> Result<Option<Report>, Err
     };
     match hash(&path)? {
         Some(digest) if hash(source)? == Some(digest) => {
-            Ok(Some(Report { path, bytes: from.len(), digest, reused: from.len(), bundle: None, already_there: true }))
+            let (bytes, bundle, packed) = (from.len(), None, None);
+            Ok(Some(Report { path, bytes, digest, reused: bytes, bundle, packed, already_there: true }))
         }
         _ => Ok(None),
     }

@@ -22,6 +22,7 @@ use crate::{
     },
     files::{self, blocking::off_reactor, disk},
     oci::{Algorithm, Digest},
+    pack::ReadSettings,
     progress::Progress,
     storage::{self, Location, Pinned, Settings},
 };
@@ -177,6 +178,8 @@ impl Copying<'_> {
             delete_source: false,
             trust_checksums: self.request.trust_checksums,
             jobs: self.request.jobs,
+            // A set has no packed files.
+            read: ReadSettings::default(),
         };
         let report = relay::relay_version(source, &request, self.settings, self.progress).await?;
         if report.bundle.is_some_and(|id| id != self.set.reader.id()) {

@@ -5,10 +5,11 @@
 
 use std::path::Path;
 
-use super::{companions, copy, copy_set, error::Error, relay, sets::FoundSet};
+use super::{companions, copy, copy_set, error::Error, packed_copy::PackedCheck, relay, sets::FoundSet};
 use crate::{
     bundle::volume::SetManifest,
     oci::Digest,
+    pack::ReadSettings,
     progress::Progress,
     storage::{self, Location, Pinned, Settings},
 };
@@ -32,6 +33,9 @@ pub struct CopyRequest {
     pub trust_checksums: bool,
     /// Parts in memory at once; at least one.
     pub jobs: usize,
+    /// How a packed file is read.
+    #[doc(hidden)]
+    pub read: ReadSettings,
 }
 
 /// A copy that was proven.
@@ -48,6 +52,9 @@ pub struct CopyReport {
     pub bundle: Option<Digest>,
     /// SHA-256 of the whole file, where it is known.
     pub file: Option<Digest>,
+    /// How the packed file was checked, where it is one.
+    #[doc(hidden)]
+    pub packed: Option<PackedCheck>,
     /// Whether all of it was there under its name already.
     pub already_there: bool,
     /// How the far end was proven.
@@ -94,8 +101,10 @@ pub async fn copy(request: &CopyRequest, settings: &Settings, progress: &Progres
 
 impl CopyRequest {
     /// A copy from one place to another; nothing is replaced and the source stays.
-    pub const fn new(from: Location, to: Location) -> Self {
-        Self { from, to, to_folder: false, overwrite: false, delete_source: false, trust_checksums: false, jobs: 1 }
+    pub fn new(from: Location, to: Location) -> Self {
+        let read = ReadSettings::default();
+        let (to_folder, overwrite, delete_source, trust_checksums) = (false, false, false, false);
+        Self { from, to, to_folder, overwrite, delete_source, trust_checksums, jobs: 1, read }
     }
 
     /// Whether `to` is a place that things go into, and not the name of what is to be there.
@@ -131,6 +140,7 @@ impl CopyRequest {
             reused,
             bundle: Some(id),
             file: None,
+            packed: None,
             already_there,
             proof: CopyProof::ReadBack,
             set: Some(CopiedSet { folder, volumes, recovery }),
@@ -178,14 +188,15 @@ impl CopyRequest {
         if let (Location::Path(source), Location::Path(destination)) = (from, to) {
             let (source, destination) = (source.clone(), destination.clone());
             let request = copy::Request { source, destination, overwrite, delete_source };
-            let copy::Report { path, bytes, digest, reused, bundle, already_there } =
-                copy::copy(request, progress).await?;
+            let copy::Report { path, bytes, digest, reused, bundle, packed, already_there } =
+                copy::copy_read(request, &self.read, progress).await?;
             return Ok(CopyReport {
                 location: Location::Path(path),
                 bytes,
                 reused,
                 bundle,
                 file: Some(digest),
+                packed,
                 already_there,
                 proof: CopyProof::ReadBack,
                 set: None,
@@ -193,11 +204,12 @@ impl CopyRequest {
             });
         }
         let (from, to, trust_checksums, jobs) = (from.clone(), to.clone(), self.trust_checksums, self.jobs);
-        let request = relay::Request { from, to, overwrite, delete_source, trust_checksums, jobs };
-        let relay::Report { location, bytes, reused, bundle, digest, already_there, attested } =
+        let read = self.read.clone();
+        let request = relay::Request { from, to, overwrite, delete_source, trust_checksums, jobs, read };
+        let relay::Report { location, bytes, reused, bundle, digest, packed, already_there, attested } =
             relay::relay(&request, settings, progress).await?;
         let proof = if attested { CopyProof::Attested } else { CopyProof::ReadBack };
         let (set, companions) = (None, Vec::new());
-        Ok(CopyReport { location, bytes, reused, bundle, file: digest, already_there, proof, set, companions })
+        Ok(CopyReport { location, bytes, reused, bundle, file: digest, packed, already_there, proof, set, companions })
     }
 }

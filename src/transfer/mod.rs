@@ -42,6 +42,8 @@ mod origin;
 #[doc(hidden)]
 pub mod outline;
 #[doc(hidden)]
+#[doc(hidden)]
+pub mod packed_copy;
 pub mod packing;
 pub mod plan;
 pub mod protect;

@@ -16,6 +16,7 @@ pub(super) use self::proof::hash;
 use self::proof::{Proof, prove};
 use super::{
     copy::Error,
+    packed_copy::PackedCheck,
     send::{self, FilePart, SendMode, Sending, Sent, Stop},
 };
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
     content::{self, Code, Fault},
     files::{self, disk, name},
     oci::Digest,
+    pack::ReadSettings,
     progress::{Event, Phase, Progress},
     storage::{
         self, Error as StorageError, Finish, Location, Object, Parts, Pinned, Settings, Stat, Upload, UploadSpec, parts,
@@ -50,6 +52,9 @@ pub struct Request {
     pub trust_checksums: bool,
     /// Parts in memory at once; at least one.
     pub jobs: usize,
+    /// How a packed file is read.
+    #[doc(hidden)]
+    pub read: ReadSettings,
 }
 
 /// A copy that was proven.
@@ -66,6 +71,9 @@ pub struct Report {
     pub bundle: Option<Digest>,
     /// SHA-256 of a file that is not a bundle of ours.
     pub digest: Option<Digest>,
+    /// How the packed file was checked, where it is one.
+    #[doc(hidden)]
+    pub packed: Option<PackedCheck>,
     /// Whether all of it was there under its name already.
     pub already_there: bool,
     /// Whether the far end was proven by the provider's own SHA-256 and not read back.
@@ -116,12 +124,16 @@ pub(super) async fn relay_version(
     if request.delete_source {
         copy.source.delete().await?;
     }
-    let bundle = copy.reader.as_ref().map(Reader::id);
     let attested = matches!(proof, Proof::Attested);
-    let digest = if let Proof::Digest(digest) = proof { Some(digest) } else { learnt.filter(|_| bundle.is_none()) };
+    let (digest, inside) = match proof {
+        Proof::Digest(digest, packed) => (Some(digest), packed),
+        _ => (learnt.filter(|_| copy.reader.is_none()), None),
+    };
+    let (inside, packed) = inside.unzip();
+    let bundle = copy.reader.as_ref().map(Reader::id).or(inside);
     let bytes = copy.source.stat().size;
     let already_there = by != WrittenBy::ThisRun;
-    Ok(Report { location: to, bytes, reused, bundle, digest, already_there, attested })
+    Ok(Report { location: to, bytes, reused, bundle, digest, packed, already_there, attested })
 }
 
 /// Whether an object says that it is the volume of `layout`.
@@ -284,7 +296,8 @@ impl Copy<'_> {
     }
 
     async fn prove(&self, copied: &Pinned, learnt: Option<Digest>) -> Result<Proof, Error> {
-        prove(&self.source, self.reader.as_ref(), copied, learnt, self.request.jobs, self.progress).await
+        let reading = (&self.request.read, self.request.jobs);
+        prove(&self.source, self.reader.as_ref(), copied, learnt, reading, self.progress).await
     }
 
     fn stopped(&self, stop: Stop) -> Error {

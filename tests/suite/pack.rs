@@ -1,6 +1,7 @@
 //! `pack` and `unpack`: the same bundle in fewer bytes, and nothing else comes out.
 
 mod base;
+mod carrying;
 mod damage;
 mod export;
 mod golden;

@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 
-use super::super::{copy::Error, verify};
+use super::super::{
+    copy::Error,
+    packed_copy::{PackedProof, check_copy},
+    verify,
+};
 use crate::{
     bundle::Reader,
     content::Fault,
     oci::{Algorithm, Digest, Hasher},
+    pack::ReadSettings,
     progress::{Event, Phase, Progress},
     storage::{Error as StorageError, Pinned},
 };
@@ -19,19 +24,19 @@ pub(super) enum Proof {
     /// Every byte of it was held against the bundle's id.
     Bundle,
     /// All of it has this SHA-256, as what was sent has.
-    Digest(Digest),
+    Digest(Digest, Option<PackedProof>),
     /// The provider's own SHA-256 of it is that of what was sent.
     Attested,
 }
 
 /// Reads `copied` and holds it against the bundle that `reader` has open, or else against `learnt`, the SHA-256 of what was
-/// sent, or where that is not known against the source.
+/// sent, or where that is not known against the source. A packed file is opened with `read`, and its bundle checked.
 pub(super) async fn prove(
     source: &Pinned,
     reader: Option<&Reader>,
     copied: &Pinned,
     learnt: Option<Digest>,
-    jobs: usize,
+    (read, jobs): (&ReadSettings, usize),
     progress: &Progress,
 ) -> Result<Proof, Error> {
     if copied.stat().size != source.stat().size {
@@ -48,7 +53,12 @@ pub(super) async fn prove(
         Some(learnt) => learnt,
         None => hash(source).await?,
     };
-    if expected == actual { Ok(Proof::Digest(actual)) } else { Err(mismatch(copied, expected, actual)) }
+    if expected != actual {
+        return Err(mismatch(copied, expected, actual));
+    }
+    let path = PathBuf::from(source.object().location().to_string());
+    let packed = check_copy(Arc::new(copied.clone()), read, jobs, progress).await;
+    Ok(Proof::Digest(actual, packed.map_err(|flaws| Error::of_packed(&path, flaws))?))
 }
 
 fn mismatch(copied: &Pinned, expected: Digest, actual: Digest) -> Error {
