@@ -66,9 +66,8 @@ fn recipes(header: &GzipHeader, families: &[Family], levels: &[i8]) -> Vec<Recip
     for &level in levels {
         for &family in families {
             let framings: &[Framing] = match family {
-                Family::Go | Family::Go1_27 | Family::Gzip => &[Framing::Stream],
                 Family::Zlib if header.system() == UNIX => &[Framing::Stream, Framing::PIGZ, Framing::PIGZ_SINGLE],
-                Family::Zlib => &[Framing::Stream],
+                Family::Go | Family::Go1_27 | Family::Gzip | Family::Zlib => &[Framing::Stream],
                 _ => &[Framing::PGZIP, Framing::Stream],
             };
             for &framing in framings.iter().filter(|&&framing| is_own(family, level, framing)) {

@@ -41,7 +41,7 @@ impl BlockEnds {
             self.matches += 1;
             self.distance_bits += 5 + usize::from(DISTANCE_EXTRA[distance_index(distance)]);
         }
-        tokens == self.most || tokens % GUESS == 0 && self.pays(tokens, input)
+        tokens == self.most || tokens.is_multiple_of(GUESS) && self.pays(tokens, input)
     }
 
     /// True if few of the tokens are matches, and the block comes to less than half of its input even if each token takes a byte.
