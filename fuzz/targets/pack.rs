@@ -102,8 +102,13 @@ pub(crate) fn encoder(input: &[u8]) {
     let [family, level, size, content @ ..] = input else { return };
     let family = Family::ALL[usize::from(*family) % Family::ALL.len()];
     let Ok(engine) = Engine::new(family, i8::try_from(level % 12).unwrap_or(0) - 2) else { return };
-    let blocks = size % 2 == 1 && family != Family::Zlib;
-    let framing = if blocks { Framing::Blocks { size: 16_385 + u32::from(*size) } } else { Framing::Stream };
+    let small = u32::from(*size);
+    let framing = match (family, size % 4) {
+        (Family::Gzip, _) | (_, 0 | 2) => Framing::Stream,
+        (Family::Zlib, 1) => Framing::Pigz { size: 32_768 + small },
+        (Family::Zlib, _) => Framing::PigzSingle { size: 32_768 + small },
+        _ => Framing::Blocks { size: 16_385 + small },
+    };
     let recipe = Recipe { engine, framing, header: vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255] };
     let made = gzip(&recipe, content, content.len().max(1));
     assert!(made == gzip(&recipe, content, 1 + usize::from(*size) * 7), "pieces change the bytes of {recipe:?}");

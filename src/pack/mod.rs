@@ -18,6 +18,7 @@ mod memory;
 mod opened;
 mod plan;
 mod rebuild;
+mod sealed;
 mod segments;
 mod sketch;
 mod spool;
@@ -34,6 +35,7 @@ pub use error::{Error, Result};
 pub use frames::BaseContents;
 pub(crate) use opened::is_packed_at;
 pub use opened::{MEMORY, PackedFile, ReadSettings, is_packed_file};
+pub(crate) use sealed::check_sealed;
 #[doc(hidden)]
 pub use spool::{BaseFinder, FoundLayer};
 pub use unpack::unpack;

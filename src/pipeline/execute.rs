@@ -25,11 +25,13 @@ use crate::{
     content::{Code, Fault, Targets},
     files::blocking::off_reactor,
     oci::{Algorithm, Digest, Hasher, Reference},
+    pack::ReadSettings,
     progress::{Observe, Progress},
     registry::Client,
     storage::{self, Location, Object, Pinned, Settings},
     transfer::{
         self, ArtifactState, Opened, Report,
+        base_at_target::TargetBase,
         delta::{self, base::Bases, open::BaseLocation},
         export::{self, Destination},
         import,
@@ -226,9 +228,10 @@ impl PipelineJob<'_> {
         if location.path().is_some_and(|path| !path.exists()) {
             return Err(storage::Error::NotFound { what: location.to_string() }.into());
         }
+        let read = reading(&self.client, &pipeline.registry)?;
         let bundle = match request.catalog_digest {
-            None => Opened::open(&location, settings).await?,
-            Some(expected) => open_if_equal(&location, settings, expected).await?,
+            None => Opened::open_read(&location, settings, &read).await?,
+            Some(expected) => open_if_equal(&location, settings, &read, expected).await?,
         };
         let bundles = std::slice::from_ref(&bundle);
         let mut admission = self.with.trust.admission(pipeline.trust.as_deref())?;
@@ -266,6 +269,12 @@ impl PipelineJob<'_> {
         };
         Ok(now.map_or_else(|| bundle.clone(), |(now, _)| now).remove().await?)
     }
+}
+
+/// How packed files are read: what they were packed against is looked for where the artifacts go.
+pub(super) fn reading(client: &Client, registry: &str) -> Result<ReadSettings> {
+    let base = TargetBase::new(Arc::new(client.clone()), import::Request::new(target(registry)?));
+    Ok(ReadSettings { finder: Some(Arc::new(base)), ..ReadSettings::default() })
 }
 
 /// The set of volumes whose manifest is to lie at `manifest`.
@@ -327,8 +336,13 @@ async fn open_set_if_equal(location: &Location, opened: Opened, set: GatheredSet
 
 /// Opens the bundle if all of it has the digest. It is read for that before anything else is done with it, and must not have
 /// changed when it is opened then; from there on the one version that was opened is read.
-async fn open_if_equal(location: &Location, settings: &Settings, expected: Digest) -> Result<Opened> {
-    if let (opened, Some(set)) = Opened::survey(location, settings).await? {
+async fn open_if_equal(
+    location: &Location,
+    settings: &Settings,
+    read: &ReadSettings,
+    expected: Digest,
+) -> Result<Opened> {
+    if let (opened, Some(set)) = Opened::survey_read(std::slice::from_ref(location), settings, read).await? {
         return open_set_if_equal(location, opened, set, expected).await;
     }
     let object = storage::open(location, settings)?;
@@ -337,7 +351,7 @@ async fn open_if_equal(location: &Location, settings: &Settings, expected: Diges
     if actual != expected {
         return Err(Error::CatalogDigest { what: location.to_string(), expected, actual });
     }
-    let opened = Opened::open(location, settings).await?;
+    let opened = Opened::open_read(location, settings, read).await?;
     if object.stat().await?.version != pinned.stat().version {
         return Err(storage::Error::Changed { what: location.to_string() }.into());
     }

@@ -42,7 +42,16 @@ impl Opened {
     /// # Errors
     /// There is none, it cannot be read, or it is malformed; volumes of a set are missing.
     pub async fn open(location: &Location, settings: &Settings) -> Result<Self, Error> {
-        match Self::survey(location, settings).await? {
+        Self::open_read(location, settings, &ReadSettings::default()).await
+    }
+
+    /// As [`Opened::open`], where a packed file is read with `read`.
+    pub(crate) async fn open_read(
+        location: &Location,
+        settings: &Settings,
+        read: &ReadSettings,
+    ) -> Result<Self, Error> {
+        match Self::survey_read(std::slice::from_ref(location), settings, read).await? {
             (opened, None) => Ok(opened),
             (opened, Some(set)) => set.whole().map(|_| opened).map_err(Error::from),
         }

@@ -1,10 +1,12 @@
 //! `pack` and `unpack`: the same bundle in fewer bytes, and nothing else comes out.
 
 mod base;
+mod carrying;
 mod damage;
 mod export;
 mod golden;
 mod reading;
+mod recipes;
 mod sample;
 
 use std::fs;

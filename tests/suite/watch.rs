@@ -1,5 +1,6 @@
 //! The import trigger: what lands is imported once, and nothing half-written is touched.
 
+mod packed;
 mod sets;
 mod storages;
 mod trouble;

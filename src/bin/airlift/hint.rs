@@ -165,7 +165,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
         }
         C::PackVersion => "Use an airlift at least as new as the one that packed the file.",
         C::PackBaseMissing => {
-            "Name the bundle that holds the missing layers: every command that reads a packed file takes `--base BUNDLE`. `airlift import` also looks for them in the repositories of the target. Or pack again without `--base`."
+            "Name the bundle that holds the missing layers: every command that reads a packed file takes `--base BUNDLE`. `airlift import`, `watch` and pipelines also look for them in the repositories of the target. Or pack again without `--base`."
         }
         C::PackMemory => {
             "Run `airlift unpack FILE -o BUNDLE --memory SIZE` with the size that the message names, or pack again with a smaller `--memory`."

@@ -229,7 +229,7 @@ impl Mistake {
                 "Export to a file on this machine with --recovery, then run `airlift copy`, which copies the recovery files too."
             }
             Self::PackElsewhere => {
-                "Export to a file with --pack. Then `airlift copy FILE DEST` moves it to a storage, and `split -b SIZE FILE` cuts it for smaller media."
+                "Export to a file with --pack. Then `airlift copy FILE DEST` moves it to a storage, `split -b SIZE FILE FILE.part-` cuts it for smaller media, and `cat FILE.part-* > FILE` joins the pieces."
             }
             Self::AgentKeys { count: 0 } => "Add a key with `ssh-add FILE`.",
             Self::AgentKeys { .. } => {

@@ -33,11 +33,10 @@ pub(super) fn fixed_header(bits: &mut BitWriter, last: bool) {
     bits.put(0b010 | u32::from(last), 3);
 }
 
-/// Writes an empty block with the fixed codes, marked as the last, and fills its last byte.
-pub(super) fn empty_last(bits: &mut BitWriter) {
-    fixed_header(bits, true);
+/// Writes an empty block with the fixed codes.
+pub(super) fn empty(bits: &mut BitWriter, last: bool) {
+    fixed_header(bits, last);
     bits.put(0, 7);
-    bits.align();
 }
 
 /// Writes tokens, without the end of the block.

@@ -5,7 +5,7 @@
 //!      0     1  version: 1
 //!      1     8  the trailer of the gzip member: CRC-32 and size
 //!      9     4  how many checkpoints follow
-//!      .     1  kind: 0 chain, 1 block
+//!      .     1  kind: 0 chain, 1 block of pgzip, 2 block of pigz
 //!      .     8  offset in the content
 //!      .     8  offset in the output, the gzip header included
 //! chain only:
@@ -14,7 +14,7 @@
 //!      .     4  the match in hand: length, distance
 //!      .     1  1 where a byte is still to be written
 //! ```
-//! Numbers are little-endian. A checkpoint of a block needs the 16384 bytes before it.
+//! Numbers are little-endian. A block of pgzip needs the 16384 bytes before it, one of pigz the 32768.
 
 use std::ops::Range;
 
@@ -23,7 +23,9 @@ use super::golang::ChainMark;
 use super::symbols::WINDOW;
 
 /// What a block of pgzip may reach of the one before.
-pub(super) const TAIL: usize = 1 << 14;
+pub(super) const PGZIP_TAIL: u32 = 1 << 14;
+/// What a block of pigz may reach of the one before.
+pub(super) const PIGZ_TAIL: u32 = 1 << 15;
 
 const VERSION: u8 = 1;
 
@@ -86,8 +88,8 @@ pub enum CheckpointError {
 pub(super) enum Checkpoint {
     /// At the end of a block of Go's lazy levels.
     Chain(ChainMark),
-    /// Between two blocks that are compressed apart: offsets in content and output.
-    Block { offset: u64, output: u64 },
+    /// Between two blocks that are compressed apart: offsets in content and output, and how many bytes before it are needed.
+    Block { offset: u64, output: u64, reach: u32 },
 }
 
 impl Checkpoint {
@@ -109,7 +111,7 @@ impl Checkpoint {
     fn reach(&self) -> u64 {
         match self {
             Self::Chain(mark) => mark.reach.into(),
-            Self::Block { .. } => TAIL as u64,
+            Self::Block { reach, .. } => u64::from(*reach),
         }
     }
 
@@ -118,7 +120,8 @@ impl Checkpoint {
         match self {
             // The window must be full, and one byte more come.
             Self::Chain(mark) => mark.offset - u64::from(mark.reach) + 2 * WINDOW as u64 + 1,
-            Self::Block { offset, .. } => *offset,
+            // pigz ends a block only when there is more.
+            Self::Block { offset, reach, .. } => offset + u64::from(*reach == PIGZ_TAIL),
         }
     }
 
@@ -127,7 +130,7 @@ impl Checkpoint {
         possible
             && match self {
                 Self::Chain(mark) => mark.is_sound(),
-                Self::Block { offset, .. } => *offset >= TAIL as u64,
+                Self::Block { offset, reach, .. } => *offset >= u64::from(*reach),
             }
     }
 }
@@ -177,7 +180,11 @@ impl Checkpoints {
         bytes.extend_from_slice(&self.trailer);
         bytes.extend_from_slice(&(self.marks.len() as u32).to_le_bytes());
         for mark in &self.marks {
-            bytes.push(u8::from(matches!(mark, Checkpoint::Block { .. })));
+            bytes.push(match mark {
+                Checkpoint::Chain(_) => 0,
+                Checkpoint::Block { reach: PIGZ_TAIL, .. } => 2,
+                Checkpoint::Block { .. } => 1,
+            });
             bytes.extend_from_slice(&mark.offset().to_le_bytes());
             bytes.extend_from_slice(&mark.output().to_le_bytes());
             if let Checkpoint::Chain(mark) = mark {
@@ -245,7 +252,8 @@ impl MarkBytes<'_> {
                 let position = BitPosition { bytes: output, partial, count };
                 Ok(Checkpoint::Chain(ChainMark { offset, reach, found, pending: pending == 1, position }))
             }
-            1 => Ok(Checkpoint::Block { offset, output }),
+            1 => Ok(Checkpoint::Block { offset, output, reach: PGZIP_TAIL }),
+            2 => Ok(Checkpoint::Block { offset, output, reach: PIGZ_TAIL }),
             kind => Err(CheckpointError::Kind { kind }),
         }
     }
@@ -258,8 +266,9 @@ mod tests {
     fn checkpoints() -> Checkpoints {
         let position = BitPosition { bytes: 5000, partial: 3, count: 2 };
         let chain = ChainMark { offset: 70_000, reach: 37_232, found: (9, 32_768), pending: true, position };
-        let block = Checkpoint::Block { offset: 80_000, output: 5000 };
-        Checkpoints { trailer: *b"trailing", marks: vec![Checkpoint::Chain(chain), block] }
+        let block = Checkpoint::Block { offset: 80_000, output: 5000, reach: PGZIP_TAIL };
+        let pigz = Checkpoint::Block { offset: 90_000, output: 6000, reach: PIGZ_TAIL };
+        Checkpoints { trailer: *b"trailing", marks: vec![Checkpoint::Chain(chain), block, pigz] }
     }
 
     #[test]
@@ -287,7 +296,7 @@ mod tests {
             Checkpoints::decode(&bytes).expect_err("it cannot be right")
         };
         assert_eq!(with(0, 2), CheckpointError::Version { found: 2 });
-        assert_eq!(with(13, 2), CheckpointError::Kind { kind: 2 });
+        assert_eq!(with(13, 3), CheckpointError::Kind { kind: 3 });
         // The count of bits, the bits themselves, the reach, the length, the distance, the byte in hand.
         for (at, byte) in [(31, 8), (30, 4), (34, 2), (36, 2), (39, 129), (40, 2)] {
             assert_eq!(with(at, byte), CheckpointError::Unsound { number: 0 }, "{byte} at {at}");
@@ -300,12 +309,14 @@ mod tests {
     #[test]
     fn segments_follow_one_another() {
         let checkpoints = checkpoints();
-        assert_eq!(checkpoints.segments(), 3);
-        let plans = [0, 1, 2].map(|number| checkpoints.plan(number).expect("there is one"));
+        assert_eq!(checkpoints.segments(), 4);
+        let plans = [0, 1, 2, 3].map(|number| checkpoints.plan(number).expect("there is one"));
         assert_eq!(plans[0].output, 0..5000);
         assert_eq!((&plans[1].history, plans[1].content.start), (&(32_768..70_000), 70_000));
         assert_eq!(plans[0].content, 0..32_768 + 65_536 + 1);
-        assert_eq!((&plans[2].history, &plans[2].output), (&(80_000 - 16_384..80_000), &(5000..u64::MAX)));
-        assert_eq!(checkpoints.plan(3), Err(CheckpointError::Segment { number: 3, count: 3 }));
+        assert_eq!((&plans[2].history, &plans[2].output), (&(80_000 - 16_384..80_000), &(5000..6000)));
+        assert_eq!(plans[2].content, 80_000..90_001);
+        assert_eq!((&plans[3].history, &plans[3].output), (&(90_000 - 32_768..90_000), &(6000..u64::MAX)));
+        assert_eq!(checkpoints.plan(4), Err(CheckpointError::Segment { number: 4, count: 4 }));
     }
 }

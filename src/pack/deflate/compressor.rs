@@ -29,7 +29,12 @@ impl Compressor {
             Family::Klauspost1_18_2 => klauspost::ReleaseRules::v1_18_2(),
             Family::Klauspost1_20_0 => klauspost::ReleaseRules::v1_20_0(),
             Family::Klauspost1_20_4 => klauspost::ReleaseRules::v1_20_4(),
-            Family::Zlib => return Self::Zlib(zlib::ZlibEncoder::new(engine.level())),
+            Family::Zlib => {
+                let mut zlib = zlib::ZlibEncoder::new(engine.level());
+                zlib.prime(dictionary);
+                return Self::Zlib(zlib);
+            }
+            Family::Gzip => return Self::Zlib(zlib::ZlibEncoder::gnu(engine.level())),
             Family::Go1_27 => klauspost::ReleaseRules::go_1_27(),
         };
         match engine.level() {
@@ -94,13 +99,28 @@ impl Compressor {
         blocks::stored_header(bits, 0, false);
     }
 
+    /// Writes what is pending, then what ends it at a byte in pigz's way: nothing where it does, an empty stored block where an odd
+    /// number of bits waits, else empty fixed blocks.
+    pub(super) fn join(&mut self, bits: &mut BitWriter) {
+        self.flush(false, bits);
+        if bits.position().count % 2 == 1 {
+            blocks::stored_header(bits, 0, false);
+        }
+        while bits.position().count > 0 {
+            blocks::empty(bits, false);
+        }
+    }
+
     /// Ends the stream. All but zlib's end with an empty block that is marked as the last: Go up to 1.26 writes it stored,
     /// others fixed.
     pub(super) fn finish(&mut self, bits: &mut BitWriter) {
         self.flush(true, bits);
         match self {
             Self::GoPlain(_) | Self::GoFast(_) | Self::GoChain(_) => blocks::stored_header(bits, 0, true),
-            Self::Plain(_) | Self::Fast(_) | Self::Lazy(_) => blocks::empty_last(bits),
+            Self::Plain(_) | Self::Fast(_) | Self::Lazy(_) => {
+                blocks::empty(bits, true);
+                bits.align();
+            }
             // It marked its last block.
             Self::Zlib(_) => {}
         }

@@ -1,7 +1,7 @@
 //! Makes a gzip member again from its recipe and what it inflates to.
 
 use super::bits::BitWriter;
-use super::checkpoint::{Checkpoint, Checkpoints, TAIL};
+use super::checkpoint::{Checkpoint, Checkpoints, PGZIP_TAIL, PIGZ_TAIL};
 use super::compressor::Compressor;
 use super::recipe::{Engine, Framing, Recipe};
 
@@ -41,15 +41,15 @@ impl Encoder {
     pub fn new(recipe: &Recipe) -> Self {
         let input = match recipe.framing {
             Framing::Stream => Input::Stream(Box::new(Compressor::new(recipe.engine, &[]))),
-            Framing::Blocks { size } => Input::Blocks(BlockStream::new(recipe.engine, size as usize, 0, &[])),
+            framing => Input::Blocks(BlockStream::new(recipe.engine, framing, 0, &[])),
         };
         let mut bits = BitWriter::default();
         bits.bytes(&recipe.header);
         Self::with(bits, input)
     }
 
-    /// An encoder that keeps checkpoints at least `every` bytes of content apart, where the engine has them: between blocks
-    /// of [`Framing::Blocks`], and in streams by Go's levels 4 to 9.
+    /// An encoder that keeps checkpoints at least `every` bytes of content apart, where the engine has them: between blocks that
+    /// are compressed apart, and in streams by Go's levels 4 to 9.
     pub fn with_checkpoints(recipe: &Recipe, every: u64) -> Self {
         Self { every: Some(every), ..Self::new(recipe) }
     }
@@ -62,9 +62,10 @@ impl Encoder {
                 let compressor = Compressor::resume(recipe.engine, mark, history)?;
                 Some(Self::with(BitWriter::resume(mark.position), Input::Stream(Box::new(compressor))))
             }
-            (Checkpoint::Block { offset, .. }, Framing::Blocks { size }) if offset % u64::from(size) == 0 => {
-                let blocks = BlockStream::new(recipe.engine, size as usize, *offset, history);
-                Some(Self::with(BitWriter::default(), Input::Blocks(blocks)))
+            (Checkpoint::Block { offset, reach, .. }, framing) => {
+                let fits = offset.is_multiple_of(framing.size().into()) && tail(framing) == Some(*reach);
+                let blocks = fits.then(|| BlockStream::new(recipe.engine, framing, *offset, history));
+                blocks.map(|blocks| Self::with(BitWriter::default(), Input::Blocks(blocks)))
             }
             _ => None,
         }
@@ -155,11 +156,20 @@ impl Input {
     }
 }
 
-/// Blocks that are compressed apart: each is flushed to a byte, and the last one ended.
+/// What a block that is compressed apart may reach of the one before; `None` where the encoder goes on.
+fn tail(framing: Framing) -> Option<u32> {
+    match framing {
+        Framing::Blocks { .. } => Some(PGZIP_TAIL),
+        Framing::Pigz { .. } => Some(PIGZ_TAIL),
+        Framing::Stream | Framing::PigzSingle { .. } => None,
+    }
+}
+
+/// Blocks of a size, each ended at a byte.
 #[derive(Debug)]
 struct BlockStream {
     engine: Engine,
-    size: usize,
+    framing: Framing,
     compressor: Box<Compressor>,
     /// The bytes of the block so far.
     filled: usize,
@@ -173,33 +183,50 @@ struct BlockStream {
 
 impl BlockStream {
     /// Blocks from an offset on at which one begins, with the end of the one before.
-    fn new(engine: Engine, size: usize, offset: u64, tail: &[u8]) -> Self {
+    fn new(engine: Engine, framing: Framing, offset: u64, tail: &[u8]) -> Self {
         let compressor = Box::new(Compressor::new(engine, tail));
-        Self { engine, size, compressor, filled: 0, offset, recent: Vec::with_capacity(2 * TAIL), mark: None }
+        Self { engine, framing, compressor, filled: 0, offset, recent: Vec::new(), mark: None }
     }
 
     fn write(&mut self, mut input: &[u8], bits: &mut BitWriter) {
+        let size = self.framing.size() as usize;
+        let longest = tail(self.framing).unwrap_or(PIGZ_TAIL) as usize;
         while !input.is_empty() {
-            let (now, later) = input.split_at(input.len().min(self.size - self.filled).min(TAIL));
+            // pigz ends a block only when there is more.
+            if self.filled == size {
+                self.end_block(bits);
+            }
+            let (now, later) = input.split_at(input.len().min(size - self.filled).min(longest));
             self.compressor.write(now, bits);
             self.filled += now.len();
             self.offset += now.len() as u64;
-            self.recent.drain(..(self.recent.len() + now.len()).saturating_sub(2 * TAIL));
+            self.recent.drain(..(self.recent.len() + now.len()).saturating_sub(2 * longest));
             self.recent.extend_from_slice(now);
-            if self.filled == self.size {
-                self.compressor.sync(bits);
-                self.mark = Some(Checkpoint::Block { offset: self.offset, output: bits.position().bytes });
-                let tail = &self.recent[self.recent.len() - TAIL..];
-                *self.compressor = Compressor::new(self.engine, tail);
-                self.filled = 0;
+            if self.filled == size && matches!(self.framing, Framing::Blocks { .. }) {
+                self.end_block(bits);
             }
             input = later;
         }
     }
 
+    fn end_block(&mut self, bits: &mut BitWriter) {
+        match self.framing {
+            Framing::Blocks { .. } => self.compressor.sync(bits),
+            _ => self.compressor.join(bits),
+        }
+        self.filled = 0;
+        if let Some(reach) = tail(self.framing) {
+            let recent = &self.recent[self.recent.len() - reach as usize..];
+            *self.compressor = Compressor::new(self.engine, recent);
+            self.mark = Some(Checkpoint::Block { offset: self.offset, output: bits.position().bytes, reach });
+        }
+    }
+
     fn finish(&mut self, bits: &mut BitWriter) {
-        // The last block is written even where it is empty.
-        self.compressor.sync(bits);
+        // pgzip writes the last block even where it is empty.
+        if matches!(self.framing, Framing::Blocks { .. }) {
+            self.compressor.sync(bits);
+        }
         self.compressor.finish(bits);
     }
 }

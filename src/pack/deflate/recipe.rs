@@ -5,8 +5,8 @@
 //!      0     1  version: 1
 //!      1     1  family: Family::id
 //!      2     1  level + 2
-//!      3     1  framing: 0 stream, 1 blocks
-//!      4     4  framing 1 only: the size of a block in bytes
+//!      3     1  framing: 0 stream, 1 blocks of pgzip, 2 blocks of pigz, 3 blocks of pigz with one thread
+//!      4     4  framings 1 to 3 only: the size of a block in bytes
 //!      .     4  the length of the header, at most 65535
 //!      .     .  the gzip header, verbatim
 //! ```
@@ -15,9 +15,11 @@
 use super::header::MAX_HEADER;
 
 const VERSION: u8 = 1;
-/// The smallest block of [`Framing::Blocks`]: larger than what the next block may reach of it.
-const MIN_BLOCK: u32 = (1 << 14) + 1;
-/// The largest block of [`Framing::Blocks`].
+/// The smallest block of pgzip: larger than what the next block may reach of it.
+pub(super) const MIN_BLOCK: u32 = (1 << 14) + 1;
+/// The smallest block of pigz: what the next block may reach.
+pub(super) const MIN_PIGZ: u32 = 1 << 15;
+/// The largest block.
 const MAX_BLOCK: u32 = 1 << 30;
 
 /// Why bytes are not a recipe.
@@ -51,7 +53,7 @@ pub enum RecipeError {
         id: u8,
     },
     /// A size that no encoder uses.
-    #[error("block of {size} bytes; expected {MIN_BLOCK} to {MAX_BLOCK}")]
+    #[error("block of {size} bytes; expected {MIN_BLOCK} (pigz: {MIN_PIGZ}) to {MAX_BLOCK}")]
     BlockSize {
         /// The size that the recipe names.
         size: u32,
@@ -96,13 +98,15 @@ pub enum Family {
     Klauspost1_20_0,
     /// klauspost's `compress/flate`, v1.20.4.
     Klauspost1_20_4,
-    /// zlib at its usual settings: Java's `GZIPOutputStream`, Python's `gzip`. Levels 1 to 9, as one stream.
+    /// zlib at its usual settings: Java's `GZIPOutputStream`, Python's `gzip`, pigz. Levels 1 to 9.
     Zlib,
+    /// GNU gzip. Levels 1 to 9, as one stream.
+    Gzip,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Go,
         Self::Go1_27,
         Self::Klauspost1_12_3,
@@ -114,6 +118,7 @@ impl Family {
         Self::Klauspost1_20_0,
         Self::Klauspost1_20_4,
         Self::Zlib,
+        Self::Gzip,
     ];
 
     /// The permanent identifier.
@@ -130,6 +135,7 @@ impl Family {
             Self::Klauspost1_20_0 => 25,
             Self::Klauspost1_20_4 => 26,
             Self::Zlib => 40,
+            Self::Gzip => 41,
         }
     }
 
@@ -149,8 +155,8 @@ impl Engine {
     /// The engine of a level. -1, the default, becomes the level that the family means by it.
     pub fn new(family: Family, level: i8) -> Result<Self, RecipeError> {
         let level = match (level, family) {
-            (-1, Family::Go | Family::Zlib) => 6,
-            (-2 | 0, Family::Zlib) | (3 | 7..=9, Family::Klauspost1_12_3) => {
+            (-1, Family::Go | Family::Go1_27 | Family::Zlib | Family::Gzip) => 6,
+            (-2 | 0, Family::Zlib | Family::Gzip) | (3 | 7..=9, Family::Klauspost1_12_3) => {
                 return Err(RecipeError::Level { family: family.id(), level: level.into() });
             }
             (-1, _) => 5,
@@ -182,11 +188,57 @@ pub enum Framing {
         /// The bytes of input of a block.
         size: u32,
     },
+    /// In blocks that pigz compressed apart, each with the last 32768 bytes of the one before as its dictionary.
+    Pigz {
+        /// The bytes of input of a block.
+        size: u32,
+    },
+    /// In blocks as pigz makes them with one thread: each is ended at a byte, and the encoder goes on.
+    PigzSingle {
+        /// The bytes of input of a block.
+        size: u32,
+    },
 }
 
 impl Framing {
     /// What pgzip does by default: blocks of 1 MiB.
     pub const PGZIP: Self = Self::Blocks { size: 1 << 20 };
+    /// One stream that is flushed before it ends, as estargz writes the members of a layer: a block that is never full.
+    pub const FLUSHED: Self = Self::Blocks { size: MAX_BLOCK };
+    /// What pigz does by default: blocks of 128 KiB.
+    pub const PIGZ: Self = Self::Pigz { size: 1 << 17 };
+    /// What pigz does by default where it has one thread.
+    pub const PIGZ_SINGLE: Self = Self::PigzSingle { size: 1 << 17 };
+
+    /// The bytes of input of a block; 0 for a stream.
+    pub fn size(self) -> u32 {
+        match self {
+            Self::Stream => 0,
+            Self::Blocks { size } | Self::Pigz { size } | Self::PigzSingle { size } => size,
+        }
+    }
+
+    fn id(self) -> u8 {
+        match self {
+            Self::Stream => 0,
+            Self::Blocks { .. } => 1,
+            Self::Pigz { .. } => 2,
+            Self::PigzSingle { .. } => 3,
+        }
+    }
+
+    /// The framing, if the family has it.
+    fn read(id: u8, family: Family, rest: &mut Rest<'_>) -> Result<Self, RecipeError> {
+        match (id, family) {
+            (0, _) => Ok(Self::Stream),
+            (2, Family::Zlib) => Ok(Self::Pigz { size: rest.block(MIN_PIGZ)? }),
+            (3, Family::Zlib) => Ok(Self::PigzSingle { size: rest.block(MIN_PIGZ)? }),
+            (1, family) if !matches!(family, Family::Zlib | Family::Gzip) => {
+                Ok(Self::Blocks { size: rest.block(MIN_BLOCK)? })
+            }
+            _ => Err(RecipeError::Framing { id }),
+        }
+    }
 }
 
 /// What one gzip member was made by.
@@ -203,14 +255,10 @@ pub struct Recipe {
 impl Recipe {
     /// The bytes of the recipe.
     pub fn encode(&self) -> Vec<u8> {
-        let framing = match self.framing {
-            Framing::Stream => 0,
-            Framing::Blocks { .. } => 1,
-        };
         let level = (self.engine.level + 2).unsigned_abs();
-        let mut bytes = vec![VERSION, self.engine.family.id(), level, framing];
-        if let Framing::Blocks { size } = self.framing {
-            bytes.extend_from_slice(&size.to_le_bytes());
+        let mut bytes = vec![VERSION, self.engine.family.id(), level, self.framing.id()];
+        if self.framing != Framing::Stream {
+            bytes.extend_from_slice(&self.framing.size().to_le_bytes());
         }
         bytes.extend_from_slice(&(self.header.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&self.header);
@@ -229,11 +277,7 @@ impl Recipe {
         let engine =
             i8::try_from(level).ok().filter(|&level| level != -1).and_then(|level| Engine::new(family, level).ok());
         let engine = engine.ok_or(RecipeError::Level { family: family.id(), level })?;
-        let framing = match framing {
-            0 => Framing::Stream,
-            1 if family != Family::Zlib => Framing::Blocks { size: check_block(u32::from_le_bytes(rest.take()?))? },
-            id => return Err(RecipeError::Framing { id }),
-        };
+        let framing = Framing::read(framing, family, &mut rest)?;
         let length = u32::from_le_bytes(rest.take()?);
         if length as usize > MAX_HEADER {
             return Err(RecipeError::HeaderSize { length });
@@ -246,10 +290,6 @@ impl Recipe {
     }
 }
 
-fn check_block(size: u32) -> Result<u32, RecipeError> {
-    if (MIN_BLOCK..=MAX_BLOCK).contains(&size) { Ok(size) } else { Err(RecipeError::BlockSize { size }) }
-}
-
 /// What is still to be read.
 struct Rest<'a> {
     bytes: &'a [u8],
@@ -257,6 +297,12 @@ struct Rest<'a> {
 }
 
 impl Rest<'_> {
+    /// The size of a block.
+    fn block(&mut self, least: u32) -> Result<u32, RecipeError> {
+        let size = u32::from_le_bytes(self.take()?);
+        if (least..=MAX_BLOCK).contains(&size) { Ok(size) } else { Err(RecipeError::BlockSize { size }) }
+    }
+
     fn take<const N: usize>(&mut self) -> Result<[u8; N], RecipeError> {
         let error = RecipeError::Length { expected: self.at + N, found: self.bytes.len() };
         let taken = *self.bytes[self.at..].first_chunk().ok_or(error)?;
@@ -279,17 +325,19 @@ mod tests {
         let mut count = 0;
         for family in Family::ALL {
             let engines = (-2..=9).filter(|&level| level != -1).filter_map(|level| Engine::new(family, level).ok());
-            let framings = [Framing::Stream, Framing::PGZIP];
-            for (engine, framing) in engines.flat_map(|engine| framings.map(|framing| (engine, framing))) {
+            let framings: &[Framing] = match family {
+                Family::Zlib => &[Framing::Stream, Framing::PIGZ, Framing::PIGZ_SINGLE],
+                Family::Gzip => &[Framing::Stream],
+                _ => &[Framing::Stream, Framing::PGZIP],
+            };
+            for (engine, &framing) in engines.flat_map(|engine| framings.iter().map(move |framing| (engine, framing))) {
                 let header = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
                 let recipe = Recipe { engine, framing, header };
-                if family != Family::Zlib || framing == Framing::Stream {
-                    assert_eq!(Recipe::decode(&recipe.encode()), Ok(recipe));
-                    count += 1;
-                }
+                assert_eq!(Recipe::decode(&recipe.encode()), Ok(recipe));
+                count += 1;
             }
         }
-        assert_eq!(count, 9 * 11 * 2 + 7 * 2 + 9);
+        assert_eq!(count, 9 * 11 * 2 + 7 * 2 + 9 * 3 + 9);
     }
 
     #[test]
@@ -299,8 +347,12 @@ mod tests {
         assert_eq!(go, [&[1, 1, 8, 0, 10, 0, 0, 0], &header[..]].concat());
         let pgzip = recipe(Family::Klauspost1_18_2, -1, Framing::PGZIP).encode();
         assert_eq!(pgzip, [&[1, 24, 7, 1, 0, 0, 16, 0, 10, 0, 0, 0], &header[..]].concat());
+        let pigz = recipe(Family::Zlib, -1, Framing::PIGZ).encode();
+        assert_eq!(pigz, [&[1, 40, 8, 2, 0, 0, 2, 0, 10, 0, 0, 0], &header[..]].concat());
+        let single = recipe(Family::Zlib, -1, Framing::PIGZ_SINGLE).encode();
+        assert_eq!((single[3], &single[4..]), (3, &pigz[4..]));
         let ids = Family::ALL.map(Family::id);
-        assert_eq!(ids, [1, 2, 19, 20, 21, 22, 23, 24, 25, 26, 40]);
+        assert_eq!(ids, [1, 2, 19, 20, 21, 22, 23, 24, 25, 26, 40, 41]);
     }
 
     #[test]
@@ -315,11 +367,21 @@ mod tests {
         assert_eq!(with(1, 3), RecipeError::Family { id: 3 });
         assert_eq!(with(2, 12), RecipeError::Level { family: 1, level: 10 });
         assert_eq!(with(2, 1), RecipeError::Level { family: 1, level: -1 });
-        assert_eq!(with(3, 2), RecipeError::Framing { id: 2 });
+        assert_eq!(with(3, 4), RecipeError::Framing { id: 4 });
         assert_eq!(with(6, 0), RecipeError::BlockSize { size: 0 });
         assert_eq!(with(7, 0x40), RecipeError::BlockSize { size: (1 << 30) + (1 << 20) });
         assert_eq!(with(10, 1), RecipeError::HeaderSize { length: (1 << 16) + 10 });
         assert_eq!(with(8, 9), RecipeError::Length { expected: 21, found: 22 });
+        // Each framing is of its families.
+        for (family, framing) in [(1, 2), (40, 1), (41, 1), (41, 2), (41, 3)] {
+            let mut bytes = good.clone();
+            (bytes[1], bytes[3]) = (family, framing);
+            assert_eq!(Recipe::decode(&bytes), Err(RecipeError::Framing { id: framing }), "{family}");
+        }
+        let mut small = recipe(Family::Zlib, 6, Framing::Pigz { size: MIN_PIGZ }).encode();
+        assert!(Recipe::decode(&small).is_ok());
+        small[4..8].copy_from_slice(&(MIN_PIGZ - 1).to_le_bytes());
+        assert_eq!(Recipe::decode(&small), Err(RecipeError::BlockSize { size: MIN_PIGZ - 1 }));
         for length in 0..good.len() {
             let error = Recipe::decode(&good[..length]).expect_err("it is cut");
             assert!(matches!(error, RecipeError::Length { found, .. } if found == length), "{length}: {error}");

@@ -14,13 +14,16 @@ use crate::{
     content::{Class, Code, Fault},
     files::name::is_unfinished,
     oci::Digest,
+    pack::ReadSettings,
     pipeline::{
+        context::RunContext,
         error::{Error, Result},
-        execute::access,
+        execute::{access, reading},
         resource::ImportPipeline,
     },
     progress::Progress,
     recovery,
+    registry::Client,
     storage::{self, Folder, Location, Settings, Version},
     transfer::{self, Opened, verify},
 };
@@ -37,6 +40,8 @@ pub(super) struct WatchedSource {
     folder: Arc<dyn Folder>,
     location: Location,
     settings: Settings,
+    /// How packed files are read.
+    read: ReadSettings,
 }
 
 /// Something in the source.
@@ -81,11 +86,12 @@ pub(super) enum Readiness {
 
 impl WatchedSource {
     /// Opens the source; its secret is fetched, and fetched again when it ends.
-    pub(super) async fn open(pipeline: &ImportPipeline, settings: &Settings) -> Result<Self> {
-        let settings = access(&pipeline.source, &pipeline.identity, settings).await?;
+    pub(super) async fn open(pipeline: &ImportPipeline, with: &RunContext) -> Result<Self> {
+        let settings = access(&pipeline.source, &pipeline.identity, &with.storage).await?;
+        let read = reading(&Client::new(with.registry.clone())?, &pipeline.registry)?;
         let location = pipeline.source.folder()?;
         let folder = storage::open_folder(&location, &settings)?;
-        Ok(Self { folder, location, settings })
+        Ok(Self { folder, location, settings, read })
     }
 
     /// The local folder, where it is one.
@@ -127,7 +133,9 @@ impl WatchedSource {
     /// plan that was `imported` from here before: only if every byte of it is as planned it is the same once more, and not
     /// a damaged copy.
     pub(super) async fn check(&self, name: &str, writers: &Writers, imported: Option<&str>) -> Result<Readiness> {
-        let (opened, set) = match Opened::survey(&self.location.join(name), &self.settings).await {
+        let place = self.location.join(name);
+        let surveyed = Opened::survey_read(std::slice::from_ref(&place), &self.settings, &self.read).await;
+        let (opened, set) = match surveyed {
             Ok(found) => found,
             Err(error) => return self.judge(name, writers.is_closed(name), error).await,
         };

@@ -167,7 +167,7 @@ impl Watcher {
         if let Some(source) = &self.source {
             return Ok(Arc::clone(source));
         }
-        let source = Arc::new(WatchedSource::open(&self.pipeline, &self.shared.with.storage).await?);
+        let source = Arc::new(WatchedSource::open(&self.pipeline, &self.shared.with).await?);
         if let Some(path) = source.path() {
             self.writers.forget_all();
             match Notices::of(path) {

@@ -107,14 +107,21 @@ impl<'a> FileCopy<'a> {
             Some(proof) => proof,
             None => self.read_back(learnt, by).await?,
         };
+        let attested = matches!(proof, Proof::Attested);
+        let (file, packed) = match proof {
+            Proof::Digest(digest, packed) => (Some(digest), packed),
+            Proof::Bundle | Proof::Attested => (learnt, None),
+        };
+        let (inside, packed) = packed.unzip();
         Ok(CopyReport {
             location: self.target.location().clone(),
             bytes: self.source.stat().size,
             reused,
-            bundle: self.reader.as_ref().map(Reader::id),
-            file: if let Proof::Digest(digest) = proof { Some(digest) } else { learnt },
+            bundle: self.reader.as_ref().map(Reader::id).or(inside),
+            file,
+            packed,
             already_there: by != WrittenBy::ThisRun,
-            proof: if matches!(proof, Proof::Attested) { CopyProof::Attested } else { CopyProof::ReadBack },
+            proof: if attested { CopyProof::Attested } else { CopyProof::ReadBack },
             set: None,
             companions: Vec::new(),
         })
@@ -220,7 +227,8 @@ impl<'a> FileCopy<'a> {
     }
 
     async fn prove(&self, copied: &Pinned, learnt: Option<Digest>) -> Result<Proof, Error> {
-        prove(&self.source, self.reader.as_ref(), copied, learnt, self.request.jobs, self.progress).await
+        let reading = (&self.request.read, self.request.jobs);
+        prove(&self.source, self.reader.as_ref(), copied, learnt, reading, self.progress).await
     }
 
     fn exists(&self) -> Error {

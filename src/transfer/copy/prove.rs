@@ -4,12 +4,19 @@ use std::{fs::File, path::PathBuf, sync::Arc, thread};
 
 use futures::TryStreamExt;
 
-use super::{super::verify, error::Error};
+use super::{
+    super::{
+        packed_copy::{PackedProof, check_copy},
+        verify,
+    },
+    error::Error,
+};
 use crate::{
     bundle::Reader,
     content::Fault,
     files::{blocking::off_reactor, disk},
     oci::{Algorithm, Digest, Hasher},
+    pack::ReadSettings,
     progress::{Event, Phase, Progress},
     storage::{Error as StorageError, Location, Pinned},
 };
@@ -18,20 +25,20 @@ use crate::{
 pub(super) enum Proof {
     /// Every byte of it was held against the bundle's id.
     Bundle,
-    /// All of it has this SHA-256, as what was sent has.
-    Digest(Digest),
+    /// All of it has this SHA-256, as what was sent has; of a packed file also what is in it.
+    Digest(Digest, Option<PackedProof>),
     /// The provider's own SHA-256 of it is that of what was sent.
     Attested,
 }
 
 /// Reads `copied` and holds it against the bundle that `reader` has open, or else against `learnt`, the SHA-256 of what was
-/// sent, or where that is not known against the source.
+/// sent, or where that is not known against the source. A packed file is opened with `read`, and its bundle checked.
 pub(super) async fn prove(
     source: &Pinned,
     reader: Option<&Reader>,
     copied: &Pinned,
     learnt: Option<Digest>,
-    jobs: usize,
+    (read, jobs): (&ReadSettings, usize),
     progress: &Progress,
 ) -> Result<Proof, Error> {
     if copied.stat().size != source.stat().size {
@@ -59,7 +66,9 @@ pub(super) async fn prove(
     };
     check(copied, expected, progress).await?;
     progress.tell(Event::Finished { blob: token });
-    Ok(Proof::Digest(expected))
+    let path = PathBuf::from(source.object().location().to_string());
+    let packed = check_copy(Arc::new(copied.clone()), read, jobs, progress).await;
+    Ok(Proof::Digest(expected, packed.map_err(|flaws| Error::of_packed(path, flaws))?))
 }
 
 /// Checks that all of `copied` has the SHA-256 `expected`.

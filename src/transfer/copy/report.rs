@@ -1,5 +1,6 @@
 //! What became of a copy.
 
+use super::super::packed_copy::PackedCheck;
 use crate::{oci::Digest, storage::Location};
 
 /// A copy that was proven.
@@ -16,6 +17,9 @@ pub struct CopyReport {
     pub bundle: Option<Digest>,
     /// SHA-256 of the whole file, where it is known.
     pub file: Option<Digest>,
+    /// How the packed file was checked, where it is one.
+    #[doc(hidden)]
+    pub packed: Option<PackedCheck>,
     /// Whether all of it was there under its name already.
     pub already_there: bool,
     /// How the far end was proven.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{bundle::volume::SetManifest, storage::Location};
+use crate::{bundle::volume::SetManifest, pack::ReadSettings, storage::Location};
 
 /// What to copy, and how.
 #[derive(Clone, Debug)]
@@ -23,12 +23,17 @@ pub struct CopyRequest {
     pub trust_checksums: bool,
     /// Parts in memory at once; at least one.
     pub jobs: usize,
+    /// How a packed file is read.
+    #[doc(hidden)]
+    pub read: ReadSettings,
 }
 
 impl CopyRequest {
     /// A copy from one place to another; nothing is replaced and the source stays.
-    pub const fn new(from: Location, to: Location) -> Self {
-        Self { from, to, to_folder: false, overwrite: false, delete_source: false, trust_checksums: false, jobs: 1 }
+    pub fn new(from: Location, to: Location) -> Self {
+        let read = ReadSettings::default();
+        let (to_folder, overwrite, delete_source, trust_checksums) = (false, false, false, false);
+        Self { from, to, to_folder, overwrite, delete_source, trust_checksums, jobs: 1, read }
     }
 
     /// Whether `to` is a place that things go into, and not the name of what is to be there.

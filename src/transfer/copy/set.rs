@@ -92,6 +92,7 @@ pub(super) async fn copy(
         reused,
         bundle: Some(copying.set.reader.id()),
         file: None,
+        packed: None,
         already_there: was_there && reused == bytes,
         proof: CopyProof::ReadBack,
         set: Some(CopiedSet { folder: request.to.clone(), volumes: volumes.len(), recovery }),

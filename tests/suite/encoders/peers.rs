@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use airlift::pack::deflate::{Family, Framing};
 
-use super::{BLOCK, BLOCKS, covered, encode, recipe, samples, seed, tell};
+use super::{BLOCK, BLOCKS, PIGZ, PIGZ_SINGLE, covered, encode, recipe, samples, seed, tell};
 
 fn programs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/encoders")
@@ -113,6 +113,41 @@ fn klauspost_gives_the_same_bytes() {
             compare(Command::new(&program).arg(BLOCK.to_string()), family, BLOCKS);
         }
     }
+}
+
+/// Compares every level of a family with a program that compresses its input to its output.
+fn compare_with(program: &str, options: &[&str], framing: Framing, family: Family) {
+    if let Err(error) = Command::new(program).arg("--version").output() {
+        assert!(std::env::var_os("CI").is_none(), "CI has no {program}: {error}");
+        return tell(&format!("SKIPPED: no {program} here: {error}"));
+    }
+    let seed = seed();
+    let mut random = samples::Random(seed);
+    // Two end near the end of a window, where gzip has rules of its own.
+    let windows = [65_100 + random.below(500), 130_900 + random.below(600)];
+    let others = [0, 1 + random.below(40), 1 + random.below(3000), BLOCK as usize, 150_000 + random.below(100_000)];
+    let sizes = others.into_iter().chain(windows);
+    for size in sizes {
+        let input = samples::mixture(random.next(), size);
+        for (level, _) in covered(family).into_iter().filter(|&(_, other)| other == framing) {
+            let original = run(Command::new(program).args(options).arg(format!("-{level}")), &input);
+            let ours = encode(&recipe(family, level, framing), &input, 1 << 20);
+            assert!(ours[10..] == original[10..], "{program} -{level} {options:?}, {size} bytes, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn gzip_gives_the_same_bytes() {
+    compare_with("gzip", &["-n"], Framing::Stream, Family::Gzip);
+}
+
+#[test]
+fn pigz_gives_the_same_bytes() {
+    let block = (BLOCK / 1024).to_string();
+    let options = |threads| ["-n", "-b", block.as_str(), "-p", threads];
+    compare_with("pigz", &options("3"), PIGZ, Family::Zlib);
+    compare_with("pigz", &options("1"), PIGZ_SINGLE, Family::Zlib);
 }
 
 /// What zlib makes of each input at each level.

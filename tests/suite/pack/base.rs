@@ -6,7 +6,7 @@ use super::sample::Sample;
 use crate::support::process::files_below;
 
 /// The two versions of the sample, each in a bundle of its own.
-fn versions() -> Sample {
+pub(super) fn versions() -> Sample {
     // Each is coded by itself, so that the base counts.
     let sample = Sample::sized([300_000, 100_000]);
     for version in ["1", "2"] {

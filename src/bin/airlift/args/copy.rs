@@ -4,7 +4,8 @@ use std::path::PathBuf;
 ///
 /// If a copy is interrupted, run the same command again to resume it. To copy a whole set of volumes with its recovery data,
 /// name its folder, its set manifest or any of its volumes, and give a folder, container or prefix as DST. To copy a single
-/// volume, give DST a file name.
+/// volume, give DST a file name. The bundle in a packed file is checked, too; for one that was packed against other bundles,
+/// name those with --base.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -30,6 +31,8 @@ pub(crate) struct Args {
     /// This has no effect on files, Azure and Google: airlift always reads those copies back, since their checksums are weaker.
     #[arg(long)]
     pub(crate) trust_checksums: bool,
+    #[command(flatten)]
+    pub(crate) packed: super::PackedRead,
     #[command(flatten)]
     pub(crate) jobs: super::Jobs,
     #[command(flatten)]

@@ -1,6 +1,9 @@
 use airlift::{
     content::Code,
-    transfer::copy::{self, CopyProof, CopyReport, CopyRequest},
+    transfer::{
+        copy::{self, CopyProof, CopyReport, CopyRequest},
+        packed_copy::PackedCheck,
+    },
     trust::record::Leg,
 };
 use serde_json::{Value, json};
@@ -24,6 +27,7 @@ const OF_SOURCE: &[Code] = &[
     Code::BundleDigestMismatch,
     Code::BundleSizeMismatch,
     Code::BundleForeignEntry,
+    Code::PackMalformed,
 ];
 const BAD_SOURCE: &str = "The source is damaged itself, and so would be its copy: nothing was published. Copy from another medium that has a \
     sound one, or export the artifacts again, which gives the same bytes.";
@@ -51,6 +55,7 @@ fn copy(args: &Args, context: &Context) -> Result<(), CommandError> {
     let record = guarded::record(&args.record, false);
     record.check()?;
     let report = runtime::run(async {
+        request.read = artifacts::reading(&args.packed, context).await?;
         let report = copy::copy(&request, &context.storage(), &progress).await?;
         let at = (&report.location, report.bundle);
         guarded::write(&record, (Leg::Copy, "done"), at, context, |entry| {
@@ -88,6 +93,12 @@ fn text(report: &CopyReport) -> String {
     let how = match (&report.set, report.proof, report.bundle) {
         (Some(_), ..) => "each proven equal to the source",
         (None, CopyProof::Attested, _) => "which the storage's own SHA-256 proves",
+        (None, CopyProof::ReadBack, _) if report.packed == Some(PackedCheck::Bundle) => {
+            "read back and equal to the source, and every blob of its bundle has its digest"
+        }
+        (None, CopyProof::ReadBack, _) if report.packed == Some(PackedCheck::File) => {
+            "read back and equal to the source; to check the bundle in it, name with --base what it was packed against"
+        }
         (None, CopyProof::ReadBack, Some(_)) if report.file.is_none() => "read back, and every blob has its digest",
         (None, CopyProof::ReadBack, _) => "read back and equal to the source",
     };

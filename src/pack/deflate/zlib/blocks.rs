@@ -4,6 +4,7 @@ use super::tree;
 use crate::bits::BitWriter;
 use crate::blocks as form;
 use crate::huffman::{BlockCodes, DynamicHeader, HuffmanCode, MAX_CODE, MAX_LENGTH_CODE, count_runs};
+use crate::symbols::MAX_STORED;
 use crate::tokens::{DeflateToken, Histogram};
 
 /// Writes a block in its smallest form, by whole bytes: stored where that is no larger, fixed where that is no larger than
@@ -30,7 +31,9 @@ pub(super) fn smallest(
     let dynamic_bytes = bytes(header.cost + codes.cost(&histogram.literals, &histogram.distances));
     let fixed_bytes = bytes(3 + fixed.cost(&histogram.literals, &histogram.distances));
     match input {
-        Some(input) if input.len() + 4 <= dynamic_bytes.min(fixed_bytes) => form::stored(bits, input, last),
+        Some(input) if input.len() <= MAX_STORED && input.len() + 4 <= dynamic_bytes.min(fixed_bytes) => {
+            form::stored(bits, input, last);
+        }
         _ if fixed_bytes <= dynamic_bytes => {
             form::fixed_header(bits, last);
             form::tokens(bits, tokens, fixed);

@@ -1,13 +1,14 @@
-//! zlib's matcher: chains of earlier places with the same hash of three bytes.
+//! zlib's matcher: chains of earlier places with the same hash of three bytes. GNU gzip has the same one, with other block ends.
 
 use super::blocks;
+use super::ends::{BlockEnds, GNU_BLOCK};
 use crate::bits::BitWriter;
 use crate::bytes::{boxed, common};
 use crate::huffman::BlockCodes;
 use crate::symbols::{MAX_MATCH, MIN_MATCH, WINDOW};
 use crate::tokens::DeflateToken;
 
-/// Tokens of a block.
+/// Tokens of a block of zlib.
 const BLOCK: usize = (1 << 14) - 1;
 /// Bytes that must be ahead before a place is looked at, unless the input ends.
 const MARGIN: usize = MAX_MATCH + MIN_MATCH + 1;
@@ -53,18 +54,23 @@ impl Effort {
 pub(crate) struct ZlibEncoder {
     effort: Effort,
     is_lazy: bool,
+    /// GNU gzip's rules instead of zlib's.
+    is_gnu: bool,
     window: Box<[u8]>,
     /// The window is filled up to here.
     end: usize,
     /// The next place to look at.
     index: usize,
-    /// Where the block began; `None` where that has left the window.
-    block: Option<usize>,
+    /// Where the block began; negative where that has left the window.
+    block: isize,
+    /// The last places before a flush, which are remembered once input follows.
+    late: usize,
     /// By hash: the last index with it. 0 is none: the first place of a window is never found.
     last: Box<[u16; 1 << HASH_BITS]>,
     /// By index modulo the window: the one before with the same hash.
     before: Box<[u16; WINDOW]>,
     tokens: Vec<DeflateToken>,
+    ends: BlockEnds,
     /// The match at the place before, and whether that place is still to be written.
     found: (usize, usize),
     pending: bool,
@@ -72,22 +78,46 @@ pub(crate) struct ZlibEncoder {
 }
 
 impl ZlibEncoder {
-    /// An encoder of a level from 1 to 9; others are taken as 6.
+    /// zlib's encoder of a level from 1 to 9; others are taken as 6.
     pub(crate) fn new(level: i8) -> Self {
+        Self::with(level, false)
+    }
+
+    /// GNU gzip's encoder.
+    pub(crate) fn gnu(level: i8) -> Self {
+        Self::with(level, true)
+    }
+
+    fn with(level: i8, is_gnu: bool) -> Self {
+        let ends = if is_gnu { BlockEnds::gnu(level) } else { BlockEnds::full(BLOCK) };
         Self {
             effort: Effort::of(level),
             is_lazy: !(1..=3).contains(&level),
+            is_gnu,
             window: vec![0; 2 * WINDOW].into(),
             end: 0,
             index: 0,
-            block: Some(0),
+            block: 0,
+            late: 0,
             last: boxed(),
             before: boxed(),
-            tokens: Vec::with_capacity(BLOCK),
+            tokens: Vec::with_capacity(if is_gnu { GNU_BLOCK } else { BLOCK }),
+            ends,
             found: (MIN_MATCH - 1, 0),
             pending: false,
             fixed: BlockCodes::fixed(),
         }
+    }
+
+    /// Takes a dictionary of at most a window, which matches may reach, before any input.
+    pub(crate) fn prime(&mut self, dictionary: &[u8]) {
+        self.window[..dictionary.len()].copy_from_slice(dictionary);
+        (self.end, self.index) = (dictionary.len(), dictionary.len());
+        for index in 0..dictionary.len().saturating_sub(MIN_MATCH - 1) {
+            self.remember(index);
+        }
+        self.block = self.index as isize;
+        self.late = self.index.min(MIN_MATCH - 1);
     }
 
     /// Takes input. How it is cut makes no difference.
@@ -104,10 +134,20 @@ impl ZlibEncoder {
         }
     }
 
-    /// Writes all of what was taken, to the end of a block. `last`: the block is marked as the last one.
+    /// Writes all of what was taken, to the end of a block. `last`: the block is marked as the last one, be it empty.
     pub(crate) fn flush(&mut self, last: bool, bits: &mut BitWriter) {
+        if self.is_gnu {
+            self.advance(false, bits);
+            self.slide();
+            // Behind the input come two zeros, and then what the window had there before.
+            let zeros = self.window.len().min(self.end + MIN_MATCH - 1);
+            self.window[self.end..zeros].fill(0);
+        }
         self.advance(true, bits);
-        self.end_block(last, bits);
+        if last || !self.tokens.is_empty() {
+            self.end_block(last, bits);
+        }
+        self.late = self.index.min(MIN_MATCH - 1);
         if last {
             bits.align();
         }
@@ -120,13 +160,17 @@ impl ZlibEncoder {
         self.window.copy_within(WINDOW.., 0);
         self.index -= WINDOW;
         self.end -= WINDOW;
-        self.block = self.block.and_then(|start| start.checked_sub(WINDOW));
+        self.block -= WINDOW as isize;
         for place in self.last.iter_mut().chain(self.before.iter_mut()) {
             *place = place.saturating_sub(WINDOW as u16);
         }
     }
 
     fn advance(&mut self, all: bool, bits: &mut BitWriter) {
+        while self.late > 0 && self.index - self.late + MIN_MATCH <= self.end {
+            self.remember(self.index - self.late);
+            self.late -= 1;
+        }
         while self.index < self.end && (all || self.end - self.index >= MARGIN) {
             if self.is_lazy {
                 self.lazily(bits);
@@ -135,7 +179,7 @@ impl ZlibEncoder {
             }
         }
         if all && std::mem::take(&mut self.pending) {
-            self.tokens.push(DeflateToken::literal(self.window[self.index - 1]));
+            self.push(DeflateToken::literal(self.window[self.index - 1]));
         }
     }
 
@@ -150,7 +194,7 @@ impl ZlibEncoder {
             }
         }
         if length >= MIN_MATCH && self.found.0 <= length {
-            self.tokens.push(DeflateToken::matched(length, distance));
+            let full = self.push(DeflateToken::matched(length, distance));
             let next = self.index + length - 1;
             for index in self.index + 1..next {
                 self.remember(index);
@@ -158,11 +202,11 @@ impl ZlibEncoder {
             self.index = next;
             self.pending = false;
             self.found.0 = MIN_MATCH - 1;
-            self.end_full_block(bits);
+            self.end_full_block(full, bits);
         } else {
             if std::mem::replace(&mut self.pending, true) {
-                self.tokens.push(DeflateToken::literal(self.window[self.index - 1]));
-                self.end_full_block(bits);
+                let full = self.push(DeflateToken::literal(self.window[self.index - 1]));
+                self.end_full_block(full, bits);
             }
             self.index += 1;
         }
@@ -171,8 +215,9 @@ impl ZlibEncoder {
     /// Takes each match as it is found.
     fn at_once(&mut self, bits: &mut BitWriter) {
         let candidate = self.remember(self.index);
+        let full;
         if let Some((length, distance)) = self.search(candidate, MIN_MATCH - 1) {
-            self.tokens.push(DeflateToken::matched(length, distance));
+            full = self.push(DeflateToken::matched(length, distance));
             let next = self.index + length;
             if length <= self.effort.lazy && self.end - next >= MIN_MATCH {
                 for index in self.index + 1..next {
@@ -181,10 +226,10 @@ impl ZlibEncoder {
             }
             self.index = next;
         } else {
-            self.tokens.push(DeflateToken::literal(self.window[self.index]));
+            full = self.push(DeflateToken::literal(self.window[self.index]));
             self.index += 1;
         }
-        self.end_full_block(bits);
+        self.end_full_block(full, bits);
     }
 
     /// Remembers a place if three bytes are ahead; gives the one before with the same hash, or 0.
@@ -203,8 +248,11 @@ impl ZlibEncoder {
     /// Looks for the longest match at the place that is longer than what is in hand.
     #[inline]
     fn search(&self, mut candidate: usize, in_hand: usize) -> Option<(usize, usize)> {
-        let limit = MAX_MATCH.min(self.end - self.index);
-        if candidate == 0 || self.index - candidate > REACH || in_hand >= limit {
+        let ahead = self.end - self.index;
+        // GNU gzip compares beyond the end, and cuts what it found.
+        let limit = if self.is_gnu { MAX_MATCH } else { MAX_MATCH.min(ahead) };
+        let too_late = self.is_gnu && self.index > 2 * WINDOW - MARGIN;
+        if candidate == 0 || self.index - candidate > REACH || in_hand >= limit || too_late {
             return None;
         }
         let oldest = self.index.saturating_sub(REACH);
@@ -230,19 +278,28 @@ impl ZlibEncoder {
                 break;
             }
         }
-        best
+        best.map(|(length, distance)| (length.min(ahead), distance)).filter(|&(length, _)| length > in_hand)
     }
 
-    fn end_full_block(&mut self, bits: &mut BitWriter) {
-        if self.tokens.len() == BLOCK {
+    /// Keeps a token; true if the block ends with it. The place is still that from which the token was found.
+    #[inline]
+    fn push(&mut self, token: DeflateToken) -> bool {
+        self.tokens.push(token);
+        self.ends.count(token, self.tokens.len(), self.index as isize - self.block)
+    }
+
+    #[inline]
+    fn end_full_block(&mut self, full: bool, bits: &mut BitWriter) {
+        if full {
             self.end_block(false, bits);
         }
     }
 
     fn end_block(&mut self, last: bool, bits: &mut BitWriter) {
-        let input = self.block.map(|start| &self.window[start..self.index]);
+        let input = usize::try_from(self.block).ok().map(|start| &self.window[start..self.index]);
         blocks::smallest(bits, &self.tokens, input, last, &self.fixed);
-        self.block = Some(self.index);
+        self.block = self.index as isize;
         self.tokens.clear();
+        self.ends.begin();
     }
 }
