@@ -92,13 +92,12 @@ impl FrameCache {
             return false;
         }
         while self.bytes + size > self.limit {
-            let freed = match self.order.pop_front() {
-                Some(oldest) => self.frames.remove(&oldest).map_or(0, |bytes| bytes.len() as u64),
-                None => {
-                    let stale = |idle: &mut IdleWindow| self.kept - idle.number >= STALE;
-                    let Some(idle) = self.windows.pop_front_if(stale) else { return false };
-                    idle.window.len()
-                }
+            let freed = if let Some(oldest) = self.order.pop_front() {
+                self.frames.remove(&oldest).map_or(0, |bytes| bytes.len() as u64)
+            } else {
+                let stale = |idle: &mut IdleWindow| self.kept - idle.number >= STALE;
+                let Some(idle) = self.windows.pop_front_if(stale) else { return false };
+                idle.window.len()
             };
             self.bytes -= freed;
         }
