@@ -34,7 +34,9 @@ print("| bundle | MB | packed | goal | `zstd -19 --long=30` of the bundle | `zst
 print("|---|---:|---:|---:|---:|---:|")
 for kind, name in NAMES.items():
     size = column(f"pack:{kind}", "input", 1e6)
-    print(f"| {name} | {size} | {share(f'pack:{kind}')} | ≤ {GOALS[kind]} % | {share(f'zstd:{kind}')} | {share(f'patch:{kind}')} |")
+    # Alone, an update is the same file as the release.
+    alone = share("zstd:one" if kind == "update-2" else f"zstd:{kind}")
+    print(f"| {name} | {size} | {share(f'pack:{kind}')} | ≤ {GOALS[kind]} % | {alone} | {share(f'patch:{kind}')} |")
 print()
 print("| layer | gzip, MB | update | alone |")
 print("|---|---:|---:|---:|")
@@ -52,10 +54,31 @@ for image in "debian python node go rust java".split():
             cells = [f"{100 * layer[kind][0] / layer['size']:.1f} %, {layer[kind][1]}" if kind in layer else "–" for kind in ("update-2", "one")]
             print(f"| {image} | {layer['size'] / 1e6:.1f} | {cells[0]} | {cells[1]} |")
 print()
+ENCODERS = {
+    "debian": "Go, level 6",
+    "python": "pgzip 1.2.6 (klauspost 1.18.2), level 5",
+    "node": "Go, level 1",
+    "go": "Go, level 6",
+    "rust": "pgzip 1.2.6 (klauspost 1.15.15), level 5",
+    "java": "Java (zlib), level 6",
+}
+print("The update of each image by itself, packed against the release before and imported into a store:")
+print()
+print("| image | its layer is gzip by | gzip, MB | packed | pack, s · CPU s | import, s · CPU s | import, MB of gzip in two CPU seconds |")
+print("|---|---|---:|---:|---:|---:|---:|")
+for image, encoder in ENCODERS.items():
+    pack, back = samples.get(f"pack:image-{image}"), samples.get(f"import:image-{image}")
+    if pack and back:
+        rate = back["input"] * 2 / max(back["cpu"], 0.01) / 1e6
+        print(
+            f"| {image} | {encoder} | {pack['input'] / 1e6:.1f} | {share(f'pack:image-{image}')} | {pack['seconds']:.1f} · "
+            f"{pack['cpu']:.1f} | {back['seconds']:.1f} · {back['cpu']:.1f} | {rate:.0f} |"
+        )
+print()
 print("| step | seconds | CPU seconds | MB of gzip in a CPU second | peak MiB | load at the beginning |")
 print("|---|---:|---:|---:|---:|---:|")
 for name, found in samples.items():
-    if found["seconds"] and not name.startswith(("zstd", "patch")):
+    if found["seconds"] and not name.startswith(("zstd", "patch")) and ":image-" not in name:
         rate = found["input"] / max(found["cpu"], 0.01) / 1e6
         print(
             f"| {name.replace(':', ' ')} | {found['seconds']:.0f} | {found['cpu']:.0f} | {rate:.1f} | "

@@ -6,7 +6,7 @@ use airlift::{
     content::Class,
     pack::{
         PackRequest, PackedFile, ReadSettings,
-        deflate::{Checkpoints, Encoder, Engine, Family, Framing, MemberList, Recipe},
+        deflate::{Checkpoints, Encoder, Engine, Family, Framing, MemberList, RawEncoder, Recipe},
         pack,
     },
     progress::Progress,
@@ -112,6 +112,16 @@ pub(crate) fn encoder(input: &[u8]) {
     let recipe = Recipe { engine, framing, header: vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255] };
     let made = gzip(&recipe, content, content.len().max(1));
     assert!(made == gzip(&recipe, content, 1 + usize::from(*size) * 7), "pieces change the bytes of {recipe:?}");
+    if let Some(mut raw) = RawEncoder::new(engine.level().unsigned_abs()).filter(|_| family == Family::Zlib) {
+        let mut stream = Vec::new();
+        let mut sink = |bytes: &[u8]| {
+            stream.extend_from_slice(bytes);
+            Ok::<(), Infallible>(())
+        };
+        let Ok(()) = raw.write(content, &mut sink);
+        let Ok(()) = raw.finish(&mut sink);
+        assert!(stream == made[recipe.header.len()..made.len() - 8], "a raw stream is another than that of gzip");
+    }
     let mut back = Vec::new();
     flate2::read::MultiGzDecoder::new(&made[..]).read_to_end(&mut back).expect("it is a gzip stream");
     assert!(back == content, "{recipe:?} does not come back");

@@ -87,7 +87,14 @@ fn sketch(source: &mut dyn Read, gzip: bool) -> Option<BlobSurvey> {
     loop {
         let bytes = source.fill_buf().ok()?;
         if bytes.is_empty() {
-            return Some(BlobSurvey { recipe: None, checkpoints: None, length, sketch: sketcher.finish(), gzip });
+            return Some(BlobSurvey {
+                recipe: None,
+                checkpoints: None,
+                length,
+                sketch: sketcher.finish(),
+                expanded: None,
+                gzip,
+            });
         }
         sketcher.update(bytes);
         let count = bytes.len();

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// The level of zstd if nothing else is said.
-pub const LEVEL: i32 = 12;
+pub const LEVEL: i32 = 9;
 
 /// Base layers below this are not looked at.
 const LEAST_BASE: u64 = 64 << 10;
@@ -258,6 +258,20 @@ fn each_of<I: Sync, T: Send, E: Send>(
     done.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
+/// As [`each_of`], with what is large first, so that no thread is left with it at the end. The results have the order of `items`.
+fn largest_first<I: Sync, T: Send>(
+    items: &[I],
+    jobs: usize,
+    size: impl Fn(&I) -> u64,
+    work: impl Fn(&I) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|&number| std::cmp::Reverse(size(&items[number])));
+    let mut done = each_of(&order, jobs, |&number| Ok::<_, Error>((number, work(&items[number])?)))?;
+    done.sort_by_key(|(number, _)| *number);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
+}
+
 /// One run.
 struct PackRun {
     blobs: BundleBlobs,
@@ -341,17 +355,22 @@ impl PackRun {
         self.progress.tell(Event::Phase(Phase::Planning));
         let bytes = blobs.iter().map(|blob| blob.size).sum();
         self.progress.tell(Event::Planned { blobs: blobs.len() as u64, bytes, present: 0 });
-        each_of(&blobs, self.request.jobs, |blob| {
-            self.check_stopped()?;
-            self.progress.tell(Event::Started { blob: blob.digest, size: blob.size });
-            let survey = match frames.and_then(|frames| frames.surveys.get(&blob.digest)) {
-                Some(known) => known.clone(),
-                None => self.survey_one(blob, frames)?,
-            };
-            self.progress.tell(Event::Advanced { blob: blob.digest, bytes: blob.size });
-            self.progress.tell(Event::Finished { blob: blob.digest });
-            Ok(SurveyedBlob { blob: blob.clone(), survey })
-        })
+        largest_first(
+            &blobs,
+            self.request.jobs,
+            |blob| blob.size,
+            |blob| {
+                self.check_stopped()?;
+                self.progress.tell(Event::Started { blob: blob.digest, size: blob.size });
+                let survey = match frames.and_then(|frames| frames.surveys.get(&blob.digest)) {
+                    Some(known) => known.clone(),
+                    None => self.survey_one(blob, frames)?,
+                };
+                self.progress.tell(Event::Advanced { blob: blob.digest, bytes: blob.size });
+                self.progress.tell(Event::Finished { blob: blob.digest });
+                Ok(SurveyedBlob { blob: blob.clone(), survey })
+            },
+        )
     }
 
     fn survey_one(&self, blob: &Descriptor, frames: Option<&FramesFile>) -> Result<BlobSurvey> {
@@ -367,19 +386,24 @@ impl PackRun {
     fn survey_base(&self) -> Result<Vec<(Descriptor, BlobSurvey)>> {
         let BaseOffer { layers, contents: Some(base) } = &self.request.base else { return Ok(Vec::new()) };
         let layers: Vec<&Descriptor> = layers.iter().filter(|layer| layer.size >= LEAST_BASE).collect();
-        each_of(&layers, self.request.jobs, |&layer| {
-            self.check_stopped()?;
-            Ok((layer.clone(), survey_layer(&**base, layer)?))
-        })
+        largest_first(
+            &layers,
+            self.request.jobs,
+            |layer| layer.size,
+            |&layer| {
+                self.check_stopped()?;
+                Ok((layer.clone(), survey_layer(&**base, layer)?))
+            },
+        )
     }
 
     fn encode(&self, encoding: &Encoding<'_>) -> Result<Vec<EncodedContent>> {
         self.progress.tell(Event::Phase(Phase::Transferring));
         let bytes = encoding.contents.iter().map(|content| content.length).sum();
         self.progress.tell(Event::Planned { blobs: encoding.contents.len() as u64, bytes, present: 0 });
-        let mut order: Vec<usize> = (0..encoding.contents.len()).collect();
-        order.sort_by_key(|&number| std::cmp::Reverse(encoding.contents[number].length));
-        let encoded = each_of(&order, self.request.jobs, |&number| {
+        let numbers: Vec<usize> = (0..encoding.contents.len()).collect();
+        let length = |&number: &usize| encoding.contents[number].length;
+        largest_first(&numbers, self.request.jobs, length, |&number| {
             let content = &encoding.contents[number];
             let blob = content.blobs.first().map_or(self.layout.id(), |&blob| encoding.surveyed[blob].blob.digest);
             self.progress.tell(Event::Started { blob, size: content.length });
@@ -388,27 +412,26 @@ impl PackRun {
                 self.check_stopped()
             })?;
             self.progress.tell(Event::Finished { blob });
-            Ok::<_, Error>((number, encoded))
-        })?;
-        let mut encoded = encoded;
-        encoded.sort_by_key(|(number, _)| *number);
-        Ok(encoded.into_iter().map(|(_, content)| content).collect())
+            Ok(encoded)
+        })
     }
 
     fn head(&self, encoding: &Encoding<'_>, encoded: &[EncodedContent]) -> PackHead {
-        let blob = |number: usize, verbatim: bool| {
+        let blob = |number: usize, expanded: bool, verbatim: bool| {
             let SurveyedBlob { blob, survey } = &encoding.surveyed[number];
             let survey = (!verbatim).then_some(survey);
+            let nested = survey.and_then(|survey| survey.expanded.as_ref()).filter(|_| expanded);
             PackedBlob {
                 checkpoints: survey.and_then(|survey| survey.checkpoints.clone()),
                 digest: blob.digest,
-                length: survey.map_or(blob.size, |survey| survey.length),
+                length: survey.map_or(blob.size, |survey| survey.length(expanded)),
+                nested: nested.map(|expanded| expanded.nested.clone()),
                 recipe: survey.and_then(|survey| survey.recipe.clone()),
                 size: blob.size,
             }
         };
         let contents = encoding.contents.iter().zip(encoded).map(|(planned, content)| PackedContent {
-            blobs: planned.blobs.iter().map(|&number| blob(number, content.verbatim)).collect(),
+            blobs: planned.blobs.iter().map(|&number| blob(number, planned.expanded, content.verbatim)).collect(),
             frames: content.frames.iter().map(|written| written.frame.clone()).collect(),
         });
         let (id, seal, size) = (self.layout.id(), seal_of(&self.layout), self.layout.total());
@@ -425,7 +448,8 @@ impl PackRun {
         for (planned, content) in encoding.contents.iter().zip(encoded) {
             for &number in &planned.blobs {
                 let SurveyedBlob { blob, survey } = &encoding.surveyed[number];
-                let share = u128::from(content.size()) * u128::from(survey.length) / u128::from(planned.length.max(1));
+                let share = u128::from(content.size()) * u128::from(survey.length(planned.expanded))
+                    / u128::from(planned.length.max(1));
                 let coding = match (survey.recipe.is_some(), survey.gzip, content.verbatim) {
                     (_, false, true) | (true, _, true) => BlobCoding::Dense,
                     (true, ..) => BlobCoding::Recipe,

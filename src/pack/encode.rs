@@ -9,12 +9,18 @@ use super::{
     Error, Result,
     blob_read::{BundleBlobs, content},
     codec,
+    expand::Expanded,
     frames::BaseContents,
     frames_file::{FramesFile, WrittenFrame},
     head::{BaseLayer, FrameCoding, PackFrame, PrefixPart, PrefixSource},
+    nested::NestedStreams,
     plan::{PlannedContent, PlannedFrame, SurveyedBlob},
+    window::Window,
 };
 use crate::oci::Digest;
+
+/// Bytes of a content that are expanded at a time.
+const BUFFER: usize = 64 << 10;
 
 /// What all frames are made of.
 pub(super) struct Encoding<'a> {
@@ -97,10 +103,12 @@ impl Encoding<'_> {
                 continue;
             }
             let window = match window {
-                Some(window) if window.start <= part.from => window,
-                _ => window.insert(Window { source: self.open(part)?, start: 0, bytes: Vec::new() }),
+                Some(window) if window.start() <= part.from => window,
+                _ => window.insert(Window::new(self.open(part)?)),
             };
-            prefix.extend_from_slice(window.slide(part).map_err(Error::read(self.path))?);
+            let short = io::Error::from(io::ErrorKind::UnexpectedEof);
+            let bytes = window.slide(part.from, part.size).and_then(|bytes| bytes.ok_or(short));
+            prefix.extend_from_slice(bytes.map_err(Error::read(self.path))?);
         }
         let coded = codec::compress(bytes, &prefix, self.level, self.path)?;
         self.write(content, number, FrameCoding::Zstd, planned.prefix.clone(), bytes.len(), &coded)
@@ -152,14 +160,17 @@ impl Encoding<'_> {
 
     /// A content from its beginning.
     fn read(&self, number: usize) -> Box<dyn Read + Send> {
+        let planned = &self.contents[number];
         let mut source: Box<dyn Read + Send> = match number {
             0 => Box::new(io::Cursor::new(self.front.to_vec())),
             _ => Box::new(io::empty()),
         };
-        for &blob in &self.contents[number].blobs {
+        for &blob in &planned.blobs {
             let SurveyedBlob { blob, survey } = &self.surveyed[blob];
-            let next =
-                Later { blobs: self.blobs.clone(), blob: blob.clone(), gzip: survey.recipe.is_some(), open: None };
+            let expanded = survey.expanded.as_ref().filter(|_| planned.expanded);
+            let nested = expanded.map(|expanded| expanded.nested.clone());
+            let gzip = survey.recipe.is_some();
+            let next = Later { blobs: self.blobs.clone(), blob: blob.clone(), gzip, nested, open: None };
             source = Box::new(source.chain(next));
         }
         source
@@ -182,6 +193,8 @@ struct Later {
     blobs: BundleBlobs,
     blob: crate::oci::Descriptor,
     gzip: bool,
+    /// The streams that are expanded, as a head has them.
+    nested: Option<String>,
     open: Option<Box<dyn Read + Send>>,
 }
 
@@ -189,37 +202,18 @@ impl Read for Later {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.open.is_none() {
             let blob = self.blobs.open(&self.blob).map_err(io::Error::other)?;
-            self.open = Some(content(blob, self.gzip));
+            let content = content(blob, self.gzip);
+            let list = self.nested.take().map(|text| NestedStreams::parse(&text)).transpose();
+            self.open = Some(match list.map_err(io::Error::other)? {
+                None => content,
+                Some(list) => Box::new(Expanded::new(io::BufReader::with_capacity(BUFFER, content), list)),
+            });
         }
         let read = self.open.as_mut().map_or(Ok(0), |open| open.read(buffer))?;
         if read == 0 {
             self.open = Some(Box::new(io::empty()));
         }
         Ok(read)
-    }
-}
-
-/// A stretch of a content that moves on.
-struct Window {
-    source: Box<dyn Read + Send>,
-    start: u64,
-    bytes: Vec<u8>,
-}
-
-impl Window {
-    fn slide(&mut self, part: &PrefixPart) -> io::Result<&[u8]> {
-        let gone = part.from - self.start;
-        let kept = (self.bytes.len() as u64).min(gone);
-        self.bytes.drain(..usize::try_from(kept).unwrap_or(usize::MAX));
-        let skipped = io::copy(&mut (&mut self.source).take(gone - kept), &mut io::sink())?;
-        self.start = part.from;
-        let missing = part.size.saturating_sub(self.bytes.len() as u64);
-        let read = (&mut self.source).take(missing).read_to_end(&mut self.bytes)? as u64;
-        let size = usize::try_from(part.size).unwrap_or(usize::MAX);
-        if skipped < gone - kept || read < missing || self.bytes.len() < size {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(&self.bytes[..size])
     }
 }
 

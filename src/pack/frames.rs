@@ -1,18 +1,20 @@
 //! Decoded frames of a packed file, on demand: read, held against their digests, decoded, and kept as long as there is room.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
     fmt,
     io::Read,
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
+    thread,
 };
 
 use super::{
     Error, Result, codec,
+    frame_cache::{FrameCache, FrameKey},
     head::{FrameCoding, PackFrame, PackHead, PrefixPart, PrefixSource, starts_of, touched},
     memory::MemoryLimit,
+    window::Window,
 };
 use crate::{bundle::random_access::RandomAccess, oci::Digest};
 
@@ -40,9 +42,6 @@ impl From<Error> for Stopped {
     }
 }
 
-/// A frame, by the number of its content and its own within it.
-type FrameKey = (usize, usize);
-
 /// The frames of a packed file.
 #[derive(Debug)]
 pub(super) struct Frames {
@@ -59,18 +58,6 @@ pub(super) struct Frames {
     cache: Mutex<FrameCache>,
     decoded: Condvar,
     base: Option<Arc<dyn BaseContents>>,
-}
-
-/// What was decoded last.
-#[derive(Debug, Default)]
-struct FrameCache {
-    frames: HashMap<FrameKey, Arc<Vec<u8>>>,
-    /// The one that was used last is at the end.
-    order: VecDeque<FrameKey>,
-    bytes: u64,
-    limit: u64,
-    /// What a thread is decoding now.
-    underway: HashSet<FrameKey>,
 }
 
 impl Frames {
@@ -99,7 +86,7 @@ impl Frames {
         };
         let places = head.contents.iter().map(|content| content.frames.iter().map(&mut place).collect()).collect();
         let starts = head.contents.iter().map(|content| starts_of(&content.frames)).collect();
-        let cache = Mutex::new(FrameCache { limit: memory / 4, ..FrameCache::default() });
+        let cache = Mutex::new(FrameCache::new(memory / 4));
         let memory = MemoryLimit::new(memory / 2);
         Ok(Self { file, path, head, places, starts, needs, memory, cache, decoded: Condvar::new(), base })
     }
@@ -121,7 +108,7 @@ impl Frames {
         &self.path
     }
 
-    /// Gives the bytes `range` of a content to `sink`, frame by frame. Only one frame is held at a time.
+    /// Gives the bytes `range` of a content to `sink`, frame by frame. While the sink has one, the next is decoded.
     pub(super) fn read<E: From<Error>>(
         &self,
         content: usize,
@@ -131,11 +118,29 @@ impl Frames {
         if range.is_empty() {
             return Ok(());
         }
-        for number in touched(&self.starts[content], range.start, range.end) {
-            let frame = self.limited(content, number)?;
-            sink(part_of(&frame, self.starts[content][number], &range))?;
+        let mut numbers = touched(&self.starts[content], range.start, range.end);
+        let mut pass = |number: usize, frame: Result<Arc<Vec<u8>>>| {
+            let frame = frame?;
+            sink(part_of(&frame, self.starts[content][number], &range))
+        };
+        if numbers.len() == 1 {
+            return numbers.try_for_each(|number| pass(number, self.limited(content, number)));
         }
-        Ok(())
+        thread::scope(|scope| {
+            // Without room in it: besides the frame in use one waits, and no more.
+            let (sender, receiver) = mpsc::sync_channel(0);
+            scope.spawn(move || {
+                for number in numbers {
+                    let frame = self.limited(content, number);
+                    let is_last = frame.is_err();
+                    // A receiver that is gone has enough.
+                    if sender.send((number, frame)).is_err() || is_last {
+                        return;
+                    }
+                }
+            });
+            receiver.into_iter().try_for_each(|(number, frame)| pass(number, frame))
+        })
     }
 
     /// A frame, decoded while no more memory is taken than may be. Nobody waits for memory with some in hand: a reader gives
@@ -148,21 +153,18 @@ impl Frames {
     /// A frame from the cache, or decoded now; of several threads that want the same one, one decodes it.
     fn frame(&self, key: FrameKey) -> Result<Arc<Vec<u8>>> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        while cache.underway.contains(&key) {
+        while cache.is_underway(key) {
             cache = self.decoded.wait(cache).unwrap_or_else(PoisonError::into_inner);
         }
         if let Some(bytes) = cache.get(key) {
             return Ok(bytes);
         }
-        cache.underway.insert(key);
+        cache.begin(key);
         drop(cache);
         // Frames need only frames before them, so threads that wait for each other come to an end.
         let outcome = self.decode(key).map(Arc::new);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.underway.remove(&key);
-        if let Ok(bytes) = &outcome {
-            cache.put(key, bytes);
-        }
+        cache.end(key, outcome.as_ref().ok());
         drop(cache);
         self.decoded.notify_all();
         outcome
@@ -171,10 +173,6 @@ impl Frames {
     fn decode(&self, (content, number): FrameKey) -> Result<Vec<u8>> {
         let frame = &self.head.contents[content].frames[number];
         let offset = self.places[content][number];
-        let mut prefix = Vec::with_capacity(usize::try_from(super::head::prefix_bytes(frame)).unwrap_or(0));
-        for part in &frame.prefix {
-            self.add_part(part, &mut prefix)?;
-        }
         let coded = self.file.read_up_to(offset, frame.size).map_err(Error::read(&self.path))?;
         let damaged = |reason: &str| Error::Damaged { path: self.path.clone(), offset, reason: reason.to_owned() };
         if coded.len() as u64 != frame.size {
@@ -183,19 +181,27 @@ impl Frames {
         if Digest::sha256(&coded) != frame.digest {
             return Err(damaged("a frame does not have its digest"));
         }
-        match frame.coding {
-            FrameCoding::Stored => Ok(coded),
-            FrameCoding::Zstd => {
-                let length = usize::try_from(frame.length).unwrap_or(usize::MAX);
-                codec::decompress(&coded, &prefix, length).map_err(damaged)
-            }
+        if frame.coding == FrameCoding::Stored {
+            return Ok(coded);
         }
+        let length = usize::try_from(frame.length).unwrap_or(usize::MAX);
+        let decompress = |prefix: &[u8]| codec::decompress(&coded, prefix, length).map_err(damaged);
+        if let [part] = frame.prefix[..]
+            && part.source == PrefixSource::Base
+        {
+            return self.with_base(&part, decompress)?;
+        }
+        let mut prefix = Vec::with_capacity(usize::try_from(super::head::prefix_bytes(frame)).unwrap_or(0));
+        for part in &frame.prefix {
+            self.add_part(part, &mut prefix)?;
+        }
+        decompress(&prefix)
     }
 
     fn add_part(&self, part: &PrefixPart, prefix: &mut Vec<u8>) -> Result<()> {
         let range = part.from..part.from + part.size;
         if part.source == PrefixSource::Base {
-            return self.add_base(part, prefix);
+            return self.with_base(part, |bytes| prefix.extend_from_slice(bytes));
         }
         for number in touched(&self.starts[part.number], range.start, range.end) {
             let frame = self.frame((part.number, number))?;
@@ -204,38 +210,19 @@ impl Frames {
         Ok(())
     }
 
-    fn add_base(&self, part: &PrefixPart, prefix: &mut Vec<u8>) -> Result<()> {
+    /// Gives a part of a base layer to `take`, from a window that another frame left if there is one.
+    fn with_base<T>(&self, part: &PrefixPart, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let layer = &self.head.base[part.number];
         let missing = || Error::BaseMissing { path: self.path.clone(), missing: 1, first: layer.digest };
-        let base = self.base.as_ref().ok_or_else(missing)?;
-        let mut content = base.open(&layer.digest, layer.gzip)?;
-        let read = Error::read(&self.path);
-        let copied = std::io::copy(&mut (&mut content).take(part.from), &mut std::io::sink());
-        let copied = copied.and_then(|_| content.take(part.size).read_to_end(prefix)).map_err(read)?;
-        if copied as u64 == part.size { Ok(()) } else { Err(missing()) }
-    }
-}
-
-impl FrameCache {
-    fn get(&mut self, key: FrameKey) -> Option<Arc<Vec<u8>>> {
-        let bytes = Arc::clone(self.frames.get(&key)?);
-        self.order.retain(|other| *other != key);
-        self.order.push_back(key);
-        Some(bytes)
-    }
-
-    fn put(&mut self, key: FrameKey, bytes: &Arc<Vec<u8>>) {
-        let size = bytes.len() as u64;
-        if size > self.limit {
-            return;
-        }
-        while self.bytes + size > self.limit {
-            let Some(oldest) = self.order.pop_front() else { break };
-            self.bytes -= self.frames.remove(&oldest).map_or(0, |bytes| bytes.len() as u64);
-        }
-        self.bytes += size;
-        self.frames.insert(key, Arc::clone(bytes));
-        self.order.push_back(key);
+        let left = self.cache.lock().unwrap_or_else(PoisonError::into_inner).take_window(part);
+        let mut window = match left {
+            Some(window) => window,
+            None => Window::new(self.base.as_ref().ok_or_else(missing)?.open(&layer.digest, layer.gzip)?),
+        };
+        let bytes = window.slide(part.from, part.size).map_err(Error::read(&self.path))?;
+        let taken = take(bytes.ok_or_else(missing)?);
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).keep_window(part.number, window);
+        Ok(taken)
     }
 }
 

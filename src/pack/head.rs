@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Error, Result,
     deflate::{Checkpoints, MemberList},
+    nested::NestedStreams,
 };
 use crate::oci::{Algorithm, Digest};
 
@@ -106,8 +107,11 @@ pub(crate) struct PackedBlob {
     pub(crate) checkpoints: Option<String>,
     /// Its digest.
     pub(crate) digest: Digest,
-    /// Bytes of its content: of itself, or of what the recipe makes it of.
+    /// Bytes of its content: of itself, or of what the recipe makes it of; of what that is expanded to, if it is.
     pub(crate) length: u64,
+    /// The streams within its content that are expanded, as base64.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) nested: Option<String>,
     /// The list of members from which it is made again, as base64; without one the content is the blob.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) recipe: Option<String>,
@@ -180,6 +184,41 @@ impl PackedBlob {
         let bytes = decode(text, path)?;
         let list = MemberList::decode(&bytes);
         list.map(Some).map_err(|source| Error::Recipe { path: path.to_owned(), blob: self.digest, source })
+    }
+
+    /// The nested streams, decoded.
+    pub(super) fn nested_list(&self, path: &Path) -> Result<Option<NestedStreams>> {
+        let malformed = |error| {
+            let reason = format!("{error}, of {}", self.digest);
+            Error::Malformed { path: path.to_owned(), reason }
+        };
+        self.nested.as_deref().map(NestedStreams::parse).transpose().map_err(malformed)
+    }
+
+    /// Holds its lists against its sizes.
+    fn check_lists(&self, path: &Path) -> Result<()> {
+        let malformed = |reason: &str| {
+            let reason = format!("{reason}: {}", self.digest);
+            Err(Error::Malformed { path: path.to_owned(), reason })
+        };
+        let nested = self.nested_list(path)?;
+        let content = nested.as_ref().map_or(self.length, |nested| nested.content);
+        let list = self.member_list(path)?;
+        let lengths = list.as_ref().map(|list| list.iter().map(|(_, length)| length));
+        let members = lengths.map_or(self.size, |lengths| lengths.fold(0, u64::saturating_add));
+        if members != content {
+            return malformed("its members are not its content");
+        }
+        if self.mark_list(path)?.is_some() && list.is_none_or(|list| list.iter().count() != 1) {
+            return malformed("it has checkpoints and not one recipe");
+        }
+        if content > most_content(self.size) || self.length > most_content(content) {
+            return malformed("a content is longer than its blob allows");
+        }
+        if nested.is_some_and(|nested| nested.expanded().is_none_or(|expanded| expanded > self.length)) {
+            return malformed("its nested streams are longer than its content");
+        }
+        Ok(())
     }
 
     /// The checkpoints, decoded.
@@ -265,18 +304,7 @@ impl PackHead {
         }
         head.check().map_err(malformed)?;
         for blob in head.contents.iter().flat_map(|content| &content.blobs) {
-            let list = blob.member_list(path)?;
-            let marks = blob.mark_list(path)?;
-            let lengths = list.as_ref().map(|list| {
-                let lengths = list.iter().map(|(_, length)| length);
-                (list.iter().count(), lengths.fold(0_u64, u64::saturating_add))
-            });
-            if lengths.is_some_and(|(_, length)| length != blob.length) {
-                return Err(malformed(format!("the members of {} are not its content", blob.digest)));
-            }
-            if marks.is_some() && lengths.is_none_or(|(count, _)| count != 1) {
-                return Err(malformed(format!("{} has checkpoints and not one recipe", blob.digest)));
-            }
+            blob.check_lists(path)?;
         }
         Ok(head)
     }
@@ -300,9 +328,12 @@ impl PackHead {
             let mut length = front;
             for blob in &content.blobs {
                 say(seen.insert(blob.digest), "a blob is there twice")?;
-                say(blob.recipe.is_some() || blob.length == blob.size, "a blob without a recipe has two sizes")?;
+                let is_coded = blob.recipe.is_some() || blob.nested.is_some();
+                say(is_coded || blob.length == blob.size, "a blob without a recipe has two sizes")?;
                 say(blob.recipe.is_some() || blob.checkpoints.is_none(), "a blob has checkpoints without a recipe")?;
-                say(blob.length <= most_content(blob.size), "a content is longer than its blob allows")?;
+                let most = most_content(blob.size);
+                let most = if blob.nested.is_some() { most_content(most) } else { most };
+                say(blob.length <= most, "a content is longer than its blob allows")?;
                 length = length.checked_add(blob.length).filter(|&sum| sum < 1 << 62).ok_or("too long a content")?;
             }
             let mut start = 0;

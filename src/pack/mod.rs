@@ -11,10 +11,13 @@ mod blob_read;
 mod codec;
 mod create;
 mod encode;
+mod expand;
+mod frame_cache;
 mod frames;
 mod frames_file;
 mod head;
 mod memory;
+mod nested;
 mod opened;
 mod plan;
 mod rebuild;
@@ -26,6 +29,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod unpack;
+mod window;
 
 /// Encoders that make the same gzip bytes again: a crate of its own.
 pub use airlift_deflate as deflate;

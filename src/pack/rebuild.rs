@@ -7,6 +7,7 @@ use super::{
     deflate::{CheckpointError, Checkpoints, MemberList, MembersEncodeError, MembersEncoder, Recipe},
     frames::{Frames, Stopped},
     head::PackedBlob,
+    nested::{NestedEncoder, NestedStreams},
     segments::Segments,
 };
 
@@ -29,16 +30,15 @@ pub(super) fn rebuild(
     sink: &mut impl FnMut(&[u8]) -> Result<(), Stopped>,
 ) -> Result<()> {
     let blob = &frames.head().contents[place.content].blobs[place.blob];
-    let outcome = match blob.member_list(frames.path())? {
-        None => {
-            let (from, to) = (place.start + range.start, place.start + range.end.min(blob.length));
-            frames.read(place.content, from..to, sink)
-        }
-        Some(list) => match (blob.mark_list(frames.path())?, list.iter().next()) {
+    let path = frames.path();
+    let source = BlobContent { frames, blob, nested: blob.nested_list(path)?, place };
+    let outcome = match blob.member_list(path)? {
+        None => source.read(range.start..range.end.min(source.length()), sink),
+        Some(list) => match (blob.mark_list(path)?, list.iter().next()) {
             (Some(marks), Some((recipe, length))) if length >= PARALLEL => {
-                encode_segments(frames, blob, (recipe, &marks), place, range, sink)
+                encode_segments(&source, (recipe, &marks), range, sink)
             }
-            _ => encode(frames, blob, &list, place, range, sink),
+            _ => encode(&source, &list, range, sink),
         },
     };
     match outcome {
@@ -47,48 +47,70 @@ pub(super) fn rebuild(
     }
 }
 
-fn encode(
-    frames: &Frames,
-    blob: &PackedBlob,
-    list: &MemberList,
+/// The content of a blob.
+struct BlobContent<'a> {
+    frames: &'a Frames,
+    blob: &'a PackedBlob,
+    nested: Option<NestedStreams>,
     place: BlobPlace,
+}
+
+impl BlobContent<'_> {
+    fn length(&self) -> u64 {
+        self.nested.as_ref().map_or(self.blob.length, |nested| nested.content)
+    }
+
+    /// Gives a part of it to `sink`. Streams in it are made from the beginning on.
+    fn read(&self, part: Range<u64>, sink: &mut impl FnMut(&[u8]) -> Result<(), Stopped>) -> Result<(), Stopped> {
+        let Self { frames, blob, nested, place } = self;
+        let Some(nested) = nested else {
+            return frames.read(place.content, place.start + part.start..place.start + part.end, sink);
+        };
+        let mut output = Clipped { range: part, at: 0, size: nested.content, blob, path: frames.path(), sink };
+        let mut encoder = NestedEncoder::new(nested);
+        frames.read(place.content, place.start..place.start + blob.length, &mut |bytes: &[u8]| {
+            encoder.write(bytes, &mut |made: &[u8]| output.add(made))
+        })?;
+        output.ended()
+    }
+}
+
+fn encode(
+    source: &BlobContent<'_>,
+    list: &MemberList,
     range: Range<u64>,
     sink: &mut impl FnMut(&[u8]) -> Result<(), Stopped>,
 ) -> Result<(), Stopped> {
-    let mut output = Clipped { range, at: 0, size: blob.size, blob, path: frames.path(), sink };
+    let (blob, path) = (source.blob, source.frames.path());
+    let mut output = Clipped { range, at: 0, size: blob.size, blob, path, sink };
     let stopped = |error| match error {
         MembersEncodeError::Sink(stopped) => stopped,
-        MembersEncodeError::Excess { .. } | MembersEncodeError::Short { .. } => unfit(blob, frames.path()),
+        MembersEncodeError::Excess { .. } | MembersEncodeError::Short { .. } => unfit(blob, path),
     };
     let mut encoder = MembersEncoder::new(list);
-    frames.read(place.content, place.start..place.start + blob.length, &mut |content: &[u8]| {
+    source.read(0..source.length(), &mut |content: &[u8]| {
         encoder.write(content, &mut |made: &[u8]| output.add(made)).map_err(stopped)
     })?;
     encoder.finish(&mut |made: &[u8]| output.add(made)).map_err(stopped)?;
-    if output.at == blob.size { Ok(()) } else { Err(unfit(blob, frames.path())) }
+    output.ended()
 }
 
 fn encode_segments(
-    frames: &Frames,
-    blob: &PackedBlob,
+    source: &BlobContent<'_>,
     (recipe, marks): (&Recipe, &Checkpoints),
-    place: BlobPlace,
     range: Range<u64>,
     sink: &mut impl FnMut(&[u8]) -> Result<(), Stopped>,
 ) -> Result<(), Stopped> {
-    let path = frames.path();
+    let (blob, path, length) = (source.blob, source.frames.path(), source.length());
     let failed = |source: CheckpointError| {
         Stopped::from(Error::Checkpoints { path: path.to_owned(), blob: blob.digest, source })
     };
-    let segments = Segments::new(recipe, marks, blob.length, range.start).map_err(failed)?;
+    let segments = Segments::new(recipe, marks, length, range.start).map_err(failed)?;
     let mut output = Clipped { range, at: segments.output_start(), size: blob.size, blob, path, sink };
-    let content = place.start + segments.content_start().min(blob.length)..place.start + blob.length;
-    segments.run(
-        |give| frames.read(place.content, content, &mut |bytes: &[u8]| give(bytes)),
-        &failed,
-        &mut |made| output.add(made),
-    )?;
-    if output.at == blob.size { Ok(()) } else { Err(unfit(blob, path)) }
+    let content = segments.content_start().min(length)..length;
+    segments
+        .run(|give| source.read(content, &mut |bytes: &[u8]| give(bytes)), &failed, &mut |made| output.add(made))?;
+    output.ended()
 }
 
 fn unfit(blob: &PackedBlob, path: &Path) -> Stopped {
@@ -106,6 +128,11 @@ struct Clipped<'a, S> {
 }
 
 impl<S: FnMut(&[u8]) -> Result<(), Stopped>> Clipped<'_, S> {
+    /// All was given: it must have been as much as there is.
+    fn ended(&self) -> Result<(), Stopped> {
+        if self.at == self.size { Ok(()) } else { Err(unfit(self.blob, self.path)) }
+    }
+
     fn add(&mut self, made: &[u8]) -> Result<(), Stopped> {
         let start = self.at;
         self.at += made.len() as u64;

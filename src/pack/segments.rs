@@ -12,6 +12,9 @@ use super::{
     frames::Stopped,
 };
 
+/// Content that is copied at a time, so that little of a frame is there twice.
+const PIECE: usize = 1 << 20;
+
 /// The segments of a stream from the one on that makes a given byte.
 pub(super) struct Segments<'a> {
     recipe: &'a Recipe,
@@ -64,11 +67,13 @@ impl<'a> Segments<'a> {
         thread::scope(|scope| {
             let mut underway: VecDeque<ScopedJoinHandle<'_, Made>> = VecDeque::new();
             read(&mut |content| {
-                self.buffer.extend_from_slice(content);
-                while let Some(work) = self.next() {
-                    underway.push_back(scope.spawn(work));
-                    if underway.len() >= cores {
-                        pass(underway.pop_front(), failed, sink)?;
+                for piece in content.chunks(PIECE) {
+                    self.buffer.extend_from_slice(piece);
+                    while let Some(work) = self.next() {
+                        underway.push_back(scope.spawn(work));
+                        if underway.len() >= cores {
+                            pass(underway.pop_front(), failed, sink)?;
+                        }
                     }
                 }
                 Ok(())

@@ -1,8 +1,9 @@
-//! How alike two contents are, by few numbers: the smallest hashes of their chunks (bottom-k sketch of Broder's resemblance).
+//! How alike two contents are, and where, by few numbers: the smallest hashes of what is before their cuts (bottom-k sketch of
+//! Broder's resemblance).
 //!
 //! A content is cut where its own bytes say so (a gear hash), so that what is inserted moves no cut but the next ones.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,21 +13,23 @@ const KEPT: usize = 1024;
 /// A cut follows where these bits of the rolling hash are zero: every 4 KiB on average.
 const CUT: u64 = 0xfff << 40;
 
-/// The shortest chunk.
-const SHORTEST: u32 = 512;
+/// The shortest distance of two cuts.
+const SHORTEST: u64 = 512;
 
-/// The smallest hashes of a content's chunks, in order.
+/// The smallest hashes of a content, in order, each with the place of its cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Sketch(Vec<u64>);
+pub(super) struct Sketch(Vec<(u64, u64)>);
 
 /// A sketch under way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sketcher {
-    least: BTreeSet<u64>,
+    least: BTreeMap<u64, u64>,
+    /// A hash of the last 64 bytes: each byte leaves it by being shifted out.
     rolling: u64,
-    hash: u64,
-    length: u32,
+    /// Bytes so far, and where the last cut was.
+    length: u64,
+    last: u64,
 }
 
 /// The constants of the mixing function `SplitMix64` (Steele, Lea and Flood).
@@ -50,54 +53,65 @@ const GEAR: [u64; 256] = {
 impl Sketcher {
     /// Takes in the next bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            let gear = GEAR[usize::from(byte)];
-            self.rolling = (self.rolling << 1).wrapping_add(gear);
-            self.hash = (self.hash ^ gear).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
-            self.length += 1;
-            if (self.rolling & CUT == 0 && self.length >= SHORTEST) || self.length == u32::MAX {
-                self.cut();
+        let mut rolling = self.rolling;
+        for (at, &byte) in (self.length + 1..).zip(bytes) {
+            rolling = (rolling << 1).wrapping_add(GEAR[usize::from(byte)]);
+            if rolling & CUT == 0 && at - self.last >= SHORTEST {
+                self.cut(mix(rolling), at);
             }
         }
+        self.rolling = rolling;
+        self.length += bytes.len() as u64;
     }
 
-    fn cut(&mut self) {
-        let hash = mix(self.hash ^ u64::from(self.length));
-        if self.least.len() < KEPT || self.least.last().is_some_and(|&last| hash < last) {
-            self.least.insert(hash);
+    fn cut(&mut self, hash: u64, at: u64) {
+        self.last = at;
+        if self.least.len() < KEPT || self.least.last_key_value().is_some_and(|(&last, _)| hash < last) {
+            self.least.entry(hash).or_insert(at);
             if self.least.len() > KEPT {
                 self.least.pop_last();
             }
         }
-        (self.hash, self.length) = (0, 0);
     }
 
-    pub(super) fn finish(mut self) -> Sketch {
-        if self.length > 0 {
-            self.cut();
-        }
+    pub(super) fn finish(self) -> Sketch {
         Sketch(self.least.into_iter().collect())
     }
 }
 
 impl Sketch {
     /// The hashes, in order.
-    pub(super) fn hashes(&self) -> &[u64] {
-        &self.0
+    pub(super) fn hashes(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().map(|&(hash, _)| hash)
+    }
+
+    fn place(&self, hash: u64) -> Option<u64> {
+        let number = self.0.binary_search_by_key(&hash, |&(hash, _)| hash).ok()?;
+        Some(self.0[number].1)
     }
 
     /// How much of this is in `other` too, in thousandths.
     pub(super) fn shared_with(&self, other: &Self) -> u64 {
         // A full sketch says nothing of hashes above its last one.
-        let end = |sketch: &Self| if sketch.0.len() < KEPT { u64::MAX } else { sketch.0.last().copied().unwrap_or(0) };
+        let end = |sketch: &Self| match sketch.0.last() {
+            Some(&(last, _)) if sketch.0.len() == KEPT => last,
+            _ => u64::MAX,
+        };
         let limit = end(self).min(end(other));
-        let own = self.0.iter().take_while(|&&hash| hash <= limit);
         let (mut count, mut shared) = (0_u64, 0_u64);
-        for hash in own {
+        for hash in self.hashes().take_while(|&hash| hash <= limit) {
             count += 1;
-            shared += u64::from(other.0.binary_search(hash).is_ok());
+            shared += u64::from(other.place(hash).is_some());
         }
         (shared * 1000).checked_div(count).unwrap_or(0)
+    }
+
+    /// Places in this and in `other` that have the same bytes before them, in the order of this.
+    pub(super) fn anchors(&self, other: &Self) -> Vec<(u64, u64)> {
+        let shared = self.0.iter().filter_map(|&(hash, own)| Some((own, other.place(hash)?)));
+        let mut anchors: Vec<_> = shared.collect();
+        anchors.sort_unstable();
+        anchors
     }
 }
 
@@ -124,5 +138,8 @@ mod tests {
         assert_eq!(first.shared_with(&second), 0);
         assert!((400..=600).contains(&half.shared_with(&first)), "{}", half.shared_with(&first));
         assert_eq!(sketch(&[], 1).shared_with(&first), 0);
+        let anchors = half.anchors(&first);
+        let moved = anchors.iter().filter(|(own, other)| own + 100_001 == other + 200_000);
+        assert!(anchors.len() > 20 && moved.count() == anchors.len(), "{anchors:?}");
     }
 }

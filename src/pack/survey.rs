@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     Result,
     deflate::{Checkpoints, Encoder, Engine, Framing, GzipHeader, MemberList, Recipe, agrees, detect},
+    expand::{ExpandedSurvey, StreamFinder},
     head,
-    sketch::{Sketch, Sketcher},
+    sketch::Sketch,
 };
 
 /// The content by which encoders are told apart: a block of pgzip and some more.
@@ -43,8 +44,17 @@ pub(super) struct BlobSurvey {
     pub(super) length: u64,
     /// What its content looks like.
     pub(super) sketch: Sketch,
+    /// Its content expanded, if that is worth it.
+    pub(super) expanded: Option<ExpandedSurvey>,
     /// Whether it is a gzip stream.
     pub(super) gzip: bool,
+}
+
+impl BlobSurvey {
+    /// Bytes of its content, expanded or as it is.
+    pub(super) fn length(&self, expanded: bool) -> u64 {
+        self.expanded.as_ref().filter(|_| expanded).map_or(self.length, |expanded| expanded.length)
+    }
 }
 
 /// Looks at all of a blob, which `open` gives from its beginning.
@@ -62,15 +72,17 @@ pub(super) fn survey<R: BufRead>(
             Ok(None) | Err(Refuted::Unreadable) => break,
         }
     }
-    let mut sketcher = Sketcher::default();
+    let mut finder = StreamFinder::new();
     let mut length = 0;
     let mut content = open()?;
     loop {
         let bytes = content.fill_buf().map_err(&failed)?;
         if bytes.is_empty() {
-            return Ok(BlobSurvey { recipe: None, checkpoints: None, length, sketch: sketcher.finish(), gzip });
+            let (sketch, expanded) = finder.finish();
+            let expanded = expanded.filter(|_| !gzip);
+            return Ok(BlobSurvey { recipe: None, checkpoints: None, length, sketch, expanded, gzip });
         }
-        sketcher.update(bytes);
+        finder.update(bytes);
         length += bytes.len() as u64;
         let count = bytes.len();
         content.consume(count);
@@ -120,11 +132,10 @@ impl<R: BufRead> Read for Kept<R> {
 }
 
 /// The members of a stream as far as they were made again.
-#[derive(Default)]
 struct RecipeProof {
     members: Vec<(Recipe, u64)>,
     checkpoints: Checkpoints,
-    sketcher: Sketcher,
+    finder: StreamFinder,
 }
 
 /// The engine of a member; `None` if none is known.
@@ -135,7 +146,7 @@ impl RecipeProof {
     /// `None` if there is no recipe.
     fn of(stream: impl BufRead, skip: usize) -> Result<Option<BlobSurvey>, Refuted> {
         let mut stream = Kept { inner: stream, taken: VecDeque::new() };
-        let mut proof = Self::default();
+        let mut proof = Self { members: Vec::new(), checkpoints: Checkpoints::default(), finder: StreamFinder::new() };
         while !stream.fill_buf()?.is_empty() {
             let skip = if proof.members.is_empty() { skip } else { 0 };
             if proof.members.len() == MOST_MEMBERS || !proof.member(&mut stream, skip)? {
@@ -143,12 +154,14 @@ impl RecipeProof {
             }
         }
         let length = proof.members.iter().map(|(_, length)| length).sum();
+        let (sketch, expanded) = proof.finder.finish();
         let marks = proof.members.len() == 1 && proof.checkpoints.segments() > 1;
         Ok(Some(BlobSurvey {
             checkpoints: marks.then(|| head::encode(&proof.checkpoints.encode())),
             recipe: Some(head::encode(&MemberList::new(proof.members).encode())),
             length,
-            sketch: proof.sketcher.finish(),
+            sketch,
+            expanded,
             gzip: true,
         }))
     }
@@ -160,7 +173,7 @@ impl RecipeProof {
         let mut decoder = GzDecoder::new(&mut *stream);
         let mut content = Vec::new();
         (&mut decoder).take(TRIAL as u64).read_to_end(&mut content)?;
-        self.sketcher.update(&content);
+        self.finder.update(&content);
         let recipes = recipes(decoder.get_mut().taken.make_contiguous(), &content, before);
         let Some(recipe) = recipes.get(skip) else { return Ok(false) };
         let refuted =
@@ -180,7 +193,7 @@ impl RecipeProof {
             if content.is_empty() {
                 break;
             }
-            self.sketcher.update(&content);
+            self.finder.update(&content);
         }
         let Ok(checkpoints) = encoder.finish(&mut |bytes: &[u8]| made.add(bytes));
         let taken = &mut decoder.get_mut().taken;
@@ -218,7 +231,7 @@ impl Compared {
     /// Takes away what is in both, from the front; `false` where they differ.
     fn agrees(&mut self, expected: &mut VecDeque<u8>) -> bool {
         let common = self.0.len().min(expected.len());
-        let same = self.0.iter().take(common).eq(expected.iter().take(common));
+        let same = self.0.make_contiguous()[..common] == expected.make_contiguous()[..common];
         self.0.drain(..common);
         expected.drain(..common);
         same

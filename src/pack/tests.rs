@@ -7,6 +7,7 @@ use super::{
     deflate::{Engine, Family, Framing, MemberList, Recipe},
     error::Error,
     head::{self, FrameCoding, PackFrame, PackHead, PackedBlob, PackedBundle, PackedContent, PrefixPart, PrefixSource},
+    nested::{NestedStream, NestedStreams},
     opened::{PackedFile, ReadSettings},
 };
 use crate::{
@@ -48,7 +49,8 @@ fn packed(change: impl FnOnce(&mut PackHead)) -> Vec<u8> {
     let list = MemberList::new([(recipe, LAYER.len() as u64)]);
     let content = [&layout.head()[..], CONFIG, LAYER].concat();
     let coded = codec::compress(&content, &[], 3, Path::new("x")).unwrap();
-    let blob = |digest, length, size, recipe| PackedBlob { checkpoints: None, digest, length, recipe, size };
+    let blob =
+        |digest, length, size, recipe| PackedBlob { checkpoints: None, digest, length, nested: None, recipe, size };
     let (config, layer) = (CONFIG.len() as u64, LAYER.len() as u64);
     let frame = PackFrame {
         coding: FrameCoding::Zstd,
@@ -106,7 +108,7 @@ async fn a_head_that_is_right_is_read_and_its_layer_is_made_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_says_what_cannot_be_is_refused_at_open() {
     type Change = fn(&mut PackHead);
-    let changes: [(&str, Change); 14] = [
+    let changes: [(&str, Change); 18] = [
         ("another bundle", |head| head.bundle.id = Digest::sha256(b"another")),
         ("another bundle", |head| head.bundle.seal = Digest::sha256(b"another")),
         ("do not add up", |head| head.front -= 1),
@@ -125,6 +127,10 @@ async fn a_head_that_says_what_cannot_be_is_refused_at_open() {
         ("longer than its blob allows", |head| head.contents[0].blobs[1].length = 1 << 30),
         ("another size", |head| head.contents[0].blobs[1].size += 1),
         ("it lacks", |head| head.contents[0].blobs[1].digest = Digest::sha256(b"another")),
+        ("are not its content", |head| head.contents[0].blobs[1].nested = nested(1, &[])),
+        ("streams are longer", |head| head.contents[0].blobs[1].nested = nested(0, &[(1 << 62, 1 << 62)])),
+        ("streams are longer", |head| head.contents[0].blobs[1].nested = nested(0, &[(60, 9)])),
+        ("later version", |head| head.contents[0].blobs[1].nested = Some(head::encode(&[2, 0]))),
         ("cannot be used", |head| head.contents[0].blobs[1].recipe = Some(head::encode(&[9, 9, 9]))),
     ];
     for (expected, change) in changes {
@@ -132,6 +138,24 @@ async fn a_head_that_says_what_cannot_be_is_refused_at_open() {
         assert_eq!(code, Code::PackMalformed, "{text}");
         assert!(text.contains(expected), "{text:?} does not say {expected:?}");
     }
+}
+
+/// A list of nested streams, of a content that is longer than [`LAYER`] by `more`; each of them has a gap and a length.
+fn nested(more: u64, streams: &[(u64, u64)]) -> Option<String> {
+    let streams = streams.iter().map(|&(gap, length)| NestedStream { gap, length, level: 6 }).collect();
+    Some(head::encode(&NestedStreams { content: LAYER.len() as u64 + more, streams }.encode()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nested_stream_that_makes_other_bytes_is_stopped() {
+    // It makes fewer bytes than the content has.
+    let file = packed(|head| head.contents[0].blobs[1].nested = nested(0, &[(0, LAYER.len() as u64)]));
+    let error = layer(&open(&file, 1 << 20).await.unwrap()).await.expect_err("the stream makes other bytes");
+    assert_eq!(error.code(), Code::PackMalformed, "{error}");
+    assert!(error.to_string().contains("makes other than"), "{error}");
+    // Without any it is the content itself.
+    let file = packed(|head| head.contents[0].blobs[1].nested = nested(0, &[]));
+    assert_eq!(layer(&open(&file, 1 << 20).await.unwrap()).await.unwrap(), layout().1);
 }
 
 fn part(source: PrefixSource, number: usize, from: u64, size: u64) -> PrefixPart {
@@ -224,6 +248,7 @@ async fn prefixes_that_need_endless_decoding_are_refused() {
                 checkpoints: None,
                 digest: Digest::sha256(&number.to_le_bytes()),
                 length: 1 << 20,
+                nested: None,
                 recipe: None,
                 size: 1 << 20,
             };

@@ -24,6 +24,7 @@ mod header;
 mod huffman;
 mod klauspost;
 mod members;
+mod raw;
 mod recipe;
 mod segment;
 mod symbols;
@@ -37,5 +38,7 @@ pub use detect::{agrees, candidates, detect};
 pub use encoder::Encoder;
 pub use header::{GzipHeader, HeaderError};
 pub use members::{MemberList, MembersEncodeError, MembersEncoder, MembersError};
+#[doc(hidden)]
+pub use raw::RawEncoder;
 pub use recipe::{Engine, Family, Framing, Recipe, RecipeError};
 pub use segment::StreamSegment;

@@ -1,6 +1,21 @@
 //! Packed against what the receiver has.
 
-use std::fs;
+use std::{
+    fs,
+    io::Read,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use airlift::{
+    bundle::Reader,
+    oci::Digest,
+    pack::{BaseContents, BundleBase, PackedFile, ReadSettings},
+    progress::Progress,
+    transfer::verify::verify,
+};
 
 use super::sample::Sample;
 use crate::support::process::files_below;
@@ -37,6 +52,39 @@ fn an_update_needs_few_bytes_beside_its_base_and_comes_back_whole() {
         files.collect::<Vec<_>>()
     };
     assert_eq!(blobs("packed"), blobs("plain"));
+}
+
+/// Base layers, with how often any was opened.
+#[derive(Debug)]
+struct CountedBase(BundleBase, AtomicUsize);
+
+impl BaseContents for CountedBase {
+    fn open(&self, layer: &Digest, gzip: bool) -> airlift::pack::Result<Box<dyn Read + Send>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.open(layer, gzip)
+    }
+
+    fn has(&self, layer: &Digest) -> bool {
+        self.0.has(layer)
+    }
+}
+
+#[test]
+fn a_base_layer_is_read_once_for_all_frames_of_a_layer() {
+    let sample = versions();
+    // Frames of 128 KiB: some layers have three.
+    sample.airlift.run(["pack", "v2.tar", "-o", "v2.pack", "--base", "v1.tar", "--memory", "4MiB"]).success();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let opened = runtime.block_on(async {
+        let base = BundleBase::new([Reader::open(&sample.path("v1.tar")).await.unwrap()]).unwrap();
+        let base = Arc::new(CountedBase(base, AtomicUsize::new(0)));
+        let settings = ReadSettings { memory: 4 << 20, base: Some(base.clone()), ..ReadSettings::default() };
+        let packed = PackedFile::open(&sample.path("v2.pack"), settings).await.unwrap();
+        assert!(verify(packed.reader(), 1, &Progress::silent()).await.unwrap().is_sound());
+        base.1.load(Ordering::Relaxed)
+    });
+    let layers = sample.layers.len();
+    assert!((1..=layers).contains(&opened), "base layers were opened {opened} times for {layers} layers");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, convert::Infallible, fs, io::Write as _, path::
 
 use airlift::{
     oci::Digest,
-    pack::deflate::{Encoder, Engine, Family, Framing, Recipe},
+    pack::deflate::{Encoder, Engine, Family, Framing, RawEncoder, Recipe},
 };
 
 use crate::support::{
@@ -31,7 +31,7 @@ const ENCODERS: [(&str, Family, i8, Framing); 4] = [
 
 /// The names of the layers that are gzip streams by known encoders.
 pub(super) fn gzip_layers() -> impl Iterator<Item = &'static str> {
-    ENCODERS.iter().map(|(name, ..)| *name).chain(["two-members"])
+    ENCODERS.iter().map(|(name, ..)| *name).chain(["two-members", "jar"])
 }
 
 /// Text of `length` bytes; versions of one seed are alike.
@@ -71,6 +71,23 @@ pub(super) fn gzip(family: Family, level: i8, framing: Framing, content: &[u8]) 
     let Ok(()) = encoder.write(content, &mut sink);
     let Ok(_) = encoder.finish(&mut sink);
     made
+}
+
+/// What is in a zip file whose members zlib made; versions of one seed are alike only where they are inflated.
+pub(super) fn jar(seed: u64, version: u64) -> Vec<u8> {
+    let mut jar = Vec::new();
+    let mut encoder = RawEncoder::new(6).unwrap();
+    for (number, content) in text(seed, version, 400_000).chunks(50_000).enumerate() {
+        jar.extend_from_slice(b"PK\x03\x04\x14\0\x08\x08\x08\0");
+        jar.extend_from_slice(&[&[0; 16][..], &[6, 0, 0, 0], format!("file-{number}").as_bytes()].concat());
+        let mut sink = |bytes: &[u8]| {
+            jar.extend_from_slice(bytes);
+            Ok::<(), Infallible>(())
+        };
+        let Ok(()) = encoder.write(content, &mut sink);
+        let Ok(()) = encoder.finish(&mut sink);
+    }
+    jar
 }
 
 /// A gzip stream by an encoder that is not known: zlib-rs.
@@ -131,6 +148,7 @@ fn layers(version: u64, [large, small]: [usize; 2]) -> Vec<(&'static str, Vec<u8
         .collect();
     let member = |seed| gzip(Family::Go, 9, Framing::Stream, &text(seed, version, 20_000));
     layers.push(("two-members", [member(21), member(22)].concat()));
+    layers.push(("jar", gzip(Family::Zlib, 6, Framing::Stream, &jar(61, version))));
     layers.push(("plain", text(31, version, 80_000)));
     layers.push(("noise", noise(41 + version, 70_000)));
     // All encoders are tried on it, so it is short.

@@ -120,6 +120,15 @@ impl ZlibEncoder {
         self.late = self.index.min(MIN_MATCH - 1);
     }
 
+    /// Begins another stream. Chains need no clearing: they are entered by the table only.
+    pub(crate) fn reset(&mut self) {
+        self.last.fill(0);
+        self.tokens.clear();
+        self.ends.begin();
+        (self.end, self.index, self.block, self.late) = (0, 0, 0, 0);
+        (self.found, self.pending) = ((MIN_MATCH - 1, 0), false);
+    }
+
     /// Takes input. How it is cut makes no difference.
     pub(crate) fn write(&mut self, mut input: &[u8], bits: &mut BitWriter) {
         while !input.is_empty() {
