@@ -54,7 +54,7 @@ impl Ground {
                 source.push(blob, body).await.expect("memory takes it");
             }
             let mut writer = StreamWriter::new(&contents, &mut sound).expect("a plan");
-            let order: Vec<Descriptor> = writer.layout().blobs().iter().map(|place| place.blob.clone()).collect();
+            let order: Vec<Descriptor> = writer.layout().blobs().iter().map(|place| place.descriptor()).collect();
             for blob in order {
                 let (_, content) = &blobs[usize::from(blob.digest == layer.digest)];
                 writer.push(&blob, Verified::bytes(blob.clone(), content.clone().into())).await.expect("a blob");

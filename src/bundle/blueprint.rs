@@ -10,11 +10,11 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    Contents, Error, Layout, Reader, Result,
+    Contents, Error, Layout, Reader, Result, TarEntry,
     canvas::{Span, position},
     volume::{self, Cut, Size, VolumeGroup},
 };
-use crate::oci::{Descriptor, Digest};
+use crate::oci::Digest;
 
 /// Into how many files a bundle goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Blueprint {
             return Err(Error::NoVolume { number, volumes: cut.volumes });
         }
         let mut segments: HashMap<u32, usize> = numbers.iter().map(|number| (*number, 0)).collect();
-        cut.place(&contents.order()?.blobs, |piece, segment, _| {
+        cut.place(contents.order()?.blobs, |piece, segment, _| {
             if let Some(count) = segments.get_mut(&piece.volume).filter(|_| segment.is_some()) {
                 *count += 1;
             }
@@ -117,8 +117,8 @@ impl Blueprint {
     }
 
     /// Configs and layers of which at least a part is written.
-    pub(crate) fn blobs(&self) -> impl ExactSizeIterator<Item = &Descriptor> {
-        self.blobs.iter().map(|&(volume, place)| &self.volumes[volume as usize].1.blobs()[place as usize].blob)
+    pub(crate) fn blobs(&self) -> impl ExactSizeIterator<Item = &TarEntry> {
+        self.blobs.iter().map(|&(volume, place)| &self.volumes[volume as usize].1.blobs()[place as usize])
     }
 
     /// Where a blob's bytes go, from its first on; empty for what is not written.
@@ -129,7 +129,7 @@ impl Blueprint {
         let layout = self.first();
         let place = layout.blob_number(digest).map(|place| &layout.blobs()[place as usize]);
         place
-            .map(|place| Span { from: 0, size: place.blob.size, at: Some(position(1, place.offset)) })
+            .map(|place| Span { from: 0, size: place.whole, at: Some(position(1, place.offset)) })
             .into_iter()
             .collect()
     }
@@ -187,8 +187,8 @@ impl Blueprint {
         }
         // Only the content knows the digests of its segments: those that the head says are held against it later.
         let sealed = self.sealed(number, found.unwrap_or_default())?;
-        let head = sealed.as_ref().unwrap_or(layout).head();
-        Ok((reader.layout().map(Layout::head) == Some(head)).then_some(reader))
+        let planned = sealed.as_ref().unwrap_or(layout);
+        Ok(reader.layout().is_some_and(|found| found.begins_as(planned)).then_some(reader))
     }
 
     /// The same volume with the digests of its segments.
@@ -205,6 +205,6 @@ impl Blueprint {
 /// As [`volume::pack()`], and [`Error::NoVolume`].
 pub(crate) fn preview(contents: &Contents, size: Size, only: Option<u32>) -> Result<(Cut, Vec<(u32, u64)>)> {
     let plan = Blueprint::of(contents.clone(), FileLayout::Set { size, only })?;
-    let cut = plan.cut().cloned().unwrap_or(Cut { pieces: Vec::new(), size: size.0, volumes: 0 });
+    let cut = plan.cut().cloned().unwrap_or(Cut { pieces: volume::Pieces::default(), size: size.0, volumes: 0 });
     Ok((cut, plan.totals()))
 }

@@ -1,6 +1,6 @@
 //! What a bundle is a pure function of, and the order in which its content lies in the file.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Absent, Error, Facts, Index, Result, index::is_content};
 use crate::oci::{
@@ -30,8 +30,8 @@ pub struct Order<'a> {
     /// Manifests by first use: from each top-level descriptor down, before its children, children in document order;
     /// each with the descriptor that led to it first.
     pub manifests: Vec<(&'a Descriptor, &'a Manifest)>,
-    /// Configs by first use, then layers by first use.
-    pub blobs: Vec<Descriptor>,
+    /// Configs by first use, then layers by first use; each as it is described there.
+    pub blobs: Vec<&'a Descriptor>,
     /// What the manifests name and is absent on purpose, by digest.
     pub absent: Vec<Absent>,
     /// Manifests that are neither there nor absent on purpose. A bundle of ours has none.
@@ -97,7 +97,7 @@ impl Contents {
             Ok::<_, Error>(manifest)
         })?;
         let manifests = walked.described(&tops);
-        let mut named = NamedContent { contents: self, sizes: HashMap::new(), absent: BTreeMap::new() };
+        let mut named = NamedContent { contents: self, known: HashMap::new(), absent: BTreeMap::new() };
         let children = manifests.iter().flat_map(|(_, manifest)| manifest.children());
         for one in tops.into_iter().chain(children) {
             named.agree(one)?;
@@ -109,14 +109,16 @@ impl Contents {
                 return Err(Error::SizeMismatch { digest, expected, actual });
             }
         }
-        let mut taken: HashSet<Digest> = manifests.iter().map(|(_, manifest)| manifest.digest()).collect();
+        for (_, manifest) in &manifests {
+            named.take(manifest.descriptor())?;
+        }
         let mut blobs = Vec::new();
         let configs = manifests.iter().filter_map(|(_, manifest)| manifest.config());
         let layers = manifests.iter().flat_map(|(_, manifest)| manifest.layers());
         for blob in configs.chain(layers) {
             named.agree(blob)?;
-            if !named.is_absent(blob) && taken.insert(blob.digest) {
-                blobs.push(Descriptor::new(blob.media_type.clone(), blob.digest, blob.size));
+            if !named.is_absent(blob) && named.take(blob)? {
+                blobs.push(blob);
             }
         }
         Ok(Order { manifests, blobs, absent: named.absent.into_values().collect(), missing })
@@ -126,24 +128,24 @@ impl Contents {
 /// What is said of content, as far as it was seen.
 struct NamedContent<'a> {
     contents: &'a Contents,
-    sizes: HashMap<Digest, u64>,
+    /// The size of each, and whether it has its place in the order.
+    known: HashMap<&'a Digest, (u64, bool)>,
     absent: BTreeMap<Digest, Absent>,
 }
 
-impl NamedContent<'_> {
+impl<'a> NamedContent<'a> {
     /// All that is said of one digest must be the same size.
-    fn agree(&mut self, descriptor: &Descriptor) -> Result<()> {
-        match self.sizes.entry(descriptor.digest) {
-            Entry::Vacant(entry) => {
-                entry.insert(descriptor.size);
-            }
-            Entry::Occupied(entry) if *entry.get() == descriptor.size => {}
-            Entry::Occupied(entry) => {
-                let (expected, actual) = (*entry.get(), descriptor.size);
-                return Err(Error::SizeMismatch { digest: descriptor.digest, expected, actual });
-            }
+    fn agree(&mut self, descriptor: &'a Descriptor) -> Result<&mut bool> {
+        let (expected, taken) = self.known.entry(&descriptor.digest).or_insert((descriptor.size, false));
+        if *expected == descriptor.size {
+            return Ok(taken);
         }
-        Ok(())
+        Err(Error::SizeMismatch { digest: descriptor.digest, expected: *expected, actual: descriptor.size })
+    }
+
+    /// Gives it its place in the order, unless it has one.
+    fn take(&mut self, descriptor: &'a Descriptor) -> Result<bool> {
+        Ok(!std::mem::replace(self.agree(descriptor)?, true))
     }
 
     fn is_absent(&mut self, descriptor: &Descriptor) -> bool {

@@ -7,7 +7,10 @@ use super::{
     volume::{Cut, Volume},
 };
 pub use crate::content::Absence as Reason;
-use crate::oci::{Digest, Repository};
+use crate::oci::{
+    Digest, Repository,
+    canonical::{is_written_as, length_of, sha256_of},
+};
 
 /// The format that this code writes and reads (docs/bundle-format.md).
 pub const VERSION: u64 = 1;
@@ -91,9 +94,9 @@ impl Facts {
     /// The id of the set that a volume belongs to: the SHA-256 of all that its volumes agree on.
     pub fn set_id(&self) -> Digest {
         if self.volume.is_none() {
-            return Digest::sha256(&self.to_json());
+            return sha256_of(self);
         }
-        Digest::sha256(&Self { volume: None, ..self.clone() }.to_json())
+        sha256_of(&Self { volume: None, ..self.clone() })
     }
 
     /// Canonical JSON.
@@ -104,6 +107,16 @@ impl Facts {
         serde_json::to_vec(self).expect("strings and numbers serialise")
     }
 
+    /// Bytes of it as canonical JSON.
+    pub(crate) fn length(&self) -> u64 {
+        length_of(self)
+    }
+
+    /// The digest of it as canonical JSON.
+    pub(crate) fn digest(&self) -> Digest {
+        sha256_of(self)
+    }
+
     /// Reads `airlift.json`, which must be canonical and of a version known here.
     pub fn parse(text: &[u8]) -> Result<Self> {
         let seal = |reason: String| Error::Seal { document: "airlift.json", reason };
@@ -112,7 +125,7 @@ impl Facts {
             return Err(Error::Version { found: version });
         }
         let facts: Self = serde_json::from_slice(text).map_err(|error| seal(error.to_string()))?;
-        if facts.to_json() != text {
+        if !is_written_as(&facts, text) {
             return Err(seal("it is not canonical JSON".to_owned()));
         }
         if let Some(fault) = facts.absent.iter().find_map(Absent::fault) {

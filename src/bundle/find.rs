@@ -10,7 +10,7 @@ use super::{
     structure::header_differs,
     tar_framing,
 };
-use crate::oci::{Descriptor, Digest, Hasher};
+use crate::oci::{Digest, Hasher};
 
 impl OpenBundle {
     pub(super) fn find_file(&self, name: &str) -> Result<Option<FoundBlob>> {
@@ -41,7 +41,7 @@ impl OpenBundle {
                 let Some(set) = self.facts.as_ref().and_then(|facts| facts.set.as_ref()) else { return Ok(None) };
                 let mut parts = Vec::new();
                 // The cut was checked when a volume was opened: the pieces of a blob stand in their order.
-                for piece in set.pieces.iter().filter(|piece| piece.digest == *digest) {
+                for piece in set.pieces.of(digest) {
                     let volume = volumes.iter().find(|volume| volume.number == piece.volume);
                     let found = match volume {
                         Some(volume) => self.planned(&volume.file, &volume.layout, digest)?,
@@ -78,17 +78,17 @@ impl OpenBundle {
     }
 
     /// As [`OpenBundle::find_parts`], of the size that is asked for.
-    pub(super) fn find_sized(&self, blob: &Descriptor) -> Result<Vec<FoundBlob>> {
-        let found = self.find_parts(&blob.digest)?.ok_or(Error::Missing { digest: blob.digest })?;
+    pub(super) fn find_sized(&self, digest: &Digest, expected: u64) -> Result<Vec<FoundBlob>> {
+        let found = self.find_parts(digest)?.ok_or(Error::Missing { digest: *digest })?;
         let actual = found.iter().map(|part| part.spot.size).sum();
-        if actual != blob.size {
-            return Err(Error::SizeMismatch { digest: blob.digest, expected: blob.size, actual });
+        if actual != expected {
+            return Err(Error::SizeMismatch { digest: *digest, expected, actual });
         }
         Ok(found)
     }
 
-    pub(super) fn check(&self, blob: &Descriptor, buffer: &mut Vec<u8>, each: impl FnMut(u64)) -> Result<()> {
-        self.check_parts(&self.find_sized(blob)?, blob.digest, blob.digest, buffer, each)
+    pub(super) fn check(&self, digest: Digest, size: u64, buffer: &mut Vec<u8>, each: impl FnMut(u64)) -> Result<()> {
+        self.check_parts(&self.find_sized(&digest, size)?, digest, digest, buffer, each)
     }
 
     /// Hashes what lies at `parts` of the blob `digest`, and holds it against `expected`.

@@ -14,7 +14,7 @@ use crate::files::blocking::off_reactor;
 /// # Errors
 /// A manifest is missing, or sizes contradict each other.
 pub fn encode(contents: &Contents) -> Result<Vec<u8>> {
-    let mut head = Layout::of(contents)?.head().to_vec();
+    let mut head = Vec::from(Layout::of(contents)?.head());
     let end = usize::try_from(END).unwrap_or_default();
     head.resize(head.len() + end, 0);
     Ok(head)

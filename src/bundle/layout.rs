@@ -22,11 +22,14 @@ pub const FACTS_NAME: &str = "airlift.json";
 /// Largest offset in a bundle: what the systems' signed file offsets hold.
 const MAX_TOTAL: u64 = i64::MAX as u64;
 
-/// Where a manifest or blob lies. Offsets are bytes from the start of the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a manifest or blob lies. Offsets are bytes from the start of the file. There may be a hundred thousand of them, so it has
+/// no more than what the file depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TarEntry {
-    /// What lies there.
-    pub blob: Descriptor,
+    /// What lies there, or what the segment is of.
+    pub digest: Digest,
+    /// Bytes of all of it.
+    pub whole: u64,
     /// The first byte of its tar header.
     pub header_offset: u64,
     /// The first byte of its content.
@@ -54,7 +57,7 @@ impl TarEntry {
 
     /// Bytes of its content: of the blob, or of the segment.
     pub fn size(&self) -> u64 {
-        self.segment.map_or(self.blob.size, |segment| segment.size)
+        self.segment.map_or(self.whole, |segment| segment.size)
     }
 
     /// The first byte of the blob that lies there.
@@ -65,9 +68,14 @@ impl TarEntry {
     /// The name of its entry.
     pub fn name(&self) -> String {
         match self.segment {
-            None => blob_name(&self.blob.digest),
-            Some(segment) => super::volume::segment_name(&self.blob.digest, segment.number),
+            None => blob_name(&self.digest),
+            Some(segment) => super::volume::segment_name(&self.digest, segment.number),
         }
+    }
+
+    /// What lies there, without its media type: no byte of the file depends on it.
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::new("", self.digest, self.whole)
     }
 }
 
@@ -89,12 +97,15 @@ pub struct Entry {
 pub struct Layout {
     id: Digest,
     facts: Facts,
-    head: Bytes,
+    index: Bytes,
+    /// Of the entries in front of the manifests.
     documents: Vec<Entry>,
+    /// The manifests themselves, which are shared with the contents.
+    raw: Vec<Bytes>,
     places: Vec<TarEntry>,
-    manifests: usize,
     /// Places in `places`, sorted by the digest of what is there.
     by_digest: Vec<u32>,
+    head_size: u64,
     total: u64,
 }
 
@@ -104,9 +115,9 @@ impl Layout {
     /// # Errors
     /// A manifest is missing, sizes contradict each other, or the bundle would be larger than a file can be.
     pub fn of(contents: &Contents) -> Result<Self> {
-        let mut order = contents.order()?;
+        let order = contents.order()?;
         let facts = Facts::new(contents.index.id(), order.absent.clone());
-        let whole = std::mem::take(&mut order.blobs).into_iter().map(|blob| (blob, None));
+        let whole = order.blobs.iter().map(|&blob| (blob, None));
         Self::build(contents, &order, facts, whole)
     }
 
@@ -116,64 +127,62 @@ impl Layout {
     /// # Errors
     /// As [`Layout::of`], and where `cut` is none of `contents`.
     pub fn of_volume(contents: &Contents, cut: &Cut, number: u32, segments: Vec<Digest>) -> Result<Self> {
-        let mut order = contents.order()?;
+        let order = contents.order()?;
         let wrong = |reason: String| Error::Seal { document: FACTS_NAME, reason };
         if number == 0 || number > cut.volumes {
             return Err(wrong(format!("a set of {} volumes has no volume {number}", cut.volumes)));
         }
         let mut pieces = Vec::new();
-        cut.place(&order.blobs, |piece, segment, blob| {
+        cut.place(order.blobs.iter().copied(), |piece, segment, blob| {
             if piece.volume == number {
                 let segment = segment.map(|number| Segment { number, from: piece.from, size: piece.size });
-                pieces.push((blob.clone(), segment));
+                pieces.push((blob, segment));
             }
         })?;
         let cut_here = pieces.iter().filter(|(_, segment)| segment.is_some()).count();
         if cut_here != segments.len() {
             return Err(wrong(format!("it has {cut_here} segments and states the digests of {}", segments.len())));
         }
-        order.blobs = Vec::new();
         let facts = Facts::of_volume(contents.index.id(), order.absent.clone(), cut.clone(), number, segments);
         Self::build(contents, &order, facts, pieces.into_iter())
     }
 
-    fn build(
+    fn build<'b>(
         contents: &Contents,
-        order: &Order<'_>,
+        order: &Order<'b>,
         facts: Facts,
-        pieces: impl ExactSizeIterator<Item = (Descriptor, Option<Segment>)>,
+        pieces: impl ExactSizeIterator<Item = (&'b Descriptor, Option<Segment>)>,
     ) -> Result<Self> {
         contents.check_size()?;
         if let Some(missing) = order.missing.first() {
             return Err(Error::Missing { digest: missing.digest });
         }
-        let mut head = FrontWriter::default();
-        head.document(MARKER_NAME, MARKER);
-        head.document(INDEX_NAME, &contents.index.to_json());
-        head.document(FACTS_NAME, &facts.to_json());
-        let documents = std::mem::take(&mut head.entries);
+        let mut positions = Positions::default();
+        let index = Bytes::from(contents.index.to_json());
+        let documents =
+            [(MARKER_NAME, MARKER.len() as u64), (INDEX_NAME, index.len() as u64), (FACTS_NAME, facts.length())];
+        let documents = documents.map(|(name, size)| {
+            let (header_offset, offset) = positions.next(name, size)?;
+            Ok(Entry { name: name.to_owned(), header_offset, offset, size })
+        });
+        let documents = documents.into_iter().collect::<Result<_>>()?;
+        let manifests = order.manifests.iter().map(|(descriptor, _)| (*descriptor, None));
         let mut places = Vec::with_capacity(order.manifests.len() + pieces.len());
-        for (descriptor, manifest) in &order.manifests {
-            head.document(&blob_name(&descriptor.digest), manifest.raw());
-            let Some(entry) = head.entries.pop() else { continue };
-            let blob = Descriptor::new(descriptor.media_type.clone(), descriptor.digest, descriptor.size);
-            places.push(TarEntry { blob, header_offset: entry.header_offset, offset: entry.offset, segment: None });
-        }
-        let manifests = places.len();
-        let mut end = head.bytes.len() as u64;
-        for (blob, segment) in pieces {
-            let mut place = TarEntry { blob, header_offset: end, offset: end, segment };
-            place.offset += header::length(&place.name());
-            let next = place.offset.checked_add(place.size());
-            let next = next.filter(|&next| next < MAX_TOTAL - END - header::BLOCK);
-            let too_large = || Error::TooLarge { what: "the bundle".to_owned(), limit: MAX_TOTAL };
-            end = next.map(|next| next + padding(next)).ok_or_else(too_large)?;
+        let mut head_size = positions.end;
+        for (at, (blob, segment)) in manifests.chain(pieces).enumerate() {
+            let (digest, whole) = (blob.digest, blob.size);
+            let mut place = TarEntry { digest, whole, header_offset: 0, offset: 0, segment };
+            (place.header_offset, place.offset) = positions.next(&place.name(), place.size())?;
             places.push(place);
+            if at < order.manifests.len() {
+                head_size = positions.end;
+            }
         }
         let mut by_digest: Vec<u32> = (0..).take(places.len()).collect();
-        by_digest.sort_by_key(|&at| places[at as usize].blob.digest);
-        let (id, head) = (contents.index.id(), head.bytes.into());
-        Ok(Self { id, facts, head, documents, places, manifests, by_digest, total: end + END })
+        by_digest.sort_by_key(|&at| places[at as usize].digest);
+        let raw = order.manifests.iter().map(|(_, manifest)| manifest.raw().clone()).collect();
+        let (id, total) = (contents.index.id(), positions.end + END);
+        Ok(Self { id, facts, index, documents, raw, places, by_digest, head_size, total })
     }
 
     /// The bundle id.
@@ -186,19 +195,41 @@ impl Layout {
         &self.facts
     }
 
-    /// Everything in front of the first config's or layer's header.
-    pub const fn head(&self) -> &Bytes {
-        &self.head
+    /// Everything in front of the first config's or layer's header. It is made anew at each call: it has every manifest in it, and a
+    /// set has it once a volume.
+    pub fn head(&self) -> Bytes {
+        let mut head = Vec::with_capacity(usize::try_from(self.head_size).unwrap_or(0));
+        let facts = self.facts.to_json();
+        let documents =
+            self.documents.iter().map(|entry| entry.name.clone()).zip([MARKER, &self.index[..], &facts[..]]);
+        let manifests = self.manifests().iter().map(TarEntry::name).zip(self.raw.iter().map(|raw| &raw[..]));
+        for (name, content) in documents.chain(manifests) {
+            let size = content.len() as u64;
+            head.extend(header::encode(&name, size));
+            head.extend_from_slice(content);
+            head.extend(zeros(padding(size)));
+        }
+        head.into()
+    }
+
+    /// Bytes of [`Layout::head`].
+    pub const fn head_size(&self) -> u64 {
+        self.head_size
+    }
+
+    /// Whether a file of `other` begins as one of this does: index and `airlift.json` fix every manifest.
+    pub fn begins_as(&self, other: &Self) -> bool {
+        self.id == other.id && self.facts == other.facts
     }
 
     /// Configs, then layers, in the order of the file.
     pub fn blobs(&self) -> &[TarEntry] {
-        &self.places[self.manifests..]
+        &self.places[self.raw.len()..]
     }
 
     /// Manifests and indexes, in the order of the file.
     pub fn manifests(&self) -> &[TarEntry] {
-        &self.places[..self.manifests]
+        &self.places[..self.raw.len()]
     }
 
     /// Every entry of the tar, in the order of the file.
@@ -224,12 +255,12 @@ impl Layout {
 
     /// Which of [`Layout::blobs`] has the content of `digest`, or a segment of it.
     pub(crate) fn blob_number(&self, digest: &Digest) -> Option<u32> {
-        let place = self.place_of(digest)?.checked_sub(self.manifests)?;
+        let place = self.place_of(digest)?.checked_sub(self.raw.len())?;
         u32::try_from(place).ok()
     }
 
     fn place_of(&self, digest: &Digest) -> Option<usize> {
-        let found = self.by_digest.binary_search_by_key(digest, |&at| self.places[at as usize].blob.digest);
+        let found = self.by_digest.binary_search_by_key(digest, |&at| self.places[at as usize].digest);
         found.ok().map(|nth| self.by_digest[nth] as usize)
     }
 
@@ -240,7 +271,7 @@ impl Layout {
 
     /// Whether `digest` is a manifest of the bundle.
     pub fn is_manifest(&self, digest: &Digest) -> bool {
-        self.place_of(digest).is_some_and(|at| at < self.manifests)
+        self.place_of(digest).is_some_and(|at| at < self.raw.len())
     }
 
     /// Everything of the file but the content of configs and layers, as pieces with their offsets: the head, then what
@@ -253,9 +284,9 @@ impl Layout {
             bytes.extend(header::encode(&place.name(), place.size()));
             (start, bytes.into())
         });
-        let end = blobs.last().map_or(self.head.len() as u64, TarEntry::end);
+        let end = blobs.last().map_or(self.head_size, TarEntry::end);
         let last = (end, zeros(self.total - end).into());
-        std::iter::once((0, self.head.clone())).chain(between).chain(std::iter::once(last))
+        std::iter::once_with(|| (0, self.head())).chain(between).chain(std::iter::once(last))
     }
 }
 
@@ -264,21 +295,21 @@ fn zeros(count: u64) -> Vec<u8> {
     vec![0; usize::try_from(count).unwrap_or(0)]
 }
 
-/// The front of the file as it is put together.
+/// Where entries are that follow each other.
 #[derive(Default)]
-struct FrontWriter {
-    bytes: Vec<u8>,
-    entries: Vec<Entry>,
+struct Positions {
+    /// The first byte after the padding of the last one.
+    end: u64,
 }
 
-impl FrontWriter {
-    fn document(&mut self, name: &str, content: &[u8]) {
-        let header_offset = self.bytes.len() as u64;
-        let size = content.len() as u64;
-        self.bytes.extend(header::encode(name, size));
-        let offset = self.bytes.len() as u64;
-        self.bytes.extend_from_slice(content);
-        self.bytes.extend(zeros(padding(size)));
-        self.entries.push(Entry { name: name.to_owned(), header_offset, offset, size });
+impl Positions {
+    /// The offsets of header and content of the next entry.
+    fn next(&mut self, name: &str, size: u64) -> Result<(u64, u64)> {
+        let header_offset = self.end;
+        let offset = header_offset + header::length(name);
+        let end = offset.checked_add(size).filter(|&end| end < MAX_TOTAL - END - header::BLOCK);
+        let too_large = || Error::TooLarge { what: "the bundle".to_owned(), limit: MAX_TOTAL };
+        self.end = end.map(|end| end + padding(end)).ok_or_else(too_large)?;
+        Ok((header_offset, offset))
     }
 }

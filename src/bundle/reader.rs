@@ -252,7 +252,7 @@ impl Reader {
     /// # Errors
     /// It is not there, has another size or another digest, or cannot be read.
     pub fn check(&self, blob: &Descriptor, buffer: &mut Vec<u8>, each: impl FnMut(u64)) -> Result<()> {
-        self.0.check(blob, buffer, each)
+        self.0.check(blob.digest, blob.size, buffer, each)
     }
 
     /// Holds everything of a bundle that is not content against the plan: headers, padding, end. Blocks. Empty for what

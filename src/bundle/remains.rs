@@ -20,8 +20,8 @@ use super::{
     strict::{self, by_digest},
 };
 use crate::{
-    files::blocking::off_reactor,
-    oci::{Descriptor, Digest, graph::walk},
+    files::{self, blocking::off_reactor},
+    oci::{Digest, graph::walk},
 };
 
 impl Reader {
@@ -44,7 +44,7 @@ impl Reader {
         let known: std::collections::HashSet<Digest> = known.chain(contents.manifests.keys().copied()).collect();
         let stray = files.iter().filter_map(|(name, spot)| Some((digest_of(name)?, spot.size)));
         let stray = stray.filter(|(digest, _)| !known.contains(digest));
-        stray.map(|(digest, size)| FileCheck::whole(Descriptor::new("", digest, size))).collect()
+        stray.map(|(digest, size)| FileCheck::whole(digest, size)).collect()
     }
 }
 
@@ -116,7 +116,7 @@ impl OpenBundle {
         let mut account = DOCUMENTS.open();
         let walked = walk(self.contents.index.descriptors(), &mut account, |descriptor, account| {
             match self.stored_manifest(descriptor, account).transpose() {
-                Err(error @ (Error::Read { .. } | Error::Budget(_))) => Err(error),
+                Err(error @ (Error::File(files::Error::Read { .. }) | Error::Budget(_))) => Err(error),
                 Err(error) => {
                     wrong.push(error);
                     Ok(None)

@@ -24,7 +24,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct FileCheck {
     /// The blob, or the one that the segment is of.
-    pub blob: Descriptor,
+    pub digest: Digest,
+    /// Bytes of the whole blob.
+    whole: u64,
     /// Bytes to hash.
     pub size: u64,
     /// The volume whose segment it is; `None` for a whole blob, wherever it lies.
@@ -33,8 +35,8 @@ pub struct FileCheck {
 
 impl FileCheck {
     /// Of a blob that lies in one place.
-    pub(super) const fn whole(blob: Descriptor) -> Self {
-        Self { size: blob.size, blob, volume: None }
+    pub(super) const fn whole(digest: Digest, size: u64) -> Self {
+        Self { digest, whole: size, size, volume: None }
     }
 }
 
@@ -97,8 +99,8 @@ impl Reader {
         let reader = self.clone();
         off_reactor(move || {
             let order = reader.contents().order()?;
-            let is_cut = |blob: &Descriptor| reader.segments(&blob.digest).len() > 1 && reader.has(&blob.digest);
-            let blobs: Vec<Descriptor> = order.blobs.into_iter().filter(is_cut).collect();
+            let is_cut = |blob: &&Descriptor| reader.segments(&blob.digest).len() > 1 && reader.has(&blob.digest);
+            let blobs: Vec<&Descriptor> = order.blobs.into_iter().filter(is_cut).collect();
             let needed = blobs.iter().map(|blob| blob.size).sum();
             let folder = std::env::temp_dir();
             let free = disk::free(&folder).map_err(Error::read(&folder))?;
@@ -108,7 +110,7 @@ impl Reader {
             for blob in blobs {
                 let file = tempfile::tempfile().map_err(Error::write(&folder))?;
                 let mut at = 0;
-                for part in reader.0.find_sized(&blob)? {
+                for part in reader.0.find_sized(&blob.digest, blob.size)? {
                     let (from, size) = (part.spot.offset, part.spot.size);
                     part.file.carry_over(from, &file, at, size).map_err(Error::write(&folder))?;
                     at += size;
@@ -135,10 +137,10 @@ impl Reader {
         let mut wanted = Vec::new();
         for file in self.files() {
             let places = file.layout.blobs().iter().filter(|place| place.segment.is_some());
-            wanted.extend(places.filter(|place| blobs.contains(&place.blob.digest)).map(|place| (file, place)));
+            wanted.extend(places.filter(|place| blobs.contains(&place.digest)).map(|place| (file, place)));
         }
         wanted.retain(|(_, place)| {
-            let there = fs::metadata(aside_path(folder, &place.blob.digest, place.from()));
+            let there = fs::metadata(aside_path(folder, &place.digest, place.from()));
             !there.is_ok_and(|meta| meta.len() == place.size())
         });
         if wanted.is_empty() {
@@ -152,7 +154,7 @@ impl Reader {
         }
         let mut buffer = Vec::new();
         for (file, place) in wanted {
-            let digest = place.blob.digest;
+            let digest = place.digest;
             self.check_segment(file, &digest, &mut buffer, |_| {})?;
             let path = aside_path(folder, &digest, place.from());
             let partial = name::partial(&path);
@@ -252,15 +254,17 @@ impl Reader {
     /// # Errors
     /// As [`super::Contents::order`].
     pub fn checks(&self) -> Result<Vec<FileCheck>> {
-        let mut checks = Vec::new();
-        for blob in self.contents().order()?.blobs {
+        let blobs = self.contents().order()?.blobs;
+        let mut checks = Vec::with_capacity(blobs.len());
+        for blob in blobs {
             if self.has(&blob.digest) {
-                checks.push(FileCheck::whole(blob));
+                checks.push(FileCheck::whole(blob.digest, blob.size));
                 continue;
             }
             let here = self.files().iter().filter_map(|file| Some((file.number, file.layout.place(&blob.digest)?)));
             checks.extend(here.map(|(number, place)| FileCheck {
-                blob: blob.clone(),
+                digest: blob.digest,
+                whole: blob.size,
                 size: place.size(),
                 volume: Some(number),
             }));
@@ -275,14 +279,14 @@ impl Reader {
         buffer: &mut Vec<u8>,
         mut each: impl FnMut(u64),
     ) -> Result<(), Vec<(Option<PathBuf>, Error)>> {
-        let digest = check.blob.digest;
+        let digest = check.digest;
         if let Some(number) = check.volume {
             let file = self.files().iter().find(|file| file.number == number);
             return file.map_or(Ok(()), |file| {
                 self.check_segment(file, &digest, buffer, each).map_err(|error| vec![(Some(file.path.clone()), error)])
             });
         }
-        let Err(error) = self.check(&check.blob, buffer, &mut each) else { return Ok(()) };
+        let Err(error) = self.0.check(digest, check.whole, buffer, &mut each) else { return Ok(()) };
         let files = self.files().iter().filter(|file| file.layout.place(&digest).is_some());
         let files: Vec<&VolumeFile> = files.collect();
         if let [file] = files[..] {
@@ -305,7 +309,7 @@ impl Reader {
         each: impl FnMut(u64),
     ) -> Result<()> {
         let segments = file.layout.blobs().iter().filter(|place| place.segment.is_some());
-        let at = segments.clone().position(|place| place.blob.digest == *digest);
+        let at = segments.clone().position(|place| place.digest == *digest);
         let told = file.layout.facts().volume.as_ref().map(|volume| volume.segments.as_slice()).unwrap_or_default();
         let expected = at.and_then(|at| told.get(at)).ok_or(Error::Missing { digest: *digest })?;
         let found = self.0.planned(&file.file, &file.layout, digest)?.ok_or(Error::Missing { digest: *digest })?;
@@ -327,7 +331,7 @@ impl Reader {
 
     /// Where the segments of `digest` lie that are here: each volume with the place in it.
     pub fn segments(&self, digest: &Digest) -> Vec<(u32, TarEntry)> {
-        let here = self.files().iter().filter_map(|file| Some((file.number, file.layout.place(digest)?.clone())));
+        let here = self.files().iter().filter_map(|file| Some((file.number, *file.layout.place(digest)?)));
         here.filter(|(_, place)| place.segment.is_some()).collect()
     }
 }

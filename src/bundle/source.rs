@@ -49,7 +49,7 @@ impl Source for Reader {
         let blob = content.clone();
         let mut skip = from;
         let mut parts = Vec::new();
-        for FoundBlob { file, spot } in off_reactor(move || inner.find_sized(&blob)).await? {
+        for FoundBlob { file, spot } in off_reactor(move || inner.find_sized(&blob.digest, blob.size)).await? {
             let gone = skip.min(spot.size);
             skip -= gone;
             let (at, end) = (spot.offset + gone, spot.offset + spot.size);

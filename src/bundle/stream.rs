@@ -38,21 +38,21 @@ impl<W: AsyncWrite + Unpin + Send> StreamWriter<W> {
     /// `blob` is not the next one, it does not verify, or the pipe is closed.
     pub async fn push(&mut self, blob: &Descriptor, mut body: Verified) -> Result<()> {
         self.begin().await?;
-        let expected = self.layout.blobs().get(self.next).map(|place| place.blob.clone());
+        let expected = self.layout.blobs().get(self.next).copied();
         let Some(expected) = expected.filter(|expected| expected.digest == blob.digest) else {
             let expected = self.layout.blobs().get(self.next);
-            let expected = expected.map_or_else(|| "the end".to_owned(), |place| place.blob.digest.to_string());
+            let expected = expected.map_or_else(|| "the end".to_owned(), |place| place.digest.to_string());
             return Err(Error::Order { expected, found: blob.digest });
         };
-        if body.descriptor().size != expected.size {
+        if body.descriptor().size != expected.whole {
             let actual = body.descriptor().size;
-            return Err(Error::SizeMismatch { digest: expected.digest, expected: expected.size, actual });
+            return Err(Error::SizeMismatch { digest: expected.digest, expected: expected.whole, actual });
         }
-        self.write(&header::encode(&blob_name(&expected.digest), expected.size)).await?;
+        self.write(&header::encode(&blob_name(&expected.digest), expected.whole)).await?;
         while let Some(chunk) = body.next().await {
             self.write(&chunk?).await?;
         }
-        self.zeros(padding(expected.size)).await?;
+        self.zeros(padding(expected.whole)).await?;
         self.next += 1;
         Ok(())
     }
@@ -62,7 +62,7 @@ impl<W: AsyncWrite + Unpin + Send> StreamWriter<W> {
         self.begin().await?;
         let missing = &self.layout.blobs()[self.next..];
         if let Some(first) = missing.first() {
-            return Err(Error::Incomplete { missing: missing.len(), first: first.blob.digest });
+            return Err(Error::Incomplete { missing: missing.len(), first: first.digest });
         }
         self.zeros(END).await?;
         self.out.flush().await.map_err(Error::write("-".as_ref()))?;
@@ -71,7 +71,7 @@ impl<W: AsyncWrite + Unpin + Send> StreamWriter<W> {
 
     async fn begin(&mut self) -> Result<()> {
         if !std::mem::replace(&mut self.begun, true) {
-            let head = self.layout.head().clone();
+            let head = self.layout.head();
             self.write(&head).await?;
         }
         Ok(())

@@ -109,7 +109,7 @@ fn check_length(file: &RandomAccess, length: u64, path: &Path, layout: &Layout) 
 
 /// Whether a file is the head of the bundle of `layout`, which has more than that, and the end of a tar.
 pub(crate) fn is_head(file: &RandomAccess, length: u64, layout: &Layout) -> io::Result<bool> {
-    let head = layout.head().len() as u64;
+    let head = layout.head_size();
     let is_short = layout.total() > head + END && length == head + END;
     Ok(is_short && read_up_to(file, head, END)?.iter().all(|&byte| byte == 0))
 }

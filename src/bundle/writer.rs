@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
 use super::{
-    Contents, Error, Layout, Result,
+    Contents, Error, Layout, Result, TarEntry,
     blueprint::{Blueprint, FileLayout},
     canvas::{Canvas, Span},
     held::{self, HeldBytes},
@@ -99,13 +99,13 @@ impl Writer {
 
     /// Configs and layers that are to be pushed, in the order of the bundle.
     pub fn blobs(&self) -> Vec<Descriptor> {
-        self.shared.plan().blobs().cloned().collect()
+        self.shared.plan().blobs().map(TarEntry::descriptor).collect()
     }
 
     /// Those of them that are not in place.
-    pub(crate) fn missing(&self) -> Vec<Descriptor> {
+    pub(crate) fn missing(&self) -> Vec<TarEntry> {
         let state = self.shared.state();
-        state.plan.blobs().filter(|blob| !state.present.contains(&blob.digest)).cloned().collect()
+        state.plan.blobs().filter(|blob| !state.present.contains(&blob.digest)).copied().collect()
     }
 
     /// How many blobs are written, and their bytes, and how many bytes of them are there, in part or whole.
@@ -114,9 +114,9 @@ impl Writer {
         let (mut blobs, mut bytes, mut there) = (0, 0, 0);
         for blob in state.plan.blobs() {
             blobs += 1;
-            bytes += blob.size;
+            bytes += blob.whole;
             let begun = || state.arrived.get(&blob.digest).map_or(0, |(_, arrived)| *arrived);
-            there += if state.present.contains(&blob.digest) { blob.size } else { begun() };
+            there += if state.present.contains(&blob.digest) { blob.whole } else { begun() };
         }
         (blobs, bytes, there)
     }
@@ -130,7 +130,7 @@ impl Writer {
     pub fn present(&self) -> u64 {
         let state = self.shared.state();
         let blobs = state.plan.blobs().filter(|blob| state.present.contains(&blob.digest));
-        blobs.map(|blob| blob.size).sum()
+        blobs.map(|blob| blob.whole).sum()
     }
 
     /// What is there of a blob that an earlier run or attempt began: a hasher that has taken it in, and its bytes. Give

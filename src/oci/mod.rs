@@ -1,5 +1,6 @@
 //! The words of the trade: digests, references, descriptors, manifests. No I/O and nothing asynchronous may enter.
 
+pub(crate) mod canonical;
 pub mod descriptor;
 pub mod digest;
 #[doc(hidden)]

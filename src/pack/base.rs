@@ -40,7 +40,7 @@ impl BundleBase {
             for blob in reader.contents().order()?.blobs {
                 if reader.has(&blob.digest) && !base.by_digest.contains_key(&blob.digest) {
                     base.by_digest.insert(blob.digest, base.layers.len());
-                    base.layers.push((base.bundles.len(), blob));
+                    base.layers.push((base.bundles.len(), blob.clone()));
                 }
             }
             base.bundles.push(BundleBlobs { reader, runtime: runtime.clone() });

@@ -164,7 +164,7 @@ fn packable(bundle: &Reader) -> Result<&Layout> {
 }
 
 fn seal_of(layout: &Layout) -> Digest {
-    Digest::sha256(&layout.facts().to_json())
+    layout.facts().digest()
 }
 
 /// The packed file that is there already, if it is one of this bundle and sound.
@@ -218,7 +218,7 @@ async fn check(reader: &Reader, jobs: usize, progress: &Progress) -> bundle::Res
         }
         checks.sort_by_key(|check| std::cmp::Reverse(check.size));
         each_of(&checks, jobs, |check| {
-            let blob = check.blob.digest;
+            let blob = check.digest;
             progress.tell(Event::Started { blob, size: check.size });
             let told = |bytes| progress.tell(Event::Advanced { blob, bytes });
             let outcome = reader.run_check(check, &mut Vec::new(), told);
@@ -279,7 +279,7 @@ impl PackRun {
         let surveyed = self.survey(frames.as_ref())?;
         let base = self.survey_base()?;
         let surveys: Vec<&BlobSurvey> = base.iter().map(|(_, survey)| survey).collect();
-        let mut contents = plan(self.layout.head().len() as u64, &surveyed, &surveys, self.request.memory);
+        let mut contents = plan(self.layout.head_size(), &surveyed, &surveys, self.request.memory);
         let layers: Vec<BaseLayer> = used_base(&mut contents)
             .into_iter()
             .map(|number| {
@@ -292,7 +292,7 @@ impl PackRun {
             blobs: &self.blobs,
             surveyed: &surveyed,
             contents: &contents,
-            front: self.layout.head(),
+            front: &self.layout.head(),
             base: self.request.base.contents.as_deref(),
             layers: &layers,
             level: self.request.level,
@@ -337,7 +337,7 @@ impl PackRun {
     }
 
     fn survey(&self, frames: Option<&FramesFile>) -> Result<Vec<SurveyedBlob>> {
-        let blobs: Vec<Descriptor> = self.layout.blobs().iter().map(|entry| entry.blob.clone()).collect();
+        let blobs: Vec<Descriptor> = self.layout.blobs().iter().map(bundle::TarEntry::descriptor).collect();
         self.progress.tell(Event::Phase(Phase::Planning));
         let bytes = blobs.iter().map(|blob| blob.size).sum();
         self.progress.tell(Event::Planned { blobs: blobs.len() as u64, bytes, present: 0 });
@@ -416,7 +416,7 @@ impl PackRun {
             base: encoding.layers.to_vec(),
             bundle: PackedBundle { id, seal, size },
             contents: contents.collect(),
-            front: self.layout.head().len() as u64,
+            front: self.layout.head_size(),
         }
     }
 

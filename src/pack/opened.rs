@@ -25,7 +25,7 @@ use crate::{
     bundle::{Layout, Reader, random_access::RandomAccess},
     content::{self, ByteStream, ReadAt},
     files::blocking::off_reactor,
-    oci::{Descriptor, Digest},
+    oci::Descriptor,
 };
 
 /// Memory that decoding may take if nothing else is said.
@@ -232,8 +232,8 @@ impl DecodedBundle {
         let Some(layout) = reader.layout().filter(|layout| layout.facts().volume.is_none()) else {
             return Err(malformed("what is in it is no bundle".to_owned()));
         };
-        let seal = Digest::sha256(&layout.facts().to_json());
-        if layout.id() != head.bundle.id || seal != head.bundle.seal || layout.head().len() as u64 != head.front {
+        let seal = layout.facts().digest();
+        if layout.id() != head.bundle.id || seal != head.bundle.seal || layout.head_size() != head.front {
             return Err(malformed("what is in it is another bundle than the head says".to_owned()));
         }
         self.spans = self.spans_of(layout).map_err(malformed)?;
@@ -257,11 +257,10 @@ impl DecodedBundle {
         for (offset, bytes) in layout.frame().filter(|(_, bytes)| !bytes.is_empty()) {
             spans.push(BundleSpan { range: offset..offset + bytes.len() as u64, bytes: SpanBytes::Known(bytes) });
         }
-        for entry in layout.blobs().iter().filter(|entry| entry.blob.size > 0) {
-            let (size, place) =
-                places.get(&entry.blob.digest).ok_or_else(|| format!("it lacks {}", entry.blob.digest))?;
-            if *size != entry.blob.size {
-                return Err(format!("{} has another size than the bundle says", entry.blob.digest));
+        for entry in layout.blobs().iter().filter(|entry| entry.whole > 0) {
+            let (size, place) = places.get(&entry.digest).ok_or_else(|| format!("it lacks {}", entry.digest))?;
+            if *size != entry.whole {
+                return Err(format!("{} has another size than the bundle says", entry.digest));
             }
             spans.push(BundleSpan { range: entry.offset..entry.end(), bytes: SpanBytes::Blob(*place) });
         }

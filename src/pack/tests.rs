@@ -59,7 +59,7 @@ fn packed(change: impl FnOnce(&mut PackHead)) -> Vec<u8> {
     };
     let mut head = PackHead {
         base: Vec::new(),
-        bundle: PackedBundle { id: layout.id(), seal: Digest::sha256(&layout.facts().to_json()), size: layout.total() },
+        bundle: PackedBundle { id: layout.id(), seal: layout.facts().digest(), size: layout.total() },
         contents: vec![PackedContent {
             blobs: vec![
                 blob(Digest::sha256(CONFIG), config, config, None),
@@ -67,7 +67,7 @@ fn packed(change: impl FnOnce(&mut PackHead)) -> Vec<u8> {
             ],
             frames: vec![frame],
         }],
-        front: layout.head().len() as u64,
+        front: layout.head_size(),
     };
     change(&mut head);
     [head.write(), coded].concat()
@@ -89,7 +89,7 @@ async fn refused(change: impl FnOnce(&mut PackHead)) -> (Code, String) {
 
 async fn layer(packed: &PackedFile) -> crate::content::Result<bytes::Bytes> {
     let reader = std::sync::Arc::new(packed.reader().clone());
-    let blob = reader.layout().unwrap().blobs()[1].blob.clone();
+    let blob = reader.layout().unwrap().blobs()[1].descriptor();
     Verified::open(reader, &blob).await?.collect().await
 }
 
@@ -97,7 +97,7 @@ async fn layer(packed: &PackedFile) -> crate::content::Result<bytes::Bytes> {
 async fn a_head_that_is_right_is_read_and_its_layer_is_made_again() {
     let file = open(&packed(|_| {}), 1 << 20).await.unwrap();
     assert_eq!(layer(&file).await.unwrap(), layout().1);
-    let blob = file.reader().layout().unwrap().blobs()[1].blob.clone();
+    let blob = file.reader().layout().unwrap().blobs()[1].descriptor();
     let mut rest = file.reader().fetch(&blob, 5).await.unwrap();
     let first = futures::StreamExt::next(&mut rest).await.unwrap().unwrap();
     assert_eq!(first, layout().1[5..], "a part of a layer");

@@ -28,10 +28,10 @@ use super::{
     plan::Plan,
     report::{ArtifactState, Report},
     scheduler::{self, Scheduler},
-    send::{self, FilePart, Planned, SendMode, Sending, Stop},
+    send::{self, FileParts, Planned, SendMode, Sending, Stop},
 };
 use crate::{
-    bundle::{Finished, Layout, StreamWriter, Writer},
+    bundle::{Finished, Layout, StreamWriter, TarEntry, Writer},
     content::{self, Code, Fault, Origins, Verified},
     oci::{Descriptor, Digest},
     progress::{Event, Phase, Progress},
@@ -149,23 +149,21 @@ impl ExportRun<'_> {
     /// Moves every blob that the writer lacks. Returns what failed.
     async fn move_blobs(&self, writer: &Arc<Writer>) -> Result<HashMap<Digest, content::Error>, Error> {
         let mut missing = writer.missing();
-        scheduler::order(&mut missing, |blob| blob.size);
+        scheduler::order(&mut missing, |blob| blob.whole);
         let mut failed = HashMap::new();
         let mut stopped = None;
         let go_on = self.request.continue_on_errors;
-        let scheduler = Scheduler::new(self.request.jobs, self.request.small_jobs, &missing);
+        let bytes = missing.iter().map(|blob| blob.whole).sum();
+        let scheduler = Scheduler::new(self.request.jobs, self.request.small_jobs, bytes);
         let meter = Meter::new(self.progress, &self.moved).scheduled(&scheduler);
-        // What else a move needs is put together when it begins: of very many blobs, each costs its descriptor until then.
-        let work = |blob: Descriptor| {
+        // What else a move needs is put together when it begins: of very many blobs, each costs its place until then.
+        let work = |place: TarEntry| {
             let (writer, meter) = (Arc::clone(writer), meter.clone());
-            let one = Move {
-                origins: self.plan.origins(&blob.digest),
-                arrived: writer.arrived(&blob),
-                blob: self.plan.described(&blob),
-            };
-            async move { (blob.digest, one.run(&*writer, &meter).await) }
+            let blob = self.plan.described(&place.descriptor());
+            let one = Move { origins: self.plan.origins(&blob.digest), arrived: writer.arrived(&blob), blob };
+            async move { (place.digest, one.run(&*writer, &meter).await) }
         };
-        let begins = |blob: &Descriptor, _| scheduler.admits(blob);
+        let begins = |place: &TarEntry, _| scheduler.admits(place.digest, place.whole);
         execute::each(missing, begins, work, |(digest, result)| {
             scheduler.leaves(&digest);
             match result {
@@ -227,8 +225,8 @@ impl ExportRun<'_> {
             UploadSpec { identity: Digest::sha256(identity.as_bytes()), parts, metadata: send::metadata(layout) };
         let upload: Arc<dyn Upload> = object.upload(&draft).await?.into();
         let supply = Planned { plan: &self.plan, layout, progress: self.progress, moved: &self.moved };
-        let pieces = FilePart::of_bundle(layout);
-        let sending = Sending::new(&supply, pieces, Arc::clone(&upload), SendMode::Put, parts, self.progress);
+        let file = FileParts::Bundle(layout);
+        let sending = Sending::new(&supply, file, Arc::clone(&upload), SendMode::Put, parts, self.progress);
         let mut sending = sending.jobs(self.request.jobs);
         let reused = sending.present();
         self.tell_planned(reused);
@@ -240,7 +238,8 @@ impl ExportRun<'_> {
     async fn into_stream(self, out: impl tokio::io::AsyncWrite + Unpin + Send) -> Result<Report, Error> {
         self.tell_planned(0);
         let mut writer = StreamWriter::new(self.plan.contents(), out)?;
-        let blobs: Vec<_> = writer.layout().blobs().iter().map(|place| self.plan.described(&place.blob)).collect();
+        let blobs: Vec<_> =
+            writer.layout().blobs().iter().map(|place| self.plan.described(&place.descriptor())).collect();
         for blob in blobs {
             self.progress.tell(Event::Started { blob: blob.digest, size: blob.size });
             if let Err(broken) = self.stream_blob(&mut writer, &blob).await {

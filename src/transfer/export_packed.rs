@@ -50,7 +50,7 @@ async fn already(origins: &dyn Origins, request: &Request, path: &Path, progress
     let packed = PackedFile::open(path, ReadSettings::default()).await.map_err(|_| exists())?;
     let plan = export::plan(origins, request, progress).await?;
     let layout = Layout::of(plan.contents())?;
-    let same = packed.reader().layout().is_some_and(|found| found.head() == layout.head());
+    let same = packed.reader().layout().is_some_and(|found| found.begins_as(&layout));
     if !same || !verify(packed.reader(), request.jobs, progress).await?.is_sound() {
         return Err(exists());
     }

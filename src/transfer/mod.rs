@@ -12,8 +12,6 @@ pub mod choice;
 pub mod companions;
 mod complete;
 pub mod copy;
-pub mod copy_set;
-pub mod copying;
 #[doc(hidden)]
 pub mod delta;
 pub mod destination;
@@ -42,12 +40,9 @@ mod origin;
 #[doc(hidden)]
 pub mod outline;
 #[doc(hidden)]
-#[doc(hidden)]
-pub mod packed_copy;
 pub mod packing;
 pub mod plan;
 pub mod protect;
-pub mod relay;
 pub mod report;
 pub mod resolve;
 mod rewrite;

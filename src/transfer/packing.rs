@@ -7,7 +7,7 @@ use std::{
 
 use super::{error::Error, verify::verify};
 use crate::{
-    bundle::{Format, Layout, Reader, output::Output},
+    bundle::{Format, Reader, output::Output},
     content::ReadAt,
     files::{self, blocking::off_reactor, open::check_goal},
     oci::Digest,
@@ -96,7 +96,7 @@ async fn complete(
     let (contents, output) = (packed.contents().clone(), Output::file(path, false));
     let (found, output) = off_reactor(move || (output.alike(contents), output)).await;
     let Some((reader, layout)) = found? else { return Ok(None) };
-    let same = reader.format() == Format::Bundle && packed.layout().map(Layout::head) == Some(layout.head());
+    let same = reader.format() == Format::Bundle && packed.layout().is_some_and(|found| found.begins_as(&layout));
     if !same || !verify(&reader, jobs, progress).await?.is_sound() {
         return Ok(None);
     }

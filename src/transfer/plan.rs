@@ -32,20 +32,14 @@ struct PlannedArtifact {
     origin: Arc<dyn Origin>,
 }
 
-/// The artifacts that name a blob.
-#[derive(Default)]
-struct Holders {
-    /// Places in the list of artifacts, in order.
-    artifacts: Vec<usize>,
-    /// Which of them describes it with the most `urls`, and as which of its blobs.
-    best: Option<(usize, usize)>,
-}
+/// Which artifact names a blob, by its place in the list of artifacts, and as which of its blobs.
+type Holder = (u32, u32);
 
 /// What an export will do.
 pub struct Plan {
     artifacts: Vec<PlannedArtifact>,
-    /// By blob, what names it.
-    holders: HashMap<Digest, Holders>,
+    /// What names each blob: sorted by the blob's digest, then by artifact.
+    holders: Vec<Holder>,
     failures: Vec<Failure>,
     report: Report,
     contents: Contents,
@@ -75,7 +69,7 @@ impl Plan {
         let references: BTreeSet<&Reference> = request.artifacts.iter().collect();
         let mut plan = Self {
             artifacts: Vec::new(),
-            holders: HashMap::new(),
+            holders: Vec::new(),
             failures: Vec::new(),
             report: Report {
                 artifacts: references.iter().map(|&reference| Outcome::unknown(reference.clone())).collect(),
@@ -238,9 +232,9 @@ impl Plan {
     /// Where a blob may be had: every repository whose artifacts name it.
     pub(super) fn origins(&self, blob: &Digest) -> Vec<Arc<dyn Source>> {
         let mut seen = HashSet::new();
-        let holders = self.holders.get(blob).into_iter().flat_map(|holders| &holders.artifacts);
+        let holders = self.holders(blob).iter();
         holders
-            .map(|&at| &self.artifacts[at])
+            .map(|&(at, _)| &self.artifacts[at as usize])
             .filter(|artifact| seen.insert(artifact.resolved.reference.context()))
             .map(|artifact| Arc::clone(&artifact.origin) as Arc<dyn Source>)
             .collect()
@@ -248,8 +242,17 @@ impl Plan {
 
     /// A blob as a manifest describes it; with the `urls` of a foreign layer, which a bundle's layout does without.
     pub(super) fn described(&self, blob: &Descriptor) -> Descriptor {
-        let best = self.holders.get(&blob.digest).and_then(|holders| holders.best);
-        best.map_or(blob, |(at, nth)| &*self.artifacts[at].blobs[nth]).clone()
+        let described = self.holders(&blob.digest).iter().map(|&holder| named(&self.artifacts, holder));
+        // Of equal ones the first.
+        described.rev().max_by_key(|one| one.urls.len()).map_or(blob, |one| one).clone()
+    }
+
+    /// What names `blob`.
+    fn holders(&self, blob: &Digest) -> &[Holder] {
+        let digest = |&holder: &Holder| named(&self.artifacts, holder).digest;
+        let from = self.holders.partition_point(|holder| digest(holder) < *blob);
+        let count = self.holders[from..].iter().take_while(|holder| digest(holder) == *blob).count();
+        &self.holders[from..from + count]
     }
 
     /// What the bundle will hold; its layout follows from it alone.
@@ -307,18 +310,16 @@ fn leave_out_foreign(resolved: &mut Resolved) {
     resolved.absent.extend(absent);
 }
 
-fn holders_of(artifacts: &[PlannedArtifact]) -> HashMap<Digest, Holders> {
-    let mut all: HashMap<Digest, Holders> = HashMap::new();
-    for (at, artifact) in artifacts.iter().enumerate() {
-        for (nth, blob) in artifact.blobs.iter().enumerate() {
-            let holders = all.entry(blob.digest).or_default();
-            holders.artifacts.push(at);
-            let known = holders.best.map_or(0, |(at, nth)| artifacts[at].blobs[nth].urls.len());
-            if holders.best.is_none() || blob.urls.len() > known {
-                holders.best = Some((at, nth));
-            }
-        }
-    }
+/// The blob that `holder` is about, as it is named there.
+fn named(artifacts: &[PlannedArtifact], (artifact, nth): Holder) -> &Descriptor {
+    &artifacts[artifact as usize].blobs[nth as usize]
+}
+
+fn holders_of(artifacts: &[PlannedArtifact]) -> Vec<Holder> {
+    let of = |(at, artifact): (u32, &PlannedArtifact)| (0..).take(artifact.blobs.len()).map(move |nth| (at, nth));
+    let mut all: Vec<Holder> = (0..).zip(artifacts).flat_map(of).collect();
+    let key = |holder: Holder| (&named(artifacts, holder).digest, holder);
+    all.sort_unstable_by(|&a, &b| key(a).cmp(&key(b)));
     all
 }
 

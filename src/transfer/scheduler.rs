@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::oci::{Descriptor, Digest};
+use crate::oci::Digest;
 
 /// Blobs smaller than this cost their round trips, not the wire: they wait for nothing but a free place. In bytes.
 const SMALL: u64 = 1 << 20;
@@ -46,30 +46,25 @@ struct SchedulerState {
 }
 
 impl Scheduler {
-    /// None of `blobs` has begun; at most `jobs` of them will move at once, and small ones up to `small_jobs`.
-    pub(super) fn new<'b>(
-        jobs: usize,
-        small_jobs: usize,
-        blobs: impl IntoIterator<Item = &'b Descriptor>,
-    ) -> Arc<Self> {
-        let waiting = blobs.into_iter().map(|blob| blob.size).sum();
+    /// No blob has begun, of which `waiting` bytes are to move; at most `jobs` of them will move at once, and small ones up to `small_jobs`.
+    pub(super) fn new(jobs: usize, small_jobs: usize, waiting: u64) -> Arc<Self> {
         let state = Mutex::new(SchedulerState { waiting, under_way: HashMap::new() });
         Arc::new(Self { jobs, small_jobs, state })
     }
 
     /// Whether `blob` begins now, beside those that have begun.
-    pub(super) fn admits(&self, blob: &Descriptor) -> bool {
+    pub(super) fn admits(&self, blob: Digest, size: u64) -> bool {
         let mut state = self.state();
         let begins = state.under_way.is_empty()
-            || if blob.size < SMALL {
-                state.has_place_for_small(self.jobs, self.small_jobs, blob.size)
+            || if size < SMALL {
+                state.has_place_for_small(self.jobs, self.small_jobs, size)
             } else {
                 let has_place = state.under_way.len() < self.jobs.max(self.small_jobs);
-                has_place && state.large() < self.jobs && state.gains_by(blob.size)
+                has_place && state.large() < self.jobs && state.gains_by(size)
             };
         if begins {
-            state.waiting = state.waiting.saturating_sub(blob.size);
-            state.under_way.insert(blob.digest, (blob.size, blob.size));
+            state.waiting = state.waiting.saturating_sub(size);
+            state.under_way.insert(blob, (size, size));
         }
         begins
     }
@@ -137,6 +132,7 @@ impl SchedulerState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::Descriptor;
 
     const MB: u64 = 1_000_000;
 
@@ -146,15 +142,19 @@ mod tests {
         sizes.iter().enumerate().map(blob).collect()
     }
 
+    fn scheduler(jobs: usize, small_jobs: usize, blobs: &[Descriptor]) -> Arc<Scheduler> {
+        Scheduler::new(jobs, small_jobs, blobs.iter().map(|blob| blob.size).sum())
+    }
+
     /// How many of `blobs` begin, from the first on.
     fn begun(scheduler: &Scheduler, blobs: &[Descriptor]) -> usize {
-        blobs.iter().take_while(|blob| scheduler.admits(blob)).count()
+        blobs.iter().take_while(|blob| scheduler.admits(blob.digest, blob.size)).count()
     }
 
     #[test]
     fn beside_one_that_is_half_of_all_two_others_move_at_a_time() {
         let blobs = blobs(&[500, 100, 100, 100, 100, 100]);
-        let scheduler = Scheduler::new(6, 6, &blobs);
+        let scheduler = scheduler(6, 6, &blobs);
         assert_eq!(begun(&scheduler, &blobs), 3);
         // The second has ended; of the first as much has moved.
         scheduler.moved(&blobs[0].digest, 100 * MB);
@@ -169,15 +169,15 @@ mod tests {
     fn who_would_end_after_the_largest_does_not_wait() {
         // Three places beside the largest are enough for all bytes, but not for five blobs of that size.
         let blobs = blobs(&[100, 60, 60, 60, 60, 60]);
-        assert_eq!(begun(&Scheduler::new(6, 6, &blobs), &blobs), 6);
+        assert_eq!(begun(&scheduler(6, 6, &blobs), &blobs), 6);
     }
 
     #[test]
     fn as_many_as_were_asked_for_where_no_blob_stands_out() {
         let blobs = blobs(&[100; 20]);
-        assert_eq!(begun(&Scheduler::new(6, 6, &blobs), &blobs), 6);
-        assert_eq!(begun(&Scheduler::new(1, 1, &blobs), &blobs), 1);
-        assert_eq!(begun(&Scheduler::new(6, 6, &blobs[..2]), &blobs[..2]), 2);
+        assert_eq!(begun(&scheduler(6, 6, &blobs), &blobs), 6);
+        assert_eq!(begun(&scheduler(1, 1, &blobs), &blobs), 1);
+        assert_eq!(begun(&scheduler(6, 6, &blobs[..2]), &blobs[..2]), 2);
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
         for small in &mut blobs[1..] {
             small.size = SMALL - 1;
         }
-        assert_eq!(begun(&Scheduler::new(6, 6, &blobs), &blobs), 6);
+        assert_eq!(begun(&scheduler(6, 6, &blobs), &blobs), 6);
     }
 
     #[test]
@@ -204,11 +204,11 @@ mod tests {
         };
         for (size, at_once) in [(1_000, 40), (SMALL / 2, 16), (SMALL - 1, 8), (SMALL, 6)] {
             let blobs = of_size(size);
-            assert_eq!(begun(&Scheduler::new(6, 40, &blobs), &blobs), at_once, "of {size} bytes");
+            assert_eq!(begun(&scheduler(6, 40, &blobs), &blobs), at_once, "of {size} bytes");
         }
         // Those that are not small have their jobs beside them, within the bound of all.
         let (small, large) = (of_size(1_000), blobs(&[200; 10]));
-        let scheduler = Scheduler::new(6, 40, small.iter().chain(&large));
+        let scheduler = scheduler(6, 40, &[&small[..], &large[..]].concat());
         assert_eq!((begun(&scheduler, &small[..36]), begun(&scheduler, &large)), (36, 4));
     }
 
@@ -216,18 +216,18 @@ mod tests {
     fn who_waits_for_an_answer_alone_holds_back_nobody() {
         let blobs = blobs(&[500, 400, 10]);
         for (moved, begins) in [(0, false), (400, true)] {
-            let scheduler = Scheduler::new(6, 6, &blobs);
+            let scheduler = scheduler(6, 6, &blobs);
             assert_eq!(begun(&scheduler, &blobs[..2]), 2);
             scheduler.moved(&blobs[1].digest, moved * MB);
-            assert_eq!(scheduler.admits(&blobs[2]), begins);
+            assert_eq!(scheduler.admits(blobs[2].digest, blobs[2].size), begins);
         }
     }
 
     #[test]
     fn what_was_abandoned_is_before_it_again() {
         let blobs = blobs(&[500, 100, 100, 100]);
-        let scheduler = Scheduler::new(6, 6, &blobs);
-        assert!(scheduler.admits(&blobs[0]));
+        let scheduler = scheduler(6, 6, &blobs);
+        assert!(scheduler.admits(blobs[0].digest, blobs[0].size));
         scheduler.moved(&blobs[0].digest, 450 * MB);
         scheduler.restarts(&blobs[0].digest);
         assert_eq!(begun(&scheduler, &blobs[1..]), 1);

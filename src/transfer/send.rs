@@ -26,7 +26,7 @@ pub(super) use self::{
     ahead::Planned,
     check::check,
     copied_range::PinnedObject,
-    flow::{ByteSupply, FilePart, SendMode},
+    flow::{ByteSupply, FileParts, SendMode},
     stop::{Stop, broken_task},
 };
 use self::{
@@ -85,7 +85,7 @@ pub(super) fn is_same(stat: &Stat, layout: &Layout) -> bool {
 /// A file on its way into a storage.
 pub(super) struct Sending<'a> {
     supply: &'a dyn ByteSupply,
-    pieces: Vec<FilePart>,
+    file: FileParts<'a>,
     upload: Arc<dyn Upload>,
     way: SendMode,
     parts: Parts,
@@ -113,7 +113,7 @@ impl<'a> Sending<'a> {
     /// Begins, or resumes what an earlier run left in `upload`.
     pub(super) fn new(
         supply: &'a dyn ByteSupply,
-        pieces: Vec<FilePart>,
+        file: FileParts<'a>,
         upload: Arc<dyn Upload>,
         way: SendMode,
         parts: Parts,
@@ -126,7 +126,7 @@ impl<'a> Sending<'a> {
         // Of a part that is there twice it is not known which one the later parts follow.
         let only = |number| found.get(&number).and_then(|notes| <[PartCheckpoint; 1]>::try_from(notes.as_slice()).ok());
         let notes = (0..parts.count()).map(|number| only(number).map(|[note]| note)).collect();
-        Self { supply, pieces, upload, way, parts, notes, jobs: 1, summed: false, progress }
+        Self { supply, file, upload, way, parts, notes, jobs: 1, summed: false, progress }
     }
 
     /// With so many parts in memory at once, the one that fills included.
@@ -155,8 +155,7 @@ impl<'a> Sending<'a> {
                     let count = tries.entry(digest).or_default();
                     *count += 1;
                     let wrong = content::Fault::code(&error).class() == content::Class::Unverified;
-                    let is_it = |piece: &&FilePart| piece.content().is_some_and(|content| content.token == digest);
-                    let place = self.pieces.iter().find(is_it).and_then(FilePart::content);
+                    let place = self.file.contents().find(|content| content.token == digest);
                     let Some(place) = place.filter(|_| wrong && *count < ATTEMPTS) else {
                         return Err(Stop::Blob(digest, error));
                     };
@@ -172,7 +171,7 @@ impl<'a> Sending<'a> {
     /// How many parts are there from the first one on. Of a file whose digest is not known the last one passes again.
     fn leading(&self) -> u32 {
         let there = self.notes.iter().take_while(|note| note.is_some()).count();
-        let unknown = self.pieces.iter().filter_map(FilePart::content).any(|content| content.digest.is_none());
+        let unknown = self.file.contents().any(|content| content.digest.is_none());
         let most = if unknown { self.parts.count().saturating_sub(1) } else { self.parts.count() };
         u32::try_from(there).unwrap_or(0).min(most)
     }
@@ -190,7 +189,7 @@ impl<'a> Sending<'a> {
     fn state_before(&self, number: u32) -> Option<(Md5s, Option<Hasher>)> {
         let Some(before) = number.checked_sub(1) else { return Some((Md5s::new(), None)) };
         let note = (*self.notes.get(usize::try_from(before).ok()?)?)?;
-        state::at(note, self.parts.range(before).end, &self.pieces)
+        state::at(note, self.parts.range(before).end, &self.file)
     }
 
     fn position(&self, part: u32) -> u64 {
@@ -219,7 +218,7 @@ impl<'a> Sending<'a> {
             notes: &mut self.notes,
         };
         let mut feed = self.supply.feed(position, tries);
-        let outcome = flow.run(&self.pieces, position, hasher, &mut *feed, self.progress).await;
+        let outcome = flow.run(&self.file, position, hasher, &mut *feed, self.progress).await;
         // A part of this pass must not arrive after one of the next.
         while let Some(sent) = flow.sending.join_next().await {
             if outcome.is_ok() {

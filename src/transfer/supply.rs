@@ -56,7 +56,7 @@ impl ArtifactSupply for Reader {
 
     fn brings(&self, blob: &Digest) -> bool {
         match self.cut() {
-            Some(cut) => cut.pieces.iter().any(|piece| piece.digest == *blob),
+            Some(cut) => !cut.pieces.of(blob).is_empty(),
             None => self.offset(blob).is_some() || self.locate(blob).is_ok_and(|found| found.is_some()),
         }
     }

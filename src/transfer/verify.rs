@@ -171,7 +171,7 @@ fn hash_all(
             if given_up.load(Ordering::Relaxed) {
                 return;
             }
-            let digest = check.blob.digest;
+            let digest = check.digest;
             progress.tell(Event::Started { blob: digest, size: check.size });
             match reader.run_check(check, &mut buffer, |bytes| progress.tell(Event::Advanced { blob: digest, bytes })) {
                 Ok(()) => progress.tell(Event::Finished { blob: digest }),

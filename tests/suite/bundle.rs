@@ -86,8 +86,9 @@ async fn the_bytes_do_not_depend_on_how_they_were_written() {
     let mut places = writer.layout().blobs().to_vec();
     places.reverse();
     let pushes = places.iter().map(|place| {
-        let (writer, body) = (Arc::clone(&writer), packed.body(&place.blob));
-        async move { writer.push(&place.blob, body).await.unwrap() }
+        let (writer, blob) = (Arc::clone(&writer), place.descriptor());
+        let body = packed.body(&blob);
+        async move { writer.push(&blob, body).await.unwrap() }
     });
     futures::future::join_all(pushes).await;
     Arc::into_inner(writer).unwrap().finish().await.unwrap();
@@ -95,7 +96,7 @@ async fn the_bytes_do_not_depend_on_how_they_were_written() {
     let mut streamed = Vec::new();
     let mut stream = StreamWriter::new(&packed.contents(), &mut streamed).unwrap();
     for place in stream.layout().blobs().to_vec() {
-        stream.push(&place.blob, packed.body(&place.blob)).await.unwrap();
+        stream.push(&place.descriptor(), packed.body(&place.descriptor())).await.unwrap();
     }
     stream.finish().await.unwrap();
     assert!(fs::read(&one).unwrap() == fs::read(&two).unwrap());
@@ -111,14 +112,14 @@ async fn a_run_that_broke_off_is_gone_on_with() {
     let path = folder.path().join("b.tar");
 
     let writer = Writer::open(&path, packed.contents(), false).await.unwrap();
-    let place = writer.layout().blobs()[3].clone();
-    writer.push(&place.blob, packed.body(&place.blob)).await.unwrap();
+    let place = writer.layout().blobs()[3];
+    writer.push(&place.descriptor(), packed.body(&place.descriptor())).await.unwrap();
     drop(writer);
     assert!(!path.exists());
 
     let writer = Writer::open(&path, packed.contents(), false).await.unwrap();
-    assert_eq!(writer.present(), place.blob.size);
-    assert!(writer.contains(&place.blob).await.unwrap());
+    assert_eq!(writer.present(), place.whole);
+    assert!(writer.contains(&place.descriptor()).await.unwrap());
     let unfinished = writer.finish().await.unwrap_err();
     assert_eq!(unfinished.code(), Code::Internal);
 
@@ -126,10 +127,10 @@ async fn a_run_that_broke_off_is_gone_on_with() {
     let mut other = packed.clone();
     other.roots.push(("r.example/a-first:1".to_owned(), Artifact::small(77, 5000)));
     let writer = Writer::open(&path, other.contents(), false).await.unwrap();
-    assert!(writer.contains(&place.blob).await.unwrap());
+    assert!(writer.contains(&place.descriptor()).await.unwrap());
     drop(writer);
     let writer = Writer::open(&path, packed.contents(), false).await.unwrap();
-    assert_eq!(writer.present(), place.blob.size);
+    assert_eq!(writer.present(), place.whole);
     packed.fill(&writer).await;
     writer.finish().await.unwrap();
     assert!(fs::read(&whole).unwrap() == fs::read(&path).unwrap());
@@ -142,7 +143,7 @@ async fn what_was_damaged_meanwhile_is_not_trusted() {
     let path = folder.path().join("b.tar");
     let writer = Writer::open(&path, packed.contents(), false).await.unwrap();
     packed.fill(&writer).await;
-    let place = writer.layout().blobs()[4].clone();
+    let place = writer.layout().blobs()[4];
     drop(writer);
     let partial = folder.path().join("b.tar.partial");
     let mut bytes = fs::read(&partial).unwrap();
@@ -150,8 +151,8 @@ async fn what_was_damaged_meanwhile_is_not_trusted() {
     fs::write(&partial, bytes).unwrap();
 
     let writer = Writer::open(&path, packed.contents(), false).await.unwrap();
-    assert!(!writer.contains(&place.blob).await.unwrap());
-    assert_eq!(writer.present(), writer.layout().blob_bytes() - place.blob.size);
+    assert!(!writer.contains(&place.descriptor()).await.unwrap());
+    assert_eq!(writer.present(), writer.layout().blob_bytes() - place.whole);
 }
 
 #[tokio::test]
@@ -161,7 +162,7 @@ async fn an_artifact_that_failed_is_planned_out_and_nothing_is_fetched_twice() {
     let path = folder.path().join("b.tar");
     let writer = Writer::open(&path, all.contents(), false).await.unwrap();
     for place in writer.layout().blobs().to_vec() {
-        writer.push(&place.blob, all.body(&place.blob)).await.unwrap();
+        writer.push(&place.descriptor(), all.body(&place.descriptor())).await.unwrap();
     }
     let rest = sample();
     writer.replan(rest.contents()).await.unwrap();
@@ -177,15 +178,15 @@ async fn wrong_content_never_counts_as_present() {
     let folder = tempfile::tempdir().unwrap();
     let packed = sample();
     let writer = Writer::open(&folder.path().join("b.tar"), packed.contents(), false).await.unwrap();
-    let place = writer.layout().blobs().last().unwrap().clone();
-    let place = writer.layout().blobs().iter().find(|other| other.blob.size == 3000).unwrap_or(&place).clone();
+    let place = *writer.layout().blobs().last().unwrap();
+    let place = *writer.layout().blobs().iter().find(|other| other.whole == 3000).unwrap_or(&place);
     for fault in [InjectedFault::Flip(2999), InjectedFault::Cut(100), InjectedFault::Break(100), InjectedFault::Grow] {
         let memory = Memory::new();
-        memory.push(&place.blob, packed.body(&place.blob)).await.unwrap();
+        memory.push(&place.descriptor(), packed.body(&place.descriptor())).await.unwrap();
         let faulty = Arc::new(Faulty::new(memory, fault));
-        let body = Verified::open(faulty, &place.blob).await.unwrap();
-        writer.push(&place.blob, body).await.unwrap_err();
-        assert!(!writer.contains(&place.blob).await.unwrap(), "{fault:?}");
+        let body = Verified::open(faulty, &place.descriptor()).await.unwrap();
+        writer.push(&place.descriptor(), body).await.unwrap_err();
+        assert!(!writer.contains(&place.descriptor()).await.unwrap(), "{fault:?}");
     }
     let stranger = Descriptor::of(LAYER, b"not planned");
     let body = Verified::bytes(stranger.clone(), b"not planned"[..].into());
@@ -254,7 +255,7 @@ impl Source for Seen {
         if !self.contains(content).await? {
             return Err(content::Error::NotFound { what: content.digest.to_string() });
         }
-        let place = self.writer.layout().place(&content.digest).unwrap().clone();
+        let place = *self.writer.layout().place(&content.digest).unwrap();
         let mut bytes = vec![0; usize::try_from(content.size - from).unwrap()];
         fs::File::open(&self.partial).unwrap().read_exact_at(&mut bytes, place.offset + from).unwrap();
         Ok(stream::iter([Ok(bytes.into())]).boxed())
@@ -287,7 +288,7 @@ async fn a_large_blob_that_broke_off_is_resumed_from_its_last_mark() {
     let path = folder.path().join("b.tar");
     let packed = Packed::new().with("r.example/a:1", Artifact::small(4, LARGE));
     let writer = Writer::open(&path, packed.contents(), false).await.unwrap();
-    let layer = writer.layout().blobs()[1].blob.clone();
+    let layer = writer.layout().blobs()[1].descriptor();
     assert_eq!(layer.size, LARGE as u64);
     assert!(writer.arrived(&layer).is_none());
     let memory = Memory::new();
@@ -373,7 +374,7 @@ async fn a_stream_takes_its_blobs_in_order_only() {
     let packed = sample();
     let mut out = Vec::new();
     let mut stream = StreamWriter::new(&packed.contents(), &mut out).unwrap();
-    let second = stream.layout().blobs()[1].blob.clone();
+    let second = stream.layout().blobs()[1].descriptor();
     let error = stream.push(&second, packed.body(&second)).await.unwrap_err();
     assert_eq!(error.code(), Code::Internal);
     assert_eq!(stream.finish().await.unwrap_err().code(), Code::Internal);

@@ -91,8 +91,8 @@ async fn format_1_is_what_it_was() {
     let mut writer = StreamWriter::new(&contents, &mut bytes).unwrap();
     let layout = writer.layout().clone();
     for place in layout.blobs() {
-        let content = blobs.iter().find(|(digest, _)| *digest == place.blob.digest).unwrap().1.clone();
-        writer.push(&place.blob, Verified::bytes(place.blob.clone(), content)).await.unwrap();
+        let content = blobs.iter().find(|(digest, _)| *digest == place.digest).unwrap().1.clone();
+        writer.push(&place.descriptor(), Verified::bytes(place.descriptor(), content)).await.unwrap();
     }
     writer.finish().await.unwrap();
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/golden/format-1.txt");

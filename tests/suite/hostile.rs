@@ -303,17 +303,17 @@ async fn a_bundle_with_another_entry_in_place_of_a_blob_is_not_sound(
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b.tar");
     sample().write(&path).await;
-    let place = Reader::open(&path).await.unwrap().layout().unwrap().blobs()[1].clone();
-    let name = name.map_or_else(|| header::blob_name(&place.blob.digest), str::to_owned);
+    let place = Reader::open(&path).await.unwrap().layout().unwrap().blobs()[1];
+    let name = name.map_or_else(|| header::blob_name(&place.digest), str::to_owned);
     let mut tar = Tar::default();
-    tar.header(&name, kind, place.blob.size);
+    tar.header(&name, kind, place.whole);
     File::options().write(true).open(&path).unwrap().write_all_at(&tar.0, place.header_offset).unwrap();
 
     let found = findings(&path).await;
     assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), [code], "{found:?}");
     assert_eq!(found[0].offset, Some(place.header_offset));
     let reader = Reader::open(&path).await.unwrap();
-    assert!(reader.fetch(&place.blob, 0).await.is_err(), "nor is it read");
+    assert!(reader.fetch(&place.descriptor(), 0).await.is_err(), "nor is it read");
 }
 
 #[tokio::test]
@@ -322,9 +322,12 @@ async fn every_finding_is_listed_with_all_artifacts_that_need_it() {
     let path = folder.path().join("b.tar");
     let both = sample().with("r.example/b:1", Artifact::small(9, 600)).with("r.example/c:1", Artifact::small(9, 600));
     both.write(&path).await;
-    let layout = Reader::open(&path).await.unwrap().layout().unwrap().clone();
+    let reader = Reader::open(&path).await.unwrap();
+    let layout = reader.layout().unwrap().clone();
     let file = File::options().write(true).open(&path).unwrap();
-    let layers: Vec<_> = layout.blobs().iter().filter(|place| place.blob.media_type == LAYER).collect();
+    let digests = reader.contents().manifests.values().flat_map(Manifest::layers).map(|layer| layer.digest);
+    let digests: std::collections::HashSet<_> = digests.collect();
+    let layers: Vec<_> = layout.blobs().iter().filter(|place| digests.contains(&place.digest)).collect();
     for place in &layers {
         file.write_all_at(b"\0", place.offset + 99).unwrap();
     }

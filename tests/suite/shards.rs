@@ -4,6 +4,7 @@
 mod faults;
 mod importing;
 mod kubernetes;
+mod storages;
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 

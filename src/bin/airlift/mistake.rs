@@ -181,7 +181,7 @@ impl Mistake {
                 "Name a file that every machine can read: `-o PLAN`, on a shared disk or in a storage."
             }
             Self::PlanOfFiles => {
-                "Push them to a registry first, or export them by themselves: `airlift export file:PATH -o BUNDLE`."
+                "Export them by themselves: `airlift export file:PATH -o BUNDLE`. Or put them into a registry, `airlift import BUNDLE --to REGISTRY`, and plan them by their names there."
             }
             Self::Shard { .. } => {
                 "Name it: `--shard I/N`, where I counts from 0. With `--shard auto` in a Kubernetes Job, add `--shards N`, where N is its completions."

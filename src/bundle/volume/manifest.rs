@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cut, MAX_VOLUMES, Piece};
+use super::{Cut, MAX_VOLUMES, Pieces};
 use crate::{
     content::{Code, Fault},
     oci::{Algorithm, Digest},
@@ -38,7 +38,7 @@ pub struct SetManifest {
     /// The bundle id: SHA-256 of the `index.json` that is in every volume.
     pub bundle: Digest,
     /// What lies in which volume, in the order of an undivided bundle.
-    pub pieces: Vec<Piece>,
+    pub pieces: Pieces,
     /// The set's id, which is in every volume.
     pub set: Digest,
     /// Bytes that a volume may have.
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn manifest(name: &str) -> SetManifest {
-        let cut = Cut { pieces: Vec::new(), size: 4096, volumes: 1 };
+        let cut = Cut { pieces: Pieces::default(), size: 4096, volumes: 1 };
         let file = SetFile { digest: Digest::sha256(b"volume"), name: name.to_owned(), size: 6 };
         SetManifest::new(Digest::sha256(b"index"), Digest::sha256(b"set"), &cut, vec![file])
     }

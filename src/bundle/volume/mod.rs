@@ -6,6 +6,8 @@
 
 mod manifest;
 mod pack;
+mod pieces;
+pub(crate) mod publication;
 mod share;
 mod size;
 mod unsealed;
@@ -16,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use manifest::{SUMS, SetFile, SetManifest, SetManifestError, is_name};
 pub use pack::pack;
+#[doc(hidden)]
+pub use pieces::Pieces;
 pub(crate) use share::{VolumeGroup, deal};
 pub use size::{ParseSizeError, Size};
 pub(crate) use unsealed::{UNSEALED_LIMIT, UnsealedSet};
@@ -46,7 +50,7 @@ pub struct Piece {
 #[serde(deny_unknown_fields)]
 pub struct Cut {
     /// Every config and layer in the order of an undivided bundle; the pieces of one that is cut by where they begin.
-    pub pieces: Vec<Piece>,
+    pub pieces: Pieces,
     /// Bytes that a volume may have.
     pub size: u64,
     /// How many volumes there are.
@@ -102,7 +106,7 @@ impl Cut {
     ///
     /// # Errors
     /// [`Error::Seal`] where the cut is not one of `blobs`.
-    pub fn placed(&self, blobs: &[Descriptor]) -> Result<Vec<PlacedPiece>> {
+    pub fn placed<'b>(&self, blobs: impl IntoIterator<Item = &'b Descriptor>) -> Result<Vec<PlacedPiece>> {
         let mut placed = Vec::with_capacity(self.pieces.len());
         self.place(blobs, |piece, segment, blob| placed.push(PlacedPiece { piece, segment, blob: blob.clone() }))?;
         Ok(placed)
@@ -111,7 +115,7 @@ impl Cut {
     /// As [`Cut::placed`], with each piece handed to `each`: of a hundred thousand most are of no use.
     pub(crate) fn place<'b>(
         &self,
-        blobs: &'b [Descriptor],
+        blobs: impl IntoIterator<Item = &'b Descriptor>,
         mut each: impl FnMut(Piece, Option<u32>, &'b Descriptor),
     ) -> Result<()> {
         let wrong = |reason: String| Error::Seal { document: "airlift.json", reason };
@@ -145,6 +149,16 @@ impl Cut {
         }
     }
 
+    /// The pieces of each blob that is cut.
+    pub(crate) fn segmented(&self) -> impl Iterator<Item = &[Piece]> {
+        self.pieces.chunk_by(|a, b| a.digest == b.digest).filter(|pieces| pieces.len() > 1)
+    }
+
+    /// The segments in volume `number`, in its order.
+    pub(crate) fn segments(&self, number: u32) -> impl Iterator<Item = &Piece> {
+        self.segmented().flatten().filter(move |piece| piece.volume == number)
+    }
+
     /// The volumes that hold each blob, lowest first.
     pub fn volumes_of(&self) -> HashMap<Digest, Vec<u32>> {
         let mut volumes: HashMap<Digest, Vec<u32>> = HashMap::new();
@@ -164,7 +178,7 @@ mod tests {
     fn a_cut_that_is_none_is_refused() {
         let blob = Descriptor::new("a/b", Digest::sha256(b"blob"), 100);
         let piece = |from, size, volume| Piece { digest: blob.digest, from, size, volume };
-        let cut = |pieces: &[Piece]| Cut { pieces: pieces.to_vec(), size: 4096, volumes: 3 };
+        let cut = |pieces: &[Piece]| Cut { pieces: pieces.to_vec().into(), size: 4096, volumes: 3 };
         let placed = |pieces: &[Piece]| cut(pieces).placed(std::slice::from_ref(&blob));
         let good = placed(&[piece(0, 60, 1), piece(60, 40, 3)]).unwrap();
         assert_eq!(good.iter().map(|one| one.segment).collect::<Vec<_>>(), [Some(1), Some(2)]);

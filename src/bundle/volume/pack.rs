@@ -7,14 +7,14 @@
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use super::{Cut, MAX_VOLUMES, Piece, Size};
+use super::{Cut, MAX_VOLUMES, Piece, Pieces, Size};
 use crate::{
     bundle::{
         Contents, Error, Facts, Graph, Order, Result,
         header::{self, BLOCK, END, blob_name, padding},
         layout::{FACTS_NAME, INDEX_NAME, MARKER, MARKER_NAME},
     },
-    oci::{Descriptor, Digest},
+    oci::{Descriptor, Digest, canonical::length_of},
 };
 
 /// Bytes of content that a volume must have room for at the least: with less, a set is all heads.
@@ -29,7 +29,7 @@ pub fn pack(contents: &Contents, size: Size) -> Result<Cut> {
     contents.check_size()?;
     let order = contents.order()?;
     let groups = Groups::of(contents, &order)?;
-    let weights = Weights::of(contents, &order)?;
+    let weights = Weights::of(contents, &order);
     let too_small = |needed: u64| Error::VolumeSize { size: size.0, needed };
     // The head lists every piece, and how many there are depends on what the head leaves. More pieces make it no
     // smaller, so this ends.
@@ -75,21 +75,21 @@ struct Weights {
 }
 
 impl Weights {
-    fn of(contents: &Contents, order: &Order<'_>) -> Result<Self> {
+    fn of(contents: &Contents, order: &Order<'_>) -> Self {
         let entry = |name: &str, size: u64| header::length(name) + size + padding(size);
         let documents =
             entry(MARKER_NAME, MARKER.len() as u64) + entry(INDEX_NAME, contents.index.to_json().len() as u64);
         let manifests: u64 = order.manifests.iter().map(|(one, _)| entry(&blob_name(&one.digest), one.size)).sum();
-        let none = Cut { pieces: Vec::new(), size: u64::MAX, volumes: MAX_VOLUMES };
-        let facts = Facts::of_volume(contents.index.id(), contents.order()?.absent, none, MAX_VOLUMES, Vec::new());
-        Ok(Self { fixed: documents + manifests + END, facts: facts.to_json().len() as u64 })
+        let none = Cut { pieces: Pieces::default(), size: u64::MAX, volumes: MAX_VOLUMES };
+        let facts = Facts::of_volume(contents.index.id(), order.absent.clone(), none, MAX_VOLUMES, Vec::new());
+        Self { fixed: documents + manifests + END, facts: facts.length() }
     }
 
     /// Bytes of a volume without its content, at the most, if the set has so many pieces.
     fn head(&self, order: &Order<'_>, pieces: usize) -> u64 {
-        let longest = |blob: &Descriptor| {
+        let longest = |blob: &&Descriptor| {
             let piece = Piece { digest: blob.digest, from: blob.size, size: blob.size, volume: MAX_VOLUMES };
-            serde_json::to_vec(&piece).map_or(0, |text| text.len() as u64 + 1)
+            length_of(&piece) + 1
         };
         let each = order.blobs.iter().map(longest);
         let (all, most) = each.fold((0, 0), |(all, most): (u64, u64), one| (all + one, most.max(one)));
@@ -122,7 +122,7 @@ impl Groups {
 
     /// Groups that share no blob, none larger than `room` unless a single artifact is.
     fn split(&self, order: &Order<'_>, room: u64) -> Vec<Vec<usize>> {
-        let weigh = |group: &[usize]| group.iter().map(|&at| whole(&order.blobs[at])).fold(0, u64::saturating_add);
+        let weigh = |group: &[usize]| group.iter().map(|&at| whole(order.blobs[at])).fold(0, u64::saturating_add);
         let mut groups: Vec<Vec<usize>> = Vec::new();
         let mut owner: HashMap<usize, usize> = HashMap::new();
         for artifact in &self.0 {
@@ -159,14 +159,14 @@ struct Packing {
 }
 
 impl Packing {
-    fn of(groups: &[Vec<usize>], blobs: &[Descriptor], room: u64) -> Self {
+    fn of(groups: &[Vec<usize>], blobs: &[&Descriptor], room: u64) -> Self {
         let mut packing = Self { left: Vec::new(), room, pieces: Vec::new() };
         for group in groups {
-            let weight = group.iter().map(|&at| whole(&blobs[at])).fold(0, u64::saturating_add);
+            let weight = group.iter().map(|&at| whole(blobs[at])).fold(0, u64::saturating_add);
             if weight <= room {
                 let volume = packing.first_with(weight, 0);
                 for &at in group {
-                    packing.put(at, &blobs[at], volume);
+                    packing.put(at, blobs[at], volume);
                 }
             } else {
                 packing.take_apart(group, blobs);
@@ -193,12 +193,12 @@ impl Packing {
     }
 
     /// Puts a group that is too large for any volume into volumes of its own, the largest blobs first.
-    fn take_apart(&mut self, group: &[usize], blobs: &[Descriptor]) {
+    fn take_apart(&mut self, group: &[usize], blobs: &[&Descriptor]) {
         let first = self.left.len();
         let mut group = group.to_vec();
         group.sort_by_key(|&at| (Reverse(blobs[at].size), at));
         for at in group {
-            let blob = &blobs[at];
+            let blob = blobs[at];
             if whole(blob) > self.room {
                 self.cut(at, blob);
             } else {
@@ -221,7 +221,7 @@ impl Packing {
         }
     }
 
-    fn into_cut(mut self, blobs: &[Descriptor], size: u64) -> Cut {
+    fn into_cut(mut self, blobs: &[&Descriptor], size: u64) -> Cut {
         self.pieces.sort_by_key(|&(at, from, ..)| (at, from));
         let number = |volume: usize| u32::try_from(volume + 1).unwrap_or(u32::MAX);
         let pieces = self.pieces.iter().map(|&(at, from, size, volume)| {

@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::super::{
     execute::{BrokenMove, Meter, Move},
     items::ImportItem,
+    named::NamedBlob,
 };
 use crate::{
     content::{self, Source, Target, Verified},
@@ -24,7 +25,7 @@ pub(super) struct NamedTarget {
 
 /// A blob, and the repositories that lack it.
 pub(super) struct BlobPush {
-    pub(super) blob: Descriptor,
+    pub(super) blob: NamedBlob,
     pub(super) lacking: Vec<Arc<NamedTarget>>,
     /// A repository of the same place that has it, to mount it from.
     pub(super) holder: Option<Repository>,
@@ -35,17 +36,22 @@ pub(super) struct BlobPush {
 }
 
 impl BlobPush {
-    /// Moves it from any of `origins`.
-    pub(super) async fn run(self, origins: Vec<Arc<dyn Source>>, meter: &Meter) -> Result<(), BrokenMove> {
+    /// Moves it, as `blob` describes it, from any of `origins`.
+    pub(super) async fn run(
+        self,
+        blob: &Descriptor,
+        origins: Vec<Arc<dyn Source>>,
+        meter: &Meter,
+    ) -> Result<(), BrokenMove> {
         let mut holder = self.holder;
         for to in self.lacking {
             if let (Some(mounts), Some(holder)) = (to.target.mounts(), &holder)
                 // A place that will not mount takes the bytes.
-                && mounts.mount(&self.blob, holder).await.unwrap_or(false)
+                && mounts.mount(blob, holder).await.unwrap_or(false)
             {
                 continue;
             }
-            let one = Move { blob: self.blob.clone(), origins: origins.clone(), arrived: None };
+            let one = Move { blob: blob.clone(), origins: origins.clone(), arrived: None };
             one.run(&*to.target, meter).await?;
             holder = Some(to.name.clone());
         }

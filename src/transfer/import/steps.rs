@@ -87,10 +87,10 @@ impl<'a> ImportRun<'a> {
         self.fail_orphans();
         let work = self.first_steps();
         let pushed = work.iter().filter_map(|step| match step {
-            Work::Push(push) => Some(&push.blob),
+            Work::Push(push) => Some(push.blob.size),
             Work::Publish(_) => None,
         });
-        let scheduler = Scheduler::new(self.request.jobs, self.request.small_jobs, pushed);
+        let scheduler = Scheduler::new(self.request.jobs, self.request.small_jobs, pushed.sum());
         let meter = Meter::new(self.progress, &self.moved).scheduled(&scheduler);
         let (targets, publisher) = (self.targets, Arc::new(Publisher::new(self.request.small_jobs)));
         let items: Arc<[ImportItem]> = self.plan.items.clone().into();
@@ -99,12 +99,17 @@ impl<'a> ImportRun<'a> {
         let supplies = self.plan.supplies.clone();
         let step = |work: Work| match work {
             Work::Push(push) => {
-                let (meter, blob, supply) = (meter.clone(), push.blob.clone(), push.supply);
+                let (meter, supply) = (meter.clone(), push.supply);
+                let blob = supplies[supply].described(&push.blob);
                 let origins = match &push.holder {
                     Some(holder) if push.is_assumed => targets.source(holder).into_iter().collect(),
                     _ => supplies[supply].origins(&blob.digest),
                 };
-                async move { Done::Pushed(blob, supply, push.run(origins, &meter).await.map_err(Box::new)) }.boxed()
+                async move {
+                    let outcome = push.run(&blob, origins, &meter).await.map_err(Box::new);
+                    Done::Pushed(blob, supply, outcome)
+                }
+                .boxed()
             }
             Work::Publish(at) => {
                 let (items, publisher, is_complete) =
@@ -122,7 +127,7 @@ impl<'a> ImportRun<'a> {
         // Publishing is small requests that wait for answers: more of them at once than transfers.
         let at_once = self.request.small_jobs.max(1);
         let begins = |work: &Work, running: usize| match work {
-            Work::Push(push) => scheduler.admits(&push.blob),
+            Work::Push(push) => scheduler.admits(push.blob.digest, push.blob.size),
             Work::Publish(_) => running.saturating_sub(scheduler.running()) < at_once,
         };
         let done = |done| {
@@ -141,6 +146,7 @@ impl<'a> ImportRun<'a> {
         let mut pushes: Vec<BlobPush> = Vec::new();
         let mut by_blob: HashMap<Digest, usize> = HashMap::new();
         let mut named: HashMap<&Repository, Arc<NamedTarget>> = HashMap::new();
+        let lacking = self.lacking_anywhere();
         for (at, item) in self.plan.items.iter().enumerate() {
             if self.failed.contains(&at) {
                 continue;
@@ -156,13 +162,12 @@ impl<'a> ImportRun<'a> {
                     push.lacking.push(Arc::clone(&to));
                 }
             };
-            for blob in &item.blobs {
+            for blob in item.blobs.iter().filter(|blob| lacking.contains(&blob.digest)) {
                 let at_supply = item.supply_of(&blob.digest);
                 let supply = &self.plan.supplies[at_supply];
                 let place = *by_blob.entry(blob.digest).or_insert_with(|| {
-                    let blob = supply.described(blob);
                     pushes.push(BlobPush {
-                        blob,
+                        blob: blob.clone(),
                         lacking: Vec::new(),
                         holder: None,
                         supply: at_supply,
@@ -188,7 +193,7 @@ impl<'a> ImportRun<'a> {
                 let spot = (context.clone(), blob.digest);
                 let Some(holder) = self.plan.holders.get(&spot) else { continue };
                 let place = *by_blob.entry(blob.digest).or_insert_with(|| {
-                    let (blob, supply) = (Descriptor::clone(blob), item.supply);
+                    let (blob, supply) = (blob.clone(), item.supply);
                     pushes.push(BlobPush {
                         blob,
                         lacking: Vec::new(),
@@ -210,6 +215,12 @@ impl<'a> ImportRun<'a> {
         scheduler::order(&mut pushes, |push| push.blob.size);
         work.extend(pushes.into_iter().map(|push| Work::Push(Box::new(push))));
         work
+    }
+
+    /// Blobs that a repository lacks: of a hundred thousand that are all there, none needs a step.
+    fn lacking_anywhere(&self) -> HashSet<Digest> {
+        let items = self.plan.items.iter().flat_map(|item| item.blobs.iter().map(move |blob| (item, blob.digest)));
+        items.filter(|(item, blob)| !self.plan.is_present(item.target.context(), blob)).map(|(_, blob)| blob).collect()
     }
 
     fn take_in(&mut self, done: Done) -> ControlFlow<(), Vec<Work>> {

@@ -67,7 +67,7 @@ struct Ahead<'a> {
 impl Ahead<'_> {
     fn begin(&self, place: &TarEntry) -> (BlobChunks, Fetching) {
         let Planned { plan, progress, moved, .. } = self.planned;
-        let blob = plan.described(&place.blob);
+        let blob = plan.described(&place.descriptor());
         let behind = self.position.saturating_sub(place.offset);
         let range = place.from() + behind..place.from() + place.size();
         let origins = plan.origins(&blob.digest);

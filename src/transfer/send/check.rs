@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{FilePart, PinnedObject, SendMode, Sending, Stop};
+use super::{FileParts, PinnedObject, SendMode, Sending, Stop};
 use crate::{
     bundle::Layout,
     oci::Digest,
@@ -28,8 +28,8 @@ pub(crate) async fn check(
     let limits = PartLimits { parts: u64::MAX, smallest: 1, largest: u64::MAX };
     let parts = Parts::of(layout.total(), parts::USUAL, &limits, &location)?;
     let supply = PinnedObject { source, jobs, progress };
-    let pieces = FilePart::of_bundle(layout);
-    let mut sending = Sending::new(&supply, pieces, Arc::new(Nowhere), SendMode::Put, parts, progress).summed();
+    let file = FileParts::Bundle(layout);
+    let mut sending = Sending::new(&supply, file, Arc::new(Nowhere), SendMode::Put, parts, progress).summed();
     let sent = sending.pass(0, &HashMap::new()).await?;
     sent.sum.ok_or_else(|| wrong("it was not summed").into())
 }

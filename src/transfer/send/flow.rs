@@ -41,7 +41,7 @@ impl Content {
     }
 }
 
-/// What the file consists of, in its order.
+/// A stretch of the file.
 #[derive(Clone, Debug)]
 pub(crate) enum FilePart {
     /// Bytes that the plan fixes, and where they begin.
@@ -50,37 +50,57 @@ pub(crate) enum FilePart {
     Content(Content),
 }
 
-impl FilePart {
-    /// The pieces of a bundle.
-    pub(crate) fn of_bundle(layout: &Layout) -> Vec<Self> {
-        let mut blobs = layout.blobs().iter();
-        let mut segments = layout.facts().volume.iter().flat_map(|volume| &volume.segments);
-        let mut pieces = Vec::with_capacity(2 * blobs.len() + 2);
-        for (at, (offset, bytes)) in layout.frame().enumerate() {
-            pieces.push(Self::Frame(offset, bytes));
-            // Behind the first piece, which is the head, each piece but the last ends where a blob begins.
-            if let Some(place) = (at > 0).then(|| blobs.next()).flatten() {
-                let token = place.blob.digest;
-                // What lies in a volume of a blob that is cut has a digest of its own.
-                let digest = if place.segment.is_some() { segments.next().copied() } else { Some(token) };
-                let (offset, size) = (place.offset, place.size());
-                pieces.push(Self::Content(Content { offset, size, digest, token }));
-            }
-        }
-        pieces
-    }
+/// What the file consists of, in its order.
+#[derive(Clone, Debug)]
+pub(crate) enum FileParts<'a> {
+    /// The parts of a bundle, made one by one: of very many blobs the headers alone take more memory than a part that is sent.
+    Bundle(&'a Layout),
+    /// These.
+    Listed(Vec<FilePart>),
+}
 
+impl FileParts<'_> {
     /// A file of `size` bytes that is not a bundle.
-    pub(crate) fn of_file(size: u64, token: Digest) -> Vec<Self> {
-        vec![Self::Content(Content { offset: 0, size, digest: None, token })]
+    pub(crate) fn of_file(size: u64, token: Digest) -> Self {
+        Self::Listed(vec![FilePart::Content(Content { offset: 0, size, digest: None, token })])
     }
 
-    pub(super) const fn content(&self) -> Option<&Content> {
+    /// All of them.
+    fn iter(&self) -> Box<dyn Iterator<Item = FilePart> + Send + '_> {
         match self {
-            Self::Frame(..) => None,
-            Self::Content(content) => Some(content),
+            Self::Bundle(layout) => {
+                // Behind the first frame, which is the head, each but the last ends where a blob begins.
+                let mut contents = contents(layout);
+                let parts = layout.frame().enumerate().flat_map(move |(at, (offset, bytes))| {
+                    let content = (at > 0).then(|| contents.next()).flatten();
+                    std::iter::once(FilePart::Frame(offset, bytes)).chain(content.map(FilePart::Content))
+                });
+                Box::new(parts)
+            }
+            Self::Listed(parts) => Box::new(parts.iter().cloned()),
         }
     }
+
+    /// Those whose bytes come from elsewhere.
+    pub(super) fn contents(&self) -> Box<dyn Iterator<Item = Content> + '_> {
+        match self {
+            Self::Bundle(layout) => Box::new(contents(layout)),
+            Self::Listed(parts) => Box::new(parts.iter().filter_map(|part| match part {
+                FilePart::Frame(..) => None,
+                FilePart::Content(content) => Some(content.clone()),
+            })),
+        }
+    }
+}
+
+/// The blobs of a bundle.
+fn contents(layout: &Layout) -> impl Iterator<Item = Content> {
+    let mut segments = layout.facts().volume.iter().flat_map(|volume| &volume.segments);
+    layout.blobs().iter().map(move |place| {
+        // What lies in a volume of a blob that is cut has a digest of its own.
+        let digest = if place.segment.is_some() { segments.next().copied() } else { Some(place.digest) };
+        Content { offset: place.offset, size: place.size(), digest, token: place.digest }
+    })
 }
 
 /// Where the bytes come from.
@@ -184,18 +204,18 @@ impl Flow<'_> {
     /// Everything from `position` on, in the middle of the content that `hasher` has taken in so far, if there is one.
     pub(super) async fn run(
         &mut self,
-        pieces: &[FilePart],
+        parts: &FileParts<'_>,
         position: u64,
         mut hasher: Option<Hasher>,
         feed: &mut dyn ByteFeed,
         progress: &Progress,
     ) -> Result<(), Stop> {
-        for piece in pieces {
-            match piece {
+        for part in parts.iter() {
+            match part {
                 FilePart::Frame(offset, bytes) => {
-                    let skip = usize::try_from(position.saturating_sub(*offset)).unwrap_or(usize::MAX);
+                    let skip = usize::try_from(position.saturating_sub(offset)).unwrap_or(usize::MAX);
                     let rest = bytes.slice(skip.min(bytes.len())..);
-                    feed.frame(position.max(*offset), &rest).await?;
+                    feed.frame(position.max(offset), &rest).await?;
                     self.append(rest).await?;
                 }
                 // What ends where we begin was looked at before its part left; what is empty and lies here was not.
@@ -209,7 +229,7 @@ impl Flow<'_> {
                         progress.tell(Event::Advanced { blob: content.token, bytes: seen });
                     }
                     self.passing = Some(Passing { content: content.clone(), hasher, seen });
-                    self.take(content, feed).await?;
+                    self.take(&content, feed).await?;
                     progress.tell(Event::Finished { blob: content.token });
                 }
             }

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    flow::{ByteFeed, Content},
+    flow::{ByteFeed, Content, FilePart},
     *,
 };
 use crate::storage::{self, Location, Settings, UploadSpec};
@@ -35,15 +35,15 @@ async fn send(path: &std::path::Path, digest: Digest) -> (u64, Result<Sent, Stop
     let (first, last) = (Bytes::from(vec![1; 1 << 20]), Bytes::from(vec![2; 1024]));
     let parts = Parts::of((first.len() + last.len()) as u64, 1, &object.limits(), object.location()).unwrap();
     assert_eq!((parts.size(), parts.count()), (1 << 20, 2), "the blob lies between the parts");
-    let pieces = vec![
+    let file = FileParts::Listed(vec![
         FilePart::Frame(0, first),
         FilePart::Content(Content { offset: 1 << 20, size: 0, digest: Some(digest), token: digest }),
         FilePart::Frame(1 << 20, last),
-    ];
+    ]);
     let draft = UploadSpec { identity: Digest::sha256(b"x"), parts, metadata: BTreeMap::new() };
     let upload: Arc<dyn Upload> = object.upload(&draft).await.unwrap().into();
     let silent = Progress::silent();
-    let mut sending = Sending::new(&Empty, pieces, upload, SendMode::Put, parts, &silent);
+    let mut sending = Sending::new(&Empty, file, upload, SendMode::Put, parts, &silent);
     (sending.present(), sending.run().await)
 }
 

@@ -1,13 +1,13 @@
 //! The plan as a file (docs/plan-format.md): every name resolved, every manifest, and the cut into volumes.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
-    io::{self, Write},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{
@@ -19,7 +19,10 @@ use crate::{
         self, Absent, Contents, Facts, Index, assemble,
         volume::{Cut, Size, pack},
     },
-    oci::{Algorithm, Digest, Hasher, Reference},
+    oci::{
+        Digest, Reference,
+        canonical::{is_written_as, sha256_of},
+    },
 };
 
 /// The version that this code writes and reads.
@@ -58,16 +61,36 @@ impl PlannedList {
     }
 }
 
-/// The document. Fields stand in the order of canonical JSON.
+/// A manifest in the document: base64, made when it is written, and taken out of the text when that is read.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Base64<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A manifest that is written in base64.
+struct InBase64<'a>(&'a Bytes);
+
+impl Serialize for Base64<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl Serialize for InBase64<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(self.0))
+    }
+}
+
+/// The document, whose manifests are of type `M`. Fields stand in the order of canonical JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PlanDocument {
+struct PlanDocument<M> {
     absent: Vec<Absent>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<Digest>,
     index: Value,
     list: PlannedList,
-    manifests: BTreeMap<Digest, String>,
+    manifests: BTreeMap<Digest, M>,
     set: Cut,
     #[serde(rename = "type")]
     kind: String,
@@ -101,7 +124,7 @@ impl PlanFile {
         let cut = pack(&contents, size)?;
         let set = set_id(&contents, &cut)?;
         let mut plan = Self { id: set, set, list: PlannedList::of(request), contents, cut };
-        plan.id = id_of(&plan.document(None)?);
+        plan.id = sha256_of(&plan.document(None)?);
         Ok(plan)
     }
 
@@ -156,9 +179,9 @@ impl PlanFile {
         Err(Error::OtherList { place: place.to_owned(), artifact: more.or(less), is_asked })
     }
 
-    fn document(&self, id: Option<Digest>) -> Result<PlanDocument, bundle::Error> {
+    fn document(&self, id: Option<Digest>) -> Result<PlanDocument<InBase64<'_>>, bundle::Error> {
         let order = self.contents.order()?;
-        let manifests = order.manifests.iter().map(|(one, manifest)| (one.digest, BASE64.encode(manifest.raw())));
+        let manifests = order.manifests.iter().map(|(one, manifest)| (one.digest, InBase64(manifest.raw())));
         Ok(PlanDocument {
             manifests: manifests.collect(),
             absent: order.absent,
@@ -197,12 +220,13 @@ impl PlanFile {
             Some(found) => return Err(Error::Version { place: place.to_owned(), found, known: VERSION }),
             None => return Err(malformed("it has no version".to_owned())),
         }
-        let mut document: PlanDocument = serde_json::from_slice(text).map_err(|error| malformed(error.to_string()))?;
+        let mut document: PlanDocument<Base64<'_>> =
+            serde_json::from_slice(text).map_err(|error| malformed(error.to_string()))?;
         if !is_written_as(&document, text) {
             return Err(malformed("it is not canonical JSON".to_owned()));
         }
         let said = document.id.take();
-        let id = id_of(&document);
+        let id = sha256_of(&document);
         if said != Some(id) {
             let said = said.map_or_else(|| "none".to_owned(), |said| said.to_string());
             return Err(malformed(format!("expected the id {id}, got {said}")));
@@ -213,26 +237,26 @@ impl PlanFile {
     /// The plan in `text` with the id that follows from it, for what is behind the check of the id.
     #[cfg(feature = "testing")]
     pub fn resealed(text: &[u8]) -> Option<Vec<u8>> {
-        let mut document: PlanDocument = serde_json::from_slice(text).ok()?;
+        let mut document: PlanDocument<Base64<'_>> = serde_json::from_slice(text).ok()?;
         document.id = None;
-        document.id = Some(id_of(&document));
+        document.id = Some(sha256_of(&document));
         serde_json::to_vec(&document).ok()
     }
 
-    fn of_document(document: PlanDocument, id: Digest) -> Result<Self, bundle::Error> {
+    fn of_document(document: PlanDocument<Base64<'_>>, id: Digest) -> Result<Self, bundle::Error> {
         let PlanDocument { absent, index, list, manifests, set: cut, .. } = document;
         let index = serde_json::to_vec(&index).unwrap_or_default();
         let wrong = |reason: &str| bundle::Error::Seal { document: "the plan", reason: reason.to_owned() };
         let mut raw: HashMap<Digest, Bytes> = HashMap::with_capacity(manifests.len());
         for (digest, text) in manifests {
-            let bytes = BASE64.decode(text).map_err(|_| wrong("a manifest is not base64"))?;
+            let bytes = BASE64.decode(text.0.as_bytes()).map_err(|_| wrong("a manifest is not base64"))?;
             raw.insert(digest, bytes.into());
         }
         let contents = assemble(Index::parse(&index)?, absent, raw)?;
         if contents.order()?.absent.iter().ne(contents.absent.values()) {
             return Err(wrong("what it says to be absent is not what the manifests name"));
         }
-        cut.place(&contents.order()?.blobs, |_, _, _| {})?;
+        cut.place(contents.order()?.blobs, |_, _, _| {})?;
         Ok(Self { set: set_id(&contents, &cut)?, id, list, contents, cut })
     }
 }
@@ -240,45 +264,4 @@ impl PlanFile {
 /// The id of the set that is cut so.
 fn set_id(contents: &Contents, cut: &Cut) -> Result<Digest, bundle::Error> {
     Ok(Facts::of_volume(contents.index.id(), contents.order()?.absent, cut.clone(), 1, Vec::new()).set_id())
-}
-
-fn id_of(document: &PlanDocument) -> Digest {
-    let mut hashing = PlanHasher(Hasher::new(Algorithm::Sha256));
-    serde_json::to_writer(&mut hashing, document).expect("strings and numbers serialise");
-    hashing.0.finish()
-}
-
-fn is_written_as(document: &PlanDocument, text: &[u8]) -> bool {
-    let mut comparing = Comparing { rest: text };
-    serde_json::to_writer(&mut comparing, document).is_ok() && comparing.rest.is_empty()
-}
-
-/// Hashes what is written, and keeps nothing.
-struct PlanHasher(Hasher);
-
-impl Write for PlanHasher {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Takes what is written as long as it is as expected.
-struct Comparing<'a> {
-    rest: &'a [u8],
-}
-
-impl Write for Comparing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.rest = self.rest.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -72,7 +72,7 @@ async fn names_by_sha_512_go_all_the_way() {
     writer.finish().await.unwrap();
     assert_eq!(findings(&path).await, []);
     let file = File::options().write(true).open(&path).unwrap();
-    let place = Reader::open(&path).await.unwrap().layout().unwrap().place(&digest).unwrap().clone();
+    let place = *Reader::open(&path).await.unwrap().layout().unwrap().place(&digest).unwrap();
     for at in place.header_offset..place.offset {
         let mut byte = [0];
         file.sync_all().unwrap();
@@ -102,7 +102,7 @@ proptest! {
         let layout = Layout::of(&contents).unwrap();
         // Frame and blobs together cover the file without gap or overlap.
         let mut pieces: Vec<(u64, u64)> = layout.frame().map(|(at, bytes)| (at, bytes.len() as u64)).collect();
-        pieces.extend(layout.blobs().iter().map(|place| (place.offset, place.blob.size)));
+        pieces.extend(layout.blobs().iter().map(|place| (place.offset, place.whole)));
         pieces.sort_unstable();
         let mut end = 0;
         for (at, size) in pieces.into_iter().filter(|(_, size)| *size > 0) {

@@ -75,8 +75,8 @@ impl Packed {
     pub(crate) async fn fill(&self, writer: &Writer) {
         let blobs = self.blobs();
         for place in writer.layout().blobs() {
-            let body = Verified::bytes(place.blob.clone(), blobs[&place.blob.digest].clone());
-            writer.push(&place.blob, body).await.unwrap();
+            let body = Verified::bytes(place.descriptor(), blobs[&place.digest].clone());
+            writer.push(&place.descriptor(), body).await.unwrap();
         }
     }
 

@@ -1,9 +1,6 @@
 use airlift::{
     content::Code,
-    transfer::{
-        copying::{self, CopyProof, CopyReport, CopyRequest},
-        packed_copy::PackedCheck,
-    },
+    transfer::copy::{self, CopyProof, CopyReport, CopyRequest, PackedCheck},
     trust::record::Leg,
 };
 use serde_json::{Value, json};
@@ -56,7 +53,7 @@ fn copy(args: &Args, context: &Context) -> Result<(), CommandError> {
     record.check()?;
     let report = runtime::run(async {
         request.read = artifacts::reading(&args.packed, context).await?;
-        let report = copying::copy(&request, &context.storage(), &progress).await?;
+        let report = copy::copy(&request, &context.storage(), &progress).await?;
         let at = (&report.location, report.bundle);
         guarded::write(&record, (Leg::Copy, "done"), at, context, |entry| {
             (entry.from, entry.to) = (Some(request.from.to_string()), Some(report.location.to_string()));

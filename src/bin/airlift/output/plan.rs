@@ -27,7 +27,7 @@ use crate::{args::Transfer, context::Context, failure::CommandError};
 struct PlannedExport<'a> {
     artifacts: &'a [Outcome],
     /// Manifests included, in the order they have in the bundle.
-    blobs: Vec<&'a Descriptor>,
+    blobs: Vec<Descriptor>,
     /// Bytes of all of them.
     bytes: u64,
     absent: &'a [Absent],
@@ -75,7 +75,10 @@ pub(crate) fn export(
         Some(set) => volumes(&plan, set)?,
         None => Vec::new(),
     };
-    let blobs: Vec<_> = layout.manifests().iter().chain(layout.blobs()).map(|place| &place.blob).collect();
+    let order = plan.contents().order()?;
+    let bare = |one: &Descriptor| Descriptor::new(one.media_type.clone(), one.digest, one.size);
+    let manifests = order.manifests.iter().map(|(one, _)| bare(one));
+    let blobs: Vec<_> = manifests.chain(order.blobs.iter().map(|one| bare(one))).collect();
     let answer = PlannedExport {
         artifacts: &plan.report().artifacts,
         bytes: blobs.iter().map(|blob| blob.size).sum(),

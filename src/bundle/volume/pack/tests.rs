@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::{
-    bundle::{Index, Layout, Root},
+    bundle::{Index, Layout, Root, TarEntry},
     oci::{Manifest, media_type},
 };
 
@@ -36,7 +36,7 @@ fn packed(contents: &Contents, size: u64) -> Cut {
     let cut = pack(contents, Size(size)).unwrap();
     assert_eq!(cut, pack(&contents.clone(), Size(size)).unwrap(), "the same contents are packed in the same way");
     let order = contents.order().unwrap();
-    for one in cut.placed(&order.blobs).unwrap() {
+    for one in cut.placed(order.blobs.iter().copied()).unwrap() {
         assert!(one.segment.is_some() == (one.piece.size < one.blob.size));
     }
     for number in 1..=cut.volumes {
@@ -48,7 +48,7 @@ fn packed(contents: &Contents, size: u64) -> Cut {
 }
 
 fn of_volume(contents: &Contents, cut: &Cut, number: u32) -> Layout {
-    let placed = cut.placed(&contents.order().unwrap().blobs).unwrap();
+    let placed = cut.placed(contents.order().unwrap().blobs).unwrap();
     let segments = placed.iter().filter(|one| one.piece.volume == number && one.segment.is_some());
     let unknown = segments.map(|_| Digest::sha256(b"")).collect();
     Layout::of_volume(contents, cut, number, unknown).unwrap()
@@ -119,4 +119,19 @@ proptest::proptest! {
         };
         packed(&contents(&images.iter().map(image).collect::<Vec<_>>()), size);
     }
+}
+
+#[test]
+fn what_the_volumes_of_a_set_have_in_common_is_in_memory_once() {
+    let images: Vec<_> = (0..6).map(|n| vec![blob(&format!("layer {n}"), 40_000)]).collect();
+    let contents = contents(&images);
+    let cut = packed(&contents, 120_000);
+    assert!(cut.volumes > 1);
+    for number in 1..=cut.volumes {
+        let layout = of_volume(&contents, &cut, number);
+        let set = layout.facts().set.as_ref().unwrap();
+        assert_eq!(set.pieces.as_ptr(), cut.pieces.as_ptr(), "volume {number} has pieces of its own");
+    }
+    // There is one of these for each blob, and a hundred thousand blobs must fit into 256 MiB with all that is about them.
+    assert!(size_of::<TarEntry>() <= 128, "{}", size_of::<TarEntry>());
 }
