@@ -7,6 +7,7 @@
 
 mod error;
 mod file;
+mod packed;
 mod prove;
 mod pump;
 mod relay;
@@ -18,6 +19,7 @@ mod unfinished;
 
 pub use self::{
     error::Error,
+    packed::PackedCheck,
     report::{CopiedSet, CopyProof, CopyReport},
     request::CopyRequest,
 };

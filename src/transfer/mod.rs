@@ -40,8 +40,6 @@ mod origin;
 #[doc(hidden)]
 pub mod outline;
 #[doc(hidden)]
-pub mod packed_copy;
-#[doc(hidden)]
 pub mod packing;
 pub mod plan;
 pub mod protect;

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::super::packed_copy::PackedFlaws;
 use crate::{
     bundle,
     content::{Code, Fault},
@@ -71,13 +70,6 @@ pub enum Error {
         /// Of what kind it is.
         code: Code,
     },
-}
-
-impl Error {
-    /// What is wrong with the packed file that was copied from `path`.
-    pub(super) fn of_packed(path: PathBuf, PackedFlaws { count, first, code }: PackedFlaws) -> Self {
-        Self::Damaged { path, count, first, code }
-    }
 }
 
 fn more(count: usize) -> String {

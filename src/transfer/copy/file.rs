@@ -107,21 +107,19 @@ impl<'a> FileCopy<'a> {
             Some(proof) => proof,
             None => self.read_back(learnt, by).await?,
         };
-        let attested = matches!(proof, Proof::Attested);
-        let (file, packed) = match proof {
-            Proof::Digest(digest, packed) => (Some(digest), packed),
-            Proof::Bundle | Proof::Attested => (learnt, None),
+        let (inside, packed) = match proof {
+            Proof::Digest(_, packed) => packed.unzip(),
+            _ => (None, None),
         };
-        let (inside, packed) = packed.unzip();
         Ok(CopyReport {
             location: self.target.location().clone(),
             bytes: self.source.stat().size,
             reused,
             bundle: self.reader.as_ref().map(Reader::id).or(inside),
-            file,
             packed,
+            file: if let Proof::Digest(digest, _) = proof { Some(digest) } else { learnt },
             already_there: by != WrittenBy::ThisRun,
-            proof: if attested { CopyProof::Attested } else { CopyProof::ReadBack },
+            proof: if matches!(proof, Proof::Attested) { CopyProof::Attested } else { CopyProof::ReadBack },
             set: None,
             companions: Vec::new(),
         })

@@ -5,11 +5,9 @@ use std::{fs::File, path::PathBuf, sync::Arc, thread};
 use futures::TryStreamExt;
 
 use super::{
-    super::{
-        packed_copy::{PackedProof, check_copy},
-        verify,
-    },
+    super::verify,
     error::Error,
+    packed::{PackedProof, check_packed},
 };
 use crate::{
     bundle::Reader,
@@ -25,7 +23,7 @@ use crate::{
 pub(super) enum Proof {
     /// Every byte of it was held against the bundle's id.
     Bundle,
-    /// All of it has this SHA-256, as what was sent has; of a packed file also what is in it.
+    /// All of it has this SHA-256, as what was sent has.
     Digest(Digest, Option<PackedProof>),
     /// The provider's own SHA-256 of it is that of what was sent.
     Attested,
@@ -67,8 +65,8 @@ pub(super) async fn prove(
     check(copied, expected, progress).await?;
     progress.tell(Event::Finished { blob: token });
     let path = PathBuf::from(source.object().location().to_string());
-    let packed = check_copy(Arc::new(copied.clone()), read, jobs, progress).await;
-    Ok(Proof::Digest(expected, packed.map_err(|flaws| Error::of_packed(path, flaws))?))
+    let packed = check_packed(Arc::new(copied.clone()), &path, read, jobs, progress).await?;
+    Ok(Proof::Digest(expected, packed))
 }
 
 /// Checks that all of `copied` has the SHA-256 `expected`.

@@ -1,6 +1,6 @@
 //! What became of a copy.
 
-use super::super::packed_copy::PackedCheck;
+use super::packed::PackedCheck;
 use crate::{oci::Digest, storage::Location};
 
 /// A copy that was proven.

@@ -1,9 +1,6 @@
 use airlift::{
     content::Code,
-    transfer::{
-        copy::{self, CopyProof, CopyReport, CopyRequest},
-        packed_copy::PackedCheck,
-    },
+    transfer::copy::{self, CopyProof, CopyReport, CopyRequest, PackedCheck},
     trust::record::Leg,
 };
 use serde_json::{Value, json};

@@ -1,10 +1,10 @@
 //! Copies of packed files: checked like copies of bundles.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use super::verify::verify;
+use super::{super::verify::verify, error::Error};
 use crate::{
-    content::{Code, Fault, ReadAt},
+    content::{Fault, ReadAt},
     oci::Digest,
     pack::{self, PackedFile, ReadSettings},
     progress::Progress,
@@ -23,47 +23,32 @@ pub enum PackedCheck {
 /// The id of the bundle in a packed file, and how it was checked.
 pub(super) type PackedProof = (Digest, PackedCheck);
 
-/// What is wrong with a packed file.
-pub(super) struct PackedFlaws {
-    /// How many things.
-    pub(super) count: usize,
-    /// The first of them.
-    pub(super) first: String,
-    /// Of what kind it is.
-    pub(super) code: Code,
-}
-
-impl<E: Fault> From<E> for PackedFlaws {
-    fn from(error: E) -> Self {
-        let causes = std::iter::successors(error.source(), |cause| cause.source());
-        let first = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-        Self { count: 1, first, code: error.code() }
-    }
-}
-
 /// Checks the packed file `copied`, with the bundle in it where all that it was packed against is given. `None` if it is another
-/// file.
-pub(super) async fn check_copy(
+/// file. What is wrong is wrong with `source`, of which it is a faithful copy.
+pub(super) async fn check_packed(
     copied: Arc<dyn ReadAt>,
+    source: &Path,
     read: &ReadSettings,
     jobs: usize,
     progress: &Progress,
-) -> Result<Option<PackedProof>, PackedFlaws> {
-    if !pack::is_packed_at(&*copied).await? {
+) -> Result<Option<PackedProof>, Error> {
+    let damaged = |count, first: String, code| Error::Damaged { path: source.to_owned(), count, first, code };
+    let broken = |error: pack::Error| {
+        let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+        damaged(1, causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")), error.code())
+    };
+    if !pack::is_packed_at(&*copied).await.map_err(|error| broken(error.into()))? {
         return Ok(None);
     }
     let packed = match PackedFile::open_on(Arc::clone(&copied), read.clone()).await {
         Err(pack::Error::BaseMissing { .. }) if read.base.is_none() => {
-            return Ok(Some((pack::check_sealed(copied).await?, PackedCheck::File)));
+            return Ok(Some((pack::check_sealed(copied).await.map_err(broken)?, PackedCheck::File)));
         }
-        opened => opened?,
+        opened => opened.map_err(broken)?,
     };
     let verification = verify(packed.reader(), jobs, progress).await?;
     match verification.findings.first() {
         None => Ok(Some((packed.reader().id(), PackedCheck::Bundle))),
-        Some(first) => {
-            let (count, first, code) = (verification.findings.len(), first.message.clone(), first.code);
-            Err(PackedFlaws { count, first, code })
-        }
+        Some(first) => Err(damaged(verification.findings.len(), first.message.clone(), first.code)),
     }
 }
