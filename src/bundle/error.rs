@@ -18,23 +18,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file could not be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A file could not be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// Which file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// An output is there already, is held by another run, has no room, or may not be written to.
+    /// A file could not be read or written, is there already, is held by another run, or has no room.
     #[error(transparent)]
     File(#[from] files::Error),
     /// A volume is to be smaller than what every volume must hold.
@@ -270,14 +254,14 @@ impl Error {
 
     /// For `map_err` of what was read from `path`.
     pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Read { path, source }
+        let error = files::Error::read(path);
+        move |source| Self::File(error(source))
     }
 
     /// For `map_err` of what was written to `path`.
     pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Write { path, source }
+        let error = files::Error::write(path);
+        move |source| Self::File(error(source))
     }
 }
 
@@ -293,17 +277,6 @@ fn blob_digest(entry: &str) -> Option<Digest> {
 impl Fault for Error {
     fn code(&self) -> Code {
         match self {
-            Self::Read { source, .. } => {
-                // What is read from elsewhere fails in its own ways.
-                let elsewhere = source.get_ref().and_then(|cause| cause.downcast_ref::<content::Error>());
-                elsewhere.map_or(Code::IoRead, Fault::code)
-            }
-            Self::Write { source, .. }
-                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
-            {
-                Code::OutputSpace
-            }
-            Self::Write { .. } => Code::IoWrite,
             Self::File(error) => error.code(),
             Self::VolumeSize { .. } => Code::UsageVolumeSize,
             Self::NoVolume { .. } => Code::UsageArgument,

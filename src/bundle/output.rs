@@ -11,19 +11,25 @@ use std::{
     thread,
 };
 
+use futures::executor::block_on;
+
 use super::{
     Error, Layout, Result,
     blueprint::{Blueprint, FileLayout},
     canvas::{Canvas, position},
     journal::{Journal, JournalLine},
-    volume::{self, SUMS, SetManifest, Size, VolumeGroup, volume_name},
+    volume::{
+        self, SUMS, SetManifest, Size, VolumeGroup,
+        publication::{Publication, SetFolder, SumsFound},
+        volume_name,
+    },
 };
 use crate::{
     files::{
-        disk, name,
+        self, disk, name,
         open::check_goal,
         partial::PartialFile,
-        rename::{remove, rename, sync_folder},
+        rename::{rename, sync_folder},
         small,
     },
     oci::{Algorithm, Digest},
@@ -43,6 +49,7 @@ pub struct Finished {
 
 /// A set of volumes that is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Goal {
     /// The folder that its files go into. It must be there.
     pub folder: PathBuf,
@@ -231,9 +238,18 @@ impl Output {
 }
 
 impl Goal {
+    /// All volumes of a set, of `size` bytes each at the most; nothing is replaced.
+    pub fn new(folder: PathBuf, name: impl Into<String>, size: Size) -> Self {
+        Self { folder, name: name.into(), size, only: None, overwrite: false }
+    }
+
     /// Where the manifest of the set is.
     pub fn manifest(&self) -> PathBuf {
         self.folder.join(SetManifest::file_name(&self.name))
+    }
+
+    fn publication(&self) -> Publication<'_, SetFolder<'_>> {
+        Publication::new(SetFolder(&self.folder), &self.name)
     }
 
     fn pending(&self) -> PathBuf {
@@ -250,9 +266,9 @@ impl Goal {
             return Ok(());
         }
         check_goal(&self.manifest(), self.overwrite)?;
-        // A run that was killed while it gave the names has written the sums already.
-        if !self.pending().exists() {
-            check_goal(&self.sums(), self.overwrite)?;
+        check_goal(&self.sums(), true)?;
+        if !self.overwrite && block_on(self.publication().sums(None))? == SumsFound::Other {
+            return Err(files::Error::Exists { path: self.sums() }.into());
         }
         Ok(())
     }
@@ -339,7 +355,7 @@ impl Goal {
         let manifest = SetManifest::new(plan.first().id(), set, cut, volumes);
         small::write_new(&self.pending(), &manifest.to_json(), small::USUAL)?;
         if self.overwrite {
-            self.remove_old(&manifest)?;
+            block_on(self.publication().dismantle(|name| manifest.files().any(|file| file.name == name)))?;
         }
         for (number, layout) in plan.volumes() {
             if let Some(partial) = partials.remove(number) {
@@ -350,28 +366,12 @@ impl Goal {
         for partial in partials.into_values() {
             fs::remove_file(partial.path()).map_err(Error::write(partial.path()))?;
         }
-        small::publish(&self.sums(), manifest.sums(&SetManifest::file_name(&self.name)).as_bytes(), small::USUAL)?;
+        block_on(self.publication().put_sums(&manifest))?;
+        // The manifest is there, under its unfinished name.
         let path = self.manifest();
         rename(&self.pending(), &path, true).map_err(Error::write(&path))?;
         sync_folder(&self.folder).map_err(Error::write(&path))?;
         Ok(Finished { path, bytes, id: plan.first().id() })
-    }
-
-    /// Removes what would vouch for the set that is replaced, and then those of its volumes that the new one has not.
-    fn remove_old(&self, new: &SetManifest) -> Result<()> {
-        let old = read_manifest(&self.manifest())?;
-        for path in [self.manifest(), self.sums()] {
-            remove(&path).map_err(Error::write(&path))?;
-        }
-        for file in old.iter().flat_map(SetManifest::files) {
-            let is_ours = SetManifest::set_name(&SetManifest::file_name(&self.name))
-                .is_some_and(|name| file.name.starts_with(name));
-            if is_ours && !new.files().any(|one| one.name == file.name) {
-                let path = self.folder.join(&file.name);
-                remove(&path).map_err(Error::write(&path))?;
-            }
-        }
-        Ok(())
     }
 
     /// Publishes some volumes. If the set's manifest is there they must be the volumes that it names.

@@ -20,7 +20,7 @@ use super::{
     strict::{self, by_digest},
 };
 use crate::{
-    files::blocking::off_reactor,
+    files::{self, blocking::off_reactor},
     oci::{Digest, graph::walk},
 };
 
@@ -116,7 +116,7 @@ impl OpenBundle {
         let mut account = DOCUMENTS.open();
         let walked = walk(self.contents.index.descriptors(), &mut account, |descriptor, account| {
             match self.stored_manifest(descriptor, account).transpose() {
-                Err(error @ (Error::Read { .. } | Error::Budget(_))) => Err(error),
+                Err(error @ (Error::File(files::Error::Read { .. }) | Error::Budget(_))) => Err(error),
                 Err(error) => {
                     wrong.push(error);
                     Ok(None)

@@ -94,7 +94,10 @@ pub(crate) fn update_at(
     buffer: &mut Vec<u8>,
     mut each: impl FnMut(u64),
 ) -> io::Result<bool> {
-    buffer.resize(CHUNK, 0);
+    if buffer.len() < CHUNK {
+        // Zeroed pages of the system, of which a small blob touches few.
+        *buffer = vec![0; CHUNK];
+    }
     let mut done = 0;
     while done < size {
         let want = usize::try_from(size - done).unwrap_or(CHUNK).min(CHUNK);

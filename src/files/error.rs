@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::content::{Code, Fault};
+use crate::content::{self, Code, Fault};
 
 /// `Result` of this room.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -112,7 +112,11 @@ impl Error {
 impl Fault for Error {
     fn code(&self) -> Code {
         match self {
-            Self::Read { .. } => Code::IoRead,
+            Self::Read { source, .. } => {
+                // What is read from elsewhere fails in its own ways.
+                let elsewhere = source.get_ref().and_then(|cause| cause.downcast_ref::<content::Error>());
+                elsewhere.map_or(Code::IoRead, Fault::code)
+            }
             Self::Write { source, .. }
                 if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
             {

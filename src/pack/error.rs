@@ -20,15 +20,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A packed file could not be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// An output is there already, has no room, or may not be written to.
+    /// A file could not be read or written, is there already, or has no room.
     #[error(transparent)]
     File(#[from] files::Error),
     /// The bundle could not be read or written.
@@ -158,18 +150,14 @@ pub enum Error {
 impl Error {
     /// For `map_err` of what was read from `path`.
     pub(super) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Read { path, source }
+        let error = files::Error::read(path);
+        move |source| Self::File(error(source))
     }
 }
 
 impl Fault for Error {
     fn code(&self) -> Code {
         match self {
-            Self::Read { source, .. } => {
-                let elsewhere = source.get_ref().and_then(|cause| cause.downcast_ref::<content::Error>());
-                elsewhere.map_or(Code::IoRead, Fault::code)
-            }
             Self::File(error) => error.code(),
             Self::Bundle(error) => error.code(),
             Self::Content(error) => error.code(),

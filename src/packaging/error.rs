@@ -16,14 +16,6 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file or folder cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// Which one.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
     /// A file is not the same as when its digest was computed.
     #[error("{} changed while it was read", path.display())]
     Changed {
@@ -135,7 +127,7 @@ pub enum Error {
         /// The artifact.
         artifact: Box<Reference>,
     },
-    /// A local file cannot be written, or is there already.
+    /// A local file cannot be read or written, or is there already.
     #[error(transparent)]
     File(#[from] files::Error),
     /// The bundle has other content than it should, or cannot be read.
@@ -146,16 +138,18 @@ pub enum Error {
 impl Error {
     /// For `map_err` of what was read from `path`.
     pub(super) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Read { path, source }
+        let error = files::Error::read(path);
+        move |source| Self::File(error(source))
     }
 }
 
 impl Fault for Error {
     fn code(&self) -> Code {
         match self {
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::UsageFile,
-            Self::Read { .. } => Code::IoRead,
+            // What was named is not there.
+            Self::File(files::Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Code::UsageFile
+            }
             Self::Changed { .. } => Code::PackageChanged,
             Self::Entry { .. } => Code::PackageEntry,
             Self::Unnamed { .. } | Self::Name { .. } | Self::NoNames { .. } => Code::PackageName,

@@ -10,6 +10,7 @@ use std::{
 use rustix::fs::OFlags;
 
 use super::error::Error;
+use crate::files;
 
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
@@ -73,7 +74,9 @@ fn open(path: &Path, links: Links) -> Result<(File, Stamp), Error> {
 pub(super) fn copy(path: &Path, links: Links, stamp: Stamp, out: &mut impl Write) -> Result<(), Error> {
     let changed = || Error::Changed { path: path.to_owned() };
     let (mut file, found) = match open(path, links) {
-        Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Err(changed()),
+        Err(Error::File(files::Error::Read { source, .. })) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(changed());
+        }
         opened => opened?,
     };
     if found != stamp {

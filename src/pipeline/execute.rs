@@ -366,8 +366,7 @@ async fn make_folders(container: &Container, path: &Path) -> Result<()> {
         return Err(storage::Error::NotFound { what: format!("the folder {root}") }.into());
     }
     if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
-        let error = |source| storage::Error::Write { path: folder.to_owned(), source };
-        tokio::fs::create_dir_all(folder).await.map_err(error)?;
+        tokio::fs::create_dir_all(folder).await.map_err(|error| storage::Error::write(folder, error))?;
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ use crate::{
 
 /// What to protect, and how.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Request {
     /// The folder of the protected files, which is also that of the recovery files.
     pub folder: PathBuf,
@@ -38,6 +39,13 @@ pub struct Request {
     pub limit: Option<u64>,
     /// Whether recovery files of these names may be replaced.
     pub overwrite: bool,
+}
+
+impl Request {
+    /// Recovery data of `files` in one file, however large; nothing is replaced.
+    pub fn new(folder: PathBuf, files: Vec<String>, stem: impl Into<String>, percent: Percent) -> Self {
+        Self { folder, files, percent, stem: stem.into(), limit: None, overwrite: false }
+    }
 }
 
 /// Recovery data that was made.

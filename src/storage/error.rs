@@ -142,22 +142,6 @@ pub enum Error {
         /// Which object.
         what: String,
     },
-    /// A local file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A local file cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 fn given(gives: Option<&String>) -> String {
@@ -167,12 +151,12 @@ fn given(gives: Option<&String>) -> String {
 impl Error {
     /// Reading `path` failed.
     pub(crate) fn read(path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::Read { path: path.into(), source }
+        Self::File(files::Error::Read { path: path.into(), source })
     }
 
     /// Writing `path` failed.
     pub(crate) fn write(path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::Write { path: path.into(), source }
+        Self::File(files::Error::Write { path: path.into(), source })
     }
 
     /// Whether this says that the object is definitely absent, as against unknown.
@@ -206,9 +190,6 @@ impl Fault for Error {
             Self::Limit { .. } => Code::StorageLimit,
             Self::File(error) => error.code(),
             Self::Busy { .. } => Code::OutputBusy,
-            Self::Read { .. } => Code::IoRead,
-            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => Code::OutputSpace,
-            Self::Write { .. } => Code::IoWrite,
         }
     }
 }
@@ -218,8 +199,6 @@ impl From<files::Error> for Error {
         match error {
             files::Error::Exists { path } => Self::Exists { what: path.display().to_string() },
             files::Error::Busy { path } => Self::Busy { what: path.display().to_string() },
-            files::Error::Read { path, source } => Self::Read { path, source },
-            files::Error::Write { path, source } => Self::Write { path, source },
             other => Self::File(other),
         }
     }

@@ -32,6 +32,14 @@ impl Pinned {
         Ok(Self { object, stat })
     }
 
+    /// As [`Pinned::open`]; `None` where nothing is there.
+    pub(crate) async fn find(object: Arc<dyn Object>) -> Result<Option<Self>> {
+        match Self::open(object).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
     /// What was there when it was opened.
     pub const fn stat(&self) -> &Stat {
         &self.stat

@@ -26,6 +26,7 @@ pub(super) const GOOGLE_EMULATOR: &str = "STORAGE_EMULATOR_HOST";
 
 /// Surroundings of the providers. It prints without secrets.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Settings {
     /// Signs Azure addresses that have no SAS of their own (`AZURE_STORAGE_SAS_TOKEN`).
     pub sas: Option<Sas>,

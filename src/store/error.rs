@@ -43,28 +43,12 @@ pub enum StoreError {
     /// The database failed.
     #[error("the store's database failed")]
     Database(#[from] rusqlite::Error),
-    /// The folder can be changed by others, or a file in it is not ours.
+    /// The folder can be changed by others, or a file in it is not ours, or cannot be read or written.
     #[error(transparent)]
     File(#[from] files::Error),
     /// The disk is full.
     #[error("no space is left in the store")]
     Full,
-    /// A file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file or folder cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// An uploaded blob is another one.
     #[error("the upload has the digest {actual}, not {expected}")]
     Mismatch {
@@ -89,11 +73,11 @@ impl StoreError {
         if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             return Self::Full;
         }
-        Self::Write { path: path.to_owned(), source }
+        Self::File(files::Error::Write { path: path.to_owned(), source })
     }
 
     pub(crate) fn read(path: &Path, source: io::Error) -> Self {
-        Self::Read { path: path.to_owned(), source }
+        Self::File(files::Error::Read { path: path.to_owned(), source })
     }
 }
 
@@ -107,8 +91,6 @@ impl Fault for StoreError {
             Self::Database(error) if is_full(error) => Code::OutputSpace,
             Self::Database(_) | Self::Damaged { .. } => Code::StoreDatabase,
             Self::Full => Code::OutputSpace,
-            Self::Read { .. } => Code::IoRead,
-            Self::Write { .. } => Code::IoWrite,
             Self::Mismatch { .. } => Code::ContentDigestMismatch,
             Self::Superseded => Code::StoreUpload,
         }

@@ -219,7 +219,7 @@ fn read_from(blob: StoredBlob, from: u64) -> ByteStream {
         });
         match read.await {
             Ok(bytes) => Ok(Some((bytes, (blob, at + left as u64)))),
-            Err(source) => Err(StoreError::Read { path: "blob".into(), source }.into()),
+            Err(source) => Err(StoreError::read("blob".as_ref(), source).into()),
         }
     };
     stream::try_unfold((blob, from), step).boxed()

@@ -25,7 +25,7 @@ pub(super) async fn check(to: &Destination, request: &Request) -> Result<(), Err
         Destination::File { path, overwrite } => {
             check_goal(path, true)?;
             let folder = name::folder_of(path);
-            fs::metadata(folder).map_err(|source| bundle::Error::Write { path: folder.to_owned(), source })?;
+            fs::metadata(folder).map_err(bundle::Error::write(folder))?;
             if !overwrite && is_there(path)? && !may_be(path, request).await {
                 return Err(files::Error::Exists { path: path.clone() }.into());
             }
@@ -51,7 +51,7 @@ pub(super) fn is_there(path: &Path) -> Result<bool, bundle::Error> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(bundle::Error::Write { path: path.to_owned(), source }),
+        Err(error) => Err(bundle::Error::write(path)(error)),
     }
 }
 

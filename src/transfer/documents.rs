@@ -1,21 +1,48 @@
-//! Small documents in a storage, each read and written in one piece: what vouches for a set.
+//! Small documents here or in a storage, each read and written in one piece: what vouches for a set, and plans.
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
+    bundle::volume::publication::SetDocuments,
     oci::Digest,
     storage::{self, Finish, Location, PartCheckpoint, Parts, Pinned, Settings, UploadSpec, parts},
 };
 
+/// The documents of a set in a folder, a container, a bucket, or a prefix of one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StoredDocuments<'a> {
+    pub(super) folder: &'a Location,
+    pub(super) settings: &'a Settings,
+}
+
+#[async_trait]
+impl SetDocuments for StoredDocuments<'_> {
+    type Error = storage::Error;
+
+    async fn read(&self, name: &str) -> Result<Option<Vec<u8>>, storage::Error> {
+        let found = there(&self.folder.join(name), self.settings).await?;
+        Ok(found.map(Vec::from))
+    }
+
+    async fn put(&self, name: &str, content: Vec<u8>, overwrite: bool) -> Result<bool, storage::Error> {
+        match put(&self.folder.join(name), content.into(), overwrite, self.settings).await {
+            Ok(()) => Ok(true),
+            Err(storage::Error::Exists { .. }) if !overwrite => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), storage::Error> {
+        remove(&self.folder.join(name), self.settings).await
+    }
+}
+
 /// What is there, if anything is.
 pub(super) async fn there(place: &Location, settings: &Settings) -> Result<Option<Bytes>, storage::Error> {
-    match Pinned::open(storage::open(place, settings)?).await {
-        Ok(pinned) => Ok(Some(pinned.bytes(0..pinned.stat().size).await?)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
+    there_within(place, u64::MAX, settings).await
 }
 
 /// As [`there`], of at most `limit` bytes.
@@ -27,15 +54,12 @@ pub(super) async fn there_within(
     limit: u64,
     settings: &Settings,
 ) -> Result<Option<Bytes>, storage::Error> {
-    match Pinned::open(storage::open(place, settings)?).await {
-        Ok(pinned) if pinned.stat().size > limit => {
-            let reason = format!("it has more than {limit} bytes, and is no document of airlift");
-            Err(storage::Error::Protocol { what: place.to_string(), reason })
-        }
-        Ok(pinned) => Ok(Some(pinned.bytes(0..pinned.stat().size).await?)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
+    let Some(pinned) = Pinned::find(storage::open(place, settings)?).await? else { return Ok(None) };
+    if pinned.stat().size > limit {
+        let reason = format!("it has more than {limit} bytes, and is no document of airlift");
+        return Err(storage::Error::Protocol { what: place.to_string(), reason });
     }
+    Ok(Some(pinned.bytes(0..pinned.stat().size).await?))
 }
 
 /// Makes a document visible at once and whole.
@@ -71,9 +95,8 @@ pub(super) async fn put(
 
 /// Removes what is there, if anything is.
 pub(super) async fn remove(place: &Location, settings: &Settings) -> Result<(), storage::Error> {
-    match Pinned::open(storage::open(place, settings)?).await {
-        Ok(pinned) => pinned.delete().await,
-        Err(error) if error.is_not_found() => Ok(()),
-        Err(error) => Err(error),
+    match Pinned::find(storage::open(place, settings)?).await? {
+        Some(pinned) => pinned.delete().await,
+        None => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{copy, failure::Failure, report::Report};
+use super::{copy::Error as CopyError, failure::Failure, report::Report};
 use crate::{
     bundle,
     content::{self, Code, Fault},
@@ -34,7 +34,7 @@ pub enum Error {
     Storage(#[from] crate::storage::Error),
     /// A copy could not be made or proven.
     #[error(transparent)]
-    Copy(#[from] copy::Error),
+    Copy(#[from] CopyError),
     /// A bundle could not be packed, or a packed file could not be read.
     #[error(transparent)]
     Pack(#[from] crate::pack::Error),

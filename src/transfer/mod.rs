@@ -12,8 +12,6 @@ pub mod choice;
 pub mod companions;
 mod complete;
 pub mod copy;
-pub mod copy_set;
-pub mod copying;
 #[doc(hidden)]
 pub mod delta;
 pub mod destination;
@@ -45,7 +43,6 @@ pub mod outline;
 pub mod packing;
 pub mod plan;
 pub mod protect;
-pub mod relay;
 pub mod report;
 pub mod resolve;
 mod rewrite;

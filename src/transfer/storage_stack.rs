@@ -11,6 +11,7 @@ use crate::{
         self, Reader,
         stack::{Candidate, Look, NamedFiles, Stack, look_at},
     },
+    files,
     pack::ReadSettings,
     storage::{self, Location, Pinned, Settings},
 };
@@ -150,7 +151,7 @@ impl Stack for StorageStack {
         }
         match look_at(Arc::new(seen.pinned)).await {
             // That it cannot be read now says nothing about what it is.
-            Look::Damaged(error @ bundle::Error::Read { .. }) => Err(error.into()),
+            Look::Damaged(error @ bundle::Error::File(files::Error::Read { .. })) => Err(error.into()),
             Look::Bundle(reader) => {
                 if let Some(seen) = self.seen.lock().await.get_mut(&file.path) {
                     seen.reader = Some(reader.clone());

@@ -10,7 +10,11 @@ use airlift::{
     content::{Code, Fault},
     oci::Digest,
     progress::Progress,
-    transfer::copy::{Error, Report, Request, copy},
+    storage::{Location, Settings},
+    transfer::{
+        self,
+        copy::{CopyReport, CopyRequest, Error, copy},
+    },
 };
 
 use crate::support::{
@@ -21,12 +25,31 @@ use crate::support::{
 /// Two and a half of the chunks in which files are copied.
 const SIZE: usize = 5 << 19;
 
-fn request(source: &Path, destination: &Path) -> Request {
-    Request { source: source.to_owned(), destination: destination.to_owned(), overwrite: false, delete_source: false }
+fn request(source: &Path, destination: &Path) -> CopyRequest {
+    CopyRequest::new(Location::Path(source.to_owned()), Location::Path(destination.to_owned()))
 }
 
-async fn run(request: Request) -> Result<Report, Error> {
-    copy(request, &Progress::silent()).await
+fn replacing(source: &Path, destination: &Path) -> CopyRequest {
+    let mut request = request(source, destination);
+    request.overwrite = true;
+    request
+}
+
+fn moving(source: &Path, destination: &Path) -> CopyRequest {
+    let mut request = request(source, destination);
+    request.delete_source = true;
+    request
+}
+
+async fn run(request: CopyRequest) -> Result<CopyReport, Error> {
+    match copy(&request, &Settings::default(), &Progress::silent()).await {
+        Err(transfer::Error::Copy(error)) => Err(error),
+        copied => Ok(copied.unwrap()),
+    }
+}
+
+fn path(report: &CopyReport) -> &Path {
+    report.location.path().unwrap()
 }
 
 /// A folder with a bundle in it.
@@ -52,20 +75,20 @@ async fn the_copy_is_the_source_and_the_source_goes_only_if_asked() {
     fs::create_dir(&target).unwrap();
 
     let report = run(request(&source, &target)).await.unwrap();
-    assert_eq!(report.path, target.join("b.tar"));
+    assert_eq!(path(&report), target.join("b.tar"));
     assert_eq!((report.bytes, report.reused), (content.len() as u64, 0));
-    assert_eq!(report.digest, Digest::sha256(&content));
-    assert!(fs::read(&report.path).unwrap() == content);
+    assert_eq!(report.file, Some(Digest::sha256(&content)));
+    assert!(fs::read(path(&report)).unwrap() == content);
     assert_eq!(names(&target), ["b.tar"]);
 
     let again = run(request(&source, &target)).await.unwrap();
     assert_eq!((again.already_there, again.reused), (true, report.bytes));
-    let copied = fs::OpenOptions::new().write(true).open(&report.path).unwrap();
+    let copied = fs::OpenOptions::new().write(true).open(path(&report)).unwrap();
     copied.write_all_at(b"!", SIZE as u64).unwrap();
     let other = run(request(&source, &target)).await.unwrap_err();
     assert_eq!(other.code(), Code::OutputExists);
     let other = target.join("c.tar");
-    run(Request { delete_source: true, ..request(&source, &other) }).await.unwrap();
+    run(moving(&source, &other)).await.unwrap();
     assert!(!source.exists() && fs::read(&other).unwrap() == content);
 }
 
@@ -81,7 +104,7 @@ async fn a_copy_that_broke_off_is_gone_on_with_as_far_as_it_is_sound() {
         (noise(2, SIZE * 3), 0),
     ] {
         fs::write(&partial, there).unwrap();
-        let report = run(Request { overwrite: true, ..request(&source, &target) }).await.unwrap();
+        let report = run(replacing(&source, &target)).await.unwrap();
         assert_eq!(report.reused, reused);
         assert!(fs::read(&target).unwrap() == content);
         assert!(!partial.exists());
@@ -94,10 +117,27 @@ async fn a_damaged_bundle_is_not_published_and_its_source_stays() {
     let file = fs::OpenOptions::new().write(true).open(&source).unwrap();
     file.write_all_at(b"!", SIZE as u64).unwrap();
     let target = folder.path().join("c.tar");
-    let error = run(Request { delete_source: true, ..request(&source, &target) }).await.unwrap_err();
+    let error = run(moving(&source, &target)).await.unwrap_err();
     assert_eq!(error.code(), Code::BundleDigestMismatch);
     assert!(error.to_string().contains(source.to_str().unwrap()), "{error}");
     assert!(source.exists() && !target.exists());
+
+    // Where the same damaged bytes are there already, it is the source that is wrong, and not what is in the way.
+    fs::copy(&source, &target).unwrap();
+    let error = run(moving(&source, &target)).await.unwrap_err();
+    assert_eq!(error.code(), Code::BundleDigestMismatch);
+    assert!(source.exists());
+}
+
+#[tokio::test]
+async fn a_bundle_whose_head_is_damaged_is_refused_before_a_byte_is_written() {
+    let (folder, source) = place().await;
+    let file = fs::OpenOptions::new().write(true).open(&source).unwrap();
+    // In `index.json`, which follows the marker.
+    file.write_all_at(b"!", 3 << 9).unwrap();
+    let error = run(moving(&source, &folder.path().join("c.tar"))).await.unwrap_err();
+    assert!(matches!(&error, Error::Damaged { path, .. } if *path == source), "{error}");
+    assert_eq!(names(folder.path()), ["b.tar"]);
 }
 
 #[tokio::test]
@@ -108,7 +148,8 @@ async fn a_file_is_not_copied_onto_itself() {
     symlink(&source, &link).unwrap();
     fs::hard_link(&source, &hard).unwrap();
     for target in [source.as_path(), folder.path(), &link, &hard] {
-        let request = Request { overwrite: true, delete_source: true, ..request(&source, target) };
+        let mut request = moving(&source, target);
+        request.overwrite = true;
         assert_eq!(run(request).await.unwrap_err().code(), Code::UsageArgument, "{}", target.display());
     }
     assert!(fs::read(&source).unwrap() == content);

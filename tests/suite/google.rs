@@ -29,7 +29,7 @@ use crate::{
         google::{self, Google},
         http::{block_on, get},
         moto::Moto,
-        needs,
+        needs, with,
     },
 };
 
@@ -37,7 +37,10 @@ use crate::{
 const PART: usize = 1 << 20;
 
 fn settings(address: &str, state: &TempDir) -> Settings {
-    Settings { variables: google::variables(address), state: Some(state.path().to_owned()), ..Settings::default() }
+    with(Settings::default(), |it| {
+        it.variables = google::variables(address);
+        it.state = Some(state.path().to_owned());
+    })
 }
 
 fn open(place: &str, settings: &Settings) -> Arc<dyn Object> {
@@ -264,7 +267,10 @@ fn parts_that_were_left_in_google_are_removed_and_nothing_else() {
     google.create("box");
     let airlift = airlift_at(google.address());
     let state = airlift.home().join(".local/state/airlift/uploads");
-    let settings = Settings { variables: google.variables(), state: Some(state.clone()), ..Settings::default() };
+    let settings = with(Settings::default(), |it| {
+        it.variables = google.variables();
+        it.state = Some(state.clone());
+    });
     put(google.address(), "gs://box/sets/one/done.tar", b"whole");
     for key in ["a.tar", "sets/one/v1.tar", "sets/one/v2.tar", "sets/other.tar"] {
         put_part(&*upload(&*open(&format!("gs://box/{key}"), &settings), 2), 0);

@@ -251,20 +251,7 @@ fn a_mistyped_place_of_a_disc_is_forgotten() {
         asked: Mutex::default(),
         spool: airlift.home().join("spool"),
     };
-    let request = import::Request {
-        to: RegistryPrefix::local(),
-        keep_host: false,
-        map: Vec::new(),
-        overwrite_tags: false,
-        check_blobs: false,
-        continue_on_errors: false,
-        rewrite_foreign: false,
-        verify_first: false,
-        delete_source: false,
-        receipt: false,
-        jobs: 2,
-        small_jobs: 2,
-    };
+    let request = import::Request::new(RegistryPrefix::local());
     let (targets, settings, silent) = (Memories::default(), storage::Settings::default(), Progress::silent());
     let imported = discs::import(first.clone(), &typist, &targets, &request, &settings, &silent);
     let report = block_on(imported).unwrap();

@@ -325,9 +325,9 @@ async fn every_finding_is_listed_with_all_artifacts_that_need_it() {
     let reader = Reader::open(&path).await.unwrap();
     let layout = reader.layout().unwrap().clone();
     let file = File::options().write(true).open(&path).unwrap();
-    let known = reader.contents().manifests.values().flat_map(Manifest::layers);
-    let known: std::collections::HashSet<_> = known.map(|layer| layer.digest).collect();
-    let layers: Vec<_> = layout.blobs().iter().filter(|place| known.contains(&place.digest)).collect();
+    let digests = reader.contents().manifests.values().flat_map(Manifest::layers).map(|layer| layer.digest);
+    let digests: std::collections::HashSet<_> = digests.collect();
+    let layers: Vec<_> = layout.blobs().iter().filter(|place| digests.contains(&place.digest)).collect();
     for place in &layers {
         file.write_all_at(b"\0", place.offset + 99).unwrap();
     }

@@ -18,6 +18,7 @@ use crate::support::{
     kills::moments,
     needs,
     packed::Packed,
+    with,
 };
 
 /// Bytes of a volume of the sets below.
@@ -45,7 +46,7 @@ fn all(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 fn protect(folder: &Path, files: Vec<String>, percent: u8) {
     let percent = Percent::new(percent).unwrap();
     let (folder, limit) = (folder.to_owned(), Some(VOLUME as u64 + 100_000));
-    let request = recovery::Request { folder, files, percent, stem: "set".to_owned(), limit, overwrite: false };
+    let request = with(recovery::Request::new(folder, files, "set", percent), |it| it.limit = limit);
     recovery::create(&request, &Progress::silent()).unwrap();
 }
 
@@ -63,8 +64,7 @@ async fn bundle(folder: &Path, size: usize, percent: u8) {
     let artifact = Artifact::image("linux/amd64", vec![Blob::layer(3, size), Blob::layer(4, size / 3)]);
     Packed::new().with("r.example/a:1", artifact).write(&folder.join("b.tar")).await;
     let percent = Percent::new(percent).unwrap();
-    let (files, stem) = (vec!["b.tar".to_owned()], "b.tar".to_owned());
-    let request = recovery::Request { folder: folder.to_owned(), files, percent, stem, limit: None, overwrite: false };
+    let request = recovery::Request::new(folder.to_owned(), vec!["b.tar".to_owned()], "b.tar", percent);
     recovery::create(&request, &Progress::silent()).unwrap();
 }
 

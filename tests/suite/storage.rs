@@ -19,10 +19,11 @@ use crate::support::{
     moto::{self, Moto},
     needs,
     proxy::Proxy,
+    with,
 };
 
 fn settings(state: &TempDir) -> Settings {
-    Settings { state: Some(state.path().to_owned()), ..Settings::default() }
+    with(Settings::default(), |it| it.state = Some(state.path().to_owned()))
 }
 
 fn open(location: &Location) -> Arc<dyn Object> {
@@ -52,7 +53,7 @@ fn s3_is_a_provider() {
     moto.create("objects");
     moto.create("folders");
     let state = TempDir::new().unwrap();
-    let settings = Settings { variables: moto.variables(), ..settings(&state) };
+    let settings = with(settings(&state), |it| it.variables = moto.variables());
     let object = storage::open(&Location::parse("s3://objects/some folder/b+c.tar").unwrap(), &settings).unwrap();
     let folder = |text| storage::open_folder(&Location::parse(text).unwrap(), &settings).unwrap();
     block_on(async {
@@ -61,7 +62,7 @@ fn s3_is_a_provider() {
         conformance::folder(&*folder("s3://folders/deep/er")).await;
         let object = |key: &str, attest| {
             let location = Location::parse(&format!("s3://objects/{key}")).unwrap();
-            storage::open(&location, &Settings { attest, ..settings.clone() }).unwrap()
+            storage::open(&location, &with(settings.clone(), |it| it.attest = attest)).unwrap()
         };
         conformance::server_side(object("a b+c/source.tar", false), object("target.tar", false)).await;
         conformance::server_side(object("source.tar", true), object("a b+c/target.tar", true)).await;
@@ -158,7 +159,7 @@ fn a_read_goes_on_where_its_connection_broke() {
     let (wire, s3_wire) = (Proxy::before(azurite.address()), Proxy::before(&moto.endpoint()["http://".len()..]));
     let azure = Location::parse(&azurite::url(&wire.address(), Account::A, "box", "x.tar", &Grant::default())).unwrap();
     let variables = moto::variables(&format!("http://{}", s3_wire.address()));
-    let s3 = Settings { variables, ..settings(&state) };
+    let s3 = with(settings(&state), |it| it.variables = variables);
     let content = conformance::sample(5, 6 << 20);
     for (object, wire) in
         [(open(&azure), &wire), (storage::open(&Location::parse("s3://box/x.tar").unwrap(), &s3).unwrap(), &s3_wire)]
@@ -185,7 +186,10 @@ fn nothing_that_is_logged_shows_a_secret() {
     moto.create("box");
     let state = TempDir::new().unwrap();
     let patience = Duration::from_secs(1);
-    let s3 = Settings { variables: moto.variables(), patience, ..settings(&state) };
+    let s3 = with(settings(&state), |it| {
+        it.variables = moto.variables();
+        it.patience = patience;
+    });
     let url = azurite.url(Account::A, "box", "x.tar", &Grant::default());
     let signature = azurite::signature(&url);
     let objects = [

@@ -15,7 +15,7 @@ use crate::{
         azurite::{Account, Grant},
         http::{Caller, block_on},
         moto::Moto,
-        needs,
+        needs, with,
     },
 };
 
@@ -39,7 +39,10 @@ fn parts_that_were_left_in_s3_are_removed_and_nothing_else() {
         airlift.set(&name, value);
     }
     let state = airlift.home().join(".local/state/airlift/uploads");
-    let settings = Settings { variables: moto.variables(), state: Some(state.clone()), ..Settings::default() };
+    let settings = with(Settings::default(), |it| {
+        it.variables = moto.variables();
+        it.state = Some(state.clone());
+    });
     for key in ["a.tar", "sets/one/v1.tar", "sets/one/v2.tar", "sets/other.tar"] {
         begin(&format!("s3://box/{key}"), &settings);
     }

@@ -29,6 +29,7 @@ use crate::{
         needs,
         packed::Packed,
         proxy::Proxy,
+        with,
     },
 };
 
@@ -194,8 +195,12 @@ fn a_storage_that_stands_still_is_asked_again_and_then_given_up() {
     let (wire, s3_wire) = (Proxy::before(azurite.address()), Proxy::before(&moto.endpoint()["http://".len()..]));
     let variables = moto::variables(&format!("http://{}", s3_wire.address()));
     let (silence, patience) = (Duration::from_millis(300), Duration::from_secs(1));
-    let settings =
-        Settings { variables, silence, patience, state: Some(state.path().to_owned()), ..Settings::default() };
+    let settings = with(Settings::default(), |it| {
+        it.variables = variables;
+        it.silence = silence;
+        it.patience = patience;
+        it.state = Some(state.path().to_owned());
+    });
     let url = azurite::url(&wire.address(), Account::A, "box", "x.tar", &Grant::default());
     let content = conformance::sample(5, 6 << 20);
     for (text, wire) in [(&*url, &wire), ("s3://box/x.tar", &s3_wire)] {

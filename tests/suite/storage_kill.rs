@@ -89,7 +89,7 @@ fn a_bundle_goes_from_account_to_account_and_into_a_registry_killed_at_any_momen
     let here = fs::read(airlift.home().join("here.tar")).unwrap();
     let wire = Proxy::before(azurite.address());
     let beside = here.len() as u64;
-    let leg = Leg { airlift: &airlift, wire: &wire, bundle: &here, legs: 1, beside };
+    let leg = Leg { airlift: &airlift, wire: &wire, bundle: &here, legs: 3, beside };
     let jobs = JOBS.to_string();
     let url = |account, name: &str| azurite::url(&wire.address(), account, "box", name, &Grant::default());
     let at = |account, name: &str| azurite.url(account, "box", name, &Grant::only("rd"));

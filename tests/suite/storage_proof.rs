@@ -118,8 +118,8 @@ fn a_damaged_bundle_is_never_committed() {
         counted.fetch_add(usize::from(is_commit(head)), SeqCst);
         None
     });
-    // In a layer, in a header or the padding, at the very end.
-    for at in [content.len() / 2, content.len() - 7000, content.len() - 1] {
+    // In the index, in a layer, in a header or the padding, at the very end.
+    for at in [3 << 9, content.len() / 2, content.len() - 7000, content.len() - 1] {
         let mut damaged = content.clone();
         damaged[at] ^= 1;
         fs::write(airlift.home().join("damaged.tar"), damaged).unwrap();

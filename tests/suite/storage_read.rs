@@ -21,6 +21,7 @@ use crate::support::{
     needs,
     packed::Packed,
     proxy::Proxy,
+    with,
 };
 
 /// Bytes of a layer: large beside the head, which is read in pieces of one MiB.
@@ -93,7 +94,10 @@ fn a_bundle_in_s3_is_verified_and_imported() {
     moto.create("box");
     let folder = TempDir::new().unwrap();
     let state = Some(folder.path().to_owned());
-    let settings = Settings { variables: moto.variables(), state, ..Settings::default() };
+    let settings = with(Settings::default(), |it| {
+        it.variables = moto.variables();
+        it.state = state;
+    });
     put(&Location::parse("s3://box/some/b.tar").unwrap(), &settings, &bundle());
     let mut airlift = Airlift::new();
     for (name, value) in moto.variables() {

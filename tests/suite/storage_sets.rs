@@ -15,6 +15,7 @@ use crate::{
         moto::{self, Moto},
         needs,
         process::files_below,
+        with,
     },
     volumes::{contents, export, interrupted::limited, source},
 };
@@ -121,7 +122,7 @@ fn a_set_goes_from_place_to_place_with_its_recovery_data() {
     for (name, value) in moto.variables() {
         airlift.set(&name, value);
     }
-    let s3 = Settings { variables: moto.variables(), ..Settings::default() };
+    let s3 = with(Settings::default(), |it| it.variables = moto.variables());
     let set = contents(&airlift.home().join("set"));
     let (a, b) = (
         azurite.url(Account::A, "box", "", &Grant::default()),
@@ -251,7 +252,7 @@ fn a_copy_of_a_set_that_was_killed_is_finished_by_the_same_command() {
     for (name, value) in moto::variables(&format!("http://{}", near_s3.address())) {
         airlift.set(&name, value);
     }
-    let s3 = Settings { variables: moto.variables(), ..Settings::default() };
+    let s3 = with(Settings::default(), |it| it.variables = moto.variables());
     let url = |account, name: &str| azurite::url(&near_azure.address(), account, "box", name, &Grant::default());
     let read = |place: &str| stored(place, &Settings::default());
     killed(&airlift, &near_azure, "set", &|round| url(Account::A, &format!("r{round}")), &read);

@@ -20,6 +20,7 @@ use crate::{
         needs,
         process::files_below,
         proxy::Proxy,
+        with,
     },
     volumes::{contents, export, source},
 };
@@ -53,7 +54,7 @@ fn a_set_exported_into_a_storage_is_byte_for_byte_that_of_a_folder() {
     for (name, value) in moto.variables() {
         airlift.set(&name, value);
     }
-    let s3 = Settings { variables: moto.variables(), ..Settings::default() };
+    let s3 = with(Settings::default(), |it| it.variables = moto.variables());
     let set = in_folder(&airlift, "set", "1MiB", &references);
     let at = url(&azurite, "sets/release");
     let places = [
@@ -228,7 +229,7 @@ fn an_export_of_a_set_into_s3_that_was_killed_is_finished_by_the_same_command() 
     for (name, value) in &variables {
         airlift.set(name, value);
     }
-    let settings = Settings { variables, ..Settings::default() };
+    let settings = with(Settings::default(), |it| it.variables = variables);
     killed(&airlift, &references, &wire, &|name| format!("s3://box/{name}"), &settings);
 }
 

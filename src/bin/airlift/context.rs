@@ -87,7 +87,9 @@ impl Context {
 
     /// The settings for storages and vaults, from the environment and `--ca-cert`.
     pub(crate) fn storage(&self) -> storage::Settings {
-        storage::Settings { ca_certs: self.global.registry.ca_cert.clone(), ..storage::Settings::from_env() }
+        let mut settings = storage::Settings::from_env();
+        settings.ca_certs.clone_from(&self.global.registry.ca_cert);
+        settings
     }
 
     /// The status on stderr, for another thread.

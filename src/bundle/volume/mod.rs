@@ -7,6 +7,7 @@
 mod manifest;
 mod pack;
 mod pieces;
+pub(crate) mod publication;
 mod share;
 mod size;
 mod unsealed;

@@ -23,7 +23,7 @@ use super::{
     source::{WatchedSource, may_be_bundle},
     writers::Writers,
 };
-use crate::files::blocking::off_reactor;
+use crate::files::{self, blocking::off_reactor};
 use crate::pipeline::{
     error::{Error, Result},
     resource::{ImportPipeline, Resource, ResourceId},
@@ -121,7 +121,7 @@ impl Watcher {
         let (there, unreadable) = source.list().await?;
         for error in unreadable {
             let what = match &error {
-                storage::Error::Read { path, .. } => path.display().to_string(),
+                storage::Error::File(files::Error::Read { path, .. }) => path.display().to_string(),
                 error => error.to_string(),
             };
             self.shared.trouble(&self.id, Some(&what), &error.into());

@@ -2,11 +2,11 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::super::documents;
+use super::super::documents::StoredDocuments;
 use crate::{
     bundle::{
         Goal,
-        volume::{SetManifest, Size},
+        volume::{SetManifest, Size, publication::Publication},
     },
     storage::{self, Location, Object, Settings},
 };
@@ -61,11 +61,15 @@ impl Prefix {
 
     /// Checks, before the first request for an artifact, that nothing is in the place of the manifest that is none.
     pub(crate) async fn check(&self) -> Result<(), storage::Error> {
-        let text = if self.overwrite { None } else { documents::there(&self.manifest(), &self.settings).await? };
-        if text.is_some_and(|text| SetManifest::parse(&text).is_err()) {
+        if !self.overwrite && matches!(self.publication().manifest().await?, Some(Err(_))) {
             return Err(exists(&self.manifest()));
         }
         Ok(())
+    }
+
+    /// What makes a set of its volumes.
+    pub(super) fn publication(&self) -> Publication<'_, StoredDocuments<'_>> {
+        Publication::new(StoredDocuments { folder: &self.folder, settings: &self.settings }, &self.name)
     }
 }
 

@@ -3,12 +3,11 @@
 //! Volumes are sent one after the other, each as an upload in parts; none is visible before all of the set has been proven.
 //! Then they are committed, and after them come the sums and the manifest, without which they are not a set.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use super::{
     super::{
         complete::{self, there},
-        documents,
         error::Error,
         report::Report,
         send::{self, FileParts, Planned, SendMode, Sending, Sent, Stop},
@@ -20,7 +19,7 @@ use super::{
 use crate::{
     bundle::{
         self, Contents, Finished, Layout,
-        volume::{Cut, Piece, SUMS, SetFile, SetManifest, VolumeGroup, pack, volume_name},
+        volume::{Cut, Piece, SUMS, SetFile, SetManifest, VolumeGroup, pack, publication::SumsFound, volume_name},
     },
     oci::{Descriptor, Digest},
     progress::{Event, Phase},
@@ -32,14 +31,9 @@ impl Prefix {
         storage::open(&self.folder.join(&volume_name(&self.name, number)), &self.settings)
     }
 
-    async fn read_manifest(&self) -> Result<Option<SetManifest>, storage::Error> {
-        let text = documents::there(&self.manifest(), &self.settings).await?;
-        Ok(text.and_then(|text| SetManifest::parse(&text).ok()))
-    }
-
     /// Checks that nothing is in the way of `set`; whether all of it is there.
     pub(super) async fn is_there(&self, set: &VolumeLayout, contents: &Contents) -> Result<bool, Error> {
-        let manifest = self.read_manifest().await?;
+        let manifest = self.publication().manifest().await?.and_then(Result::ok);
         let is_ours = |manifest: &SetManifest| manifest.set == set.id && manifest.bundle == contents.index.id();
         if set.is_part {
             if let Some(other) = manifest.filter(|manifest| !is_ours(manifest)) {
@@ -50,13 +44,8 @@ impl Prefix {
         } else if let Some(manifest) = manifest {
             // A run that was killed after its end.
             return if is_ours(&manifest) { Ok(true) } else { Err(exists(&self.manifest()).into()) };
-        } else if let Some(sums) = documents::there(&self.folder.join(SUMS), &self.settings).await? {
-            // A run that was killed just before its end has left those of this set; they are written again.
-            let own = SetManifest::file_name(&self.name);
-            let ours = |line: &str| line.split_once("  ").is_some_and(|(_, name)| name == own);
-            if !String::from_utf8_lossy(&sums).lines().any(ours) {
-                return Err(exists(&self.folder.join(SUMS)).into());
-            }
+        } else if self.publication().sums(None).await? == SumsFound::Other {
+            return Err(exists(&self.folder.join(SUMS)).into());
         }
         for &number in set.numbers.iter().filter(|_| !self.overwrite) {
             let object = self.volume(number)?;
@@ -67,22 +56,6 @@ impl Prefix {
             }
         }
         Ok(false)
-    }
-
-    /// Removes what vouches for the set that is replaced; the names of its volumes.
-    async fn dismantle(&self) -> Result<Vec<String>, storage::Error> {
-        let old = self.read_manifest().await?;
-        documents::remove(&self.manifest(), &self.settings).await?;
-        documents::remove(&self.folder.join(SUMS), &self.settings).await?;
-        let names = old.iter().flat_map(SetManifest::files).map(|file| file.name.clone());
-        Ok(names.filter(|name| name.starts_with(&self.name)).collect())
-    }
-
-    /// Writes the sums and then the manifest: from then on the set is one.
-    async fn publish(&self, manifest: &SetManifest) -> Result<(), storage::Error> {
-        let sums = manifest.sums(&SetManifest::file_name(&self.name)).into_bytes();
-        documents::put(&self.folder.join(SUMS), sums.into(), true, &self.settings).await?;
-        documents::put(&self.manifest(), manifest.to_json().into(), self.overwrite, &self.settings).await
     }
 }
 
@@ -212,7 +185,10 @@ impl ExportRun<'_> {
         let (volumes, reused) = outcome?;
         let is_new = volumes.iter().any(|volume| matches!(volume, PendingVolume::Sent(..)));
         self.progress.tell(Event::Phase(Phase::Publishing));
-        let replaced = if to.overwrite && !set.is_part { to.dismantle().await? } else { Vec::new() };
+        if to.overwrite && !set.is_part {
+            let names: BTreeSet<_> = set.numbers.iter().map(|&number| volume_name(&to.name, number)).collect();
+            to.publication().dismantle(|name| names.contains(name)).await?;
+        }
         let mut files = Vec::new();
         for (&number, volume) in set.numbers.iter().zip(volumes) {
             let layout = set.sealed(contents, number, &segments)?;
@@ -221,10 +197,10 @@ impl ExportRun<'_> {
         }
         let bytes = files.iter().map(|file| file.size).sum();
         if !set.is_part {
-            for name in replaced.iter().filter(|name| files.iter().all(|file| file.name != **name)) {
-                documents::remove(&to.folder.join(name), &to.settings).await?;
+            let manifest = SetManifest::new(contents.index.id(), set.id, &set.cut, files);
+            if !to.publication().publish(&manifest, to.overwrite).await? {
+                return Err(exists(&to.manifest()).into());
             }
-            to.publish(&SetManifest::new(contents.index.id(), set.id, &set.cut, files)).await?;
         }
         segments::forget(&set.cut, &cut_here, state);
         Ok(SentSet { bytes, reused, is_new })

@@ -11,6 +11,7 @@ const SMALL_JOBS: usize = 64;
 /// What to import, and how.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own, and any combination makes sense")]
+#[non_exhaustive]
 pub struct Request {
     /// Where to.
     pub to: RegistryPrefix,

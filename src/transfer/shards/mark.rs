@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{super::documents, Error, PlanFile};
+use super::{
+    super::documents::{self, StoredDocuments},
+    Error, PlanFile,
+};
 use crate::{
     bundle::{
         Goal,
-        volume::{SetManifest, Size, UnsealedSet, volume_name},
+        volume::{SetManifest, Size, UnsealedSet, publication::Publication, volume_name},
     },
     files::{blocking::off_reactor, small},
     storage::{self, Location, Object, Settings},
@@ -74,17 +77,22 @@ impl SetPlace {
     /// # Errors
     /// It is complete, and another.
     pub(super) async fn is_sealed(&self, plan: &PlanFile) -> Result<bool, Error> {
-        let Some(text) = documents::there(&self.manifest(), &self.settings).await? else { return Ok(false) };
-        match SetManifest::parse(&text) {
-            Ok(manifest) if manifest.set == plan.set() => Ok(true),
-            Ok(SetManifest { set: found, .. }) => {
+        match self.publication().manifest().await? {
+            None => Ok(false),
+            Some(Ok(manifest)) if manifest.set == plan.set() => Ok(true),
+            Some(Ok(SetManifest { set: found, .. })) => {
                 Err(Error::OtherSet { place: self.manifest().to_string(), expected: plan.set(), found })
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 let path = self.manifest().to_string().into();
                 Err(crate::bundle::Error::SetManifest { path, reason: error.to_string() }.into())
             }
         }
+    }
+
+    /// What makes a set of its volumes.
+    pub(super) fn publication(&self) -> Publication<'_, StoredDocuments<'_>> {
+        Publication::new(StoredDocuments { folder: &self.folder, settings: &self.settings }, &self.name)
     }
 
     /// Checks that what is here is of `plan`.

@@ -14,7 +14,7 @@ use crate::{
     bundle::{
         self, Facts, Layout, Reader,
         layout::FACTS_NAME,
-        volume::{SUMS, SetFile, SetManifest},
+        volume::{SUMS, SetFile, SetManifest, publication::SumsFound},
     },
     content::{Class, Fault},
     files::blocking::off_reactor,
@@ -61,14 +61,19 @@ pub async fn seal(plan: &PlanFile, place: &SetPlace, jobs: usize, progress: &Pro
     let is_sealed = place.is_sealed(plan).await?;
     if !is_sealed {
         place.check_mark(plan).await?;
-        check_sums(place).await?;
+        if place.publication().sums(None).await? == SumsFound::Other {
+            return Err(storage::Error::Exists { what: place.at(SUMS).to_string() }.into());
+        }
     }
     progress.tell(Event::Phase(Phase::Verifying));
     let files = volumes(plan, place, jobs.max(1), progress).await?;
     progress.tell(Event::Phase(Phase::Publishing));
     let bytes = files.iter().map(|file| file.size).sum();
     let manifest = SetManifest::new(plan.contents().index.id(), plan.set(), plan.cut(), files);
-    publish(&manifest, place).await?;
+    if !place.publication().publish(&manifest, false).await? {
+        let reason = "it says other sums than its volumes have".to_owned();
+        return Err(bundle::Error::SetManifest { path: place.manifest().to_string().into(), reason }.into());
+    }
     documents::remove(&place.mark(), &place.settings).await?;
     Ok(Sealed {
         plan: plan.id(),
@@ -79,37 +84,6 @@ pub async fn seal(plan: &PlanFile, place: &SetPlace, jobs: usize, progress: &Pro
         bytes,
         already_there: is_sealed,
     })
-}
-
-/// Checks that the sums of another set are not in the way.
-async fn check_sums(place: &SetPlace) -> Result<(), Error> {
-    let Some(sums) = documents::there(&place.at(SUMS), &place.settings).await? else { return Ok(()) };
-    let own = SetManifest::file_name(&place.name);
-    let is_ours = |line: &str| line.split_once("  ").is_some_and(|(_, name)| name == own);
-    if String::from_utf8_lossy(&sums).lines().any(is_ours) {
-        return Ok(());
-    }
-    Err(storage::Error::Exists { what: place.at(SUMS).to_string() }.into())
-}
-
-/// Writes the sums and then the manifest, unless they are there.
-async fn publish(manifest: &SetManifest, place: &SetPlace) -> Result<(), Error> {
-    let (text, at) = (manifest.to_json(), place.manifest());
-    let sums = manifest.sums(&SetManifest::file_name(&place.name)).into_bytes();
-    documents::put(&place.at(SUMS), sums.into(), true, &place.settings).await?;
-    let mut found = documents::there(&at, &place.settings).await?;
-    if found.is_none() {
-        match documents::put(&at, text.clone().into(), false, &place.settings).await {
-            // Another one sealed it meanwhile.
-            Err(storage::Error::Exists { .. }) => found = documents::there(&at, &place.settings).await?,
-            done => return Ok(done?),
-        }
-    }
-    if found.is_some_and(|found| found == text) {
-        return Ok(());
-    }
-    let reason = "it says other sums than its volumes have".to_owned();
-    Err(bundle::Error::SetManifest { path: at.to_string().into(), reason }.into())
 }
 
 /// A volume that was read, or what is wrong with it.
@@ -160,12 +134,10 @@ async fn volumes(plan: &PlanFile, place: &SetPlace, jobs: usize, progress: &Prog
 
 /// The volumes that are not there: a seal that comes too early reads nothing for it.
 async fn missing(plan: &PlanFile, place: &SetPlace) -> Result<Vec<BadVolume>, Error> {
-    let looks = (1..=plan.cut().volumes).map(async |number| match Pinned::open(place.volume(number)?).await {
-        Ok(_) => Ok(None),
-        Err(error) if error.is_not_found() => {
-            Ok(Some(BadVolume { number, name: place.volume_name(number), source: None }))
-        }
-        Err(error) => Err(Error::from(error)),
+    let looks = (1..=plan.cut().volumes).map(async |number| {
+        let found = Pinned::find(place.volume(number)?).await?;
+        let bad = || BadVolume { number, name: place.volume_name(number), source: None };
+        Ok::<_, Error>(found.is_none().then(bad))
     });
     let looks: Vec<_> = looks.collect();
     let found: Vec<_> = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await;
@@ -190,10 +162,8 @@ async fn volume(
             Err(Error::from(source))
         }
     };
-    let pinned = match Pinned::open(place.volume(number)?).await {
-        Ok(pinned) => pinned,
-        Err(error) if error.is_not_found() => return Ok(CheckedVolume::Bad(BadVolume { number, name, source: None })),
-        Err(error) => return Err(error.into()),
+    let Some(pinned) = Pinned::find(place.volume(number)?).await? else {
+        return Ok(CheckedVolume::Bad(BadVolume { number, name, source: None }));
     };
     let mut layout = Layout::of_volume(plan.contents(), plan.cut(), number, any(plan, number))?;
     let Some(segments) = segments_at(&pinned, &layout, plan).await? else {

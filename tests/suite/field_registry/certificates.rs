@@ -97,12 +97,11 @@ async fn stat(serving: &Serving, location: &str, given: Option<&Path>) -> Code {
         ("GOOGLE_BASE_URL", &*url),
         ("GOOGLE_SKIP_SIGNATURE", "true"),
     ];
-    let settings = storage::Settings {
-        ca_certs: given.into_iter().map(Path::to_owned).collect(),
-        variables: set.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-        patience: Duration::from_millis(200),
-        ..storage::Settings::default()
-    };
+    let settings = with(storage::Settings::default(), |it| {
+        it.ca_certs = given.into_iter().map(Path::to_owned).collect();
+        it.variables = set.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        it.patience = Duration::from_millis(200);
+    });
     let location = location.replace("HOST", serving.address()).parse().unwrap();
     let object = storage::open(&location, &settings).unwrap();
     object.stat().await.unwrap_err().code()

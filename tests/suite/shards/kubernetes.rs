@@ -17,6 +17,7 @@ use crate::{
         needs,
         process::Process,
         proxy::Proxy,
+        with,
     },
 };
 
@@ -122,7 +123,7 @@ fn the_jobs_of_the_manifest_write_the_set_of_one_machine_though_pods_are_killed(
         address,
     }
     .run();
-    let settings = Settings { variables: moto.variables(), ..Settings::default() };
+    let settings = with(Settings::default(), |it| it.variables = moto.variables());
     is_of_set(stored("s3://bucket/2026-11", &settings));
 
     let azurite = azurite();

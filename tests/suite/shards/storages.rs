@@ -10,7 +10,7 @@ use crate::{
     support::{
         google::{self, Google},
         http::block_on,
-        needs,
+        needs, with,
     },
 };
 
@@ -31,11 +31,10 @@ fn a_bucket_with_two_plans_a_changed_plan_or_a_lost_volume_is_never_a_set() {
         airlift.set(&name, value);
     }
     let state = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        variables: google::variables(google.address()),
-        state: Some(state.path().to_owned()),
-        ..Settings::default()
-    };
+    let settings = with(Settings::default(), |it| {
+        it.variables = google::variables(google.address());
+        it.state = Some(state.path().to_owned());
+    });
     let here = || stored("gs://bucket/2026-11", &settings);
     let is_no_set = || assert!(!here().contains_key("release.set.json") && !here().contains_key("SHA256SUMS"));
     let (plan, to) = ("gs://bucket/2026-11/plan.json", "gs://bucket/2026-11/release");

@@ -1,4 +1,5 @@
-//! At which counted events a test kills a process: spread over all of them, and picked by a seed that can be given again.
+//! How long the long tests are, and at which counted events they kill a process: spread over all of them, and picked by a seed
+//! that can be given again.
 
 use std::{env, str::FromStr};
 
@@ -17,6 +18,11 @@ pub(crate) fn seed() -> u64 {
     let seed = variable("AIRLIFT_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     tell(&format!("{}: AIRLIFT_SEED={seed}", std::thread::current().name().unwrap_or("a test")));
     seed
+}
+
+/// Whether everything is to run at full length, as `tests/all --long` says by `AIRLIFT_LONG`.
+pub(crate) fn is_long() -> bool {
+    env::var_os("AIRLIFT_LONG").is_some()
 }
 
 fn variable<T: FromStr>(name: &str) -> Option<T> {

@@ -62,8 +62,7 @@ fn volumes_that_are_missing_doubled_renamed_or_of_another_set_are_named() {
 async fn tiny_set(folder: &Path) -> Vec<PathBuf> {
     let large = Artifact::image("linux/amd64", vec![Blob::layer(1, 150_000)]);
     let packed = Packed::new().with("r.example/a:1", large).with("r.example/b:1", Artifact::small(2, 3_000));
-    let goal =
-        Goal { folder: folder.to_owned(), name: "s".to_owned(), size: Size(70_000), only: None, overwrite: false };
+    let goal = Goal::new(folder.to_owned(), "s", Size(70_000));
     let writer = Writer::open_set(goal, packed.contents()).await.unwrap();
     let blobs = packed.roots.iter().flat_map(|(_, artifact)| artifact.all_blobs());
     for blob in blobs {

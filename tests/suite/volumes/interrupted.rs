@@ -1,9 +1,12 @@
 //! Sets that were not finished at once: killed, out of room, planned anew.
 
+use airlift::content::{Code, Fault};
+
 use super::*;
 use crate::support::{
     Proxy,
     kills::{kill_after, moments},
+    with,
 };
 
 #[test]
@@ -120,13 +123,7 @@ async fn volumes_are_rearranged_in_place_when_the_plan_changes() {
         .with("r.example/b:1", image(2, 150_000))
         .with("r.example/c:1", image(3, 60_000))
         .with("r.example/d:1", image(4, 200_000));
-    let goal = |name: &str, size| Goal {
-        folder: folder.path().to_owned(),
-        name: name.to_owned(),
-        size: Size(size),
-        only: None,
-        overwrite: true,
-    };
+    let goal = |name, size| with(Goal::new(folder.path().to_owned(), name, Size(size)), |it| it.overwrite = true);
     let push = async |writer: &Writer, packed: &Packed| {
         for blob in packed.roots.iter().flat_map(|(_, artifact)| artifact.all_blobs()) {
             let body = Verified::bytes(blob.descriptor.clone(), blob.content.clone().unwrap());
@@ -158,4 +155,28 @@ async fn volumes_are_rearranged_in_place_when_the_plan_changes() {
     }
     let left: Vec<&String> = found.keys().filter(|name| name.contains("partial")).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn sums_of_something_else_are_not_replaced_and_those_of_the_same_set_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let sums = folder.path().join("SHA256SUMS");
+    let packed = Packed::new().with("r.example/a:1", Artifact::small(1, 5_000));
+    let goal = Goal::new(folder.path().to_owned(), "s", Size(100_000));
+    let line = |name: &str| format!("{}  {name}\n", "0".repeat(64));
+    for other in [line("other.set.json"), line("s.set.json.sig"), "s.set.json\n".to_owned(), String::new()] {
+        fs::write(&sums, &other).unwrap();
+        let error = Writer::open_set(goal.clone(), packed.contents()).await.map(drop).unwrap_err();
+        assert_eq!(error.code(), Code::OutputExists, "{other}");
+        assert_eq!(fs::read_to_string(&sums).unwrap(), other);
+    }
+    // As a run leaves them that was killed just before its end.
+    fs::write(&sums, line("s.vol001.tar") + &line("s.set.json")).unwrap();
+    let writer = Writer::open_set(goal, packed.contents()).await.unwrap();
+    for blob in packed.roots.iter().flat_map(|(_, artifact)| artifact.all_blobs()) {
+        let body = Verified::bytes(blob.descriptor.clone(), blob.content.clone().unwrap());
+        writer.push(&blob.descriptor, body).await.unwrap();
+    }
+    writer.finish().await.unwrap();
+    Ran::of(Command::new("sha256sum").args(["-c", "SHA256SUMS"]).current_dir(folder.path())).success();
 }

@@ -1,6 +1,6 @@
 use airlift::{
     content::Code,
-    transfer::copying::{self, CopyProof, CopyReport, CopyRequest},
+    transfer::copy::{self, CopyProof, CopyReport, CopyRequest},
     trust::record::Leg,
 };
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ fn copy(args: &Args, context: &Context) -> Result<(), CommandError> {
     let record = guarded::record(&args.record, false);
     record.check()?;
     let report = runtime::run(async {
-        let report = copying::copy(&request, &context.storage(), &progress).await?;
+        let report = copy::copy(&request, &context.storage(), &progress).await?;
         let at = (&report.location, report.bundle);
         guarded::write(&record, (Leg::Copy, "done"), at, context, |entry| {
             (entry.from, entry.to) = (Some(request.from.to_string()), Some(report.location.to_string()));

@@ -48,13 +48,11 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     let receipt = args.receipt.as_deref().map(ReportFile::check).transpose()?;
     artifacts::warn_of_unfinished(&args.bundles, context);
     let to = args.to.clone().unwrap_or_else(RegistryPrefix::local);
-    let request = Request {
-        rewrite_foreign: args.rewrite_foreign,
-        verify_first: args.verify_first,
-        delete_source: args.delete_source,
-        receipt: receipt.is_some(),
-        ..request(&to, &args.renamed, &args.transfer)
-    };
+    let mut request = request(&to, &args.renamed, &args.transfer);
+    request.rewrite_foreign = args.rewrite_foreign;
+    request.verify_first = args.verify_first;
+    request.delete_source = args.delete_source;
+    request.receipt = receipt.is_some();
     let choice = choice(&args.taken)?;
     let places = args.bundles.iter().map(|text| artifacts::source(text)).collect::<Result<Vec<_>, _>>()?;
     if let Some(shard) = args.sharded.shard().map_err(|source| Mistake::Shard { source })? {
@@ -150,20 +148,15 @@ fn choice(taken: &Taken) -> Result<Option<Choice>, CommandError> {
 
 /// How artifacts go to a target.
 pub(super) fn request(to: &RegistryPrefix, renamed: &Renamed, transfer: &Transfer) -> Request {
-    Request {
-        to: to.clone(),
-        keep_host: renamed.keep_host,
-        map: renamed.map.clone(),
-        overwrite_tags: renamed.overwrite_tags,
-        check_blobs: renamed.check_blobs,
-        continue_on_errors: transfer.continue_on_errors,
-        rewrite_foreign: false,
-        verify_first: false,
-        delete_source: false,
-        receipt: false,
-        jobs: transfer.jobs.uploads(),
-        small_jobs: transfer.jobs.small(),
-    }
+    let mut request = Request::new(to.clone());
+    request.keep_host = renamed.keep_host;
+    request.map.clone_from(&renamed.map);
+    request.overwrite_tags = renamed.overwrite_tags;
+    request.check_blobs = renamed.check_blobs;
+    request.continue_on_errors = transfer.continue_on_errors;
+    request.jobs = transfer.jobs.uploads();
+    request.small_jobs = transfer.jobs.small();
+    request
 }
 
 /// The registry, or the store.

@@ -16,7 +16,8 @@ use airlift::{
     registry::Client,
     storage::{Location, Settings},
     transfer::{
-        Opened, copy,
+        Opened,
+        copy::{self, CopyReport, CopyRequest},
         destination::RegistryPrefix,
         export, import,
         report::Report,
@@ -134,15 +135,13 @@ impl<S: Fn(String)> Journey<'_, S> {
         Ok((path, report))
     }
 
-    async fn copy(&self, bundle: &Path, name: &str) -> Result<copy::Report, CommandError> {
-        let request = copy::Request {
-            source: bundle.to_owned(),
-            destination: self.folder.join(name),
-            overwrite: true,
-            delete_source: false,
-        };
-        let report = copy::copy(request, &Progress::silent()).await?;
-        self.tell("copy", &format!("bundle.tar to {name}, read back and equal: sha256 {:.16}…", report.digest.hex()));
+    async fn copy(&self, bundle: &Path, name: &str) -> Result<CopyReport, CommandError> {
+        let (from, to) = (Location::Path(bundle.to_owned()), Location::Path(self.folder.join(name)));
+        let mut request = CopyRequest::new(from, to);
+        request.overwrite = true;
+        let report = copy::copy(&request, &Settings::default(), &Progress::silent()).await?;
+        let digest = report.file.map(|digest| digest.hex()).unwrap_or_default();
+        self.tell("copy", &format!("bundle.tar to {name}, read back and equal: sha256 {digest:.16}…"));
         Ok(report)
     }
 

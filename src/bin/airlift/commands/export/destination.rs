@@ -42,7 +42,9 @@ pub(crate) fn set(
         Location::Standard => return Err(Mistake::VolumesInOrder.into()),
         Location::Path(path) => {
             let (folder, name) = set_name(&path);
-            Destination::Volumes(Goal { folder, name, size, only, overwrite })
+            let mut goal = Goal::new(folder, name, size);
+            (goal.only, goal.overwrite) = (only, overwrite);
+            Destination::Volumes(goal)
         }
         place => {
             let (folder, name) = stored_name(place, output);

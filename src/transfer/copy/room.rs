@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::copy::Error;
+use super::error::Error;
 use crate::{
     bundle,
     files::{self, disk, name},
