@@ -24,7 +24,7 @@ use super::{
     survey::{BlobSurvey, survey},
 };
 use crate::{
-    bundle::{self, Format, Layout, Reader, TarEntry},
+    bundle::{self, Format, Layout, Reader},
     files::{self, blocking::off_reactor, partial::PartialFile},
     oci::{Descriptor, Digest},
     progress::{Event, Phase, Progress},
