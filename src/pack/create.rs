@@ -351,7 +351,7 @@ impl PackRun {
     }
 
     fn survey(&self, frames: Option<&FramesFile>) -> Result<Vec<SurveyedBlob>> {
-        let blobs: Vec<Descriptor> = self.layout.blobs().iter().map(TarEntry::descriptor).collect();
+        let blobs: Vec<Descriptor> = self.layout.blobs().iter().map(bundle::TarEntry::descriptor).collect();
         self.progress.tell(Event::Phase(Phase::Planning));
         let bytes = blobs.iter().map(|blob| blob.size).sum();
         self.progress.tell(Event::Planned { blobs: blobs.len() as u64, bytes, present: 0 });

@@ -127,9 +127,9 @@ async fn a_head_that_says_what_cannot_be_is_refused_at_open() {
         ("longer than its blob allows", |head| head.contents[0].blobs[1].length = 1 << 30),
         ("another size", |head| head.contents[0].blobs[1].size += 1),
         ("it lacks", |head| head.contents[0].blobs[1].digest = Digest::sha256(b"another")),
-        ("are not its content", |head| head.contents[0].blobs[1].nested = nested(1, &[])),
-        ("streams are longer", |head| head.contents[0].blobs[1].nested = nested(0, &[(1 << 62, 1 << 62)])),
-        ("streams are longer", |head| head.contents[0].blobs[1].nested = nested(0, &[(60, 9)])),
+        ("are not its content", |head| head.contents[0].blobs[1].nested = Some(nested(1, &[]))),
+        ("streams are longer", |head| head.contents[0].blobs[1].nested = Some(nested(0, &[(1 << 62, 1 << 62)]))),
+        ("streams are longer", |head| head.contents[0].blobs[1].nested = Some(nested(0, &[(60, 9)]))),
         ("later version", |head| head.contents[0].blobs[1].nested = Some(head::encode(&[2, 0]))),
         ("cannot be used", |head| head.contents[0].blobs[1].recipe = Some(head::encode(&[9, 9, 9]))),
     ];
@@ -141,20 +141,20 @@ async fn a_head_that_says_what_cannot_be_is_refused_at_open() {
 }
 
 /// A list of nested streams, of a content that is longer than [`LAYER`] by `more`; each of them has a gap and a length.
-fn nested(more: u64, streams: &[(u64, u64)]) -> Option<String> {
+fn nested(more: u64, streams: &[(u64, u64)]) -> String {
     let streams = streams.iter().map(|&(gap, length)| NestedStream { gap, length, level: 6 }).collect();
-    Some(head::encode(&NestedStreams { content: LAYER.len() as u64 + more, streams }.encode()))
+    head::encode(&NestedStreams { content: LAYER.len() as u64 + more, streams }.encode())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nested_stream_that_makes_other_bytes_is_stopped() {
     // It makes fewer bytes than the content has.
-    let file = packed(|head| head.contents[0].blobs[1].nested = nested(0, &[(0, LAYER.len() as u64)]));
+    let file = packed(|head| head.contents[0].blobs[1].nested = Some(nested(0, &[(0, LAYER.len() as u64)])));
     let error = layer(&open(&file, 1 << 20).await.unwrap()).await.expect_err("the stream makes other bytes");
     assert_eq!(error.code(), Code::PackMalformed, "{error}");
     assert!(error.to_string().contains("makes other than"), "{error}");
     // Without any it is the content itself.
-    let file = packed(|head| head.contents[0].blobs[1].nested = nested(0, &[]));
+    let file = packed(|head| head.contents[0].blobs[1].nested = Some(nested(0, &[])));
     assert_eq!(layer(&open(&file, 1 << 20).await.unwrap()).await.unwrap(), layout().1);
 }
 

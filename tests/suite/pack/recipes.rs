@@ -180,8 +180,11 @@ import gzip, sys
 sys.stdout.buffer.write(gzip.compress(sys.stdin.buffer.read(), int(sys.argv[1])))
 ";
 
+/// Who made a stream, the stream, and by which encoder it is.
+type MadeStream = (String, Vec<u8>, (Family, i8, Framing));
+
 /// What the programs of this machine make of a tar, and by which encoder that is.
-fn by_programs(folder: &Path, tar: &[u8]) -> Vec<(String, Vec<u8>, (Family, i8, Framing))> {
+fn by_programs(folder: &Path, tar: &[u8]) -> Vec<MadeStream> {
     let mut made = Vec::new();
     let mut add = |name: &str, args: &[&str], encoder| {
         let made_by = piped(Command::new(name).args(args).current_dir(folder), tar);
@@ -210,7 +213,7 @@ fn by_programs(folder: &Path, tar: &[u8]) -> Vec<(String, Vec<u8>, (Family, i8, 
 }
 
 /// What programs in Go make of a tar.
-fn by_go(folder: &Path, tar: &[u8]) -> Vec<(String, Vec<u8>, (Family, i8, Framing))> {
+fn by_go(folder: &Path, tar: &[u8]) -> Vec<MadeStream> {
     let length = u32::try_from(tar.len()).unwrap().to_le_bytes();
     let framed = [&length[..], tar].concat();
     // The program writes what each level makes behind its length.
