@@ -35,7 +35,7 @@ pub(crate) struct Blueprint {
     volumes: Vec<(u32, Layout)>,
     /// Where each blob of which a part is written is first: a volume, and a place among its blobs.
     blobs: Vec<(u32, u32)>,
-    /// Of a set; of one file they follow from its layout.
+    /// Of blobs that are cut; those of others follow from the layouts.
     spans: HashMap<Digest, Vec<Span>>,
 }
 
@@ -90,8 +90,10 @@ impl Blueprint {
                 first = first.or(at);
             }
             if let Some(first) = first {
-                spans.insert(pieces[0].digest, of_blob);
                 blobs.push(first);
+                if pieces.len() > 1 {
+                    spans.insert(pieces[0].digest, of_blob);
+                }
             }
         }
         Ok(Self { contents, cut: Some(cut), volumes, blobs, spans })
@@ -123,15 +125,14 @@ impl Blueprint {
 
     /// Where a blob's bytes go, from its first on; empty for what is not written.
     pub(crate) fn spans(&self, digest: &Digest) -> Vec<Span> {
-        if self.cut.is_some() {
-            return self.spans.get(digest).cloned().unwrap_or_default();
+        if let Some(spans) = self.spans.get(digest) {
+            return spans.clone();
         }
-        let layout = self.first();
-        let place = layout.blob_number(digest).map(|place| &layout.blobs()[place as usize]);
-        place
-            .map(|place| Span { from: 0, size: place.whole, at: Some(position(1, place.offset)) })
-            .into_iter()
-            .collect()
+        let in_volume = |(number, layout): &(u32, Layout)| {
+            let place = &layout.blobs()[layout.blob_number(digest)? as usize];
+            Some(Span { from: 0, size: place.whole, at: Some(position(*number, place.offset)) })
+        };
+        self.volumes.iter().find_map(in_volume).into_iter().collect()
     }
 
     /// The size of a blob all of which is written; what lies here of others cannot be told to be right without the rest.

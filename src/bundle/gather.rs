@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use futures::future::try_join_all;
@@ -216,9 +217,18 @@ impl Search {
 
     async fn look<S: Stack>(&mut self, stack: &S) -> Result<Vec<(Candidate, Look)>, S::Error> {
         let mut looks = Vec::new();
+        // The first volume that was opened: the others share with it what is the same in all of them.
+        let first: OnceLock<Reader> = OnceLock::new();
+        let shared = |look| match look {
+            Look::Bundle(reader) if reader.set_id().is_some() => {
+                let first = first.get_or_init(|| reader.clone());
+                Look::Bundle(reader.sharing(first))
+            }
+            look => look,
+        };
         for some in std::mem::take(&mut self.candidates).chunks(AT_ONCE) {
-            let looked = try_join_all(some.iter().map(|file| stack.look(file))).await?;
-            looks.extend(some.iter().cloned().zip(looked));
+            let looking = some.iter().map(async |file| Ok::<_, S::Error>(shared(stack.look(file).await?)));
+            looks.extend(some.iter().cloned().zip(try_join_all(looking).await?));
         }
         Ok(looks)
     }

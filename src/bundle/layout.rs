@@ -212,6 +212,12 @@ impl Layout {
         head.into()
     }
 
+    /// The same plan, with what it has in common with that of another volume of its set.
+    pub(crate) fn sharing(&self, other: &Self) -> Self {
+        let facts = Facts { set: other.facts.set.clone(), ..self.facts.clone() };
+        Self { facts, index: other.index.clone(), raw: other.raw.clone(), ..self.clone() }
+    }
+
     /// Bytes of [`Layout::head`].
     pub const fn head_size(&self) -> u64 {
         self.head_size

@@ -57,7 +57,7 @@ pub(super) struct OpenBundle {
     pub(super) size: u64,
     pub(super) facts: Option<Facts>,
     pub(super) contents: Contents,
-    pub(super) layout: Option<Layout>,
+    pub(super) layout: Option<Arc<Layout>>,
     pub(super) store: Backing,
     /// Segments that were put aside before the volumes they are from were taken away.
     pub(super) aside: Vec<Aside>,
@@ -181,7 +181,7 @@ impl Reader {
 
     /// The plan of a bundle of ours, or of a single volume.
     pub fn layout(&self) -> Option<&Layout> {
-        self.0.layout.as_ref()
+        self.0.layout.as_deref()
     }
 
     /// Where in the file the content of `digest` begins; `None` if it is not there, or a file of its own.
@@ -290,11 +290,11 @@ impl OpenBundle {
         }
         if strict::is_ours(&file, length).map_err(Error::read(&path))? {
             let (contents, layout) = strict::open(&file, length, &path)?;
-            let facts = Some(layout.facts().clone());
+            let (facts, layout) = (Some(layout.facts().clone()), Arc::new(layout));
             let store = match &layout.facts().volume {
                 None => Backing::Planned(file),
                 Some(volume) => {
-                    let (path, layout) = (path.clone(), layout.clone());
+                    let (path, layout) = (path.clone(), Arc::clone(&layout));
                     Backing::Set(vec![VolumeFile { number: volume.number, path, file, layout }])
                 }
             };

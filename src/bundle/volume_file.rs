@@ -1,6 +1,6 @@
 //! What a set is read from: its volumes, and segments that were put aside.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use super::{Layout, random_access::RandomAccess};
 use crate::oci::Digest;
@@ -11,7 +11,7 @@ pub(super) struct VolumeFile {
     pub(super) number: u32,
     pub(super) path: PathBuf,
     pub(super) file: RandomAccess,
-    pub(super) layout: Layout,
+    pub(super) layout: Arc<Layout>,
 }
 
 /// A segment in a file of its own.

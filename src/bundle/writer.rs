@@ -105,7 +105,9 @@ impl Writer {
     /// Those of them that are not in place.
     pub(crate) fn missing(&self) -> Vec<TarEntry> {
         let state = self.shared.state();
-        state.plan.blobs().filter(|blob| !state.present.contains(&blob.digest)).copied().collect()
+        let mut missing = Vec::with_capacity(state.plan.blobs().len().saturating_sub(state.present.len()));
+        missing.extend(state.plan.blobs().filter(|blob| !state.present.contains(&blob.digest)).copied());
+        missing
     }
 
     /// How many blobs are written, and their bytes, and how many bytes of them are there, in part or whole.
