@@ -58,14 +58,14 @@ fn packed(airlift: &Airlift) -> Encoders {
     encoders(&read("b.pack"))
 }
 
-/// Files of some megabytes, in a folder.
+/// Files of more than a megabyte, which is a block of pgzip, in a folder.
 fn files(folder: &Path) -> PathBuf {
     let root = folder.join("files");
     fs::create_dir(&root).unwrap();
     for seed in 1..=3_u8 {
-        fs::write(root.join(format!("text-{seed}")), text(seed.into(), 0, 700_000)).unwrap();
+        fs::write(root.join(format!("text-{seed}")), text(seed.into(), 0, 450_000)).unwrap();
     }
-    fs::write(root.join("noise"), noise(4, 200_000)).unwrap();
+    fs::write(root.join("noise"), noise(4, 100_000)).unwrap();
     root
 }
 
