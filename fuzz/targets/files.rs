@@ -152,14 +152,8 @@ pub(crate) fn recovery(input: &[u8]) {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("the temporary folder can be written to");
     fs::write(folder.join("a"), vec![7; 5000]).expect("it can be written to");
-    let request = Request {
-        folder: folder.clone(),
-        files: vec!["a".to_owned()],
-        percent: Percent::new(30).expect("a percentage"),
-        stem: "a".to_owned(),
-        limit: None,
-        overwrite: false,
-    };
+    let percent = Percent::new(30).expect("a percentage");
+    let request = Request::new(folder.clone(), vec!["a".to_owned()], "a", percent);
     create(&request, &Progress::silent()).expect("a small set");
     let path = folder.join("a.recovery");
     let made = fs::read(&path).expect("it was written");

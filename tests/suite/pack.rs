@@ -139,14 +139,14 @@ fn a_pack_that_is_killed_is_finished_by_the_same_command() {
     let sample = Sample::new();
     sample.pack("whole.pack", &[]);
     let expected = sample.read("whole.pack");
-    killed(&sample, &["pack", "b.tar", "-o", "b.pack"], "b.pack", &expected, 1);
+    killed(&sample, &["pack", "b.tar", "-o", "b.pack"], "b.pack", &expected, 3);
 }
 
 #[test]
 fn an_unpack_that_is_killed_is_finished_by_the_same_command() {
     let sample = Sample::new();
     sample.pack("b.pack", &[]);
-    killed(&sample, &["unpack", "b.pack", "-o", "c.tar"], "c.tar", &sample.read("b.tar"), 1);
+    killed(&sample, &["unpack", "b.pack", "-o", "c.tar"], "c.tar", &sample.read("b.tar"), 3);
 }
 
 #[test]

@@ -129,3 +129,58 @@ pub(super) async fn hash(pinned: &Pinned, progress: &Progress) -> Result<Digest,
     }
     Ok(whole.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::{
+        bundle::{Contents, Index, Root, Writer},
+        content::{Sink, Verified},
+        oci::{Descriptor, Manifest, media_type},
+        storage::{self, Settings},
+    };
+
+    const CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux"}"#;
+
+    async fn write_bundle(path: &Path) {
+        let config = Descriptor::of("application/vnd.oci.image.config.v1+json", CONFIG);
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config, "layers": [],
+        });
+        let manifest = Manifest::parse(manifest.to_string().into(), None).unwrap();
+        let root = Root { reference: "r.example/app:1".parse().unwrap(), descriptor: manifest.descriptor().clone() };
+        let manifests = [(manifest.digest(), manifest)].into();
+        let contents = Contents { index: Index::new(vec![root], Vec::new()), manifests, absent: [].into() };
+        let writer = Writer::open(path, contents, false).await.unwrap();
+        writer.push(&config, Verified::bytes(config.clone(), CONFIG.into())).await.unwrap();
+        writer.finish().await.unwrap();
+    }
+
+    async fn pinned(path: &Path) -> Pinned {
+        Pinned::open(storage::open(&Location::Path(path.to_owned()), &Settings::default()).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_a_medium_did_not_keep_is_not_the_fault_of_the_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sound, damaged) = (folder.path().join("a.tar"), folder.path().join("b.tar"));
+        write_bundle(&sound).await;
+        let mut bytes = fs::read(&sound).unwrap();
+        let at = bytes.windows(CONFIG.len()).rposition(|window| window == CONFIG).unwrap();
+        bytes[at] ^= 1;
+        fs::write(&damaged, &bytes).unwrap();
+
+        let (source, copied, reader) =
+            (pinned(&sound).await, pinned(&damaged).await, Reader::open(&sound).await.unwrap());
+        let (read, silent) = (ReadSettings::default(), Progress::silent());
+        let proven = async |learnt| prove(&source, Some(&reader), &copied, learnt, (&read, 1), &silent).await.map(drop);
+        // What was read from the source was sound, so the bytes changed on the way.
+        let sent = hash(&source, &silent).await.unwrap();
+        assert!(matches!(proven(Some(sent)).await, Err(Error::Mismatch { .. })));
+        // The copy is what was read, so the source is damaged.
+        let sent = hash(&copied, &silent).await.unwrap();
+        assert!(matches!(proven(Some(sent)).await, Err(Error::Damaged { .. })));
+    }
+}

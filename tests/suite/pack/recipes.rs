@@ -239,7 +239,6 @@ fn by_go(folder: &Path, tar: &[u8]) -> Vec<MadeStream> {
     }
     for (release, family) in [
         ("v1.15.9.mod", Family::Klauspost1_15_0),
-        ("v1.17.11.mod", Family::Klauspost1_15_11),
         ("v1.18.2.mod", Family::Klauspost1_18_2),
         ("v1.20.4.mod", Family::Klauspost1_20_4),
     ] {
