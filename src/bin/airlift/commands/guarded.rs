@@ -56,7 +56,7 @@ pub(crate) async fn write(
     if !record.is_kept() {
         return Ok(());
     }
-    // Of a file that is no bundle there is nothing to say.
+    // There is nothing to say of a file that is not a bundle.
     let opened = if known.is_some() { Opened::survey(at, &context.storage()).await.ok() } else { None };
     let bundle = opened.and_then(|(opened, _)| vouch::at_hand(opened.reader()));
     Ok(record.append(leg, result, |entry| {
