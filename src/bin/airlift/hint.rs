@@ -118,7 +118,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
         }
         C::RegistryServer => "Run the same command again later to resume. `--log debug` shows the registry's answers.",
         C::RegistryProtocol => {
-            "Check the host and the port: something that is no registry answers there. It may be the registry's web page on another port, or a proxy that wants a login. `--log debug` shows the answers."
+            "Check the host and the port: something that is not a registry answers there. It may be the registry's web page on another port, or a proxy that wants a login. `--log debug` shows the answers."
         }
         C::RegistryPolicy => {
             "The registry leads to an address that airlift does not follow by itself. If you trust that host, add `--allow-host HOST`."
