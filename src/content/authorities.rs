@@ -52,8 +52,7 @@ fn chosen(found: CertificateResult, named: &[(&str, OsString)]) -> (RootCertStor
     if !named.is_empty() {
         let named: Vec<_> = named.iter().map(|(name, value)| format!("{name}={}", value.display())).collect();
         let reason = found.errors.first().map_or_else(String::new, |error| format!(" ({error})"));
-        let warning =
-            format!("there is no certificate authority at {}{reason}: no server is trusted", named.join(" "));
+        let warning = format!("there is no certificate authority at {}{reason}: no server is trusted", named.join(" "));
         return (store, Some(warning));
     }
     store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
