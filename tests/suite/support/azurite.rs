@@ -1,4 +1,4 @@
-//! Azurite, Azure's own emulator of Blob Storage, with accounts and keys made for one test.
+//! Azurite, Azure's own emulator of Blob Storage, with accounts and keys of the tests.
 
 use std::{
     fmt::Write as _,
@@ -14,7 +14,12 @@ use reqwest::Method;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use super::{http::Caller, peers, process::Process};
+use super::{
+    http::{Answer, Caller},
+    lent::{Lent, Pool, Reusable},
+    peers,
+    process::Process,
+};
 
 /// The service version that signatures are made for.
 const VERSION: &str = "2021-12-02";
@@ -42,16 +47,22 @@ impl Account {
     }
 }
 
-/// A running emulator with an empty folder of its own.
-pub(crate) struct Azurite {
+/// A running emulator, empty at first.
+pub(crate) struct Azurite(Lent<Server>);
+
+/// Its process, with a folder of its own.
+struct Server {
     process: Process,
     /// `http` or `https`.
     scheme: &'static str,
     address: String,
-    folder: TempDir,
-    /// Where its certificate and the authority of it lie.
+    /// Removed with it.
+    _folder: TempDir,
+    /// The folder of its certificate and the authority of it.
     certificates: Option<PathBuf>,
 }
+
+static IDLE: Pool<Server> = Pool::new();
 
 /// A shared access signature for a container; the default allows all that airlift ever needs, for an hour.
 #[derive(Clone, Debug)]
@@ -75,18 +86,7 @@ impl Grant {
     }
 }
 
-impl Azurite {
-    /// Starts it on a free port.
-    pub(crate) fn start() -> Self {
-        Self::start_with(None)
-    }
-
-    /// Starts it with TLS, by the certificates in a folder that [`super::tls`] made: then it also lets in who shows a token
-    /// of Azure's.
-    pub(crate) fn start_for_tokens(certificates: &Path) -> Self {
-        Self::start_with(Some(certificates))
-    }
-
+impl Server {
     fn start_with(certificates: Option<&Path>) -> Self {
         let folder = TempDir::with_prefix("airlift-azurite-").unwrap();
         let mut command = Command::new(peers::path("azurite-blob"));
@@ -101,34 +101,76 @@ impl Azurite {
         let process = Process::spawn("azurite", &mut command);
         let line = process.wait_for_line(&format!("listens on {scheme}://"));
         let address = line.rsplit("://").next().unwrap().trim().trim_end_matches('/').to_owned();
-        Self { process, scheme, address, folder, certificates: certificates.map(Path::to_owned) }
+        Self { process, scheme, address, _folder: folder, certificates: certificates.map(Path::to_owned) }
+    }
+
+    /// The address of a container, or of a blob in it, without a signature.
+    fn place(&self, account: Account, path: &str) -> String {
+        format!("{}://{}/{}/{path}", self.scheme, self.address, account.name())
+    }
+
+    /// Asks for all of an account, or for a container in it.
+    fn send(&self, method: Method, account: Account, path: &str, query: &str) -> Answer {
+        let url = format!("{}?{query}&{}", self.place(account, path), account_sas(account, "sco"));
+        let ca = self.certificates.as_ref().map(|folder| fs::read(folder.join("ca.pem")).unwrap());
+        Caller { ca, ..Caller::default() }.send(method, &url, &[("x-ms-version", VERSION)], "").success()
+    }
+}
+
+impl Reusable for Server {
+    fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    fn empty(&self) {
+        for account in [Account::A, Account::B] {
+            let list = self.send(Method::GET, account, "", "comp=list");
+            for rest in str::from_utf8(&list.body).unwrap().split("<Name>").skip(1) {
+                let container = rest.split('<').next().unwrap();
+                self.send(Method::DELETE, account, container, "restype=container");
+            }
+        }
+    }
+
+    fn pool() -> &'static Pool<Self> {
+        &IDLE
+    }
+}
+
+impl Azurite {
+    /// One on a free port.
+    pub(crate) fn start() -> Self {
+        Self(Lent::take())
+    }
+
+    /// One with TLS, by the certificates in a folder that [`super::tls`] made: it also lets in who shows a token of Azure's.
+    pub(crate) fn start_for_tokens(certificates: &Path) -> Self {
+        Self(Lent::alone(Server::start_with(Some(certificates))))
     }
 
     /// The address of a container, or of a blob in it, without a signature.
     pub(crate) fn place(&self, account: Account, path: &str) -> String {
-        format!("{}://{}/{}/{path}", self.scheme, self.address, account.name())
+        self.0.place(account, path)
     }
 
     /// `127.0.0.1:PORT`.
     pub(crate) fn address(&self) -> &str {
-        &self.address
+        &self.0.address
     }
 
+    /// Its process; no other test gets it.
     pub(crate) fn process(&mut self) -> &mut Process {
-        &mut self.process
+        &mut self.0.keep().process
     }
 
     /// Makes a container.
     pub(crate) fn create(&self, account: Account, container: &str) {
-        let sas = account_sas(account, "sco");
-        let url = format!("{}?restype=container&{sas}", self.place(account, container));
-        let ca = self.certificates.as_ref().map(|folder| fs::read(folder.join("ca.pem")).unwrap());
-        Caller { ca, ..Caller::default() }.send(Method::PUT, &url, &[("x-ms-version", VERSION)], "").success();
+        self.0.send(Method::PUT, account, container, "restype=container");
     }
 
     /// The address of `name` with a signature for its container; `name` may be empty.
     pub(crate) fn url(&self, account: Account, container: &str, name: &str, grant: &Grant) -> String {
-        url(&self.address, account, container, name, grant)
+        url(self.address(), account, container, name, grant)
     }
 
     /// A SAS of the whole account for these resource types: `s` is the service, `c` containers, `o` objects.

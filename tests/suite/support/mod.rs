@@ -19,6 +19,7 @@ pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod identity;
 pub(crate) mod kills;
+pub(crate) mod lent;
 pub(crate) mod lowkey;
 pub(crate) mod moto;
 pub(crate) mod name_server;

@@ -17,7 +17,9 @@ fn sizes(folder: &Path) -> BTreeMap<String, u64> {
 fn a_set_of_dvds_fits_them() {
     needs!("docker-registry", "sha256sum");
     let registry = Registry::start(Options::default());
-    let layer = Blob { descriptor: registry.plant_zeros("model", DVD + 100_000_000), content: None };
+    let size = DVD + 100_000_000;
+    let zeros = if is_long() { registry.plant_zeros("model", size) } else { registry.plant_unread("model", size) };
+    let layer = Blob { descriptor: zeros, content: None };
     Artifact::image("linux/amd64", vec![layer, Blob::layer(1, 3_000_000)]).push(&registry, "model", Some("v1"));
     Artifact::small(2, 500_000).push(&registry, "small", Some("v1"));
     let (airlift, references) = (Airlift::new(), ["model:v1", "small:v1"].map(|name| registry.reference(name)));
