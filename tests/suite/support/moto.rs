@@ -19,7 +19,7 @@ impl Moto {
     /// Starts it on a free port.
     pub(crate) fn start() -> Self {
         let mut command = Command::new(peers::path("moto_server"));
-        // Python holds its output back where it is no terminal.
+        // Python holds its output back where it is not a terminal.
         command.args(["-H", "127.0.0.1", "-p", "0"]).env("PYTHONUNBUFFERED", "1");
         let process = Process::spawn("moto", &mut command);
         let line = process.wait_for_line("Running on http://");
