@@ -19,6 +19,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -su
 
 # serve ARGUMENT...: sets `port`.
 serve() {
+  : >"$work/said" # the loop below may look before the server writes
   "${first%%:*}" serve "$@" --listen 127.0.0.1:0 >"$work/said" 2>"$work/log" &
   servers+=("$!")
   port=

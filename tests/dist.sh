@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds what is shipped, twice from two places, and looks at it: the same bytes, static, small, quick to start, and at home on a
-# machine without anything. Takes about 20 minutes of a processor for each build; `tests/all --long` runs it.
+# machine without anything. Takes about 12 minutes of a processor for each build; `tests/all --long` runs it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
