@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How airlift grows: images of 100 blobs of 2 kB, 1,000, 10,000 and 100,000 blobs in all, in a registry in memory on loopback. Time and
-# memory of plan, export, verify and import, and of plan, share and seal for many machines. Writes its table into docs/performance.md.
-# About ten minutes.
+# memory of plan, export, verify and import, and of plan, share and seal for many machines, and of the set that they write. Writes its
+# table into docs/performance.md. About ten minutes.
 #
 #   AIRLIFT=path/to/airlift …            another binary than target/dist/airlift
 #   SIZES="1000 2000" …                  other numbers of blobs (docs/performance.md is left alone)
@@ -73,9 +73,13 @@ for size in $sizes; do
   forget "$source_pid"
   measure seal "$size" seal "$work/plan.json" "$work/set/set"
   measure verify "$size" verify "$work/bundle.tar"
+  measure verify-set "$size" verify "$work/set"
   memory 0
   measure import "$size" import "$work/bundle.tar" --to "$address"
   measure again "$size" import "$work/bundle.tar" --to "$address"
+  forget "$memory_pid"
+  memory 0
+  measure import-set "$size" import "$work/set" --to "$address"
   forget "$memory_pid"
 done
 
@@ -90,7 +94,7 @@ table() {
   echo
   line="| blobs |" && for size in $sizes; do line+=" $size |"; done && echo "$line"
   line="|---|" && for size in $sizes; do line+="---:|"; done && echo "$line"
-  for what in "dry-run|\`export --dry-run\`, which asks for every blob" "export|\`export\`" "plan|\`plan\`" "share|\`export --plan\`, all of it" "seal|\`seal\`" "verify|\`verify\`" "import|\`import\`" "again|\`import\` again"; do
+  for what in "dry-run|\`export --dry-run\`, which asks for every blob" "export|\`export\`" "plan|\`plan\`" "share|\`export --plan\`, all of it" "seal|\`seal\`" "verify|\`verify\`" "verify-set|\`verify\` of the set" "import|\`import\`" "again|\`import\` again" "import-set|\`import\` of the set"; do
     line="| ${what#*|} |" && for size in $sizes; do line+=" $(found "${what%%|*}" "$size") |"; done && echo "$line"
   done
 }

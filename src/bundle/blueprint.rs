@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::{
     Contents, Error, Layout, Reader, Result, TarEntry,
     canvas::{Span, position},
+    strict::KnownSet,
     volume::{self, Cut, Size, VolumeGroup},
 };
 use crate::oci::Digest;
@@ -30,7 +31,7 @@ pub(crate) enum FileLayout {
 /// The plan of every file of a run, and of where each blob's bytes go.
 #[derive(Debug)]
 pub(crate) struct Blueprint {
-    contents: Contents,
+    contents: Arc<Contents>,
     cut: Option<Cut>,
     volumes: Vec<(u32, Layout)>,
     /// Where each blob of which a part is written is first: a volume, and a place among its blobs.
@@ -55,7 +56,7 @@ impl Blueprint {
     fn whole(contents: Contents) -> Result<Self> {
         let layout = Layout::of(&contents)?;
         let blobs = (0..).take(layout.blobs().len()).map(|at| (0, at)).collect();
-        Ok(Self { contents, cut: None, volumes: vec![(1, layout)], blobs, spans: HashMap::new() })
+        Ok(Self { contents: Arc::new(contents), cut: None, volumes: vec![(1, layout)], blobs, spans: HashMap::new() })
     }
 
     /// The volumes `numbers` of the set that is cut as `cut` says.
@@ -96,7 +97,7 @@ impl Blueprint {
                 }
             }
         }
-        Ok(Self { contents, cut: Some(cut), volumes, blobs, spans })
+        Ok(Self { contents: Arc::new(contents), cut: Some(cut), volumes, blobs, spans })
     }
 
     /// The files, by volume; a bundle in one file is volume 1.
@@ -180,7 +181,8 @@ impl Blueprint {
         if fs::metadata(path).ok().map(|found| found.len()) != Some(layout.total()) {
             return Ok(None);
         }
-        let Ok(reader) = Reader::open_file(path) else { return Ok(None) };
+        let known = self.cut.is_some().then_some(KnownSet { contents: &self.contents, layout });
+        let Ok(reader) = Reader::open_file(path, known) else { return Ok(None) };
         let segments = |layout: &Layout| layout.facts().volume.as_ref().map(|volume| volume.segments.clone());
         let found = reader.layout().and_then(segments);
         if found.as_ref().map(Vec::len) != segments(layout).as_ref().map(Vec::len) {

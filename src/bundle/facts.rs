@@ -77,6 +77,12 @@ struct AnyVersion {
     version: u64,
 }
 
+/// The one field in which volumes of a set differ.
+#[derive(Deserialize)]
+struct SaidVolume {
+    volume: Volume,
+}
+
 impl Facts {
     /// The facts of a bundle of format 1 whose `index.json` has the digest `index`.
     pub const fn new(index: Digest, absent: Vec<Absent>) -> Self {
@@ -105,6 +111,19 @@ impl Facts {
     /// Never: strings and numbers can always be written.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings and numbers serialise")
+    }
+
+    /// Appends it as canonical JSON: of a hundred thousand blobs it has some megabytes.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        serde_json::to_writer(out, self).expect("strings and numbers serialise");
+    }
+
+    /// What `text` says, if it is that of a volume of the same set: then all but the volume itself is known, and in memory once.
+    pub(super) fn of_another_volume(&self, text: &[u8]) -> Option<Self> {
+        let SaidVolume { volume } = serde_json::from_slice(text).ok()?;
+        self.volume.as_ref().filter(|own| own.set == volume.set)?;
+        let facts = Self { volume: Some(volume), ..self.clone() };
+        is_written_as(&facts, text).then_some(facts)
     }
 
     /// Bytes of it as canonical JSON.

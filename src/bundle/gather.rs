@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::OnceLock,
 };
 
 use futures::future::try_join_all;
@@ -21,6 +20,9 @@ const MANIFEST_LIMIT: u64 = 64 << 20;
 
 /// Files that are looked at at once.
 const AT_ONCE: usize = 8;
+
+/// Of a set with more pieces than this, one volume is opened at a time.
+const MANY_PIECES: usize = 20_000;
 
 /// A set, as far as it was found.
 #[derive(Debug)]
@@ -93,7 +95,7 @@ pub async fn gather_in<S: Stack>(stack: &S) -> Result<Option<GatheredSet>, S::Er
     search.check_sealed(stack).await?;
     let looks = search.look(stack).await?;
     // An ordinary folder is for others to complain about.
-    let has_volume = looks.iter().any(|(_, look)| matches!(look, Look::Bundle(reader) if reader.set_id().is_some()));
+    let has_volume = looks.iter().any(|(_, look)| volume_of(look).is_some());
     if search.wanted.is_none() && !has_volume {
         return Ok(None);
     }
@@ -120,6 +122,8 @@ struct Search {
     wanted: Option<Digest>,
     /// Whether a volume was named, rather than the set.
     by_volume: bool,
+    /// A volume that was opened; the others have in common with it what all of them say.
+    opened: Option<Reader>,
 }
 
 impl Search {
@@ -133,9 +137,10 @@ impl Search {
                 search.manifest = Some((first.path.clone(), manifest));
             } else {
                 search.candidates.clone_from(files);
-                match stack.look(first).await? {
+                match stack.look(first, None).await? {
                     Look::Bundle(reader) if reader.set_id().is_some() => {
                         (search.wanted, search.by_volume) = (reader.set_id(), true);
+                        search.opened = Some(reader);
                     }
                     // A damaged volume is still one if its name says so and others of the set are beside it.
                     Look::Bundle(_) | Look::Damaged(_) if looks_like_a_volume(&first.name) => {}
@@ -217,18 +222,18 @@ impl Search {
 
     async fn look<S: Stack>(&mut self, stack: &S) -> Result<Vec<(Candidate, Look)>, S::Error> {
         let mut looks = Vec::new();
-        // The first volume that was opened: the others share with it what is the same in all of them.
-        let first: OnceLock<Reader> = OnceLock::new();
-        let shared = |look| match look {
-            Look::Bundle(reader) if reader.set_id().is_some() => {
-                let first = first.get_or_init(|| reader.clone());
-                Look::Bundle(reader.sharing(first))
-            }
-            look => look,
-        };
-        for some in std::mem::take(&mut self.candidates).chunks(AT_ONCE) {
-            let looking = some.iter().map(async |file| Ok::<_, S::Error>(shared(stack.look(file).await?)));
+        let mut first = self.opened.take();
+        let candidates = std::mem::take(&mut self.candidates);
+        let mut waiting = &candidates[..];
+        while !waiting.is_empty() {
+            // Each volume that is opened beside others takes memory for all that it says of the set.
+            let pieces = first.as_ref().and_then(Reader::cut).map(|cut| cut.pieces.len());
+            let at_once = if pieces.is_some_and(|pieces| pieces <= MANY_PIECES) { AT_ONCE } else { 1 };
+            let (some, rest) = waiting.split_at(at_once.min(waiting.len()));
+            let looking = some.iter().map(|file| stack.look(file, first.as_ref()));
             looks.extend(some.iter().cloned().zip(try_join_all(looking).await?));
+            waiting = rest;
+            first = first.or_else(|| looks.iter().find_map(|(_, look)| volume_of(look)).cloned());
         }
         Ok(looks)
     }
@@ -426,6 +431,14 @@ fn is_manifest_name(name: &str) -> bool {
 
 fn is_partial(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "partial" || extension == "journal")
+}
+
+/// What reads a volume, if that is what was seen.
+fn volume_of(look: &Look) -> Option<&Reader> {
+    match look {
+        Look::Bundle(reader) if reader.set_id().is_some() => Some(reader),
+        _ => None,
+    }
 }
 
 /// Whether a name ends as those of volumes do.

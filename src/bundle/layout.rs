@@ -1,5 +1,7 @@
 //! The plan of the file: where each byte of a bundle lies, before any blob is there.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{
@@ -101,7 +103,7 @@ pub struct Layout {
     /// Of the entries in front of the manifests.
     documents: Vec<Entry>,
     /// The manifests themselves, which are shared with the contents.
-    raw: Vec<Bytes>,
+    raw: Arc<[Bytes]>,
     places: Vec<TarEntry>,
     /// Places in `places`, sorted by the digest of what is there.
     by_digest: Vec<u32>,
@@ -195,27 +197,39 @@ impl Layout {
         &self.facts
     }
 
-    /// Everything in front of the first config's or layer's header. It is made anew at each call: it has every manifest in it, and a
-    /// set has it once a volume.
+    /// Everything in front of the first config's or layer's header.
     pub fn head(&self) -> Bytes {
         let mut head = Vec::with_capacity(usize::try_from(self.head_size).unwrap_or(0));
-        let facts = self.facts.to_json();
-        let documents =
-            self.documents.iter().map(|entry| entry.name.clone()).zip([MARKER, &self.index[..], &facts[..]]);
-        let manifests = self.manifests().iter().map(TarEntry::name).zip(self.raw.iter().map(|raw| &raw[..]));
-        for (name, content) in documents.chain(manifests) {
-            let size = content.len() as u64;
-            head.extend(header::encode(&name, size));
-            head.extend_from_slice(content);
-            head.extend(zeros(padding(size)));
-        }
+        self.head_entries().for_each(|(_, entry)| head.extend_from_slice(&entry));
         head.into()
     }
 
+    /// [`Layout::head`] entry by entry, each with its header and its padding. They are made anew at each call: every manifest is among
+    /// them, and a set has them once a volume.
+    pub(crate) fn head_entries(&self) -> impl Iterator<Item = (u64, Bytes)> {
+        let documents = self.documents.iter().map(|entry| {
+            let content = |out: &mut Vec<u8>| match entry.name.as_str() {
+                MARKER_NAME => out.extend_from_slice(MARKER),
+                INDEX_NAME => out.extend_from_slice(&self.index),
+                _ => self.facts.write(out),
+            };
+            (entry.header_offset, framed(&entry.name, entry.size, content))
+        });
+        let manifests = self.manifests().iter().zip(self.raw.iter()).map(|(place, raw)| {
+            (place.header_offset, framed(&place.name(), raw.len() as u64, |out| out.extend_from_slice(raw)))
+        });
+        documents.chain(manifests)
+    }
+
     /// The same plan, with what it has in common with that of another volume of its set.
-    pub(crate) fn sharing(&self, other: &Self) -> Self {
-        let facts = Facts { set: other.facts.set.clone(), ..self.facts.clone() };
-        Self { facts, index: other.index.clone(), raw: other.raw.clone(), ..self.clone() }
+    pub(crate) fn sharing(self, other: &Self) -> Self {
+        let facts = Facts { set: other.facts.set.clone(), ..self.facts };
+        Self { facts, index: other.index.clone(), raw: Arc::clone(&other.raw), ..self }
+    }
+
+    /// The bytes of [`Layout::manifests`].
+    pub(crate) fn raw_manifests(&self) -> &[Bytes] {
+        &self.raw
     }
 
     /// Bytes of [`Layout::head`].
@@ -280,9 +294,14 @@ impl Layout {
         self.place_of(digest).is_some_and(|at| at < self.raw.len())
     }
 
-    /// Everything of the file but the content of configs and layers, as pieces with their offsets: the head, then what
-    /// lies before each of them (the padding of the one before, and the header), and last the padding and end blocks.
+    /// Everything of the file but the content of configs and layers, as pieces with their offsets: the entries of the head, then
+    /// [`Layout::headers`].
     pub fn frame(&self) -> impl Iterator<Item = (u64, Bytes)> {
+        self.head_entries().chain(self.headers())
+    }
+
+    /// What lies before each config and layer (the padding of the one before, and the header), and last the padding and end blocks.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (u64, Bytes)> {
         let blobs = self.blobs();
         let between = blobs.iter().enumerate().map(move |(at, place)| {
             let start = at.checked_sub(1).map_or(place.header_offset, |before| blobs[before].end());
@@ -292,8 +311,17 @@ impl Layout {
         });
         let end = blobs.last().map_or(self.head_size, TarEntry::end);
         let last = (end, zeros(self.total - end).into());
-        std::iter::once_with(|| (0, self.head())).chain(between).chain(std::iter::once(last))
+        between.chain(std::iter::once(last))
     }
+}
+
+/// An entry of `size` bytes, which `content` appends, with its header and its padding.
+fn framed(name: &str, size: u64, content: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut bytes = header::encode(name, size);
+    bytes.reserve_exact(usize::try_from(size + padding(size)).unwrap_or(0));
+    content(&mut bytes);
+    bytes.extend(zeros(padding(size)));
+    bytes.into()
 }
 
 /// So few that they always fit into memory: padding and end blocks.

@@ -18,7 +18,7 @@ use super::{
     layout::{FACTS_NAME, INDEX_NAME, MARKER_NAME},
     random_access::RandomAccess,
     scan::{self, BlobSpot},
-    strict::{self, MANIFEST_LIMIT, by_digest, read_manifest, read_up_to},
+    strict::{self, KnownSet, MANIFEST_LIMIT, by_digest, read_manifest, read_up_to},
     structure::Header,
     volume_file::{Aside, VolumeFile},
 };
@@ -56,7 +56,7 @@ pub(super) struct OpenBundle {
     pub(super) format: Format,
     pub(super) size: u64,
     pub(super) facts: Option<Facts>,
-    pub(super) contents: Contents,
+    pub(super) contents: Arc<Contents>,
     pub(super) layout: Option<Arc<Layout>>,
     pub(super) store: Backing,
     /// Segments that were put aside before the volumes they are from were taken away.
@@ -101,17 +101,28 @@ impl Reader {
     /// It is none of these, or malformed: each way has its own token and says where.
     pub async fn open(path: &Path) -> Result<Self> {
         let path = path.to_owned();
-        off_reactor(move || Ok(Self(Arc::new(OpenBundle::open(path)?)))).await
+        off_reactor(move || Self::open_file(&path, None)).await
     }
 
-    /// As [`Reader::open`]. Blocks.
-    pub(super) fn open_file(path: &Path) -> Result<Self> {
-        Ok(Self(Arc::new(OpenBundle::open(path.to_owned())?)))
+    /// As [`Reader::open`], of what may be a volume of a set that is `known`. Blocks.
+    pub(super) fn open_file(path: &Path, known: Option<KnownSet<'_>>) -> Result<Self> {
+        Ok(Self(Arc::new(OpenBundle::open(path.to_owned(), known)?)))
     }
 
-    /// The tar of `length` bytes in `medium`. Blocks.
-    pub(super) fn of_tar(path: PathBuf, medium: RandomAccess, length: u64) -> Result<Self> {
-        Ok(Self(Arc::new(OpenBundle::open_tar(path, medium, length)?)))
+    /// The tar of `length` bytes in `medium`, which may be a volume of a set that is `known`. Blocks.
+    pub(super) fn of_tar(
+        path: PathBuf,
+        medium: RandomAccess,
+        length: u64,
+        known: Option<KnownSet<'_>>,
+    ) -> Result<Self> {
+        Ok(Self(Arc::new(OpenBundle::open_tar(path, medium, length, known)?)))
+    }
+
+    /// The set that it is a volume of.
+    pub(super) fn known_set(&self) -> Option<KnownSet<'_>> {
+        self.set_id()?;
+        Some(KnownSet { contents: &self.0.contents, layout: self.layout()? })
     }
 
     /// Opens a bundle, or an archive of an image layout, that lies elsewhere: in a storage. Its blobs are read by ranges.
@@ -127,7 +138,7 @@ impl Reader {
                 let reason = "it is compressed as a whole: copy it here first, then it can be read".to_owned();
                 return Err(Error::Unknown { path, reason });
             }
-            Self::of_tar(path, medium, length)
+            Self::of_tar(path, medium, length, None)
         })
         .await
     }
@@ -263,7 +274,7 @@ impl Reader {
 }
 
 impl OpenBundle {
-    fn open(path: PathBuf) -> Result<Self> {
+    fn open(path: PathBuf, known: Option<KnownSet<'_>>) -> Result<Self> {
         let meta = std::fs::metadata(&path).map_err(Error::read(&path))?;
         if meta.is_dir() {
             return Self::open_folder(path);
@@ -279,17 +290,17 @@ impl OpenBundle {
             file = expand::expand(&file, length, compression, &path)?;
             length = file.metadata().map_err(Error::read(&path))?.len();
         }
-        Self::open_tar(path, file.into(), length)
+        Self::open_tar(path, file.into(), length, known)
     }
 
-    fn open_tar(path: PathBuf, file: RandomAccess, length: u64) -> Result<Self> {
+    fn open_tar(path: PathBuf, file: RandomAccess, length: u64, known: Option<KnownSet<'_>>) -> Result<Self> {
         let unknown = |path: &Path, reason: &str| Error::Unknown { path: path.to_owned(), reason: reason.to_owned() };
         let begin = read_up_to(&file, 0, header::BLOCK).map_err(Error::read(&path))?;
         if begin.is_empty() {
             return Err(unknown(&path, "it is empty"));
         }
         if strict::is_ours(&file, length).map_err(Error::read(&path))? {
-            let (contents, layout) = strict::open(&file, length, &path)?;
+            let (contents, layout) = strict::open(&file, length, &path, known)?;
             let (facts, layout) = (Some(layout.facts().clone()), Arc::new(layout));
             let store = match &layout.facts().volume {
                 None => Backing::Planned(file),
@@ -340,7 +351,7 @@ impl OpenBundle {
     fn open_foreign(path: PathBuf, format: Format, size: u64, store: Backing) -> Result<Self> {
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let index = Index::new(Vec::new(), Vec::new());
-        let contents = Contents { index, manifests: HashMap::new(), absent: BTreeMap::new() };
+        let contents = Arc::new(Contents { index, manifests: HashMap::new(), absent: BTreeMap::new() });
         let mut inner = Self {
             path,
             format,
@@ -362,7 +373,7 @@ impl OpenBundle {
         check_marker(&marker)?;
         let account = DOCUMENTS.open();
         account.allows_document(&index)?;
-        inner.contents.index = Index::parse_foreign(&index, &name)?;
+        Arc::make_mut(&mut inner.contents).index = Index::parse_foreign(&index, &name)?;
         if let Some(text) = inner.document(FACTS_NAME)? {
             account.allows_document(&text)?;
             // An unpacked bundle: its seal still holds, and it still says what is absent on purpose.
@@ -371,7 +382,8 @@ impl OpenBundle {
                 let reason = format!("it has the digest {}, sealed was {}", Digest::sha256(&index), facts.index);
                 return Err(Error::Seal { document: INDEX_NAME, reason });
             }
-            inner.contents.absent = facts.absent.iter().map(|absent| (absent.digest, absent.clone())).collect();
+            let absent = facts.absent.iter().map(|absent| (absent.digest, absent.clone()));
+            Arc::make_mut(&mut inner.contents).absent = absent.collect();
             inner.facts = Some(facts);
         }
         inner.read_manifests()?;
@@ -385,7 +397,8 @@ impl OpenBundle {
             // A missing manifest is reported where it is needed: verify lists it, a fetch of it fails.
             self.stored_manifest(descriptor, account).transpose()
         })?;
-        self.contents.manifests = by_digest(walked);
+        let manifests = by_digest(walked);
+        Arc::make_mut(&mut self.contents).manifests = manifests;
         self.contents.check_size()
     }
 

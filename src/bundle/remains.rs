@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
     path::Path,
-    sync::{Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use super::{
@@ -62,11 +62,11 @@ impl OpenBundle {
             format: Format::Bundle,
             size: length,
             facts: None,
-            contents: Contents {
+            contents: Arc::new(Contents {
                 index: Index::new(Vec::new(), Vec::new()),
                 manifests: HashMap::new(),
                 absent: BTreeMap::new(),
-            },
+            }),
             layout: None,
             store: Backing::Scanned(file, files),
             aside: Vec::new(),
@@ -88,7 +88,8 @@ impl OpenBundle {
         DOCUMENTS.open().allows_document(&text)?;
         match Facts::parse(&text) {
             Ok(facts) => {
-                self.contents.absent = facts.absent.iter().map(|absent| (absent.digest, absent.clone())).collect();
+                let absent = facts.absent.iter().map(|absent| (absent.digest, absent.clone()));
+                Arc::make_mut(&mut self.contents).absent = absent.collect();
                 self.facts = Some(facts);
             }
             Err(error) => wrong.push(error),
@@ -106,7 +107,7 @@ impl OpenBundle {
         }
         // What is not ours any more may still be an index.
         match Index::parse_foreign(&text, "") {
-            Ok(index) => self.contents.index = index,
+            Ok(index) => Arc::make_mut(&mut self.contents).index = index,
             Err(error) => wrong.push(error),
         }
         Ok(())
@@ -124,7 +125,8 @@ impl OpenBundle {
                 found => found,
             }
         })?;
-        self.contents.manifests = by_digest(walked);
+        let manifests = by_digest(walked);
+        Arc::make_mut(&mut self.contents).manifests = manifests;
         self.contents.check_size()
     }
 }

@@ -249,31 +249,6 @@ impl Reader {
         })))
     }
 
-    /// The same volume, with what all volumes of its set say in memory once: of very many blobs that is most of what is known of a
-    /// volume, and a set has up to a thousand.
-    pub(crate) fn sharing(self, other: &Self) -> Self {
-        if self.set_id().is_none() || self.set_id() != other.set_id() {
-            return self;
-        }
-        let (Some(known), Some(set)) = (other.layout(), other.cut()) else { return self };
-        match Arc::try_unwrap(self.0) {
-            Ok(mut inner) => {
-                inner.contents = other.contents().clone();
-                if let Some(facts) = &mut inner.facts {
-                    facts.set = Some(set.clone());
-                }
-                inner.layout = inner.layout.map(|layout| Arc::new(layout.sharing(known)));
-                if let (Backing::Set(volumes), Some(layout)) = (&mut inner.store, &inner.layout) {
-                    for volume in volumes {
-                        volume.layout = Arc::clone(layout);
-                    }
-                }
-                Self(Arc::new(inner))
-            }
-            Err(shared) => Self(shared),
-        }
-    }
-
     /// Everything to hash: each config and layer that is here whole, and each segment of one that is not.
     ///
     /// # Errors

@@ -61,8 +61,8 @@ pub trait Stack: Send + Sync {
     /// The files of the folder that was named, or of that of the first file.
     async fn list(&self) -> Result<Vec<Candidate>, Self::Error>;
 
-    /// Opens a file, if it is a bundle.
-    async fn look(&self, file: &Candidate) -> Result<Look, Self::Error>;
+    /// Opens a file, if it is a bundle. What it has in common with `known`, another volume of its set perhaps, is in memory once.
+    async fn look(&self, file: &Candidate, known: Option<&Reader>) -> Result<Look, Self::Error>;
 
     /// The first bytes of a file, at most `limit`.
     async fn read(&self, file: &Candidate, limit: u64) -> Result<Vec<u8>, Self::Error>;
@@ -76,13 +76,16 @@ pub trait Stack: Send + Sync {
     }
 }
 
-/// What the begin of something shows that lies elsewhere; only its head is read.
-pub async fn look_at(from: Arc<dyn ReadAt>) -> Look {
+/// What the begin of something shows that lies elsewhere; only its head is read. `known` is as in [`Stack::look`].
+pub async fn look_at(from: Arc<dyn ReadAt>, known: Option<&Reader>) -> Look {
     let (path, length) = (PathBuf::from(from.name()), from.size());
-    let medium = RandomAccess::remote(from);
+    let (medium, known) = (RandomAccess::remote(from), known.cloned());
     off_reactor(move || match strict::is_ours(&medium, length) {
         Ok(false) => Look::Other,
-        Ok(true) => Reader::of_tar(path, medium, length).map_or_else(Look::Damaged, Look::Bundle),
+        Ok(true) => {
+            let known = known.as_ref().and_then(Reader::known_set);
+            Reader::of_tar(path, medium, length, known).map_or_else(Look::Damaged, Look::Bundle)
+        }
         Err(error) => Look::Damaged(Error::read(&path)(error)),
     })
     .await
@@ -137,15 +140,16 @@ impl Stack for Near {
         .await
     }
 
-    async fn look(&self, file: &Candidate) -> Result<Look> {
-        let path = file.path.clone();
+    async fn look(&self, file: &Candidate, known: Option<&Reader>) -> Result<Look> {
+        let (path, known) = (file.path.clone(), known.cloned());
         Ok(off_reactor(move || {
             let Ok(file) = fs::File::open(&path) else { return Look::Other };
             let Ok(length) = file.metadata().map(|meta| meta.len()) else { return Look::Other };
             if !strict::is_ours(&file.into(), length).unwrap_or(false) {
                 return Look::Other;
             }
-            Reader::open_file(&path).map_or_else(Look::Damaged, Look::Bundle)
+            let known = known.as_ref().and_then(Reader::known_set);
+            Reader::open_file(&path, known).map_or_else(Look::Damaged, Look::Bundle)
         })
         .await)
     }

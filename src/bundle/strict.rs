@@ -1,6 +1,6 @@
 //! A bundle of ours is read by what it must be: each header is computed and compared, nothing is searched.
 
-use std::{collections::HashMap, io, path::Path};
+use std::{collections::HashMap, io, path::Path, sync::Arc};
 
 use bytes::Bytes;
 
@@ -49,11 +49,51 @@ pub(crate) fn read_up_to(medium: &RandomAccess, offset: u64, size: u64) -> io::R
     medium.read_up_to(offset, size)
 }
 
+/// What is known of a set before a file is opened that may be a volume of it. All of its volumes have the same manifests and say the
+/// same of the cut: of very many blobs that is most of what is in memory of a volume, and a set has up to a thousand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KnownSet<'a> {
+    /// What is in the set.
+    pub(crate) contents: &'a Arc<Contents>,
+    /// The plan of any of its volumes.
+    pub(crate) layout: &'a Layout,
+}
+
 /// Reads the head of a bundle of `length` bytes and checks that the file has exactly the length that follows from it.
-pub(crate) fn open(file: &RandomAccess, length: u64, path: &Path) -> Result<(Contents, Layout)> {
-    let (contents, layout) = read_head(file, length, path)?;
+pub(crate) fn open(
+    file: &RandomAccess,
+    length: u64,
+    path: &Path,
+    known: Option<KnownSet<'_>>,
+) -> Result<(Arc<Contents>, Layout)> {
+    let of_known = known.and_then(|known| Some((Arc::clone(known.contents), read_volume(file, length, path, known)?)));
+    let (contents, layout) = match of_known {
+        Some(found) => found,
+        // It is not of the set, or is damaged: reading all of it tells.
+        None => read_head(file, length, path).map(|(contents, layout)| (Arc::new(contents), layout))?,
+    };
     check_length(file, length, path, &layout)?;
     Ok((contents, layout))
+}
+
+/// The plan of a volume of the set that is `known`; `None` where it is anything else, or damaged.
+fn read_volume(file: &RandomAccess, length: u64, path: &Path, known: KnownSet<'_>) -> Option<Layout> {
+    let mut cursor = Cursor { file, path, length, at: 0 };
+    cursor.document(MARKER_NAME).ok().filter(|marker| marker == MARKER)?;
+    let index = cursor.document(INDEX_NAME).ok()?;
+    if Digest::sha256(&index) != known.layout.id() {
+        return None;
+    }
+    let facts = known.layout.facts().of_another_volume(&cursor.document(FACTS_NAME).ok()?)?;
+    let (cut, volume) = facts.set.as_ref().zip(facts.volume.as_ref())?;
+    let layout = Layout::of_volume(known.contents, cut, volume.number, volume.segments.clone()).ok()?;
+    if *layout.facts() != facts {
+        return None;
+    }
+    for (place, raw) in layout.manifests().iter().zip(layout.raw_manifests()) {
+        cursor.entry(&place.name(), raw.len() as u64, MANIFEST_LIMIT).ok().filter(|found| found == raw)?;
+    }
+    Some(layout.sharing(known.layout))
 }
 
 /// Reads the head of a bundle, whatever follows it.

@@ -1,12 +1,9 @@
 //! A search over sources of every kind: what needs rendering is rendered first, by the programs that can.
 
 use std::{
-    panic,
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-use tokio::task;
 
 use super::{
     error::Error,
@@ -15,6 +12,7 @@ use super::{
     rules::SearchRules,
     source::{self, FolderKind, RenderedCharts, Searcher, folder_kind},
 };
+use crate::files::blocking::off_reactor;
 
 /// How sources are searched.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +46,7 @@ pub async fn search(
     };
     let values = if is_chart { options.helm.values.clone() } else { Vec::new() };
     let (path, rules) = (path.to_owned(), Arc::clone(rules));
-    let reading = task::spawn_blocking(move || {
+    off_reactor(move || {
         let mut searcher = Searcher::new(&rules).with_charts(within);
         let is_rendered = match result {
             Some(Ok(text)) => {
@@ -67,20 +65,14 @@ pub async fn search(
             searcher.path(file, &file.to_string_lossy(), true)?;
         }
         Ok(searcher.finish())
-    });
-    match reading.await {
-        Ok(findings) => findings,
-        Err(error) => panic::resume_unwind(error.into_panic()),
-    }
+    })
+    .await
 }
 
 /// Renders the charts in a folder by their own values: those of the person are for a chart that they name.
 async fn charts_within(folder: &Path, label: &str, options: &HelmOptions, rules: &Arc<SearchRules>) -> RenderedCharts {
     let (root, name, own) = (folder.to_owned(), label.to_owned(), Arc::clone(rules));
-    let charts = match task::spawn_blocking(move || source::charts_within(&root, &name, &own)).await {
-        Ok(charts) => charts,
-        Err(error) => panic::resume_unwind(error.into_panic()),
-    };
+    let charts = off_reactor(move || source::charts_within(&root, &name, &own)).await;
     let options = HelmOptions { values: Vec::new(), ..options.clone() };
     let mut rendered = RenderedCharts::default();
     for chart in charts {

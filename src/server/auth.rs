@@ -24,7 +24,10 @@ use super::{
     policy::{Action, Policy},
     scopes::TokenScopes,
 };
-use crate::oci::{Digest, error_code::ErrorCode};
+use crate::{
+    files::blocking::caught,
+    oci::{Digest, error_code::ErrorCode},
+};
 
 /// How long a token is good: a client asks for the next one by itself.
 const TOKEN_LIFE: Duration = Duration::from_mins(5);
@@ -237,7 +240,7 @@ impl Door {
         let highest = self.rules().passwords.as_ref().map_or(4, Passwords::cost);
         let _turn = self.comparing.acquire().await.map_err(|error| Refusal::internal(&error))?;
         let compared = hash.clone();
-        let right = tokio::task::spawn_blocking(move || passwords::is_right(&password, compared.as_deref(), highest));
+        let right = caught(move || passwords::is_right(&password, compared.as_deref(), highest));
         if !right.await.map_err(|error| Refusal::internal(&error))? {
             return Ok(None);
         }

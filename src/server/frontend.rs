@@ -18,7 +18,7 @@ use super::{
     quota::Quota,
     tls::Tls,
 };
-use crate::store::Store;
+use crate::{files::blocking::caught, store::Store};
 
 /// See [`Frontend::parsing`].
 const PARSED_AT_ONCE: usize = 4;
@@ -114,7 +114,7 @@ impl Frontend {
         let (backends, repository) = (self.backends.clone(), at.repository.to_owned());
         let namespace = at.namespace.map(str::to_owned);
         let work = move || ask(&backends, Requested { repository: &repository, namespace: namespace.as_deref() });
-        tokio::task::spawn_blocking(work).await.map_err(|error| Refusal::internal(&error))?
+        caught(work).await.map_err(|error| Refusal::internal(&error))?
     }
 
     /// How clients reach the server: the address that it was given, else the name that this one used. Empty where that is

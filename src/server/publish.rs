@@ -18,10 +18,13 @@ use super::{
     query::Query,
     quota::too_many,
 };
-use crate::oci::{
-    Algorithm, Descriptor, Digest, Manifest, Name, Tag,
-    error_code::{ErrorCode, ErrorItem},
-    media_type,
+use crate::{
+    files::blocking::caught,
+    oci::{
+        Algorithm, Descriptor, Digest, Manifest, Name, Tag,
+        error_code::{ErrorCode, ErrorItem},
+        media_type,
+    },
 };
 
 /// Says that the registry keeps the list of referrers itself.
@@ -58,7 +61,7 @@ impl Frontend {
         };
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let parse = move || Manifest::parse_as(bytes, content_type.as_deref(), algorithm);
-        let manifest = tokio::task::spawn_blocking(parse).await.map_err(|error| Refusal::internal(&error))?;
+        let manifest = caught(parse).await.map_err(|error| Refusal::internal(&error))?;
         let manifest = manifest
             .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, error.to_string()))?;
         if !answer::is_inert(manifest.media_type()) {

@@ -18,7 +18,10 @@ use super::{
     frontend::Frontend,
     range::{self, Wanted},
 };
-use crate::oci::{Digest, Hasher, Name, error_code::ErrorCode};
+use crate::{
+    files::blocking::caught,
+    oci::{Digest, Hasher, Name, error_code::ErrorCode},
+};
 
 /// Content that a digest names never changes. One year, the longest that RFC 9111's forebears allowed.
 const FOREVER: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
@@ -100,7 +103,7 @@ impl Frontend {
         if state == BlobState::Unknown && part.is_some() && reaches_end {
             // The end of a blob is never given away before the whole was seen to be right.
             let whole = self.sending(blob.clone(), identity, owners.clone());
-            let verified = tokio::task::spawn_blocking(move || whole.verify()).await;
+            let verified = caught(move || whole.verify()).await;
             state = verified.map_err(|error| Refusal::internal(&error))?;
         }
         if state == BlobState::Damaged {

@@ -18,6 +18,7 @@ use super::{
     quota,
 };
 use crate::{
+    files::blocking::caught,
     oci::{Algorithm, Digest, error_code::ErrorCode, reference::is_repository},
     store::{StoreError, StoreUpload, UploadWriter},
 };
@@ -205,7 +206,7 @@ impl Frontend {
 
     async fn leaves_room(&self) -> Result<(), Refusal> {
         let store = self.writable()?.clone();
-        let space = tokio::task::spawn_blocking(move || store.space()).await;
+        let space = caught(move || store.space()).await;
         let (free, size) = space.map_err(|error| Refusal::internal(&error))??;
         quota::leaves_room(free, size)
     }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{answer::ErrorChain, config::ServeLimits, quota::Quota};
-use crate::store::{Store, StoreError};
+use crate::{
+    files::blocking::caught,
+    store::{Store, StoreError},
+};
 
 /// Looks at once and then again and again, until the task is aborted.
 pub(super) async fn sweep(store: Store, quota: Arc<Quota>, limits: ServeLimits) {
@@ -19,7 +22,7 @@ pub(super) async fn sweep(store: Store, quota: Arc<Quota>, limits: ServeLimits) 
             quota.recount(&store.unfinished()?);
             Ok::<_, StoreError>(expired)
         };
-        match tokio::task::spawn_blocking(work).await {
+        match caught(work).await {
             Ok(Ok(0)) => {}
             Ok(Ok(expired)) => tracing::info!(expired, "abandoned uploads were deleted"),
             Ok(Err(error)) => tracing::warn!(error = %ErrorChain(&error), "stale uploads cannot be deleted"),

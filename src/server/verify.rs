@@ -9,7 +9,7 @@ use super::{
     file::{BlobState, FileIdentity, OwnersOf},
     frontend::Frontend,
 };
-use crate::oci::Digest;
+use crate::{files::blocking::off_reactor, oci::Digest};
 
 /// Verifies all blobs on all cores.
 pub(super) async fn all(registry: &Arc<Frontend>) -> Result<(), ServerError> {
@@ -53,8 +53,5 @@ async fn verify(registry: Arc<Frontend>, digest: Digest) -> Option<(Arc<str>, Di
         let state = FileIdentity::of(&blob.file).map(|identity| registry.sending(blob, identity, owners).verify());
         (state.ok() != Some(BlobState::Good)).then_some((place, digest))
     };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(damaged) => damaged,
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-    }
+    off_reactor(work).await
 }

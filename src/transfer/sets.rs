@@ -169,7 +169,7 @@ pub async fn sets(locations: &[Location], settings: &Settings) -> Result<Vec<Nam
 async fn set_of(location: &Location, settings: &Settings) -> Option<Digest> {
     let far = StorageStack::of(std::slice::from_ref(location), settings).await.ok()?;
     let NamedFiles::Files(files) = far.asked() else { return None };
-    match far.look(files.first()?).await.ok()? {
+    match far.look(files.first()?, None).await.ok()? {
         Look::Bundle(reader) => reader.set_id(),
         Look::Damaged(_) | Look::Other => None,
     }

@@ -144,12 +144,12 @@ impl Stack for StorageStack {
         Ok(self.listed().await?.clone())
     }
 
-    async fn look(&self, file: &Candidate) -> Result<Look, Error> {
+    async fn look(&self, file: &Candidate, known: Option<&Reader>) -> Result<Look, Error> {
         let seen = self.seen(file).await?;
         if let Some(reader) = seen.reader {
             return Ok(Look::Bundle(reader));
         }
-        match look_at(Arc::new(seen.pinned)).await {
+        match look_at(Arc::new(seen.pinned), known).await {
             // That it cannot be read now says nothing about what it is.
             Look::Damaged(error @ bundle::Error::File(files::Error::Read { .. })) => Err(error.into()),
             Look::Bundle(reader) => {

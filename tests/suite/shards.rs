@@ -99,6 +99,41 @@ fn any_number_of_machines_writes_the_set_that_one_machine_writes() {
 }
 
 #[test]
+fn what_only_one_machine_has_is_not_planned_and_the_hints_lead_on() {
+    needs!("docker-registry");
+    let registry = Registry::start(Options::default());
+    Artifact::image("linux/amd64", vec![Blob::layer(1, 300_000)]).push(&registry, "app", Some("v1"));
+    let airlift = Airlift::new();
+    fs::write(airlift.home().join("list.txt"), registry.reference("app:v1")).unwrap();
+    fs::write(airlift.home().join("setup.sh"), "echo").unwrap();
+    airlift.run(["export", "-f", "list.txt", "-o", "bundle.tar"]).success();
+    let refused = |source: &[&str], next: &[&str]| {
+        let plan = ["plan", "-o", "plan.json", "--volume-size", SIZE];
+        let refusal = airlift.run(plan.iter().chain(source)).exits(2);
+        for command in next {
+            assert!(refusal.stderr.contains(&format!("`airlift {command}`")), "{}", refusal.stderr);
+        }
+    };
+    let target = Registry::start(Options::default());
+    let import = "import BUNDLE --to REGISTRY";
+    refused(&["--from", "bundle.tar"], &["export --from BUNDLE --volume-size SIZE -o DEST", import]);
+    refused(&["file:setup.sh"], &["export file:PATH -o BUNDLE", import]);
+    refused(&["-f", "list.txt", "--base", "bundle.tar"], &["export -f LIST --base BASE --volume-size SIZE -o DEST"]);
+    // As they are printed, with names in the place of the capitals.
+    folder(&airlift, "whole");
+    airlift.run(["export", "--from", "bundle.tar", "--volume-size", SIZE, "-o", "whole/release"]).success();
+    folder(&airlift, "update");
+    let update = ["export", "-f", "list.txt", "--base", "bundle.tar", "--volume-size", SIZE, "-o", "update/release"];
+    airlift.run(update).success();
+    airlift.run(["export", "file:setup.sh", "-o", "files.tar"]).success();
+    for bundle in ["bundle.tar", "files.tar"] {
+        airlift.run(["import", bundle, "--to", target.address()]).success();
+    }
+    let there = format!("{}/app:v1", target.address());
+    airlift.run(["plan", &there, "-o", "plan.json", "--volume-size", SIZE]).success();
+}
+
+#[test]
 fn the_same_command_after_success_says_so_and_asks_no_registry() {
     needs!("docker-registry");
     let (registry, references) = source();

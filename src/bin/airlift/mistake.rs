@@ -52,6 +52,12 @@ pub(crate) enum Mistake {
     /// The machines take everything from registries.
     #[error("a plan has artifacts of registries only, and file: or chart: names something else")]
     PlanOfFiles,
+    /// The machines take everything from registries.
+    #[error("a plan has artifacts of registries only, and --from names what may be on this machine alone")]
+    PlanFromPlace,
+    /// A plan says what all volumes have, and not what they leave out.
+    #[error("a plan has everything that its artifacts have, and --base leaves something out")]
+    PlanOfUpdate,
     /// The shard of this run is not known.
     #[error("it is not clear which shard this is")]
     Shard { source: ParseShardError },
@@ -183,6 +189,12 @@ impl Mistake {
             Self::PlanOfFiles => {
                 "Export them by themselves: `airlift export file:PATH -o BUNDLE`. Or put them into a registry, `airlift import BUNDLE --to REGISTRY`, and plan them by their names there."
             }
+            Self::PlanFromPlace => {
+                "Write the set on this machine: `airlift export --from BUNDLE --volume-size SIZE -o DEST`. Or put the artifacts into a registry, `airlift import BUNDLE --to REGISTRY`, and plan them by their names there."
+            }
+            Self::PlanOfUpdate => {
+                "Write the update on one machine: `airlift export -f LIST --base BASE --volume-size SIZE -o DEST`. Or leave --base out, and plan all of it."
+            }
             Self::Shard { .. } => {
                 "Name it: `--shard I/N`, where I counts from 0. With `--shard auto` in a Kubernetes Job, add `--shards N`, where N is its completions."
             }
@@ -264,6 +276,8 @@ impl Fault for Mistake {
             | Self::SeriesInStream
             | Self::PlanInStream
             | Self::PlanOfFiles
+            | Self::PlanFromPlace
+            | Self::PlanOfUpdate
             | Self::Shard { .. }
             | Self::ShardWithoutPlan
             | Self::NotForShards { .. }

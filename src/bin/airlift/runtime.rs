@@ -1,6 +1,6 @@
 //! Where a command's one asynchronous call runs, and how a signal ends it.
 
-use std::{future::Future, sync::OnceLock};
+use std::{future::Future, pin::Pin, sync::OnceLock};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -32,8 +32,16 @@ fn keep_buffers() {
 
 /// Does `work` to its end; it minds signals itself, as a server that shuts down gracefully does.
 pub(crate) fn run_to_end<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    let mut outcome = None;
+    block_on(Box::pin(async { outcome = Some(work.await) }))?;
+    outcome.expect("what ran to its end has an outcome")
+}
+
+/// Waits for `work`, of whatever kind: each command is one of its own, and the runtime's part in it is there once.
+fn block_on(work: Pin<Box<dyn Future<Output = ()> + '_>>) -> Result<(), CommandError> {
     keep_buffers();
-    runtime()?.block_on(work)
+    runtime()?.block_on(work);
+    Ok(())
 }
 
 /// The one runtime of the process: what one call has opened is read in another one. It is never shut down, so hashing and

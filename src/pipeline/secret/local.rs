@@ -11,6 +11,7 @@ use super::{
     LIMIT, SecretReference,
     error::{Error, Result},
 };
+use crate::files::blocking::off_reactor;
 
 /// Permissions that only owner and group may have, and the group's to write.
 const OTHERS: u32 = 0o027;
@@ -23,8 +24,7 @@ pub(super) fn variable(name: &str, reference: &SecretReference) -> Result<String
 
 pub(super) async fn file(path: PathBuf, reference: &SecretReference) -> Result<String> {
     let what = reference.to_string();
-    let read = tokio::task::spawn_blocking(move || read(&path, &what)).await;
-    read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    off_reactor(move || read(&path, &what)).await
 }
 
 /// Links are followed, for that is how Kubernetes mounts secrets; what is looked at is what was opened, not what a name

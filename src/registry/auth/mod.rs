@@ -34,6 +34,7 @@ use super::{
     error::{At, Error},
     transport::{Call, Payload, Transport, WebOrigin, authority, origin},
 };
+use crate::files::blocking::caught;
 
 /// What a call may do, and where that counts.
 #[derive(Clone)]
@@ -172,7 +173,7 @@ impl Transport {
             return Ok(known.clone());
         }
         let (keychain, registry) = (self.auth.keychain.clone(), grant.registry.clone());
-        let looked = tokio::task::spawn_blocking(move || keychain.find(&registry, &repository)).await;
+        let looked = caught(move || keychain.find(&registry, &repository)).await;
         let credential = looked
             .map_err(|_| credentials::Error::Interrupted)
             .and_then(|found| found)

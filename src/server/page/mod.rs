@@ -17,6 +17,7 @@ use super::{
     frontend::Frontend,
 };
 use crate::{
+    files::blocking::caught,
     oci::{Reference, reference::host_as_part},
     review,
 };
@@ -32,7 +33,7 @@ impl Frontend {
     /// `GET` of `/?review`: the pages about the bundles, for a second pair of eyes.
     pub(super) async fn review(self: &Arc<Self>, caller: &Caller) -> Handled {
         let (registry, caller) = (Arc::clone(self), caller.clone());
-        let made = tokio::task::spawn_blocking(move || {
+        let made = caught(move || {
             let shows = |reference: &Reference| {
                 let host = host_as_part(reference.registry());
                 registry.shows(&caller, &format!("{host}/{}", reference.repository()))
@@ -52,7 +53,7 @@ impl Frontend {
         let search: String = search.unwrap_or_default().trim().chars().take(LONGEST_SEARCH).collect();
         let sought = search.to_lowercase();
         // It reads configs from the disk and may look at thousands of blobs.
-        let gathered = tokio::task::spawn_blocking(move || gather::gather(&registry, &sought, &caller)).await;
+        let gathered = caught(move || gather::gather(&registry, &sought, &caller)).await;
         let gathered = gathered.map_err(|error| super::answer::Refusal::internal(&error))??;
         let address = self.address(headers);
         let (scheme, host) = address.split_once("://").unwrap_or((self.scheme(), "localhost"));

@@ -246,7 +246,7 @@ async fn is_at(to: &Location, target: &dyn Object, source: &Pinned) -> bool {
 async fn reader_of(source: &Pinned) -> Result<Option<Reader>, Error> {
     let location = source.object().location();
     let look = match location.path().cloned() {
-        None => look_at(Arc::new(source.clone())).await,
+        None => look_at(Arc::new(source.clone()), None).await,
         Some(path) => {
             let of = path.clone();
             let is_ours = off_reactor(move || Reader::is_bundle(&of)).await?;

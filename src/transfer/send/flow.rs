@@ -69,13 +69,13 @@ impl FileParts<'_> {
     fn iter(&self) -> Box<dyn Iterator<Item = FilePart> + Send + '_> {
         match self {
             Self::Bundle(layout) => {
-                // Behind the first frame, which is the head, each but the last ends where a blob begins.
+                // Behind the head, each piece of the frame but the last ends where a blob begins.
                 let mut contents = contents(layout);
-                let parts = layout.frame().enumerate().flat_map(move |(at, (offset, bytes))| {
-                    let content = (at > 0).then(|| contents.next()).flatten();
-                    std::iter::once(FilePart::Frame(offset, bytes)).chain(content.map(FilePart::Content))
+                let head = layout.head_entries().map(|(offset, bytes)| FilePart::Frame(offset, bytes));
+                let parts = layout.headers().flat_map(move |(offset, bytes)| {
+                    std::iter::once(FilePart::Frame(offset, bytes)).chain(contents.next().map(FilePart::Content))
                 });
-                Box::new(parts)
+                Box::new(head.chain(parts))
             }
             Self::Listed(parts) => Box::new(parts.iter().cloned()),
         }

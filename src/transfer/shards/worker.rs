@@ -94,8 +94,8 @@ pub async fn export(
     };
     let (contents, cut) = plan.into_parts();
     let to = place.destination(Size(cut.size), overwrite);
-    let wanted = cut.blobs_in(&groups.iter().flatten().copied().collect());
-    let mut run = GroupExport::new(Plan::of_contents(contents, origins, &wanted)?, request, progress);
+    let planned = Plan::of_contents(contents, origins, &cut.blobs_in(&groups.iter().flatten().copied().collect()))?;
+    let mut run = GroupExport::new(planned, request, progress);
     let (cut, mut busy) = (Arc::new(cut), None);
     let mut waiting: VecDeque<Arc<VolumeGroup>> =
         groups.into_iter().map(|numbers| Arc::new(VolumeGroup { cut: Arc::clone(&cut), numbers })).collect();

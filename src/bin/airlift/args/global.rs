@@ -33,7 +33,7 @@ pub(crate) struct Global {
     /// Print no status to stderr, only errors. Results are still printed to stdout.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Log to stderr: error, warn, info, debug, trace, or filters such as `airlift=debug,hyper=info`.
+    /// Log to stderr: error, warn, info, debug, or filters such as `airlift=debug,hyper=info`. Builds for development have trace, too.
     #[arg(long, global = true, value_name = "LEVEL", env = "AIRLIFT_LOG", hide_env_values = true)]
     pub(crate) log: Option<String>,
     #[command(flatten)]

@@ -23,6 +23,12 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) chosen: Chosen,
+    /// Refused, with what to do instead: the other machines may not have it.
+    #[arg(long, value_name = "BUNDLE", group = "chosen", hide = true)]
+    pub(crate) from: Vec<PathBuf>,
+    /// Refused, with what to do instead.
+    #[arg(long, value_name = "BASE", hide = true)]
+    pub(crate) base: Vec<PathBuf>,
     /// Where to write the plan: a path, an Azure blob URL, az://, s3:// or gs://.
     #[arg(short, long, value_name = "PLAN")]
     pub(crate) output: PathBuf,

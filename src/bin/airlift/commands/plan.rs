@@ -39,6 +39,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     if matches!(place, Location::Standard) {
         return Err(Mistake::PlanInStream.into());
     }
+    if !args.from.is_empty() {
+        return Err(Mistake::PlanFromPlace.into());
+    }
+    if !args.base.is_empty() {
+        return Err(Mistake::PlanOfUpdate.into());
+    }
     let asked = artifacts::asked_for(&args.chosen)?;
     let client = context.client(args.transfer.jobs)?;
     let Some(found) = asked.in_registries() else { return Err(Mistake::PlanOfFiles.into()) };

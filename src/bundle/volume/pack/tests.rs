@@ -1,8 +1,13 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Write as _,
+};
 
 use super::*;
 use crate::{
-    bundle::{Index, Layout, Root, TarEntry},
+    bundle::{Index, Layout, Root, TarEntry, gather, reader::Backing, volume::volume_name},
+    content::{Code, Fault as _},
     oci::{Manifest, media_type},
 };
 
@@ -118,6 +123,64 @@ proptest::proptest! {
             layers.iter().map(|(name, _)| blob(&name.to_string(), sizes[name])).collect::<Vec<_>>()
         };
         packed(&contents(&images.iter().map(image).collect::<Vec<_>>()), size);
+    }
+}
+
+/// Files that are as long as the volumes of `cut`, and have their heads; the names are those of the set `set`.
+fn heads(contents: &Contents, cut: &Cut) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 1..=cut.volumes {
+        let layout = of_volume(contents, cut, number);
+        let mut file = fs::File::create(folder.path().join(volume_name("set", number))).unwrap();
+        file.write_all(&layout.head()).unwrap();
+        file.set_len(layout.total()).unwrap();
+    }
+    folder
+}
+
+#[tokio::test]
+async fn volumes_that_are_opened_have_in_memory_once_what_they_have_in_common() {
+    let images: Vec<_> = (0..6).map(|n| vec![blob(&format!("layer {n}"), 40_000)]).collect();
+    let contents = contents(&images);
+    let cut = packed(&contents, 120_000);
+    assert!(cut.volumes > 1);
+    let folder = heads(&contents, &cut);
+    let named = [vec![folder.path().to_owned()], vec![folder.path().join(volume_name("set", 2))]];
+    for named in named {
+        let found = gather(named).await.unwrap().unwrap();
+        let Backing::Set(volumes) = &found.reader.0.store else { panic!("it is no set") };
+        assert_eq!(volumes.len(), cut.volumes as usize);
+        for volume in &volumes[1..] {
+            let (one, other) = (&volumes[0].layout, &volume.layout);
+            let pieces = |layout: &Layout| layout.facts().set.as_ref().unwrap().pieces.as_ptr();
+            assert_eq!(pieces(one), pieces(other), "volume {} has pieces of its own", volume.number);
+            assert_eq!(one.raw_manifests().as_ptr(), other.raw_manifests().as_ptr(), "and manifests");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_set_hides_no_damage_of_a_further_volume() {
+    let images: Vec<_> = (0..6).map(|n| vec![blob(&format!("layer {n}"), 40_000)]).collect();
+    let contents = contents(&images);
+    let cut = packed(&contents, 120_000);
+    let layout = of_volume(&contents, &cut, 2);
+    let manifest = layout.manifests()[1];
+    for (at, code) in [
+        (manifest.offset + 10, Code::BundleDigestMismatch),
+        (manifest.header_offset + 100, Code::BundleStructure),
+        (manifest.end(), Code::BundleStructure),
+        (layout.entries().nth(2).unwrap().offset + 20, Code::BundleSeal),
+    ] {
+        let folder = heads(&contents, &cut);
+        let path = folder.path().join(volume_name("set", 2));
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[usize::try_from(at).unwrap()] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let found = gather(vec![folder.path().to_owned()]).await.unwrap().unwrap();
+        let faults: Vec<_> = found.faults.iter().map(|(path, error)| (path.clone(), error.code())).collect();
+        assert_eq!(faults, [(path, code)]);
+        assert_eq!(found.reader.missing_volumes(), [2]);
     }
 }
 
