@@ -15,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 type Target = fn(&[u8]);
 
 /// Targets by name; each has seeds in `fuzz/seeds`.
-const TARGETS: [(&str, Target); 28] = [
+const TARGETS: [(&str, Target); 29] = [
     ("archive", files::archive),
     ("artifact_list", text::artifact_list),
     ("bundle", files::bundle),
@@ -26,6 +26,7 @@ const TARGETS: [(&str, Target); 28] = [
     ("docker_config", files::docker_config),
     ("encoder", pack::encoder),
     ("find", text::find),
+    ("gzip_stream", pack::gzip_stream),
     ("index", text::index),
     ("journal", files::journal),
     ("link", text::link),

@@ -6,7 +6,7 @@ use airlift::{
     content::Class,
     pack::{
         PackRequest, PackedFile, ReadSettings,
-        deflate::{Checkpoints, Encoder, Engine, Family, Framing, MemberList, RawEncoder, Recipe},
+        deflate::{Checkpoints, Encoder, Engine, Family, Framing, MarkScanner, MemberList, RawEncoder, Recipe, detect},
         pack,
     },
     progress::Progress,
@@ -122,7 +122,35 @@ pub(crate) fn encoder(input: &[u8]) {
         let Ok(()) = raw.finish(&mut sink);
         assert!(stream == made[recipe.header.len()..made.len() - 8], "a raw stream is another than that of gzip");
     }
+    assert!(
+        scanned(&recipe, &made, 1 + usize::from(*size), content.len()).is_some(),
+        "{recipe:?} is taken for another"
+    );
     let mut back = Vec::new();
     flate2::read::MultiGzDecoder::new(&made[..]).read_to_end(&mut back).expect("it is a gzip stream");
     assert!(back == content, "{recipe:?} does not come back");
+}
+
+fn scanned(recipe: &Recipe, gzip: &[u8], piece: usize, length: usize) -> Option<Checkpoints> {
+    let mut scanner = MarkScanner::new(recipe, 1);
+    gzip.chunks(piece).for_each(|bytes| scanner.update(bytes));
+    scanner.finish(length as u64)
+}
+
+/// Any stream by an unknown encoder: what is found makes it, and a scan does not depend on how it is cut.
+pub(crate) fn gzip_stream(input: &[u8]) {
+    let gzip = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255], input].concat();
+    let mut content = Vec::new();
+    let _ = flate2::read::GzDecoder::new(&gzip[..]).take(1 << 20).read_to_end(&mut content);
+    for recipe in detect(&gzip, &content).take(3) {
+        let made = self::gzip(&recipe, &content, content.len().max(1));
+        let common = made.iter().zip(&gzip).take_while(|(one, other)| one == other).count();
+        assert!(common >= 10, "another header");
+    }
+    let engine = Engine::new(Family::Go, 6).expect("Go has the level");
+    for framing in [Framing::Stream, Framing::Blocks { size: 20_000 }] {
+        let recipe = Recipe { engine, framing, header: gzip[..10].to_vec() };
+        let whole = scanned(&recipe, &gzip, gzip.len(), content.len());
+        assert_eq!(scanned(&recipe, &gzip, 7, content.len()), whole);
+    }
 }

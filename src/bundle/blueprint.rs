@@ -163,7 +163,7 @@ impl Blueprint {
         self.first().is_manifest(digest)
     }
 
-    /// Everything that is no content of a blob, and where it goes.
+    /// Everything that is not content of a blob, and where it goes.
     pub(crate) fn frame(&self) -> impl Iterator<Item = (u64, Bytes)> {
         self.volumes
             .iter()

@@ -32,11 +32,11 @@ pub struct GatheredSet {
     pub manifest: Option<(PathBuf, SetManifest)>,
     /// Every file of the set that was found, volumes first.
     pub files: Vec<PathBuf>,
-    /// What lies beside them and is no volume: recovery data, perhaps.
+    /// What lies beside them and is not a volume: recovery data, perhaps.
     pub beside: Vec<Candidate>,
     /// What is wrong: damaged volumes, volumes of other sets in their place, a manifest that does not go with them.
     pub faults: Vec<(PathBuf, Error)>,
-    /// What people should know and is no fault: doubled and renamed volumes.
+    /// What people should know and is not a fault: doubled and renamed volumes.
     pub notes: Vec<String>,
     /// Whether a single volume was named and no other was found: then it is looked at by itself.
     pub alone: bool,

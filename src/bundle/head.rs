@@ -20,7 +20,7 @@ pub fn encode(contents: &Contents) -> Result<Vec<u8>> {
     Ok(head)
 }
 
-/// What the bundle has of which the file at `path` is the head; `None` if it is no head.
+/// What the bundle has of which the file at `path` is the head; `None` if it is not a head.
 ///
 /// # Errors
 /// It cannot be read, or it begins as a bundle and is malformed.

@@ -355,7 +355,7 @@ impl OpenBundle {
         };
         let missing = |document: &str| Error::Unknown {
             path: inner.path.clone(),
-            reason: format!("there is no {document} in it, so it is no image layout"),
+            reason: format!("there is no {document} in it, so it is not an image layout"),
         };
         let marker = inner.document(MARKER_NAME)?.ok_or_else(|| missing(MARKER_NAME))?;
         let index = inner.document(INDEX_NAME)?.ok_or_else(|| missing(INDEX_NAME))?;

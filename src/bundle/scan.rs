@@ -179,7 +179,7 @@ impl Scan<'_> {
                 "path" => self.name = Some(value),
                 "size" => {
                     let size = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
-                    self.size = Some(size.ok_or_else(|| structure("its size is no number"))?);
+                    self.size = Some(size.ok_or_else(|| structure("its size is not a number"))?);
                 }
                 key if key.starts_with("GNU.sparse") => {
                     let entry = shown(self.name.as_deref().unwrap_or(b"a PAX header"));
@@ -238,7 +238,7 @@ fn true_size(header: &Header, pax: Option<u64>, offset: u64) -> Result<u64> {
 /// A name without `./` in front and `/` behind, which stays in the archive and can be read in one way only.
 fn plain_name(raw: &[u8], offset: u64) -> Result<String> {
     let refuse = |reason: &str| Error::Entry { offset, entry: shown(raw), reason: reason.to_owned() };
-    let text = std::str::from_utf8(raw).map_err(|_| refuse("its name is no text"))?;
+    let text = std::str::from_utf8(raw).map_err(|_| refuse("its name is not text"))?;
     if text.starts_with('/') {
         return Err(refuse("its name is absolute"));
     }

@@ -41,7 +41,7 @@ impl FileCheck {
 }
 
 impl Reader {
-    /// How the set is cut that this is of; `None` for what is no volume and no set.
+    /// How the set is cut that this is of; `None` for what is neither a volume nor a set.
     pub fn cut(&self) -> Option<&Cut> {
         // A layout in a folder may be what somebody unpacked volumes into.
         self.files().first()?;
@@ -54,7 +54,7 @@ impl Reader {
         Some(self.facts()?.volume.as_ref()?.set)
     }
 
-    /// The volumes that are here, by number, and their files; empty for what is no volume and no set.
+    /// The volumes that are here, by number, and their files; empty for what is neither a volume nor a set.
     pub fn volumes(&self) -> BTreeMap<u32, &Path> {
         let volumes = self.files().iter().map(|volume| (volume.number, volume.path.as_path()));
         volumes.collect()

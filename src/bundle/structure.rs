@@ -33,7 +33,7 @@ impl HeaderFault {
     pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::Checksum => "the checksum of the header is wrong",
-            Self::Size => "the size in the header is no number that a file can have",
+            Self::Size => "the size in the header is not a number that a file can have",
         }
     }
 }
@@ -79,7 +79,7 @@ fn number(field: &[u8]) -> Option<u64> {
     })
 }
 
-/// A name as it is shown: what is no text is replaced, and it is cut.
+/// A name as it is shown: what is not text is replaced, and it is cut.
 pub(crate) fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name).chars().filter(|c| !is_unsafe(*c)).take(160).collect()
 }

@@ -1,4 +1,4 @@
-//! Everything of a file of ours that is no content: compared with what the plan computes.
+//! Everything of a file of ours that is not content: compared with what the plan computes.
 
 use std::path::Path;
 

@@ -69,7 +69,7 @@ codes! {
     FindIncomplete = "find.incomplete", Partial;
     /// The artifact that `--why` names was found nowhere.
     FindNowhere = "find.nowhere", Failed;
-    /// An archive is no chart.
+    /// An archive is not a chart.
     FindArchive = "find.archive", Failed;
 
     /// No connection: unknown host, refused, reset before an answer.
@@ -204,7 +204,7 @@ codes! {
     /// The address to serve on cannot be listened on.
     ServeListen = "serve.listen", Failed;
 
-    /// A text that is no reference to a secret.
+    /// A text that is not a reference to a secret.
     SecretReference = "secret.reference", Usage;
     /// The secret, its variable or its file is not there, or is empty.
     SecretNotFound = "secret.not-found", Failed;
@@ -222,12 +222,12 @@ codes! {
     SecretVault = "secret.vault", Failed;
     /// Others than its owner and its group can read the file of the secret, or change it.
     SecretExposed = "secret.exposed", Unauthorized;
-    /// What was found is no secret, or no shared access signature.
+    /// What was found is not a secret, or not a shared access signature.
     SecretForm = "secret.form", Failed;
     /// The command that prints the secret failed or took too long.
     SecretCommand = "secret.command", Failed;
 
-    /// A text that is no location.
+    /// A text that is not a location.
     UsageLocation = "usage.location", Usage;
     /// No connection to the storage: unknown host, refused, reset before an answer.
     StorageUnreachable = "storage.unreachable", Failed;
@@ -322,13 +322,13 @@ codes! {
 
     /// A file changed while an artifact was made of it.
     PackageChanged = "package.changed", Failed;
-    /// A folder has something that no artifact can carry: a device, a link that leads out of it, a name that is no text.
+    /// A folder has something that no artifact can carry: a device, a link that leads out of it, a name that is not text.
     PackageEntry = "package.entry", Failed;
     /// No repository can be named after the file.
     PackageName = "package.name", Usage;
     /// Two files of one artifact have the same name.
     PackageTwice = "package.twice", Usage;
-    /// An artifact that was named cannot be loaded into a runtime: it is no image for the platform, or has no tag where one is needed.
+    /// An artifact that was named cannot be loaded into a runtime: it is not an image for the platform, or has no tag where one is needed.
     LoadNoImage = "load.no-image", Usage;
     /// The bundle has no image for the platform.
     LoadNothing = "load.nothing", Failed;

@@ -58,25 +58,25 @@ pub async fn content(place: &(impl Source + Sink)) {
     for size in SIZES {
         let bytes = sample(size);
         let blob = Descriptor::of("application/octet-stream", &bytes);
-        assert!(!place.contains(&blob).await.expect("asking is no error"), "nothing was pushed yet");
+        assert!(!place.contains(&blob).await.expect("asking is not an error"), "nothing was pushed yet");
         assert!(matches!(place.fetch(&blob, 0).await, Err(error) if error.is_not_found()));
         place.push(&blob, Verified::bytes(blob.clone(), bytes.clone())).await.expect("good content is taken");
-        assert!(place.contains(&blob).await.expect("asking is no error"));
+        assert!(place.contains(&blob).await.expect("asking is not an error"));
         for from in HashSet::from([0, size / 2, size.saturating_sub(1), size]) {
             assert_eq!(read(place, &blob, from as u64).await, &bytes[from..], "{size} bytes from {from}");
         }
-        place.push(&blob, Verified::bytes(blob.clone(), bytes)).await.expect("the same content again is no error");
+        place.push(&blob, Verified::bytes(blob.clone(), bytes)).await.expect("the same content again is not an error");
     }
     let (blob, good) = never_pushed();
     for bad in [good.slice(1..), [&good[..], b"never pusheD"].concat().into()] {
         let pushed = place.push(&blob, Verified::bytes(blob.clone(), bad)).await;
         let code = super::Fault::code(&pushed.expect_err("bad content is refused"));
         assert_eq!(code.class(), super::Class::Unverified, "{code}");
-        assert!(!place.contains(&blob).await.expect("asking is no error"), "bad content must not become visible");
+        assert!(!place.contains(&blob).await.expect("asking is not an error"), "bad content must not become visible");
     }
     let broken = futures::stream::iter([Ok(good), Err(Error::NotFound { what: "the rest".to_owned() })]).boxed();
     place.push(&blob, Verified::new(blob.clone(), broken)).await.expect_err("a broken body is refused");
-    assert!(!place.contains(&blob).await.expect("asking is no error"));
+    assert!(!place.contains(&blob).await.expect("asking is not an error"));
 }
 
 /// Names: manifests by digest and by tag, tags that move, artifacts attached to them.
@@ -105,7 +105,7 @@ pub async fn names(place: &(impl Source + Sink + Resolve + Assign + Referrers)) 
         assert_eq!(place.resolve(&by_tag).await.expect("by tag").digest(), each.digest());
     }
 
-    assert_eq!(place.referrers(&first.digest()).await.expect("none is no error"), []);
+    assert_eq!(place.referrers(&first.digest()).await.expect("none is not an error"), []);
     let attached = [manifest(&empty, "a", Some(&first)), manifest(&empty, "b", Some(&first))];
     for each in &attached {
         push(place, each).await;
@@ -113,7 +113,7 @@ pub async fn names(place: &(impl Source + Sink + Resolve + Assign + Referrers)) 
     let found: HashSet<Digest> =
         place.referrers(&first.digest()).await.expect("referrers").iter().map(|found| found.digest).collect();
     assert_eq!(found, attached.iter().map(Manifest::digest).collect());
-    assert_eq!(place.referrers(&second.digest()).await.expect("none is no error"), []);
+    assert_eq!(place.referrers(&second.digest()).await.expect("none is not an error"), []);
 }
 
 async fn push(place: &impl Sink, manifest: &Manifest) {

@@ -36,8 +36,8 @@ const CACHED: u64 = 256;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum Error {
-    /// The text is no name.
-    #[error("{host:?} is no name of a host: {source}")]
+    /// The text is not a name.
+    #[error("{host:?} is not a name of a host: {source}")]
     Malformed {
         /// What was asked for.
         host: String,

@@ -53,7 +53,7 @@ fn is_usable(value: &str) -> bool {
     })
 }
 
-/// A port that is no number is let through by the parser, and another one is gone to.
+/// A port that is not a number is let through by the parser, and another one is gone to.
 fn has_port_or_none(proxy: &http::Uri) -> bool {
     let Some(authority) = proxy.authority() else { return false };
     authority.as_str() == authority.host() || authority.port_u16().is_some()

@@ -7,11 +7,11 @@ use super::{
     rules::SearchRules,
 };
 
-/// Of what is no chart.
+/// Of what is not a chart.
 pub(super) static NO_DEFAULTS: ImageDefaults =
     ImageDefaults { registry: None, namespace: None, tag: None, dependencies: Vec::new() };
 
-/// Of what is no compose file.
+/// Of what is not a compose file.
 pub(super) static NO_VARIABLES: BTreeMap<String, String> = BTreeMap::new();
 
 /// Where a document comes from, and what is known beside it.

@@ -37,7 +37,7 @@ pub enum Error {
         /// The source.
         path: PathBuf,
     },
-    /// An archive is no chart, or is malformed.
+    /// An archive is not a chart, or is malformed.
     #[error("{} is not a chart: {reason}", .path.display())]
     Archive {
         /// The archive.

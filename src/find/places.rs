@@ -187,7 +187,7 @@ impl<'a> Walker<'a> {
             else {
                 return;
             };
-            // An address with a scheme is a chart repository that is no registry.
+            // An address with a scheme is a chart repository that is not a registry.
             if !url.contains("://") || url.starts_with("oci://") {
                 let name = format!("{}/{chart}:{}", url.trim_end_matches('/'), revision.replace('+', "_"));
                 self.found(at, &name, Confidence::Likely, "argo-source", Some("spec.source"), &mut Vec::new());

@@ -110,7 +110,7 @@ impl ValueTree {
         }
     }
 
-    /// The items of a sequence; none where it is no sequence.
+    /// The items of a sequence; none where it is not a sequence.
     pub(crate) fn items(&self, id: Id) -> &[Id] {
         match self.value(id) {
             Value::Sequence(items) => items,
@@ -118,7 +118,7 @@ impl ValueTree {
         }
     }
 
-    /// The entries of a mapping with text as keys, those of merge keys (`<<`) last; none where it is no mapping.
+    /// The entries of a mapping with text as keys, those of merge keys (`<<`) last; none where it is not a mapping.
     pub(crate) fn entries(&self, id: Id) -> Vec<(&str, Id)> {
         let mut entries = Vec::new();
         self.collect(id, 0, &mut entries);
@@ -225,7 +225,7 @@ pub(crate) fn value_at(text: &str, path: &[&str]) -> Result<Option<ValueTree>, T
             (Event::MappingEnd | Event::DocumentEnd, _) => return Ok(None),
             (Event::Scalar(text, ..), None) if open > 0 => key = Some(text.into_owned()),
             (_, None) if open == 0 && is_value => return Ok(None),
-            // A key that is no text has a value too.
+            // A key that is not text has a value too.
             (event, None) if is_value => {
                 events.skip(&event)?;
                 key = Some(String::new());

@@ -91,7 +91,7 @@ pub(super) struct Walker<'a> {
     repeats: usize,
 }
 
-/// Finds what every document of `text` names. What is no document is searched line by line.
+/// Finds what every document of `text` names. What is not a document is searched line by line.
 pub(super) fn documents(text: &str, context: SearchContext<'_>, findings: &mut Findings) {
     for document in Documents::new(text) {
         match document {

@@ -18,7 +18,7 @@ pub enum Error {
     /// A manifest or a config cannot be read.
     #[error(transparent)]
     Content(#[from] content::Error),
-    /// An artifact that was named is no image.
+    /// An artifact that was named is not an image.
     #[error("{artifact} is not an image, so no runtime takes it")]
     NoImage {
         /// The artifact.

@@ -81,7 +81,7 @@ pub(super) struct NodeImage {
     pub(super) reference: Reference,
     /// Its root.
     pub(super) root: Digest,
-    /// The manifest for the platform, which is the root itself where it is no index.
+    /// The manifest for the platform, which is the root itself where it is not an index.
     pub(super) manifest: Digest,
     /// The config of that manifest, by which runtimes name an image.
     pub(super) config: Digest,

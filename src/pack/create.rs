@@ -1,12 +1,12 @@
 //! Packs a bundle: looks at every blob, plans, codes, writes the file, decodes all of it again, and only then gives it its name.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicBool, Ordering},
     },
-    thread,
 };
 
 use tokio::runtime::Handle;
@@ -20,8 +20,10 @@ use super::{
     frames_file::{FramesFile, PackLine, tidy},
     head::{BaseLayer, PackHead, PackedBlob, PackedBundle, PackedContent},
     opened::{PackedFile, ReadSettings},
+    parallel::largest_first,
     plan::{SurveyedBlob, plan, used_base},
-    survey::{BlobSurvey, survey},
+    proof::{check, prove, unproven},
+    survey::{BlobSurvey, RecipeTrial, survey},
 };
 use crate::{
     bundle::{self, Format, Layout, Reader},
@@ -35,6 +37,9 @@ pub const LEVEL: i32 = 9;
 
 /// Base layers below this are not looked at.
 const LEAST_BASE: u64 = 64 << 10;
+
+/// Below this, to make a blob again costs less than to make sure that no other recipe makes its beginning.
+const LEAST_BELIEVED: u64 = 4 << 20;
 
 /// What to pack, and how.
 #[derive(Clone, Debug)]
@@ -123,26 +128,38 @@ pub async fn pack(bundle: &Reader, request: &PackRequest, progress: &Progress) -
         let found = complete(path, layout, request, progress).await?;
         return found.ok_or_else(|| files::Error::Exists { path: path.clone() }.into());
     }
-    let run = PackRun {
-        blobs: BundleBlobs { reader: bundle.clone(), runtime: Handle::current() },
-        layout: layout.clone(),
-        request: request.clone(),
-        progress: progress.clone(),
-        stopped: Arc::default(),
-    };
-    let on_drop = StopOnDrop(Arc::clone(&run.stopped));
-    let (written, report) = off_reactor(move || run.write()).await?;
-    let Some((partial, frames)) = written else { return Ok(report) };
-    let reader = prove(bundle, partial.path(), request, progress).await?;
-    drop((reader, on_drop));
-    progress.tell(Event::Phase(Phase::Publishing));
-    let size = report.packed;
-    off_reactor(move || {
-        partial.publish(size)?;
-        frames.remove()
-    })
-    .await?;
-    Ok(report)
+    let mut doubted = BTreeSet::new();
+    loop {
+        let run = PackRun {
+            blobs: BundleBlobs { reader: bundle.clone(), runtime: Handle::current() },
+            layout: layout.clone(),
+            request: request.clone(),
+            progress: progress.clone(),
+            doubted: doubted.clone(),
+            stopped: Arc::default(),
+        };
+        let _on_drop = StopOnDrop(Arc::clone(&run.stopped));
+        let (written, report) = off_reactor(move || run.write()).await?;
+        let Some((partial, frames)) = written else { return Ok(report) };
+        let base = request.base.contents.clone();
+        let settings = ReadSettings { memory: request.memory, base, ..ReadSettings::default() };
+        let mut wrong = prove(bundle, partial.path(), settings, request.jobs, progress).await?;
+        if wrong.is_empty() {
+            progress.tell(Event::Phase(Phase::Publishing));
+            let size = report.packed;
+            off_reactor(move || {
+                partial.publish(size)?;
+                frames.remove()
+            })
+            .await?;
+            return Ok(report);
+        }
+        if !doubted.is_empty() {
+            return Err(unproven(bundle, wrong.swap_remove(0).error));
+        }
+        // A recipe that made the beginning of a blob does not make all of it: now another must, or none.
+        doubted = wrong.into_iter().map(|wrong| wrong.digest).collect();
+    }
 }
 
 /// Tells the threads of a run that was dropped.
@@ -180,7 +197,7 @@ async fn complete(
     if own.seal != seal_of(layout) || own.id != layout.id() {
         return Ok(None);
     }
-    if check(packed.reader(), request.jobs, progress).await.is_err() {
+    if !check(packed.reader(), request.jobs, progress).await.is_ok_and(|wrong| wrong.is_empty()) {
         return Ok(None);
     }
     tidy(&files::name::partial(path));
@@ -195,89 +212,14 @@ async fn complete(
     }))
 }
 
-/// Decodes all of what was written.
-async fn prove(bundle: &Reader, path: &Path, request: &PackRequest, progress: &Progress) -> Result<PackedFile> {
-    let base = request.base.contents.clone();
-    let settings = ReadSettings { memory: request.memory, base, ..ReadSettings::default() };
-    let packed = PackedFile::open(path, settings).await?;
-    let unproven = |error| Error::Unproven { path: bundle.path().to_owned(), source: Box::new(error) };
-    check(packed.reader(), request.jobs, progress).await.map_err(unproven)?;
-    Ok(packed)
-}
-
-/// Hashes everything of a bundle, and gives the first thing that is wrong.
-async fn check(reader: &Reader, jobs: usize, progress: &Progress) -> bundle::Result<()> {
-    let (reader, progress) = (reader.clone(), progress.clone());
-    off_reactor(move || {
-        let mut checks = reader.checks()?;
-        progress.tell(Event::Phase(Phase::Verifying));
-        let bytes = checks.iter().map(|check| check.size).sum();
-        progress.tell(Event::Planned { blobs: checks.len() as u64, bytes, present: 0 });
-        if let Some((_, error)) = reader.check_frames()?.into_iter().next() {
-            return Err(error);
-        }
-        checks.sort_by_key(|check| std::cmp::Reverse(check.size));
-        each_of(&checks, jobs, |check| {
-            let blob = check.digest;
-            progress.tell(Event::Started { blob, size: check.size });
-            let told = |bytes| progress.tell(Event::Advanced { blob, bytes });
-            let outcome = reader.run_check(check, &mut Vec::new(), told);
-            progress.tell(Event::Finished { blob });
-            outcome.map_err(|mut wrong| wrong.swap_remove(0).1)
-        })
-        .map(drop)
-    })
-    .await
-}
-
-/// Does `work` for each item on `jobs` threads; the first error ends all.
-fn each_of<I: Sync, T: Send, E: Send>(
-    items: &[I],
-    jobs: usize,
-    work: impl Fn(&I) -> Result<T, E> + Sync,
-) -> Result<Vec<T>, E> {
-    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let done: Mutex<Vec<(usize, Result<T, E>)>> = Mutex::default();
-    let worker = || {
-        while !failed.load(Ordering::Relaxed) {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(number) else { break };
-            let outcome = work(item);
-            failed.fetch_or(outcome.is_err(), Ordering::Relaxed);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((number, outcome));
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..jobs.min(items.len()) {
-            scope.spawn(worker);
-        }
-        worker();
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, outcome)| outcome).collect()
-}
-
-/// As [`each_of`], with what is large first, so that no thread is left with it at the end. The results have the order of `items`.
-fn largest_first<I: Sync, T: Send>(
-    items: &[I],
-    jobs: usize,
-    size: impl Fn(&I) -> u64,
-    work: impl Fn(&I) -> Result<T> + Sync,
-) -> Result<Vec<T>> {
-    let mut order: Vec<usize> = (0..items.len()).collect();
-    order.sort_by_key(|&number| std::cmp::Reverse(size(&items[number])));
-    let mut done = each_of(&order, jobs, |&number| Ok::<_, Error>((number, work(&items[number])?)))?;
-    done.sort_by_key(|(number, _)| *number);
-    Ok(done.into_iter().map(|(_, result)| result).collect())
-}
-
 /// One run.
 struct PackRun {
     blobs: BundleBlobs,
     layout: Layout,
     request: PackRequest,
     progress: Progress,
+    /// Blobs that did not come back.
+    doubted: BTreeSet<Digest>,
     stopped: Arc<AtomicBool>,
 }
 
@@ -338,7 +280,9 @@ impl PackRun {
         let PackRequest { memory, level, base, .. } = &self.request;
         let layers: Vec<String> = base.layers.iter().map(|layer| layer.digest.to_string()).collect();
         let version = (env!("CARGO_PKG_VERSION"), zstd::zstd_safe::version_number());
-        Digest::sha256(format!("{} {memory} {level} {layers:?} {version:?}", seal_of(&self.layout)).as_bytes())
+        let doubted = &self.doubted;
+        let text = format!("{} {memory} {level} {layers:?} {version:?} {doubted:?}", seal_of(&self.layout));
+        Digest::sha256(text.as_bytes())
     }
 
     fn check_stopped(&self) -> Result<()> {
@@ -375,7 +319,10 @@ impl PackRun {
 
     fn survey_one(&self, blob: &Descriptor, frames: Option<&FramesFile>) -> Result<BlobSurvey> {
         let path = self.blobs.reader.path();
-        let found = survey(|| self.blobs.open(blob), |error| Error::read(path)(error))?;
+        let is_proven_later = self.request.output.is_some() && !self.doubted.contains(&blob.digest);
+        let is_believed = is_proven_later && blob.size >= LEAST_BELIEVED;
+        let trial = if is_believed { RecipeTrial::Beginning } else { RecipeTrial::Whole };
+        let found = survey(trial, || self.blobs.open(blob), |error| Error::read(path)(error))?;
         if let Some(frames) = frames {
             frames.add(&PackLine::Survey { digest: blob.digest, survey: Box::new(found.clone()) })?;
         }

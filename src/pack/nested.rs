@@ -196,7 +196,7 @@ mod tests {
         let refused = |change: &dyn Fn(&mut Vec<u8>)| {
             let mut bytes = bytes.clone();
             change(&mut bytes);
-            NestedStreams::decode(&bytes).expect_err("it is no list")
+            NestedStreams::decode(&bytes).expect_err("it is not a list")
         };
         assert_eq!(refused(&|bytes| bytes[0] = 2), "they are of a later version");
         assert_eq!(refused(&|bytes| bytes[12] = 1), "they are more than any content has");

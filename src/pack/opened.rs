@@ -230,7 +230,7 @@ impl DecodedBundle {
         let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
         let head = self.frames.head();
         let Some(layout) = reader.layout().filter(|layout| layout.facts().volume.is_none()) else {
-            return Err(malformed("what is in it is no bundle".to_owned()));
+            return Err(malformed("what is in it is not a bundle".to_owned()));
         };
         let seal = layout.facts().digest();
         if layout.id() != head.bundle.id || seal != head.bundle.seal || layout.head_size() != head.front {
@@ -377,7 +377,7 @@ fn streamed(bundle: Arc<DecodedBundle>, range: Range<u64>) -> ByteStream {
     tokio::task::spawn_blocking(move || {
         let outcome = bundle.give(&range, &mut |chunk| sender.blocking_send(Ok(chunk)).map_err(|_| Stopped::Enough));
         if let Err(error) = outcome {
-            // The reader may be gone, which is no error.
+            // The reader may be gone, which is not an error.
             let _ = sender.blocking_send(Err(error.into()));
         }
     });

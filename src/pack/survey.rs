@@ -1,6 +1,7 @@
 //! What a blob is: by which recipe it is made, if by one that is known, and what its content looks like.
 //!
-//! A recipe is kept only after all of the blob was made again by it and compared, byte by byte.
+//! A recipe is kept only after all of the blob was made again by it and compared, byte by byte: here, or where the packed file is
+//! proven.
 
 use std::{
     collections::VecDeque,
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Result,
-    deflate::{Checkpoints, Encoder, Engine, Framing, GzipHeader, MemberList, Recipe, agrees, detect},
+    deflate::{Checkpoints, Encoder, Engine, Framing, GzipHeader, MarkScanner, MemberList, Recipe, agrees, detect},
     expand::{ExpandedSurvey, StreamFinder},
     head,
     sketch::Sketch,
@@ -57,8 +58,18 @@ impl BlobSurvey {
     }
 }
 
+/// What a recipe must show before it is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecipeTrial {
+    /// That it makes all of the blob.
+    Whole,
+    /// That it alone makes the beginning, and that the blocks are those of its framing. The packed file must be proven.
+    Beginning,
+}
+
 /// Looks at all of a blob, which `open` gives from its beginning.
 pub(super) fn survey<R: BufRead>(
+    trial: RecipeTrial,
     open: impl Fn() -> Result<R>,
     failed: impl Fn(io::Error) -> super::Error,
 ) -> Result<BlobSurvey> {
@@ -66,9 +77,10 @@ pub(super) fn survey<R: BufRead>(
     let gzip = first.fill_buf().map_err(&failed)?.starts_with(&[0x1f, 0x8b]);
     drop(first);
     for skip in (0..MOST_TRIES).take_while(|_| gzip) {
-        match RecipeProof::of(open()?, skip) {
+        match RecipeProof::of(open()?, trial, skip) {
             Ok(Some(survey)) => return Ok(survey),
             Err(Refuted::Next) => {}
+            Err(Refuted::Doubtful) => return survey(RecipeTrial::Whole, open, failed),
             Ok(None) | Err(Refuted::Unreadable) => break,
         }
     }
@@ -91,8 +103,10 @@ pub(super) fn survey<R: BufRead>(
 
 /// Why a try came to nothing.
 enum Refuted {
-    /// Another recipe agrees with the beginning as well: try that.
+    /// Another recipe may agree with the beginning as well: try that.
     Next,
+    /// What was believed after the beginning is not true of all.
+    Doubtful,
     /// The stream cannot be decompressed; whether it can be read at all is seen elsewhere.
     Unreadable,
 }
@@ -131,8 +145,9 @@ impl<R: BufRead> Read for Kept<R> {
     }
 }
 
-/// The members of a stream as far as they were made again.
+/// The members of a stream as far as they were made again, or believed to be.
 struct RecipeProof {
+    trial: RecipeTrial,
     members: Vec<(Recipe, u64)>,
     checkpoints: Checkpoints,
     finder: StreamFinder,
@@ -144,9 +159,10 @@ type MemberEngine = Option<(Engine, Framing)>;
 impl RecipeProof {
     /// The survey of a gzip stream. Of the recipes that agree with the beginning of the first member, `skip` are not tried.
     /// `None` if there is no recipe.
-    fn of(stream: impl BufRead, skip: usize) -> Result<Option<BlobSurvey>, Refuted> {
+    fn of(stream: impl BufRead, trial: RecipeTrial, skip: usize) -> Result<Option<BlobSurvey>, Refuted> {
         let mut stream = Kept { inner: stream, taken: VecDeque::new() };
-        let mut proof = Self { members: Vec::new(), checkpoints: Checkpoints::default(), finder: StreamFinder::new() };
+        let (checkpoints, finder) = (Checkpoints::default(), StreamFinder::new());
+        let mut proof = Self { trial, members: Vec::new(), checkpoints, finder };
         while !stream.fill_buf()?.is_empty() {
             let skip = if proof.members.is_empty() { skip } else { 0 };
             if proof.members.len() == MOST_MEMBERS || !proof.member(&mut stream, skip)? {
@@ -174,11 +190,18 @@ impl RecipeProof {
         let mut content = Vec::new();
         (&mut decoder).take(TRIAL as u64).read_to_end(&mut content)?;
         self.finder.update(&content);
-        let recipes = recipes(decoder.get_mut().taken.make_contiguous(), &content, before);
-        let Some(recipe) = recipes.get(skip) else { return Ok(false) };
-        let refuted =
-            || if skip + 1 < recipes.len() && self.members.is_empty() { Refuted::Next } else { Refuted::Unreadable };
-        let mut encoder = Encoder::with_checkpoints(recipe, MARKS);
+        let gzip = decoder.get_mut().taken.make_contiguous();
+        if self.trial == RecipeTrial::Beginning && self.members.is_empty() && content.len() == TRIAL {
+            let mut found = detect(gzip, &content);
+            let Some(recipe) = found.next() else { return Ok(false) };
+            if found.all(|other| other.engine == recipe.engine) {
+                return self.believe(decoder, content, recipe);
+            }
+            return Err(Refuted::Doubtful);
+        }
+        let Some(recipe) = nth_recipe(gzip, &content, before, skip) else { return Ok(false) };
+        let refuted = || if self.members.is_empty() { Refuted::Next } else { Refuted::Unreadable };
+        let mut encoder = Encoder::with_checkpoints(&recipe, MARKS);
         let mut made = Compared::default();
         let mut length = 0;
         loop {
@@ -201,20 +224,42 @@ impl RecipeProof {
             return Err(refuted());
         }
         self.checkpoints = checkpoints;
-        self.members.push((recipe.clone(), length));
+        self.members.push((recipe, length));
+        Ok(true)
+    }
+
+    /// Goes through the rest of a member that is taken to be made by `recipe`.
+    fn believe<R: BufRead>(
+        &mut self,
+        mut decoder: GzDecoder<&mut Kept<R>>,
+        mut content: Vec<u8>,
+        recipe: Recipe,
+    ) -> Result<bool, Refuted> {
+        let mut scanner = MarkScanner::new(&recipe, MARKS);
+        let mut length = 0;
+        while !content.is_empty() {
+            let taken = &mut decoder.get_mut().taken;
+            scanner.update(taken.make_contiguous());
+            taken.clear();
+            length += content.len() as u64;
+            content.resize(STEP, 0);
+            let read = decoder.read(&mut content)?;
+            content.truncate(read);
+            self.finder.update(&content);
+        }
+        scanner.update(decoder.get_mut().taken.make_contiguous());
+        self.checkpoints = scanner.finish(length).ok_or(Refuted::Doubtful)?;
+        self.members.push((recipe, length));
         Ok(true)
     }
 }
 
-/// The recipes that agree with the beginning of a member; that of the member before is tried first.
-fn recipes(gzip: &[u8], content: &[u8], before: MemberEngine) -> Vec<Recipe> {
+/// The recipe that agrees with the beginning of a member, after `skip` others; that of the member before is tried first.
+fn nth_recipe(gzip: &[u8], content: &[u8], before: MemberEngine, skip: usize) -> Option<Recipe> {
     let known = before.zip(GzipHeader::parse(gzip).ok());
     let known = known.map(|((engine, framing), header)| Recipe { engine, framing, header: header.bytes().to_vec() });
-    let mut recipes: Vec<Recipe> = known.into_iter().filter(|recipe| agrees(recipe, gzip, content)).collect();
-    if recipes.is_empty() {
-        recipes = detect(gzip, content);
-    }
-    recipes
+    let known = known.filter(|recipe| agrees(recipe, gzip, content));
+    known.or_else(|| detect(gzip, content).nth(skip))
 }
 
 /// What was made and not yet compared: an encoder may be ahead of the decoder by a few bytes.

@@ -125,7 +125,7 @@ impl BlobBody {
             let mut out = ChunkSender { sender, chunk: BytesMut::new(), skip: from };
             let written = body.write(&mut out).and_then(|()| out.flush().map_err(|source| Error::Sent { source }));
             match written {
-                // The reader has gone, which is no error.
+                // The reader has gone, which is not an error.
                 Ok(()) | Err(Error::Sent { .. }) => {}
                 Err(error) => drop(out.sender.blocking_send(Err(error.into()))),
             }

@@ -61,7 +61,7 @@ impl PackedChart {
     /// Reads the archive `content`; `name` is what errors call it.
     pub(super) fn read(content: Bytes, name: &str) -> Result<Self, Error> {
         let refuse = |reason: String| Error::Chart { chart: name.to_owned(), reason };
-        let broken = |error: std::io::Error| refuse(format!("it is no packed chart: {error}"));
+        let broken = |error: std::io::Error| refuse(format!("it is not a packed chart: {error}"));
         let mut archive = tar::Archive::new(MultiGzDecoder::new(&content[..]).take(MAX_UNPACKED));
         let (mut metadata, mut requirements) = (None, None);
         for entry in archive.entries().map_err(broken)? {

@@ -77,7 +77,7 @@ pub(super) async fn download(
     let text = client.document(&index_url, &base, MAX_INDEX).await?;
     let text = std::str::from_utf8(&text).map_err(|_| refuse(format!("{index_url} is not text")))?;
     let entries =
-        value_at(text, &["entries", name]).map_err(|error| refuse(format!("{index_url} is no index: {error}")))?;
+        value_at(text, &["entries", name]).map_err(|error| refuse(format!("{index_url} is not an index: {error}")))?;
     let found = entries.as_ref().map(versions).unwrap_or_default();
     let indexed = select(&found, version).map_err(|reason| Error::NoChart { chart: chart.clone(), reason })?;
     let archive = indexed.url.as_deref().and_then(|url| below(&base, url));

@@ -215,7 +215,7 @@ impl<'a> SavedArchive<'a> {
     }
 }
 
-/// The entries of the tar in `file`; `None` where it is no tar.
+/// The entries of the tar in `file`; `None` where it is not a tar.
 fn entries(file: &Arc<File>, path: &Path) -> Option<HashMap<String, SavedEntry>> {
     let mut found = HashMap::new();
     let mut archive = tar::Archive::new(&**file);

@@ -32,7 +32,7 @@ pub struct Ran {
 
 /// Does a run, or resumes it where its process was killed. One that was done in the same words is not done again.
 ///
-/// A run that fails is no error: its record says why. `trigger` is when its bundle was seen, if the run was not requested.
+/// A run that fails is not an error: its record says why. `trigger` is when its bundle was seen, if the run was not requested.
 ///
 /// # Errors
 /// What keeps it from beginning: its pipeline is not there, another run works on the same bundle, it asks for too many

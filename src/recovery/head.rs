@@ -211,13 +211,13 @@ impl Head {
         let mut seen = HashSet::new();
         let mut names = self.files.iter().map(|file| &file.name).chain(self.stores.iter().map(|store| &store.name));
         match names.find(|name| !is_plain(name) || !seen.insert(name.as_str())) {
-            Some(name) => Err(format!("{name:?} is no plain file name, or stands there twice")),
+            Some(name) => Err(format!("{name:?} is not a plain file name, or stands there twice")),
             None => say(self.json().len() <= MOST_JSON, "it names too many files"),
         }
     }
 }
 
-/// Whether `name` names a file in a folder and nothing else, and is no name that runs use for themselves.
+/// Whether `name` names a file in a folder and nothing else, and is not a name that runs use for themselves.
 pub(super) fn is_plain(name: &str) -> bool {
     let fits = !name.is_empty() && name.len() <= MOST_NAME && name != "." && name != "..";
     fits && !name.chars().any(|c| c == '/' || c == '\\' || c.is_control()) && !name.ends_with(PARTIAL)

@@ -51,7 +51,7 @@ impl fmt::Display for Percent {
     }
 }
 
-/// A text that is no percentage.
+/// A text that is not a percentage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a whole number from 1 to 100 is wanted, such as 10 or 10%")]
 pub struct NoPercent;

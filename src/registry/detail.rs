@@ -56,7 +56,7 @@ impl Detail {
             },
             Ok(value) => said.push((None, words(&value))),
             Err(_) if text.starts_with('<') => said.push((None, marked_up(text))),
-            // What is no text says nothing.
+            // What is not text says nothing.
             Err(_) if text.contains([char::REPLACEMENT_CHARACTER, '\0']) => {}
             Err(_) => said.push((None, text.to_owned())),
         }

@@ -247,7 +247,7 @@ fn merged(
         None => json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []}),
         Some(other) if !is_list(other, subject) => {
             let reason = format!(
-                "{:?} has this tag, which is no list of attached artifacts and stays as it is; {WITHOUT}",
+                "{:?} has this tag, which is not a list of attached artifacts and stays as it is; {WITHOUT}",
                 other.media_type()
             );
             return Err(Error::Protocol { at: at.clone(), reason });

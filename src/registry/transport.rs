@@ -347,7 +347,7 @@ fn redirect_target(answer: &reqwest::Response) -> Option<Result<Url, String>> {
 /// The `Location` of an answer to `asked`, absolute or relative.
 pub(super) fn location(headers: &HeaderMap, asked: &Url, what: &str) -> Result<Url, String> {
     let text = headers.get(LOCATION).ok_or_else(|| format!("{what} without a Location"))?;
-    let text = text.to_str().map_err(|_| format!("{what} with a Location that is no text"))?;
+    let text = text.to_str().map_err(|_| format!("{what} with a Location that is not text"))?;
     asked.join(text).map_err(|error| format!("{what} with a Location that is no URL: {error}"))
 }
 

@@ -300,7 +300,7 @@ impl BlobUpload<'_> {
                 if answer.headers().contains_key(reqwest::header::LOCATION) {
                     self.session = Some(self.repository.session(&answer)?);
                 }
-                // distribution writes 0-0 for no byte and for one alike; one byte is no loss.
+                // distribution writes 0-0 for no byte and for one alike; one byte is not a loss.
                 Ok(received(&answer).filter(|received| *received > 1 && *received <= self.blob.size))
             }
             Err(Error::NotFound { .. } | Error::Refused { .. }) => Ok(None),

@@ -152,7 +152,7 @@ impl Door {
         }
     }
 
-    /// Refuses a caller that nothing is known of, for what is no single repository's. With `open`, clients that have not
+    /// Refuses a caller that nothing is known of, for what is not a single repository's. With `open`, clients that have not
     /// logged in come in where the policy lets them have anything.
     pub(super) fn authorise_any(&self, caller: &Caller, catalog: bool, open: bool, realm: &str) -> Result<(), Refusal> {
         let scope = if catalog { "registry:catalog:*" } else { "" };

@@ -177,7 +177,7 @@ impl Bundles {
         });
         for manifest in walked.into_iter().flat_map(Walked::into_manifests) {
             entry.manifests.insert(manifest.digest());
-            // An index may list content that is no manifest.
+            // An index may list content that is not a manifest.
             let named = manifest.blobs().chain(manifest.children());
             entry.blobs.extend(named.map(|one| (one.digest, one.size)));
             if let Some(subject) = manifest.subject() {

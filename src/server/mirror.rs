@@ -24,7 +24,7 @@ pub struct Mirror {
 /// An address that no mirror can have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no address of a mirror; write HOST:PORT, http://HOST:PORT or https://HOST:PORT, and a path if there is one"
+    "{0:?} is not an address of a mirror; write HOST:PORT, http://HOST:PORT or https://HOST:PORT, and a path if there is one"
 )]
 pub struct ParseMirrorError(String);
 

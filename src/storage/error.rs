@@ -20,8 +20,8 @@ pub type Cause = Box<dyn StdError + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A text that is no location.
-    #[error("{text} is no location: {reason}")]
+    /// A text that is not a location.
+    #[error("{text} is not a location: {reason}")]
     Location {
         /// What was given, without secrets.
         text: String,

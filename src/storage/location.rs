@@ -191,7 +191,7 @@ fn azure_short(rest: &str) -> Result<Azure, &'static str> {
         return Err("the container is missing: az://ACCOUNT/CONTAINER/NAME");
     }
     let endpoint =
-        Url::parse(&format!("https://{account}{}/", AZURE_HOSTS[0])).map_err(|_| "the account is no name")?;
+        Url::parse(&format!("https://{account}{}/", AZURE_HOSTS[0])).map_err(|_| "the account is not a name")?;
     let sas = token.map(|token| Sas::parse(token).ok_or("what follows `?` is no SAS")).transpose()?;
     let name = parts.next().unwrap_or_default().trim_end_matches('/').to_owned();
     Ok(Azure { endpoint, account: account.to_owned(), container: container.to_owned(), name, sas })

@@ -25,7 +25,7 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// There is none.
-    #[error("{} is no store", dir.display())]
+    #[error("{} is not a store", dir.display())]
     Absent {
         /// The folder that was given.
         dir: PathBuf,

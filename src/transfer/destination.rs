@@ -16,7 +16,7 @@ pub struct RegistryPrefix {
     pub prefix: Option<String>,
 }
 
-/// A text that is no destination.
+/// A text that is not a destination.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not REGISTRY[/PREFIX], such as registry.site:5000/mirror, without https:// or docker://")]
 pub struct ParseDestinationError(String);
@@ -58,7 +58,7 @@ pub struct Rule {
     pub to: String,
 }
 
-/// A text that is no rule.
+/// A text that is not a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not FROM=TO, such as docker.io/library=base")]
 pub struct ParseRuleError(String);

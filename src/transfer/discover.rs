@@ -40,10 +40,10 @@ pub enum Error {
         /// Its failure.
         source: content::Error,
     },
-    /// A name on the command line is no repository.
+    /// A name on the command line is not a repository.
     #[error("the name of a repository is invalid")]
     Name(#[from] ParseReferenceError),
-    /// The artifact is no chart.
+    /// The artifact is not a chart.
     #[error("{reference} is not a Helm chart")]
     NoChart {
         /// The artifact.

@@ -47,7 +47,7 @@ impl SetDocuments for StoredDocuments<'_> {
 pub(super) async fn there(place: &Location, limit: u64, settings: &Settings) -> Result<Option<Bytes>, storage::Error> {
     let Some(pinned) = Pinned::find(storage::open(place, settings)?).await? else { return Ok(None) };
     if pinned.stat().size > limit {
-        let reason = format!("it has more than {limit} bytes, and is no document of airlift");
+        let reason = format!("it has more than {limit} bytes, and is not a document of airlift");
         return Err(storage::Error::Protocol { what: place.to_string(), reason });
     }
     Ok(Some(pinned.bytes(0..pinned.stat().size).await?))

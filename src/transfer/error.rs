@@ -47,7 +47,7 @@ pub enum Error {
         /// The bundle.
         path: PathBuf,
     },
-    /// A place failed in a way that is no single artifact's fault.
+    /// A place failed in a way that is not a single artifact's fault.
     #[error(transparent)]
     Content(#[from] content::Error),
     /// Two artifacts would be given the same name in the target.

@@ -62,7 +62,7 @@ pub(super) async fn reader_on(from: Arc<dyn ReadAt>, read: &ReadSettings) -> Res
 /// Writes the bundle of a packed file. Run again after a break it resumes.
 ///
 /// # Errors
-/// It is no packed file, it is damaged, or the bundle cannot be written.
+/// It is not a packed file, it is damaged, or the bundle cannot be written.
 pub async fn unpack(
     request: &UnpackRequest,
     read: ReadSettings,

@@ -303,7 +303,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether the filter lets a child through by its own platform; a child without one is no image to be filtered.
+    /// Whether the filter lets a child through by its own platform; a child without one is not an image to be filtered.
     fn wants(&self, child: &Descriptor) -> bool {
         child.platform.as_deref().is_none_or(|platform| self.selection.wants(platform))
     }
@@ -312,7 +312,7 @@ impl Walk<'_> {
 /// Largest config that is read for its platform; the largest known are some hundred kB.
 const MAX_CONFIG: u64 = 4 << 20;
 
-/// An image that is no part of an index says in its config which platform it is for.
+/// An image that is not part of an index says in its config which platform it is for.
 async fn check_platform(
     origin: &Arc<dyn Origin>,
     root: &Manifest,
@@ -324,7 +324,7 @@ async fn check_platform(
     let Some(config) = config.filter(|_| !selection.platforms.is_empty()) else { return Ok(()) };
     let source = Arc::clone(origin) as Arc<dyn Source>;
     let text = limited(requests, async { Verified::open(source, config).await?.collect().await }).await?;
-    // One that says nothing, or cannot be read, is no reason to leave the image behind.
+    // One that says nothing, or cannot be read, is not a reason to leave the image behind.
     match serde_json::from_slice::<Platform>(&text) {
         Ok(found) if found.is_known() && !selection.wants(&found) => {
             Err(Cause::NoPlatform { manifests: 1, offered: found.to_string() })

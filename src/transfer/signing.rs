@@ -36,7 +36,7 @@ pub enum SigningError {
     #[error(transparent)]
     Folder(#[from] files::Error),
     /// The statement that is there cannot be read.
-    #[error("{} is no statement", path.display())]
+    #[error("{} is not a statement", path.display())]
     Existing {
         /// Its file.
         path: PathBuf,
@@ -68,13 +68,13 @@ pub enum SigningError {
         path: PathBuf,
     },
     /// A signature file is of no form that is read here.
-    #[error("{} is no signature of a known form", path.display())]
+    #[error("{} is not a signature of a known form", path.display())]
     UnknownForm {
         /// The file.
         path: PathBuf,
     },
     /// A signature does not fit the statement.
-    #[error("{} is no signature of this statement", path.display())]
+    #[error("{} is not a signature of this statement", path.display())]
     Unfit {
         /// The file.
         path: PathBuf,

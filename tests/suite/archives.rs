@@ -214,7 +214,7 @@ async fn archives_of_podman_are_read() {
     let reader = Reader::open(&saved).await.unwrap();
     assert_eq!(reader.index().roots()[0].reference.to_string(), "r.example/team/app:1");
     assert!(verify(&reader, 2, &Progress::silent()).await.unwrap().is_sound());
-    // What `docker save` wrote for ten years is no layout: it is told as what it is, with the way out.
+    // What `docker save` wrote for ten years is not a layout: it is told as what it is, with the way out.
     let docker = folder.path().join("docker.tar");
     podman
         .run(["save", "--format", "docker-archive", "-o", docker.to_str().unwrap(), "r.example/team/app:1"])

@@ -177,7 +177,7 @@ fn no_failure_of_a_leg_tells_a_secret() {
         listener.run(5, &["serve", &bad, "--listen", "127.0.0.1:0"]);
         listener.run(5, &["mirror-config", &bad, "--mirror", "127.0.0.1:5000", "--for", "containerd"]);
     }
-    // What is not there, what is there already, and what is no bundle.
+    // What is not there, what is there already, and what is not a bundle.
     let (absent, taken) = (url("absent.tar"), url("sound.tar"));
     for command in [&["inspect"][..], &["verify"], &["import", "--to", &target], &["serve", "--listen", "127.0.0.1:0"]]
     {

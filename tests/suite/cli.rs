@@ -217,7 +217,7 @@ fn what_an_interrupted_run_has_left_is_told_as_that() {
             &["copy", name, "c.tar"],
         ] {
             let ran = airlift.run(args.iter().copied());
-            // A file that is no bundle may be copied, whatever its name is.
+            // A file that is not a bundle may be copied, whatever its name is.
             assert!(args[0] == "copy" || ran.code == Some(1), "{ran}");
             ran.says(&[note]);
         }

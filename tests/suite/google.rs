@@ -224,7 +224,7 @@ fn a_bundle_goes_through_google_and_every_pair_of_places() {
     airlift.run(with_source(&["export", "-o", "here.tar"], &references)).success();
     let export = ["export", "-o", "gs://box/dir/1.tar"];
     airlift.run(with_source(&export, &references)).success();
-    // The very same is no conflict; another bundle is.
+    // The very same is not a conflict; another bundle is.
     airlift.run(with_source(&export, &references)).success();
     airlift.run(with_source(&export, &references[..1])).exits(1).says(&["output.exists"]);
     let state = TempDir::new().unwrap();
@@ -286,7 +286,7 @@ fn parts_that_were_left_in_google_are_removed_and_nothing_else() {
         "{left:?}"
     );
     assert_eq!(fs::read_dir(&state).unwrap().count(), 1, "journals go with their uploads");
-    // One that is under way is no abandoned one.
+    // One that is under way is not abandoned.
     let under_way = upload(&*open("gs://box/sets/other.tar", &settings), 2);
     airlift.run(["abandon", "gs://box/sets"]).exits(1).says(&["output.busy"]);
     drop(under_way);

@@ -52,7 +52,7 @@ async fn findings(path: &Path) -> Vec<Finding> {
 #[case::zip(b"PK\x03\x04rest", "zip")]
 #[case::json(b"{\"a\":1}", "JSON")]
 #[case::zeros(&[0; 2048], "zeros")]
-#[case::text(b"just some text that is no bundle", "header of a tar")]
+#[case::text(b"just some text that is not a bundle", "header of a tar")]
 #[tokio::test]
 async fn what_is_no_bundle_is_told_as_what_it_is(#[case] content: &[u8], #[case] hint: &str) {
     let folder = tempfile::tempdir().unwrap();

@@ -68,7 +68,7 @@ async fn a_single_image_says_what_it_runs_on_by_its_config() {
     let platform = serde_json::json!([{"architecture": "arm64", "os": "linux"}]);
     assert_eq!((&shown()[0]["platforms"], &shown()[1]["platforms"]), (&platform, &serde_json::json!([])));
     assert!(airlift.run(["inspect", "b.tar"]).success().stdout.contains("linux/arm64"));
-    // What is damaged says nothing, and is no failure of an inspection.
+    // What is damaged says nothing, and is not a failure of an inspection.
     let config = image.root.config().unwrap();
     let at = airlift::bundle::Reader::open(&path).await.unwrap().offset(&config.digest).unwrap();
     let mut bytes = std::fs::read(&path).unwrap();

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// A source with an artifact of every kind: a multi-platform image with an SBOM and a cosign signature (itself signed),
-/// a single image that shares a layer, and an artifact that is no image.
+/// a single image that shares a layer, and an artifact that is not an image.
 struct Site {
     registry: Registry,
     app: Artifact,

@@ -14,9 +14,12 @@ use std::fs;
 use sample::{Sample, gzip_layers};
 
 use crate::support::{
-    Airlift,
-    kills::{count, moments_of_leg},
+    Airlift, Options, Registry,
+    compare::{same, tags_are_complete},
+    kills::{count, kill_after, moments_of_leg},
+    needs,
     process::files_below,
+    proxy::Proxy,
 };
 
 #[test]
@@ -163,7 +166,7 @@ fn an_import_of_a_packed_file_that_is_killed_is_finished_by_the_same_command() {
     let args = ["import", "b.pack", "--store", "packed", "--progress", "json"];
     let lines = airlift.run(args).success().stderr.lines().count() as u64;
     let mut hits = 0;
-    for moment in moments_of_leg(lines - 1, 2) {
+    for moment in moments_of_leg(lines - 1, 4) {
         fs::remove_dir_all(sample.path("packed")).unwrap();
         let mut process = airlift.start(args);
         hits += usize::from(process.wait_for_lines(usize::try_from(moment).unwrap().max(1)));
@@ -171,7 +174,29 @@ fn an_import_of_a_packed_file_that_is_killed_is_finished_by_the_same_command() {
         airlift.run(args).success();
         assert_eq!(stored("packed"), expected, "killed after {moment} lines");
     }
-    assert!(hits * 2 > count().div_ceil(2), "only {hits} kills hit");
+    assert!(hits * 2 > count().div_ceil(4), "only {hits} kills hit");
+}
+
+#[test]
+fn an_import_of_a_packed_file_into_a_registry_that_is_killed_is_finished_by_the_same_command() {
+    needs!("docker-registry");
+    let sample = Sample::new();
+    sample.pack("b.pack", &[]);
+    let target = Registry::start(Options::default());
+    let wire = Proxy::before(target.address());
+    let to = |prefix: &str| format!("{}/{prefix}", wire.address());
+    sample.airlift.run(["import", "b.pack", "--jobs", "2", "--to", &to("whole")]).success();
+    for (round, moment) in moments_of_leg(wire.passed(), 3).into_iter().enumerate() {
+        let prefix = format!("round-{round}");
+        let args = ["import", "b.pack", "--jobs", "2", "--to", &to(&prefix)];
+        kill_after(&wire, moment, || sample.airlift.start(args));
+        let repository = format!("{prefix}/team/app");
+        tags_are_complete(&target, &repository);
+        sample.airlift.run(args).success();
+        for tag in ["1", "2"] {
+            same((&target, "whole/team/app"), (&target, &repository), tag);
+        }
+    }
 }
 
 #[test]

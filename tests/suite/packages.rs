@@ -241,7 +241,7 @@ fn no_file_of_an_artifact_leads_out_of_its_folder() {
     }
     bundle_of(&airlift, vec![Blob::layer(1, 10)]);
     airlift.run(["extract", "bad.tar", "files", "-o", "out"]).exits(1).says(&["error[extract.no-files]"]);
-    // What is left by refused runs is no obstacle.
+    // What is left by refused runs is not an obstacle.
     bundle_of(
         &airlift,
         vec![layer("d", archive(&[(Regular, "d/f", "x"), (Symlink, "d/l", "f"), (Link, "d/h", "d/f")]), true)],

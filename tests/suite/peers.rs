@@ -150,7 +150,7 @@ fn a_wire_counts_what_passes_and_is_cut_where_asked() {
     assert!((3_000_000..3_000_500).contains(&whole), "{whole}");
     assert!((10..1000).contains(&proxy.uploaded()));
     proxy.cut_after(1_000_000);
-    assert!(std::panic::catch_unwind(|| http::get(&through)).is_err(), "a cut answer is no answer");
+    assert!(std::panic::catch_unwind(|| http::get(&through)).is_err(), "a cut answer is not an answer");
     assert_eq!(proxy.cuts_left(), 0);
     let cut = proxy.downloaded() - whole;
     assert!((1_000_000..1_100_000).contains(&cut), "{cut}");

@@ -118,7 +118,7 @@ fn tags_that_stay_are_neither_moved_nor_deleted() {
     let serving = Serving::new(with(Config::store(store), |config| config.immutable_tags = true));
     let push = |tag: &str, note: &str| image(&serving, &Caller::default(), "r", tag, note).status;
     assert_eq!(push("v1", "one"), StatusCode::CREATED);
-    assert_eq!(push("v1", "one"), StatusCode::CREATED, "the same again is no change");
+    assert_eq!(push("v1", "one"), StatusCode::CREATED, "the same again is not a change");
     assert_eq!(push("v1", "two"), StatusCode::CONFLICT);
     let digest = serving.get("/v2/r/manifests/v1").header("docker-content-digest").to_owned();
     for name in ["v1", &digest] {

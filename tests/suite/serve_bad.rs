@@ -49,7 +49,7 @@ fn requests_that_are_no_http_end_in_an_answer_and_the_next_one_is_served() {
     let large = format!("GET /v2/ HTTP/1.1\r\nHost: x\r\nX-Large: {}\r\n\r\n", "x".repeat(1 << 20));
     assert!(raw(&serving, large.as_bytes()).starts_with("HTTP/1.1 431"));
     let both = "POST /v2/r/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n";
-    // RFC 9112, section 6.3: the encoding says where the body ends, and the length nothing. What follows is no request.
+    // RFC 9112, section 6.3: the encoding says where the body ends, and the length nothing. What follows is not a request.
     let answer = raw(&serving, both.as_bytes());
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");

@@ -259,7 +259,7 @@ fn damage_found_before_the_start_is_told_with_every_artifact_that_needs_it() {
         }
         assert!(!text.contains("two.tar") && !text.contains("c.example"), "{text}");
     }
-    // Damage of what is attached is damage of what it is attached to; and a header is no content, and needed all the same.
+    // Damage of what is attached is damage of what it is attached to; and a header is not content, and needed all the same.
     let attached = sbom.all_blobs()[0].descriptor.digest;
     flip(&two, open(&two).offset(&attached).unwrap() - 500);
     let told = airlift.run(serve).exits(4).stderr;

@@ -63,7 +63,7 @@ fn parts_that_were_left_in_s3_are_removed_and_nothing_else() {
     assert_eq!(std::fs::read_dir(&state).unwrap().count(), 1, "journals go with their uploads");
     let said = airlift.run(["abandon", "s3://box/a.tar"]).success().stdout;
     assert!(said.contains("nothing unfinished"), "{said}");
-    // One that is under way is no abandoned one.
+    // One that is under way is not abandoned.
     let object = storage::open(&Location::parse("s3://box/sets/other.tar").unwrap(), &settings).unwrap();
     let parts = Parts::of(12 << 20, 8 << 20, &object.limits(), object.location()).unwrap();
     let draft = UploadSpec { identity: Digest::sha256(b"x"), parts, metadata: BTreeMap::new() };

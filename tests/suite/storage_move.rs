@@ -78,7 +78,7 @@ fn an_export_into_azure_is_the_same_bundle_and_is_committed_only_once() {
     assert_eq!(stat.metadata.get("airlift_format").map(String::as_str), Some("1"));
     assert!(stat.metadata.contains_key("airlift_bundle"));
     assert_eq!(stat.md5.unwrap(), md5_of(&here), "Azure keeps the MD5 of the whole");
-    // The very same is no conflict; another bundle is.
+    // The very same is not a conflict; another bundle is.
     airlift.run(with_source(&["export", "-o", &url], &references)).success();
     let other = airlift.run(with_source(&["export", "-o", &url], &references[..1])).exits(1);
     assert!(other.stderr.contains("output.exists"), "{other}");
@@ -104,7 +104,7 @@ fn a_bundle_goes_through_s3_and_every_pair_of_places() {
     let references = references(&registry);
     airlift.run(with_source(&["export", "-o", "here.tar"], &references)).success();
     airlift.run(with_source(&["export", "-o", "s3://box/1.tar"], &references)).success();
-    // The very same is no conflict.
+    // The very same is not a conflict.
     airlift.run(with_source(&["export", "-o", "s3://box/1.tar"], &references)).success();
     let a = azurite.url(Account::A, "box", "2.tar", &Grant::default());
     airlift.run(["copy", "s3://box/1.tar", &a]).success();

@@ -133,7 +133,7 @@ fn a_damaged_bundle_is_never_committed() {
     damaged[content.len() / 2] ^= 1;
     fs::write(airlift.home().join("plain"), [b"no bundle: ", &damaged[..]].concat()).unwrap();
     airlift.run(["copy", "plain", &url]).success();
-    assert_eq!(commits.load(SeqCst), 1, "what is no bundle is copied as it is");
+    assert_eq!(commits.load(SeqCst), 1, "what is not a bundle is copied as it is");
     airlift.run(["copy", &url, "came.back"]).success();
     let read = |name: &str| fs::read(airlift.home().join(name)).unwrap();
     assert!(read("plain") == read("came.back"));

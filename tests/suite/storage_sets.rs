@@ -145,7 +145,7 @@ fn a_set_goes_from_place_to_place_with_its_recovery_data() {
     Ran::of(Command::new("sha256sum").args(["-c", "SHA256SUMS"]).current_dir(&back)).success();
     assert!(stored("s3://box/other", &s3).is_empty(), "the source is gone");
 
-    // The very same set is no conflict, in a storage or in a folder; another one is.
+    // The very same set is not a conflict, in a storage or in a folder; another one is.
     let again = airlift.json(["copy", "set", "s3://box/deep/er", "--json"]);
     assert_eq!(again["bytes"], again["bytes_reused"], "{again}");
     assert_eq!(airlift.json(["copy", "set", "back", "--json"])["already_there"], true);

@@ -148,7 +148,7 @@ fn a_set_in_a_storage_is_replaced_when_asked_and_otherwise_in_nobodys_way() {
     airlift.run(export(&references, &["-o", &to, "--overwrite"])).success();
     assert!(read() == set);
 
-    // What is no volume at all is in the way before anything is sent.
+    // What is not a volume at all is in the way before anything is sent.
     put(&url(&azurite, "t/release.vol004.tar"), b"something");
     airlift.run(export(&references, &["-o", &url(&azurite, "t/release")])).exits(1).says(&["output.exists", "vol004"]);
     assert_eq!(stored(&url(&azurite, "t"), &Settings::default()).len(), 1);

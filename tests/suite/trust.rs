@@ -114,7 +114,7 @@ async fn m_of_n_signers_vouch_for_a_bundle_that_does_not_change() {
     airlift.run(["sign", "u.tar", "--key", "alice.key", "--stream", "hq/a", "--sequence", "7"]).success();
     let ran = refused(verify(&airlift), "trust.signer");
     assert_eq!(signers(&ran), ["alice"]);
-    // The same signer once more is no second one.
+    // The same signer once more is not a second one.
     let again = airlift.run(["sign", "u.tar", "--key", "alice.key", "--stream", "hq/a", "--sequence", "7"]).success();
     assert_eq!(again.stdout.matches("already there").count(), 2, "{again}");
     refused(verify(&airlift), "trust.signer");

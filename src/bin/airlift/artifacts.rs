@@ -32,7 +32,7 @@ use crate::{
     runtime,
 };
 
-/// Bad lines of a list that are shown. A file with more of them is no list.
+/// Bad lines of a list that are shown. A file with more of them is not a list.
 const MAX_LINES: usize = 20;
 
 /// What a command line asks for.

@@ -118,7 +118,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
         }
         C::RegistryServer => "Run the same command again later to resume. `--log debug` shows the registry's answers.",
         C::RegistryProtocol => {
-            "Check the host and the port: something that is no registry answers there. It may be the registry's web page on another port, or a proxy that wants a login. `--log debug` shows the answers."
+            "Check the host and the port: something that is not a registry answers there. It may be the registry's web page on another port, or a proxy that wants a login. `--log debug` shows the answers."
         }
         C::RegistryPolicy => {
             "The registry leads to an address that airlift does not follow by itself. If you trust that host, add `--allow-host HOST`."
@@ -161,7 +161,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::ContentTooLarge => "No real document is this large. Check what the host serves under that name.",
         C::ContentShort => "Run the same command again. If the read ends early again, the file or object is damaged.",
         C::PackMalformed => {
-            "Copy the file once more from where it was packed. If you have recovery data, run `airlift repair FILE`. A damaged packed file publishes nothing."
+            "Copy the file once more from where it was packed. If you have recovery data, run `airlift repair FILE`. If it was cut, join its parts first: `cat FILE.part-* > FILE`. A damaged packed file publishes nothing."
         }
         C::PackVersion => "Use an airlift at least as new as the one that packed the file.",
         C::PackBaseMissing => {

@@ -49,12 +49,12 @@ pub struct SetManifest {
     pub volumes: Vec<SetFile>,
 }
 
-/// Why a file is no manifest of a set.
+/// Why a file is not a manifest of a set.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetManifestError {
     /// It is no such document, or not in canonical form.
-    #[error("it is no manifest of a set: {0}")]
+    #[error("it is not a manifest of a set: {0}")]
     Form(String),
     /// It is of a later format.
     #[error("it has format version {found}; this airlift reads version {VERSION}")]

@@ -27,10 +27,10 @@ const NAMES: [(&str, u64); 5] = [("fat32", FAT32), ("dvd", DVD), ("dvd-dl", DVD_
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
-/// A text that is no size of a volume.
+/// A text that is not a size of a volume.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no size of a volume; it is a number of bytes, a number with a unit such as 4GiB or 700MB, or one of fat32, dvd, dvd-dl, bd, bd-dl"
+    "{0:?} is not a size of a volume; it is a number of bytes, a number with a unit such as 4GiB or 700MB, or one of fat32, dvd, dvd-dl, bd, bd-dl"
 )]
 pub struct ParseSizeError(String);
 

@@ -86,7 +86,7 @@ pub struct BadEntry {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntryError {
-    /// It is no reference.
+    /// It is not a reference.
     #[error(transparent)]
     Reference(#[from] ParseReferenceError),
     /// It begins as one that airlift makes an artifact of, and is none.

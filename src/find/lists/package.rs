@@ -41,7 +41,7 @@ pub struct PackageEntry {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackageEntryError {
-    /// The name behind `=` is no reference.
+    /// The name behind `=` is not a reference.
     #[error("{text:?} gives the artifact a name that is not valid")]
     Name {
         /// What was given.

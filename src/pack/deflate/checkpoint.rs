@@ -20,12 +20,22 @@ use std::ops::Range;
 
 use super::bits::BitPosition;
 use super::golang::ChainMark;
+use super::recipe::Framing;
 use super::symbols::WINDOW;
 
 /// What a block of pgzip may reach of the one before.
 pub(super) const PGZIP_TAIL: u32 = 1 << 14;
 /// What a block of pigz may reach of the one before.
 pub(super) const PIGZ_TAIL: u32 = 1 << 15;
+
+/// What a block that is compressed apart may reach of the one before; `None` where the encoder goes on.
+pub(super) fn tail(framing: Framing) -> Option<u32> {
+    match framing {
+        Framing::Blocks { .. } => Some(PGZIP_TAIL),
+        Framing::Pigz { .. } => Some(PIGZ_TAIL),
+        Framing::Stream | Framing::PigzSingle { .. } => None,
+    }
+}
 
 const VERSION: u8 = 1;
 
@@ -93,6 +103,13 @@ pub(super) enum Checkpoint {
 }
 
 impl Checkpoint {
+    /// That of a block that begins here, if one of those does that are compressed apart.
+    pub(super) fn between_blocks(framing: Framing, offset: u64, position: BitPosition) -> Option<Self> {
+        let reach = tail(framing)?;
+        let is_one = position.count == 0 && offset > 0 && offset.is_multiple_of(framing.size().into());
+        is_one.then_some(Self::Block { offset, output: position.bytes, reach })
+    }
+
     pub(super) fn offset(&self) -> u64 {
         match self {
             Self::Chain(mark) => mark.offset,

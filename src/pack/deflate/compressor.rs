@@ -2,6 +2,7 @@
 
 use super::bits::BitWriter;
 use super::recipe::{Engine, Family};
+use super::tokens::DeflateToken;
 use super::{blocks, golang, klauspost, zlib};
 
 /// The encoder of one deflate stream.
@@ -68,6 +69,16 @@ impl Compressor {
         match self {
             Self::GoChain(chain) => chain.take_mark(),
             _ => None,
+        }
+    }
+
+    /// The tokens of the block under way, where they are found long before it ends.
+    pub(super) fn tokens(&self) -> &[DeflateToken] {
+        match self {
+            Self::GoChain(chain) => chain.tokens(),
+            Self::Lazy(lazy) => lazy.tokens(),
+            Self::Zlib(zlib) => zlib.tokens(),
+            Self::GoPlain(_) | Self::GoFast(_) | Self::Plain(_) | Self::Fast(_) => &[],
         }
     }
 

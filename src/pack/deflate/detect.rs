@@ -1,12 +1,17 @@
 //! Which encoder a gzip stream is by: first by its header, then by a trial on its beginning.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, vec};
 
 use flate2::{Crc, Decompress, FlushDecompress};
 
+use super::bits::BitWriter;
+use super::compressor::Compressor;
+use super::decode::first_tokens;
 use super::encoder::Encoder;
 use super::header::GzipHeader;
 use super::recipe::{Engine, Family, Framing, MIN_BLOCK, MIN_PIGZ, Recipe};
+use super::symbols::WINDOW;
+use super::tokens::DeflateToken;
 
 /// What klauspost's gzip and pgzip write for a time that was not set: that of the year 1, cut to 32 bits.
 const UNSET_TIME: u32 = 0x886e_0900;
@@ -20,6 +25,8 @@ const UNIX: u8 = 3;
 const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];
 /// The most flushes by which sizes of blocks are sought.
 const MOST_FLUSHES: usize = 16;
+/// Content after which every engine has written a block, or found tokens: two windows and a byte.
+const TRIAL: usize = 2 * WINDOW + 1;
 /// Sizes of pgzip's blocks that are tried where the beginning of a stream does not show one.
 const LARGE_BLOCKS: [u32; 6] = [2 << 20, 3 << 20, 4 << 20, 6 << 20, 8 << 20, 16 << 20];
 
@@ -96,35 +103,105 @@ fn is_own(family: Family, level: i8, framing: Framing) -> bool {
 /// to. A megabyte or two of it is enough to tell encoders apart; framings differ from the end of the first block on, and sizes of
 /// blocks follow from where the first one ends. Whether a recipe is right is known only when all of the stream has been made
 /// again.
-pub fn detect(gzip: &[u8], content: &[u8]) -> Vec<Recipe> {
-    let Ok(header) = GzipHeader::parse(gzip) else { return Vec::new() };
-    let candidates = candidates(&header);
-    // Within the first block framings do not differ, so what fails there need not be tried with others.
-    let first = &content[..content.len().min(MIN_BLOCK as usize)];
-    let mut begun: HashMap<Engine, bool> = HashMap::new();
-    let mut agreeing = |recipe: &Recipe| {
-        let stream = || agrees(&Recipe { framing: Framing::Stream, ..recipe.clone() }, gzip, first);
-        let begins = first.len() == content.len() || *begun.entry(recipe.engine).or_insert_with(stream);
-        begins && agrees(recipe, gzip, content)
-    };
-    let mut recipes: Vec<Recipe> = candidates.iter().filter(|recipe| agreeing(recipe)).cloned().collect();
-    if recipes.iter().all(|recipe| recipe.framing == Framing::Stream) {
-        let flushes = flushes(&gzip[header.bytes().len()..], content.len());
-        let sized = candidates.iter().flat_map(|recipe| {
+pub fn detect<'a>(gzip: &'a [u8], content: &'a [u8]) -> Detection<'a> {
+    let header = GzipHeader::parse(gzip).ok();
+    let usual = header.as_ref().map(candidates).unwrap_or_default();
+    let deflate = header.map_or(&[][..], |header| &gzip[header.bytes().len()..]);
+    let tokens = first_tokens(deflate, TRIAL);
+    Detection {
+        gzip,
+        deflate,
+        content,
+        next: usual.clone().into_iter(),
+        usual,
+        tokens,
+        begun: HashMap::new(),
+        found: Some(Vec::new()),
+    }
+}
+
+/// What [`detect`] finds: each recipe is tried when it is asked for.
+#[derive(Debug)]
+pub struct Detection<'a> {
+    gzip: &'a [u8],
+    deflate: &'a [u8],
+    content: &'a [u8],
+    usual: Vec<Recipe>,
+    next: vec::IntoIter<Recipe>,
+    /// The tokens of the first block.
+    tokens: Vec<DeflateToken>,
+    /// Whether an engine makes the beginning of a stream.
+    begun: HashMap<Engine, bool>,
+    /// The engines that were found, as long as blocks of unusual sizes were not tried.
+    found: Option<Vec<Engine>>,
+}
+
+impl Iterator for Detection<'_> {
+    type Item = Recipe;
+
+    fn next(&mut self) -> Option<Recipe> {
+        loop {
+            while let Some(recipe) = self.next.next() {
+                if self.is_of(&recipe) {
+                    match &mut self.found {
+                        Some(found) if recipe.framing == Framing::Stream => found.push(recipe.engine),
+                        // Where blocks of a usual size do, others need not be tried.
+                        found => *found = None,
+                    }
+                    return Some(recipe);
+                }
+            }
+            let streams = self.found.take()?;
+            self.next = self.sized(&streams).into_iter();
+        }
+    }
+}
+
+impl Detection<'_> {
+    /// Whether a recipe agrees with all that is known of the stream.
+    fn is_of(&mut self, recipe: &Recipe) -> bool {
+        let size = recipe.framing.size() as usize;
+        // Within the first block framings do not differ, so what fails there need not be tried with others.
+        let is_like_a_stream = self.content.len() > TRIAL && (size == 0 || size > TRIAL);
+        (!is_like_a_stream || self.begins(recipe.engine)) && agrees(recipe, self.gzip, self.content)
+    }
+
+    /// Whether what an engine makes of the first bytes begins the stream: what is written by then, or what is to be.
+    fn begins(&mut self, engine: Engine) -> bool {
+        let Self { deflate, content, tokens, begun, .. } = self;
+        *begun.entry(engine).or_insert_with(|| {
+            let (mut compressor, mut bits) = (Compressor::new(engine, &[]), BitWriter::default());
+            compressor.write(&content[..TRIAL], &mut bits);
+            bits.settle();
+            match bits.complete() {
+                [] => begin_alike(compressor.tokens(), tokens),
+                made => begin_alike(made, deflate),
+            }
+        })
+    }
+
+    /// The recipes with blocks of unusual sizes; `streams` are the engines that agree as one stream.
+    fn sized(&self, streams: &[Engine]) -> Vec<Recipe> {
+        let Self { deflate, content, usual, .. } = self;
+        let flushes = flushes(deflate, content.len());
+        let sized = usual.iter().flat_map(|recipe| {
             let sizes = sizes(recipe, &flushes, content.len()).into_iter();
             sizes.map(|framing| Recipe { framing, ..recipe.clone() })
         });
-        // A block that is not over differs in nothing from a stream.
-        let streams: Vec<Engine> = recipes.iter().map(|recipe| recipe.engine).collect();
-        let sized = sized.filter(|recipe| match recipe.framing {
+        let is_possible = |recipe: &Recipe| match recipe.framing {
+            // A block that is not over differs in nothing from a stream.
             Framing::Blocks { size } if size as usize > content.len() && flushes.is_empty() => {
                 streams.contains(&recipe.engine)
             }
-            _ => agreeing(recipe),
-        });
-        recipes.extend(sized.collect::<Vec<_>>());
+            _ => true,
+        };
+        sized.filter(is_possible).collect()
     }
-    recipes
+}
+
+/// True where one is the beginning of the other.
+fn begin_alike<T: PartialEq>(one: &[T], other: &[T]) -> bool {
+    one.iter().zip(other).all(|(one, other)| one == other)
 }
 
 /// The framing with unusual sizes of blocks that a stream with these flushes may have, of which `length` bytes are known.

@@ -1,7 +1,7 @@
 //! Makes a gzip member again from its recipe and what it inflates to.
 
 use super::bits::BitWriter;
-use super::checkpoint::{Checkpoint, Checkpoints, PGZIP_TAIL, PIGZ_TAIL};
+use super::checkpoint::{Checkpoint, Checkpoints, PIGZ_TAIL, tail};
 use super::compressor::Compressor;
 use super::recipe::{Engine, Framing, Recipe};
 
@@ -153,15 +153,6 @@ impl Input {
             Self::Stream(compressor) => compressor.finish(bits),
             Self::Blocks(blocks) => blocks.finish(bits),
         }
-    }
-}
-
-/// What a block that is compressed apart may reach of the one before; `None` where the encoder goes on.
-fn tail(framing: Framing) -> Option<u32> {
-    match framing {
-        Framing::Blocks { .. } => Some(PGZIP_TAIL),
-        Framing::Pigz { .. } => Some(PIGZ_TAIL),
-        Framing::Stream | Framing::PigzSingle { .. } => None,
     }
 }
 

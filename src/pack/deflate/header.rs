@@ -118,7 +118,7 @@ mod tests {
         let with = |at: usize, byte: u8| {
             let mut bytes = PLAIN;
             bytes[at] = byte;
-            GzipHeader::parse(&bytes).expect_err("it is no header")
+            GzipHeader::parse(&bytes).expect_err("it is not a header")
         };
         assert_eq!(with(0, 0), HeaderError::Magic { found: [0, 0x8b, 8] });
         assert_eq!(with(2, 7), HeaderError::Magic { found: [0x1f, 0x8b, 7] });

@@ -312,7 +312,7 @@ mod tests {
         let with = |at: usize, byte: u8| {
             let mut bytes = bytes.clone();
             bytes[at] = byte;
-            MemberList::decode(&bytes).expect_err("it is no list")
+            MemberList::decode(&bytes).expect_err("it is not a list")
         };
         assert_eq!(with(0, 9), MembersError::Version { found: 9 });
         assert_eq!(with(10, 9), MembersError::Recipe { number: 0, error: RecipeError::Family { id: 9 } });

@@ -17,6 +17,7 @@ mod blocks;
 mod bytes;
 mod checkpoint;
 mod compressor;
+mod decode;
 mod detect;
 mod encoder;
 mod golang;
@@ -26,6 +27,7 @@ mod klauspost;
 mod members;
 mod raw;
 mod recipe;
+mod scan;
 mod segment;
 mod symbols;
 #[doc(hidden)]
@@ -34,11 +36,12 @@ mod tokens;
 mod zlib;
 
 pub use checkpoint::{CheckpointError, Checkpoints, SegmentPlan};
-pub use detect::{agrees, candidates, detect};
+pub use detect::{Detection, agrees, candidates, detect};
 pub use encoder::Encoder;
 pub use header::{GzipHeader, HeaderError};
 pub use members::{MemberList, MembersEncodeError, MembersEncoder, MembersError};
 #[doc(hidden)]
 pub use raw::RawEncoder;
 pub use recipe::{Engine, Family, Framing, Recipe, RecipeError};
+pub use scan::MarkScanner;
 pub use segment::StreamSegment;

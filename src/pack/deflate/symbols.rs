@@ -119,6 +119,18 @@ pub(super) fn distance_extra(distance: u16, index: usize) -> (u32, u32) {
     (u32::from(distance - DISTANCE_BASE[index]), u32::from(DISTANCE_EXTRA[index]))
 }
 
+/// The smallest length of a symbol less 257, and how many extra bits follow.
+pub(super) fn length_of(index: usize) -> Option<(usize, u32)> {
+    let least = MIN_MATCH + usize::from(*LENGTH_BASE.get(index)?);
+    Some((least, LENGTH_EXTRA[index].into()))
+}
+
+/// The smallest distance of a symbol, and how many extra bits follow.
+pub(super) fn distance_of(symbol: usize) -> Option<(usize, u32)> {
+    let least = 1 + usize::from(*DISTANCE_BASE.get(symbol)?);
+    Some((least, DISTANCE_EXTRA[symbol].into()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -37,13 +37,28 @@ impl DeflateToken {
         Self(Self::MATCH | ((length - MIN_MATCH) as u32) << 16 | (distance - 1) as u32)
     }
 
+    /// Whether it is a match.
+    #[inline]
+    pub(super) fn is_match(self) -> bool {
+        self.0 & Self::MATCH != 0
+    }
+
+    /// The bytes that it stands for.
+    #[inline]
+    pub(super) fn length(self) -> usize {
+        match self.step() {
+            TokenKind::Literal(_) => 1,
+            TokenKind::Match(length, _) => MIN_MATCH + usize::from(length),
+        }
+    }
+
     /// Reads the token.
     #[inline]
     pub(super) fn step(self) -> TokenKind {
-        if self.0 & Self::MATCH == 0 {
-            TokenKind::Literal(self.0 as u8)
-        } else {
+        if self.is_match() {
             TokenKind::Match((self.0 >> 16) as u8, self.0 as u16)
+        } else {
+            TokenKind::Literal(self.0 as u8)
         }
     }
 }

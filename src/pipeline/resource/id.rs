@@ -90,7 +90,7 @@ pub(super) fn checked_name(text: &str) -> Result<&str, String> {
     if good {
         return Ok(text);
     }
-    Err(format!("{text:?} is no name: letters and digits, with - _ . between them, {MAX_NAME} at the most"))
+    Err(format!("{text:?} is not a name: letters and digits, with - _ . between them, {MAX_NAME} at the most"))
 }
 
 /// `text` as a registry, `HOST[:PORT][/PREFIX]`. A word without dot or port is the name of a registry in Azure, as it is for
@@ -104,7 +104,7 @@ pub fn registry_host(text: &str) -> Result<String, String> {
             Some(prefix) => format!("{}/{prefix}", target.registry),
             None => target.registry,
         }),
-        Err(_) => Err(format!("{text:?} is no registry: HOST[:PORT][/PREFIX], or the name of one in Azure")),
+        Err(_) => Err(format!("{text:?} is not a registry: HOST[:PORT][/PREFIX], or the name of one in Azure")),
     }
 }
 

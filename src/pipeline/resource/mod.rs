@@ -166,7 +166,7 @@ impl Container {
     /// The place itself, unsigned.
     ///
     /// # Errors
-    /// The address is no location.
+    /// The address is not a location.
     pub fn folder(&self) -> storage::Result<Location> {
         Location::parse_unsigned(&self.uri)
     }

@@ -190,7 +190,7 @@ fn import(fields: &Fields<'_>) -> Option<Import> {
 /// A run may begin in any folder.
 fn trust_file(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
-    if path.is_absolute() { Ok(path.to_owned()) } else { Err(format!("{text:?} is no absolute path")) }
+    if path.is_absolute() { Ok(path.to_owned()) } else { Err(format!("{text:?} is not an absolute path")) }
 }
 
 fn options<T: Ord>(node: &DocumentNode<'_>, words: &[&str], of_word: impl Fn(&str) -> Option<T>) -> BTreeSet<T> {
@@ -244,11 +244,11 @@ fn uri(text: &str) -> Result<(String, ContainerType), String> {
     let location = Location::parse_unsigned(text).map_err(|error| error.to_string())?;
     let kind = match &location {
         Location::Path(path) if path.is_absolute() => ContainerType::FileSystem,
-        Location::Path(_) => return Err(format!("{text:?} is no absolute path, and no address that is known")),
+        Location::Path(_) => return Err(format!("{text:?} is neither an absolute path nor a known address")),
         Location::Azure(_) => ContainerType::AzureStorageBlobContainer,
         Location::S3(_) => ContainerType::S3,
         Location::Gcs(_) => ContainerType::GoogleCloudStorage,
-        _ => return Err(format!("{text:?} is no container")),
+        _ => return Err(format!("{text:?} is not a container")),
     };
     Ok((text.trim_end_matches('/').to_owned(), kind))
 }
@@ -332,7 +332,7 @@ fn blob_name(text: &str) -> Result<&str, String> {
     let bad_part = |part: &str| part.is_empty() || part == "." || part == "..";
     let bad = text.len() > MAX_BLOB || text.contains(['\\', '?', '#']) || text.chars().any(char::is_control);
     if bad || text.split('/').any(bad_part) {
-        return Err(format!("{text:?} is no name of a bundle below the container"));
+        return Err(format!("{text:?} is not a name of a bundle below the container"));
     }
     Ok(text)
 }

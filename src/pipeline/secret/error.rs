@@ -16,8 +16,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A text that is no reference. It is not repeated, for it may be the secret itself.
-    #[error("this is no reference to a secret: {reason}")]
+    /// A text that is not a reference. It is not repeated, for it may be the secret itself.
+    #[error("this is not a reference to a secret: {reason}")]
     Reference {
         /// What is wrong with it.
         reason: &'static str,
@@ -96,7 +96,7 @@ pub enum Error {
         mode: u32,
     },
     /// The file is a folder, a device or the like, or the value is too large or no text.
-    #[error("{what} is no secret: {reason}")]
+    #[error("{what} is not a secret: {reason}")]
     Unfit {
         /// Which one.
         what: String,

@@ -54,7 +54,7 @@ impl SecretReference {
             Some(("env", name)) if named(name) && !name.contains(['=', '\0']) => Ok(Self::Variable(name.to_owned())),
             Some(("file", path)) if named(path) => Ok(Self::File(path.into())),
             Some(("exec", command)) if named(command) => Ok(Self::Command(command.to_owned())),
-            Some(("env" | "file" | "exec", _)) => fail("what follows the colon is missing, or is no name"),
+            Some(("env" | "file" | "exec", _)) => fail("what follows the colon is missing, or is not a name"),
             _ => fail("it begins with none of https://, env:, file: and exec:"),
         }
     }

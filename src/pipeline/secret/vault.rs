@@ -55,7 +55,7 @@ impl Address {
             return Err("the address of a secret has no user, no query and no fragment");
         }
         if !is_loopback(&url) && !is_azure(&url) {
-            return Err("the host is no vault of Azure: VAULT.vault.azure.net, or that of a national cloud");
+            return Err("the host is not a vault of Azure: VAULT.vault.azure.net, or that of a national cloud");
         }
         let path = url.path().trim_matches('/').to_owned();
         let parts: Vec<&str> = path.split('/').collect();
@@ -174,7 +174,7 @@ struct Audience(Arc<dyn TokenCredential>);
 impl TokenCredential for Audience {
     async fn get_token(&self, scopes: &[&str], options: Option<TokenRequestOptions<'_>>) -> SdkResult<AccessToken> {
         if let Some(strange) = scopes.iter().find(|scope| !is_for_vaults(scope)) {
-            let said = format!("the vault asks for a token for {strange}, which is no vault");
+            let said = format!("the vault asks for a token for {strange}, which is not a vault");
             return Err(SdkError::with_message(ErrorKind::Credential, said));
         }
         self.0.get_token(scopes, options).await

@@ -335,7 +335,7 @@ fn record(row: &Row<'_>) -> Result<Record> {
     let id = ResourceId { kind: Kind::PipelineRun, registry: row.get(1)?, name: row.get(2)? };
     let damaged = |reason: String| Error::Damaged { what: format!("the run {}", id.name), reason };
     let Resource::Run(run) = parsed(&row.get::<_, String>(3)?, &id)? else {
-        return Err(damaged("it is no run".to_owned()));
+        return Err(damaged("it is not a run".to_owned()));
     };
     let response = serde_json::from_str(&row.get::<_, String>(4)?).map_err(|error| damaged(error.to_string()))?;
     let holder = Holder { run: run.name.clone(), process: row.get(5)?, host: row.get(6)?, since: time(row, 7)? };

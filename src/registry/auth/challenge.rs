@@ -54,7 +54,7 @@ fn challenges(text: &str) -> Vec<(String, Vec<(String, String)>)> {
         let end = rest.find([' ', '\t', '=', ',', ';']).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
         if let Some(after) = after.trim_start().strip_prefix('=') {
-            // A string without its end is no value that the registry meant.
+            // A string without its end is not a value that the registry meant.
             let Some((value, after)) = quoted::value(after.trim_start(), &between) else { break };
             if let Some((_, parameters)) = found.last_mut() {
                 parameters.push((word.to_owned(), value));

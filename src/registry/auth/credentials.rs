@@ -162,7 +162,7 @@ pub fn store(authfile: Option<&Path>, registry: &str, credential: &Credential) -
     };
     let auths = document.entry("auths").or_insert_with(|| json!({}));
     let Some(auths) = auths.as_object_mut() else {
-        return Err(Error::Malformed { path, reason: "auths is no object" });
+        return Err(Error::Malformed { path, reason: "auths is not an object" });
     };
     auths.insert(key.to_owned(), entry);
     write(&path, &document)?;

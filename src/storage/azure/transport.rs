@@ -80,7 +80,7 @@ impl Signing {
     async fn send(&self, request: &Request, sas: Option<&Sas>) -> Result<reqwest::Response, Error> {
         let mut url = request.url().clone();
         let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
-            .map_err(|error| Error::with_error(ErrorKind::Other, error, "the method is no word"))?;
+            .map_err(|error| Error::with_error(ErrorKind::Other, error, "the method is not a word"))?;
         if let Some(sas) = sas {
             let query = url.query().map_or_else(|| sas.query().to_owned(), |own| format!("{own}&{}", sas.query()));
             url.set_query(Some(&query));

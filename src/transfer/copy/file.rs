@@ -146,7 +146,7 @@ impl<'a> FileCopy<'a> {
         let by = match stat.metadata.get(MARK) {
             // A run that was killed after its commit.
             Some(mark) if stat.size == size && *mark == self.mark() => WrittenBy::EarlierRun,
-            // The very same content is no conflict; all of it is read to see that.
+            // The very same content is not a conflict; all of it is read to see that.
             _ if stat.size == size && (!overwrite || self.is_said(&stat)) => WrittenBy::Unknown,
             _ if overwrite => return Ok(None),
             _ => return Err(self.exists()),

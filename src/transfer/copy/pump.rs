@@ -121,7 +121,7 @@ impl Pump {
                 for (buffer, at) in to_write {
                     self.partial.file().write_all_at(&buffer, at)?;
                     self.progress.tell(Event::Advanced { blob: self.token, bytes: buffer.len() as u64 });
-                    // The receiver is gone at the end, and that is no error.
+                    // The receiver is gone at the end, and that is not an error.
                     let _ = empty.send(buffer);
                 }
                 Ok(())

@@ -58,7 +58,7 @@ impl CopyRequest {
         if !self.is_into_folder() {
             return self.to.clone();
         }
-        // A path may have a name that is no text.
+        // A path may have a name that is not text.
         if let (Location::Path(from), Location::Path(to)) = (&self.from, &self.to)
             && let Some(name) = from.file_name()
         {

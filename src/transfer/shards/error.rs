@@ -21,8 +21,8 @@ pub struct BadVolume {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file is no plan, or was edited.
-    #[error("{place} is no plan of airlift, or was changed: {reason}")]
+    /// The file is not a plan, or was edited.
+    #[error("{place} is not a plan of airlift, or was changed: {reason}")]
     Malformed {
         /// Where it is.
         place: String,

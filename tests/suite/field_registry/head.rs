@@ -76,7 +76,7 @@ async fn without_a_digest_header_the_manifest_is_hashed() {
     let server = registry(&image, &content, |_| Reply::new(200)).await;
     let repository = repository(&server);
     assert_eq!(repository.head(&tag("v1")).await.unwrap().unwrap().digest, image.digest());
-    // A page for people under every address is no manifest.
+    // A page for people under every address is not a manifest.
     let portal = Hostile::start(|_| |_: &Request| Reply::ok("<html>").header("content-type", "text/html")).await;
     let repository = self::repository(&portal);
     repository.head(&Name::Digest(image.digest())).await.unwrap_err();

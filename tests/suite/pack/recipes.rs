@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -10,12 +11,12 @@ use std::{
 
 use airlift::{
     oci::Digest,
-    pack::deflate::{Family, Framing, MemberList},
+    pack::deflate::{Encoder, Engine, Family, Framing, MemberList, Recipe},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-use super::sample::text;
+use super::sample::{gzip, text};
 use crate::support::{
     Airlift, Docker, Options, Podman, Registry, Skopeo,
     artifacts::{Artifact, Blob, LAYER, noise},
@@ -292,4 +293,45 @@ fn streams_of_every_encoder_are_rebuilt_by_the_recipe_of_that_encoder() {
     let size = fs::metadata(folder.join("b.pack")).unwrap().len();
     let once = streams.iter().map(|(_, stream, _)| stream.len() as u64).min().unwrap();
     assert!(size < 2 * once, "{} streams in {size} bytes, the smallest has {once}", streams.len());
+}
+
+/// The blobs of a packed file that have checkpoints.
+fn with_checkpoints(packed: &[u8]) -> usize {
+    let length = u32::from_le_bytes(packed[12..16].try_into().unwrap()) as usize;
+    String::from_utf8_lossy(&packed[16..16 + length]).matches("\"checkpoints\":\"").count()
+}
+
+#[test]
+fn a_recipe_that_makes_only_the_beginning_of_a_large_layer_is_given_up() {
+    let airlift = Airlift::new();
+    // What is repeated is too far away for gzip, and not for zstd.
+    let content = [text(7, 0, 3_600_000), noise(8, 1_200_000).repeat(4), text(9, 0, 900_000)].concat();
+    let (framing, border) = (Framing::PGZIP, 3);
+    let by_level = |level| {
+        let header = gzip(Family::Klauspost1_18_2, level, framing, b"")[..10].to_vec();
+        let engine = Engine::new(Family::Klauspost1_18_2, level).unwrap();
+        let mut encoder = Encoder::with_checkpoints(&Recipe { engine, framing, header }, 1);
+        let mut made = Vec::new();
+        let mut sink = |bytes: &[u8]| {
+            made.extend_from_slice(bytes);
+            Ok::<(), Infallible>(())
+        };
+        let Ok(()) = encoder.write(&content, &mut sink);
+        let Ok(marks) = encoder.finish(&mut sink);
+        (made, usize::try_from(marks.plan(border).unwrap().output.start).unwrap())
+    };
+    // Another level from the fourth block on: such a stream is by no encoder.
+    let (one, other) = (by_level(5), by_level(4));
+    let spliced = [&one.0[..one.1], &other.0[other.1..]].concat();
+    let whole = gzip(Family::Go, 6, Framing::Stream, &content);
+    assert!(spliced.len().min(whole.len()) > 4 << 20, "both must be large: {} {}", spliced.len(), whole.len());
+
+    let layers = [&spliced, &whole].map(|layer| Blob::new(LAYER, layer.clone())).into();
+    let bundle = Packed::new().with("r.example/app:1", Artifact::image("linux/amd64", layers));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(bundle.write(&airlift.home().join("b.tar")));
+    let encoders = packed(&airlift);
+    assert_eq!(encoders.get(&Digest::sha256(&spliced)), None);
+    assert_eq!(encoders.get(&Digest::sha256(&whole)), Some(&vec![(Family::Go, 6, Framing::Stream)]));
+    assert_eq!(with_checkpoints(&fs::read(airlift.home().join("b.pack")).unwrap()), 1);
 }

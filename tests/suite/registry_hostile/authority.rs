@@ -81,7 +81,7 @@ async fn a_token_that_runs_out_is_replaced_and_the_call_made_again() {
     read(repository.fetch(&blob(&content), 0).await).await.unwrap();
     assert_eq!(tokens(&server), 1);
 
-    // One that is never taken is no reason to go on for ever.
+    // One that is never taken is not a reason to go on for ever.
     let server = guarded(300, 0, &content).await;
     let error = self::repository(&server).contains(&blob(&content)).await.unwrap_err();
     assert_eq!(error.code(), Code::RegistryUnauthorized);

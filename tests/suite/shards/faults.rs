@@ -34,7 +34,7 @@ fn a_set_that_is_not_sealed_is_read_by_no_command() {
     lacks.says(&["plan.unfinished", "`airlift export --plan plan.json -o shards/release`"]);
     assert!(!here.join("release.set.json").exists() && !here.join("SHA256SUMS").exists());
     airlift.run(["export", "--plan", "plan.json", "-o", "shards/release"]).success();
-    // All volumes are there, and still it is no set.
+    // All volumes are there, and still it is not a set.
     for way in ["shards", "shards/release", "shards/release.vol001.tar"] {
         import(way).exits(1).says(&["bundle.unsealed", "airlift seal PLAN DEST"]);
         airlift.run(["verify", way]).exits(1).says(&["bundle.unsealed"]);

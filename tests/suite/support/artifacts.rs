@@ -68,7 +68,7 @@ impl Artifact {
         Self::image("linux/amd64", vec![Blob::layer(seed, size)])
     }
 
-    /// An artifact that is no image, with the empty config of image-spec 1.1, attached to `subject` if there is one.
+    /// An artifact that is not an image, with the empty config of image-spec 1.1, attached to `subject` if there is one.
     pub(crate) fn attached(artifact_type: &str, payload: Blob, subject: Option<&Self>) -> Self {
         let empty = Blob::new(media_type::OCI_EMPTY, &b"{}"[..]);
         Self::manifest(Some(artifact_type), empty, vec![payload], subject)

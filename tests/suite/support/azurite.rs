@@ -41,8 +41,8 @@ impl Account {
 
     const fn key(self) -> &'static [u8] {
         match self {
-            Self::A => b"the key of account A, which is no secret",
-            Self::B => b"the key of account B, which is no secret",
+            Self::A => b"the key of account A, which is not a secret",
+            Self::B => b"the key of account B, which is not a secret",
         }
     }
 }

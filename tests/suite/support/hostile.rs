@@ -186,7 +186,7 @@ impl Hostile {
                 count.fetch_add(1, Ordering::SeqCst);
                 let (script, log) = (Arc::clone(&script), Arc::clone(&log));
                 tokio::spawn(async move {
-                    // A client that hangs up is no failure of the script.
+                    // A client that hangs up is not a failure of the script.
                     let _ = serve(stream, script.as_ref(), &log).await;
                 });
             }

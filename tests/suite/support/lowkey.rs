@@ -42,7 +42,7 @@ pub(crate) struct Lowkey {
     caller: Caller,
 }
 
-/// Whether it and a Java for it are here. Where not, that is told loudly; in CI too it is no failure, for the one place that it
+/// Whether it and a Java for it are here. Where not, that is told loudly; in CI too it is not a failure, for the one place that it
 /// comes from does not have it for everybody.
 #[must_use]
 pub(crate) fn present(test: &str) -> bool {

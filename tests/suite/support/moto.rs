@@ -27,7 +27,7 @@ static IDLE: Pool<Server> = Pool::new();
 impl Reusable for Server {
     fn start() -> Self {
         let mut command = Command::new(peers::path("moto_server"));
-        // Python holds its output back where it is no terminal.
+        // Python holds its output back where it is not a terminal.
         command.args(["-H", "127.0.0.1", "-p", "0"]).env("PYTHONUNBUFFERED", "1");
         // moto reads an object whole for each range of it. In fresh pages of the system that takes longer than all else it does,
         // so what is freed is kept.

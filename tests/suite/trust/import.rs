@@ -59,7 +59,7 @@ async fn nobody_goes_back_but_with_a_reason_that_is_recorded() {
     }
     import(&airlift, "n9.tar", &registry, &[]).success();
     let there = registry.manifest("app", "1").unwrap().digest();
-    // The same bundle again is no step back; another one of the same number is.
+    // The same bundle again is not a step back; another one of the same number is.
     import(&airlift, "n9.tar", &registry, &[]).success();
     import(&airlift, "other9.tar", &registry, &[]).exits(4).says(&["trust.older", "sequence 9"]);
     let older = import(&airlift, "n7.tar", &registry, &[]).exits(4);

@@ -3,22 +3,19 @@ pub(super) mod destination;
 mod packed;
 mod share;
 pub(super) mod signed;
+mod source;
+mod written;
 
 use std::path::Path;
 
 use airlift::{
-    content::{Code, Origins},
-    transfer::{
-        Places,
-        export::{self, Destination, Request},
-        protect,
-    },
+    content::Code,
+    transfer::export::{self, Destination},
 };
 
-use super::{checked, guarded};
+use super::guarded;
 use crate::{
     args::export::Args,
-    artifacts,
     context::Context,
     failure::CommandError,
     mistake::{Mistake, quoted},
@@ -39,7 +36,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         return Err(Mistake::ShardWithoutPlan.into());
     }
     report::check(&args.transfer)?;
-    let (origins, mut request) = runtime::run(source(args, context))?;
+    let (origins, mut request) = runtime::run(source::of(args, context))?;
     let origins = &*origins;
     let to = destination::of(args, context)?;
     let mut series = delta::series(args, &to)?;
@@ -51,8 +48,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let signing = signed::of(args, &request, &to)?;
     let record = guarded::record(&args.record, signing.is_some());
     record.check()?;
-    let checks = args.checks.settings();
-    if checks.is_some() && (args.recovery.is_some() || !matches!(to, Destination::File { .. })) {
+    if args.checks.settings().is_some() && (args.recovery.is_some() || !matches!(to, Destination::File { .. })) {
         return Err(Mistake::CheckElsewhere.into());
     }
     let progress = context.progress();
@@ -67,22 +63,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     }
     let is_stdout = matches!(to, Destination::Stdout);
     let outcome = runtime::run(async {
-        let outcome = match (args.recovery, &to) {
-            (_, Destination::File { path, overwrite }) if args.pack => {
-                packed::export(origins, &request, (path, *overwrite), args, &progress).await
-            }
-            (Some(percent), Destination::File { path, overwrite }) => {
-                protect::export(origins, &request, (path, *overwrite), percent, &progress).await
-            }
-            (Some(percent), Destination::Volumes(goal)) => {
-                protect::export_set(origins, &request, goal.clone(), percent, &progress).await
-            }
-            (None, Destination::File { path, overwrite }) => match &checks {
-                Some(checks) => checked::export(origins, &request, (path, *overwrite), checks, &progress).await?,
-                None => export::run(origins, &request, to, &progress).await,
-            },
-            _ => export::run(origins, &request, to, &progress).await,
-        };
+        let outcome = written::export(origins, &request, to, args, &progress).await?;
         let made = signed::conclude(&outcome, signing, &record, args, context).await;
         Ok((outcome, made))
     });
@@ -114,35 +95,4 @@ fn beside_another_set(failure: CommandError, args: &Args) -> CommandError {
         &[Code::OutputExists],
         &format!("The folder has another set already, and its SHA256SUMS. Write this one into a folder of its own: `mkdir {own}`, then `-o {place}`."),
     )
-}
-
-/// Where the artifacts come from, and which they are.
-async fn source(args: &Args, context: &Context) -> Result<(Box<dyn Origins>, Request), CommandError> {
-    let chosen = &args.chosen;
-    if args.from.is_empty() {
-        let asked = artifacts::asked_for(chosen)?;
-        let client = context.client(args.transfer.jobs)?;
-        let (origins, artifacts) = asked.over(Box::new(client.clone()), &client, context).await?;
-        return Ok((origins, artifacts::chosen(chosen, artifacts, &args.transfer)));
-    }
-    let (mut locations, mut images) = (Vec::new(), Vec::new());
-    for text in &args.from {
-        match artifacts::runtime_image(text) {
-            Some(image) => images.push(image),
-            None => locations.push(artifacts::source(text)?),
-        }
-    }
-    let (settings, progress) = (context.storage(), context.progress());
-    let mut places = Places::open(&locations, chosen.registry.as_deref(), &settings, &progress).await?;
-    for (runtime, name) in images {
-        places.add_image(runtime, name, &settings, &progress).await?;
-    }
-    let is_choice = !chosen.artifacts.is_empty() || !chosen.file.is_empty();
-    let (origins, artifacts): (Box<dyn Origins>, _) = if is_choice {
-        artifacts::asked_for(chosen)?.over(Box::new(places), &context.client(args.transfer.jobs)?, context).await?
-    } else {
-        let artifacts = places.artifacts();
-        (Box::new(places), artifacts)
-    };
-    Ok((origins, artifacts::chosen(chosen, artifacts, &args.transfer)))
 }

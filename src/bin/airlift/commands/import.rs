@@ -1,36 +1,19 @@
+mod admitted;
 mod receipt;
+mod settings;
 mod share;
 mod spool;
 mod volumes;
 
-use std::sync::Arc;
-
 use airlift::{
-    check::{self, Checked},
-    content::{Targets, memory::Memories},
     files::small::ReportFile,
-    pack::BaseFinder,
-    progress::Event,
     storage::Location,
-    store::Store,
-    transfer::{
-        Choice, Opened, Report,
-        base_at_target::TargetBase,
-        destination::RegistryPrefix,
-        discs,
-        import::{self, Request},
-    },
+    transfer::{destination::RegistryPrefix, discs, import},
 };
 
-use super::{
-    checked,
-    guarded::{self, refusal},
-};
+use super::guarded::{self, refusal};
 use crate::{
-    args::{
-        Renamed, Transfer,
-        import::{Args, Taken},
-    },
+    args::import::Args,
     artifacts,
     context::Context,
     failure::CommandError,
@@ -38,6 +21,9 @@ use crate::{
     output::{plan, report},
     runtime,
 };
+use admitted::Course;
+pub(super) use settings::request;
+use settings::{choice, open, targets};
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     import(args, context).map_err(|failure| artifacts::or_repair(failure, &args.bundles))
@@ -62,7 +48,7 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     let all_targets = targets(args, context)?;
     let targets = &*all_targets;
     let progress = context.progress();
-    let mut admission = guarded::admission(&args.trust)?;
+    let admission = guarded::admission(&args.trust)?;
     let place = match &args.store {
         Some(dir) => dir.display().to_string(),
         None => to.prefix.iter().fold(to.registry.clone(), |to, prefix| format!("{to}/{prefix}")),
@@ -89,82 +75,9 @@ fn import(args: &Args, context: &Context) -> Result<(), CommandError> {
     }
     let outcome = runtime::run(async {
         let bundles = open(args, &places, (&all_targets, &request), context).await?;
-        let admitted = admission.admit(&bundles, &place).await.map_err(refusal)?;
-        for warning in &admitted.warnings {
-            progress.tell(Event::Warned(warning.clone()));
-        }
-        let go_on = args.transfer.continue_on_errors;
-        let (choice, refusals) = match checked::admit(&args.checks, &bundles, choice.as_ref(), go_on).await {
-            Ok(Checked::Everything) => (Some(choice), Vec::new()),
-            Ok(Checked::Some { rest, refusals }) => (rest.map(Some), refusals),
-            Err(error) => {
-                admission.conclude(&admitted, Err((&error, None)), &place)?;
-                return Err(checked::refused(error));
-            }
-        };
-        let mut outcome = match choice {
-            None => Ok(Report::default()),
-            Some(None) => import::run(targets, &bundles, &request, &progress).await,
-            Some(Some(choice)) => choice.import(targets, &bundles, &request, &progress).await,
-        };
-        if let Ok(report) = &mut outcome {
-            check::note(report, &refusals);
-            if let Some(receipt) = &mut report.receipt {
-                admitted.name_positions(receipt);
-            }
-        }
-        admission.conclude(&admitted, outcome.as_ref().map_err(|error| (error, error.report())), &place)?;
-        Ok(outcome)
+        let course = Course { targets, request: &request, place: &place, progress: &progress };
+        admitted::import(args, &bundles, choice, admission, course).await
     })?;
     receipt::save(receipt.as_ref(), &outcome, context)?;
     report::conclude(outcome, &args.transfer, context, |found| context.answer(found, report::text))
-}
-
-async fn open(
-    args: &Args,
-    places: &[Location],
-    (targets, request): (&Arc<dyn Targets>, &Request),
-    context: &Context,
-) -> Result<Vec<Opened>, CommandError> {
-    let mut read = artifacts::reading(&args.packed, context).await?;
-    let base = TargetBase::new(Arc::clone(targets), request.clone());
-    read.finder = Some(Arc::new(base) as Arc<dyn BaseFinder>);
-    Ok(Opened::all_read(places, &context.storage(), &read, &context.progress()).await?)
-}
-
-/// What is taken of the bundles; `None` for everything.
-fn choice(taken: &Taken) -> Result<Option<Choice>, CommandError> {
-    let mut choice = Choice::default();
-    choice.artifacts = artifacts::listed(&taken.file, None)?;
-    choice.patterns.clone_from(&taken.only);
-    choice.platforms.clone_from(&taken.platform);
-    choice.referrers = !taken.no_referrers;
-    // A list that is empty asks for nothing, not for everything.
-    if !taken.file.is_empty() && choice.artifacts.is_empty() && choice.patterns.is_empty() {
-        return Err(Mistake::NoArtifacts.into());
-    }
-    Ok((!choice.is_everything()).then_some(choice))
-}
-
-/// How artifacts go to a target.
-pub(super) fn request(to: &RegistryPrefix, renamed: &Renamed, transfer: &Transfer) -> Request {
-    let mut request = Request::new(to.clone());
-    request.keep_host = renamed.keep_host;
-    request.map.clone_from(&renamed.map);
-    request.overwrite_tags = renamed.overwrite_tags;
-    request.check_blobs = renamed.check_blobs;
-    request.continue_on_errors = transfer.continue_on_errors;
-    request.jobs = transfer.jobs.uploads();
-    request.small_jobs = transfer.jobs.small();
-    request
-}
-
-/// The registry, or the store.
-fn targets(args: &Args, context: &Context) -> Result<Arc<dyn Targets>, CommandError> {
-    Ok(match &args.store {
-        None => Arc::new(context.client(args.transfer.jobs)?),
-        // A store that is not there yet has nothing, and planning makes none.
-        Some(dir) if args.transfer.dry_run && !Store::is_store(dir) => Arc::new(Memories::default()),
-        Some(dir) => Arc::new(Store::open(dir)?),
-    })
 }

@@ -113,7 +113,7 @@ impl BundleVerdict {
     }
 
     /// With what is to be said of the set as a set: missing and wrong volumes. Of a volume that was looked at by itself,
-    /// that the others are elsewhere is no fault.
+    /// that the others are elsewhere is not a fault.
     pub(crate) fn with_set(mut self, reader: &Reader, set: Option<&GatheredSet>) -> Self {
         let Some(set) = set else { return self };
         let fault = |error: &bundle::Error, file: Option<PathBuf>| ShownFinding {

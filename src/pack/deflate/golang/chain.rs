@@ -3,31 +3,23 @@
 use std::ops::Range;
 
 use super::blocks;
+use super::places::{ChainPlaces, LONG, SHORTEST, SearchEffort};
 use crate::bits::{BitPosition, BitWriter};
-use crate::bytes::{boxed, common, load32};
 use crate::huffman::BlockCodes;
-use crate::symbols::{HIGHEST_POSITION, MAX_MATCH, WINDOW};
+use crate::symbols::{MAX_MATCH, WINDOW};
 use crate::tokens::DeflateToken;
 
-/// The shortest match that is looked for.
-const SHORTEST: usize = 4;
 /// Tokens of a block.
 const BLOCK: usize = 1 << 14;
 /// Bytes that must be ahead before a place is looked at, unless the input ends.
 const MARGIN: usize = SHORTEST + MAX_MATCH;
-/// A match of four bytes only is not worth it farther back than this.
-const FAR: usize = 4096;
-const HASH_BITS: u32 = 17;
 
 /// What a level tries.
 #[derive(Debug, Clone, Copy)]
 struct Effort {
     /// `None`: a match is taken at once. Otherwise the next place is tried first, unless the match is this long.
     lazy: Option<usize>,
-    /// The first match of this length ends the search.
-    nice: usize,
-    /// Places that are tried.
-    tries: u32,
+    search: SearchEffort,
     /// Without laziness: the places inside longer matches are not remembered.
     remembered: usize,
 }
@@ -44,47 +36,7 @@ impl Effort {
             9 => (Some(258), 258, 4096, 0),
             _ => (Some(16), 128, 128, 0),
         };
-        Self { lazy, nice, tries, remembered }
-    }
-}
-
-/// Where each hash was seen last, and from each place of the window how far back it was seen before.
-#[derive(Debug)]
-struct ChainPlaces {
-    /// By hash: a window index plus `offset`; 0 for none.
-    last: Box<[u32; 1 << HASH_BITS]>,
-    /// By window index modulo the window: the distance to the one before, saturated.
-    back: Box<[u16; WINDOW]>,
-    /// What is added to a window index, at least 1, so that earlier windows stay behind later ones.
-    offset: u32,
-    /// The offset is lowered when it is above this.
-    highest: u32,
-}
-
-impl ChainPlaces {
-    fn new() -> Self {
-        Self { last: boxed(), back: boxed(), offset: 1, highest: HIGHEST_POSITION }
-    }
-
-    /// Remembers a place and gives the one before it with the same hash, which may be outside the window.
-    #[inline]
-    fn remember(&mut self, window: &[u8], index: usize) -> u32 {
-        let bytes = u32::from_be_bytes(*window[index..].first_chunk().expect("four bytes are ahead"));
-        let hash = bytes.wrapping_mul(0x1e35_a7bd) >> (32 - HASH_BITS);
-        let place = index as u32 + self.offset;
-        let before = std::mem::replace(&mut self.last[hash as usize], place);
-        self.back[index % WINDOW] = (place - before).min(u16::MAX.into()) as u16;
-        before
-    }
-
-    /// The window moves on by its size.
-    fn slide(&mut self) {
-        self.offset += WINDOW as u32;
-        if self.offset > self.highest {
-            let lower = self.offset - 1;
-            self.last.iter_mut().for_each(|place| *place = place.saturating_sub(lower));
-            self.offset = 1;
-        }
+        Self { lazy, search: SearchEffort { nice, tries }, remembered }
     }
 }
 
@@ -129,6 +81,16 @@ pub(crate) struct ChainMark {
 }
 
 impl ChainMark {
+    /// The state where a block begins behind a match that ends at `offset`, if the window is not about to move there.
+    pub(crate) fn between_tokens(offset: u64, position: BitPosition) -> Option<Self> {
+        let (window, margin) = (WINDOW as u64, MARGIN as u64);
+        // It moves by its half as soon as fewer bytes are ahead in it than the margin.
+        let base = offset.saturating_sub(window - margin + 1) / window * window;
+        let reach = (offset - base) as u32;
+        let mark = Self { offset, reach, found: (SHORTEST as u16 - 1, 0), pending: false, position };
+        mark.is_sound().then_some(mark)
+    }
+
     /// True where the members fit together, so that an encoder can be resumed.
     pub(crate) fn is_sound(&self) -> bool {
         let (length, distance) = (usize::from(self.found.0), usize::from(self.found.1));
@@ -175,7 +137,7 @@ impl GoChain {
         chain.base = mark.offset - u64::from(mark.reach);
         chain.found = (mark.found.0.into(), mark.found.1.into());
         chain.pending = mark.pending;
-        let known = index.saturating_sub(SHORTEST - 1);
+        let known = index.saturating_sub(LONG - 1);
         chain.remember_all(0..known);
         chain.forgotten = known..index;
         Some(chain)
@@ -184,6 +146,11 @@ impl GoChain {
     /// The state at the end of a block since the last call, if a block ended and the level can be resumed.
     pub(crate) fn take_mark(&mut self) -> Option<ChainMark> {
         self.mark.take()
+    }
+
+    /// The tokens of the block under way.
+    pub(crate) fn tokens(&self) -> &[DeflateToken] {
+        &self.tokens
     }
 
     /// Takes input. How it is cut makes no difference here. (To the original it does, in one place in 32768 at the most: see
@@ -233,10 +200,10 @@ impl GoChain {
             if self.tokens.is_empty() {
                 self.set_mark(bits);
             }
-            let before = self.remember(self.index);
+            let is_remembered = self.remember(self.index);
             let (length, distance) = std::mem::replace(&mut self.found, (SHORTEST - 1, 0));
-            if length < lazy && self.end - self.index > length {
-                self.search(before);
+            if is_remembered && length < lazy && self.end - self.index > length {
+                self.search();
             }
             if length >= SHORTEST && self.found.0 <= length {
                 self.tokens.push(DeflateToken::matched(length, distance));
@@ -267,10 +234,9 @@ impl GoChain {
     /// The level takes each match as it finds it.
     fn at_once(&mut self, all: bool, bits: &mut BitWriter) {
         while self.index < self.end && (all || self.end - self.index >= MARGIN) {
-            let before = self.remember(self.index);
             self.found = (SHORTEST - 1, 0);
-            if self.end - self.index >= SHORTEST {
-                self.search(before);
+            if self.remember(self.index) {
+                self.search();
             }
             let (length, distance) = self.found;
             if length >= SHORTEST {
@@ -291,10 +257,14 @@ impl GoChain {
         }
     }
 
-    /// Remembers a place if four bytes are ahead; gives the one before it with the same hash, or 0.
+    /// Remembers a place if four bytes are ahead; `false` if they are not.
     #[inline]
-    fn remember(&mut self, index: usize) -> u32 {
-        if index + SHORTEST <= self.end { self.places.remember(&self.window, index) } else { 0 }
+    fn remember(&mut self, index: usize) -> bool {
+        let is_ahead = index + SHORTEST <= self.end;
+        if is_ahead {
+            self.places.remember(&self.window[..self.end], index);
+        }
+        is_ahead
     }
 
     fn remember_all(&mut self, indices: Range<usize>) {
@@ -303,39 +273,11 @@ impl GoChain {
         }
     }
 
-    /// Looks for the longest match at the place, from `before` back. Of equal ones the nearest stays.
+    /// Looks for the longest match at the place.
     #[inline]
-    fn search(&mut self, before: u32) {
-        let oldest = self.index.saturating_sub(WINDOW);
-        let Some(mut candidate) = before.checked_sub(self.places.offset).map(|place| place as usize) else { return };
-        if candidate < oldest {
-            return;
-        }
-        let limit = MAX_MATCH.min(self.end - self.index);
-        let nice = self.effort.nice.min(limit);
-        let window = &self.window[..self.index + limit];
-        let back = &self.places.back;
-        let (mut length, mut distance) = self.found;
-        // A longer match has these four bytes, too: most candidates fail here.
-        let mut wanted = load32(window, self.index + length - 3);
-        for _ in 0..self.effort.tries {
-            if load32(window, candidate + length - 3) == wanted {
-                let now = common(window, candidate, self.index, limit);
-                if now > length && (now > SHORTEST || self.index - candidate <= FAR) {
-                    (length, distance) = (now, self.index - candidate);
-                    if now >= nice {
-                        break;
-                    }
-                    wanted = load32(window, self.index + now - 3);
-                }
-            }
-            let step = usize::from(back[candidate % WINDOW]);
-            match candidate.checked_sub(step) {
-                Some(next) if next >= oldest && candidate > oldest => candidate = next,
-                _ => break,
-            }
-        }
-        self.found = (length, distance);
+    fn search(&mut self) {
+        let found = self.places.search(&self.window[..self.end], self.index, self.effort.search);
+        self.found = found.unwrap_or(self.found);
     }
 
     /// Keeps the state at the beginning of a block. Near the end of the window none is kept: there the window is about to move.
@@ -366,26 +308,5 @@ impl GoChain {
         blocks::smallest(bits, &self.tokens, input, &self.fixed);
         self.block = Some(self.index);
         self.tokens.clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::test_data::mixture;
-
-    #[test]
-    fn lowering_the_offset_changes_nothing() {
-        let input = mixture(1_000_000);
-        for level in [2, 6, 9] {
-            let encode = |highest| {
-                let (mut chain, mut bits) = (GoChain::new(level), BitWriter::default());
-                chain.places.highest = highest;
-                chain.write(&input, &mut bits);
-                chain.flush(&mut bits);
-                bits.complete().to_vec()
-            };
-            assert!(encode(HIGHEST_POSITION) == encode(100_000), "level {level}");
-        }
     }
 }

@@ -3,6 +3,7 @@
 mod blocks;
 mod chain;
 mod fast;
+mod places;
 mod plain;
 
 pub(super) use chain::{ChainMark, GoChain};

@@ -113,6 +113,11 @@ impl LazyEncoder {
         }
     }
 
+    /// The tokens of the block under way.
+    pub(crate) fn tokens(&self) -> &[DeflateToken] {
+        &self.tokens
+    }
+
     /// Takes input. How it is cut makes no difference.
     pub(crate) fn write(&mut self, mut input: &[u8], bits: &mut BitWriter) {
         while !input.is_empty() {

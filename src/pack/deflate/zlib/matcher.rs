@@ -129,6 +129,11 @@ impl ZlibEncoder {
         (self.found, self.pending) = ((MIN_MATCH - 1, 0), false);
     }
 
+    /// The tokens of the block under way.
+    pub(crate) fn tokens(&self) -> &[DeflateToken] {
+        &self.tokens
+    }
+
     /// Takes input. How it is cut makes no difference.
     pub(crate) fn write(&mut self, mut input: &[u8], bits: &mut BitWriter) {
         while !input.is_empty() {
@@ -247,7 +252,8 @@ impl ZlibEncoder {
         if index + MIN_MATCH > self.end {
             return 0;
         }
-        let [a, b, c] = [0, 1, 2].map(|at| usize::from(self.window[index + at]));
+        let bytes = &self.window[index..index + MIN_MATCH];
+        let (a, b, c) = (usize::from(bytes[0]), usize::from(bytes[1]), usize::from(bytes[2]));
         let hash = (a << 10 ^ b << 5 ^ c) & ((1 << HASH_BITS) - 1);
         let before = std::mem::replace(&mut self.last[hash], index as u16);
         self.before[index % WINDOW] = before;

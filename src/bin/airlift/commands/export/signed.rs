@@ -87,7 +87,7 @@ impl<'a> ExportSigning<'a> {
     pub(crate) async fn sign(mut self, path: PathBuf, context: &Context) -> Result<SignedStatement, CommandError> {
         let (opened, set) = Opened::survey(&Location::Path(path), &context.storage()).await?;
         let mut draft = vouch::statement(&opened, set.as_ref(), Timestamp::now())?;
-        // An export with a base that leaves nothing out is no delta.
+        // An export with a base that leaves nothing out is not a delta.
         let is_delta = needs(opened.reader().contents().absent.values()).is_some();
         draft.base_proof = self.base_proof.filter(|_| is_delta);
         let base = vouch::named_after(&opened, set.as_ref())?;
