@@ -268,9 +268,7 @@ impl GoChain {
     }
 
     fn remember_all(&mut self, indices: Range<usize>) {
-        for index in indices {
-            self.remember(index);
-        }
+        self.places.remember_all(&self.window[..self.end], indices);
     }
 
     /// Looks for the longest match at the place.

@@ -4,6 +4,8 @@
 //! to nothing, since a longer match is in hand. So places are in chains by six bytes as well: what has six bytes in common is in both,
 //! and by the rank within the shorter chain one knows whether the level would have come so far.
 
+use std::ops::Range;
+
 use crate::bytes::{boxed, common, load32};
 use crate::symbols::{MAX_MATCH, WINDOW};
 
@@ -47,19 +49,35 @@ impl ChainPlaces {
     /// Remembers a place of which at least four bytes are ahead in `window`. Where six are not, the stream ends.
     #[inline]
     pub(super) fn remember(&mut self, window: &[u8], index: usize) {
+        self.remember_short(window, index);
+        if index + LONG <= window.len() {
+            self.remember_long(window, index);
+        }
+    }
+
+    /// Remembers places, but those of which less than four bytes are ahead.
+    #[inline]
+    pub(super) fn remember_all(&mut self, window: &[u8], indices: Range<usize>) {
+        for index in indices.start..indices.end.min((window.len() + 1).saturating_sub(SHORTEST)) {
+            self.remember(window, index);
+        }
+    }
+
+    #[inline]
+    fn remember_short(&mut self, window: &[u8], index: usize) {
         let slot = index % WINDOW;
         let hash = load32(window, index).swap_bytes().wrapping_mul(0x1e35_a7bd) >> (32 - HASH_BITS);
         let back = distance(&mut self.last[hash as usize], index);
-        let rank = match back {
-            0 => 0,
-            _ => self.rank[(index - usize::from(back)) % WINDOW].wrapping_add(1),
-        };
+        // With none before it the rank does not matter.
+        let rank = self.rank[index.wrapping_sub(usize::from(back)) % WINDOW].wrapping_add(1);
         (self.back[slot], self.rank[slot]) = (back, rank);
-        if index + LONG <= window.len() {
-            let six = u64::from(load32(window, index)) << 16 | u64::from(load32(window, index + 2)) << 32;
-            let hash = six.wrapping_mul(227_718_039_650_203) >> (64 - LONG_HASH_BITS);
-            self.back_long[slot] = distance(&mut self.last_long[hash as usize], index);
-        }
+    }
+
+    #[inline]
+    fn remember_long(&mut self, window: &[u8], index: usize) {
+        let six = u64::from(load32(window, index)) << 16 | u64::from(load32(window, index + 2)) << 32;
+        let hash = six.wrapping_mul(227_718_039_650_203) >> (64 - LONG_HASH_BITS);
+        self.back_long[index % WINDOW] = distance(&mut self.last_long[hash as usize], index);
     }
 
     /// The window moves on by its size.
@@ -178,10 +196,8 @@ impl LongSearch {
 fn distance(last: &mut u16, index: usize) -> u16 {
     let place = index + 1;
     let before = usize::from(std::mem::replace(last, place as u16));
-    match place - before {
-        back if before > 0 && back <= WINDOW => back as u16,
-        _ => 0,
-    }
+    let back = place - before;
+    if before > 0 && back <= WINDOW { back as u16 } else { 0 }
 }
 
 #[cfg(test)]
