@@ -166,7 +166,7 @@ async fn a_chart_that_is_not_what_its_index_says_is_refused() {
     for (index, chart, code, parts) in [
         (entry("1.0.0", &wrong), "web", 4, &["error[chart.digest-mismatch]"][..]),
         (entry("1.0.1", "urls: [web-1.0.0.tgz]"), "web", 1, &["error[chart.malformed]", "the archive is web 1.0.0"]),
-        (entry("1.0.0", "urls: [none.tgz]"), "web", 1, &["error[chart.malformed]", "no packed chart"]),
+        (entry("1.0.0", "urls: [none.tgz]"), "web", 1, &["error[chart.malformed]", "not a packed chart"]),
         (entry("1.0.0", "urls: ['file:///etc/passwd']"), "web", 1, &["error[chart.malformed]", "no valid address"]),
         (entry("1.0.0", "urls: ['http://10.1.2.3/x.tgz']"), "web", 1, &["error[registry.policy]", "10.1.2.3"]),
         (entry("1.0.0", "urls: [absent.tgz]"), "web", 1, &["error[registry.not-found]", "absent.tgz"]),

@@ -114,7 +114,7 @@ fn a_folder_that_is_no_store_is_not_made_one_by_a_sweep() {
     let airlift = Airlift::new();
     fs::create_dir(airlift.home().join("other")).unwrap();
     for dir in ["absent", "other"] {
-        airlift.run(["store", "gc", dir]).exits(2).says(&["usage.file", dir, "is no store"]);
+        airlift.run(["store", "gc", dir]).exits(2).says(&["usage.file", dir, "is not a store"]);
     }
     assert!(!airlift.home().join("absent").exists());
     assert_eq!(files_below(&airlift.home().join("other")), Vec::<String>::new());

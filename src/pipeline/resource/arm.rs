@@ -138,7 +138,7 @@ fn put_together(kind: Kind, values: &Map<String, Value>, notes: &Notes) -> Trans
     }
     for name in values.keys().filter(|name| !TOGETHER.contains(&name.as_str())) {
         if !gone.iter().any(|(from, _)| from == name) {
-            notes.note(&format!("parameters.{name}"), format!("is no parameter of an {}", kind.noun()));
+            notes.note(&format!("parameters.{name}"), format!("is not a parameter of an {}", kind.noun()));
         }
     }
     Translated { document, ways: gone }

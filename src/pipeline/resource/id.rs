@@ -64,7 +64,7 @@ impl FromStr for ResourceId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let form = || "is no resource id such as /registries/REGISTRY/exportPipelines/NAME".to_owned();
+        let form = || "is not a resource id such as /registries/REGISTRY/exportPipelines/NAME".to_owned();
         // Azure writes some segments in any case.
         let at = text.to_ascii_lowercase().find("registries/").ok_or_else(form)?;
         let mut parts = text[at + "registries/".len()..].rsplitn(3, '/');
