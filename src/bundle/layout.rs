@@ -295,7 +295,7 @@ impl Layout {
     }
 
     /// Everything of the file but the content of configs and layers, as pieces with their offsets: the entries of the head, then
-    /// [`Layout::headers`].
+    /// `Layout::headers`.
     pub fn frame(&self) -> impl Iterator<Item = (u64, Bytes)> {
         self.head_entries().chain(self.headers())
     }
