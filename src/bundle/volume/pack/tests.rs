@@ -148,7 +148,7 @@ async fn volumes_that_are_opened_have_in_memory_once_what_they_have_in_common() 
     let named = [vec![folder.path().to_owned()], vec![folder.path().join(volume_name("set", 2))]];
     for named in named {
         let found = gather(named).await.unwrap().unwrap();
-        let Backing::Set(volumes) = &found.reader.0.store else { panic!("it is no set") };
+        let Backing::Set(volumes) = &found.reader.0.store else { panic!("it is not a set") };
         assert_eq!(volumes.len(), cut.volumes as usize);
         for volume in &volumes[1..] {
             let (one, other) = (&volumes[0].layout, &volume.layout);
