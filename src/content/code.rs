@@ -296,6 +296,8 @@ codes! {
     PackVersion = "pack.version", Unverified;
     /// Layers that a packed file was packed against are not there.
     PackBaseMissing = "pack.base-missing", Unverified;
+    /// Volumes of a packed file are not where they were looked for.
+    PackVolumeMissing = "pack.volume-missing", Unverified;
     /// A packed file needs more memory than it may take.
     PackMemory = "pack.memory", Unverified;
     /// What is to be packed is not a whole bundle of ours.

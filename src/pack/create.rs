@@ -19,15 +19,18 @@ use super::{
     frames::BaseContents,
     frames_file::{FramesFile, PackLine, tidy},
     head::{BaseLayer, PackHead, PackedBlob, PackedBundle, PackedContent},
+    medium::Medium,
     opened::{PackedFile, ReadSettings},
+    output::PackOutput,
     parallel::largest_first,
     plan::{SurveyedBlob, plan, used_base},
     proof::{check, prove, unproven},
     survey::{BlobSurvey, RecipeTrial, survey},
+    volumes::{MOST_HEAD, gather_near, volume_path},
 };
 use crate::{
     bundle::{self, Format, Layout, Reader},
-    files::{self, blocking::off_reactor, partial::PartialFile},
+    files::{self, blocking::off_reactor},
     oci::{Descriptor, Digest},
     progress::{Event, Phase, Progress},
 };
@@ -44,8 +47,11 @@ const LEAST_BELIEVED: u64 = 4 << 20;
 /// What to pack, and how.
 #[derive(Clone, Debug)]
 pub struct PackRequest {
-    /// Where the packed file is to be; without one the result is only measured.
+    /// Where the packed file is to be, or what its volumes are named after ([`volume_path`]); without one the result is only
+    /// measured.
     pub output: Option<PathBuf>,
+    /// Bytes that a volume may have, where there are to be volumes.
+    pub volume: Option<u64>,
     /// Whether a file that is there may be replaced.
     pub overwrite: bool,
     /// Threads.
@@ -71,7 +77,13 @@ impl PackRequest {
     /// To pack to `output`, with the usual settings.
     pub fn new(output: Option<PathBuf>, jobs: usize) -> Self {
         let base = BaseOffer::default();
-        Self { output, overwrite: false, jobs, memory: super::MEMORY, level: LEVEL, base }
+        Self { output, volume: None, overwrite: false, jobs, memory: super::MEMORY, level: LEVEL, base }
+    }
+
+    /// The file by which the packed file is read: of volumes the first.
+    pub fn path(&self) -> Option<PathBuf> {
+        let output = self.output.as_ref()?;
+        Some(if self.volume.is_some() { volume_path(output, 1) } else { output.clone() })
     }
 }
 
@@ -104,8 +116,10 @@ pub enum BlobCoding {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PackReport {
-    /// The packed file, if one was written.
+    /// The packed file, if one was written; of volumes the first.
     pub path: Option<PathBuf>,
+    /// The volumes, where it is cut.
+    pub volumes: Vec<PathBuf>,
     /// Its bytes, or what they would be.
     pub packed: u64,
     /// Bytes of the bundle.
@@ -124,9 +138,9 @@ pub struct PackReport {
 /// It is not a whole bundle of ours, it is damaged, or the file cannot be written or proven.
 pub async fn pack(bundle: &Reader, request: &PackRequest, progress: &Progress) -> Result<PackReport> {
     let layout = packable(bundle)?;
-    if let Some(path) = request.output.as_ref().filter(|path| !request.overwrite && path.exists()) {
-        let found = complete(path, layout, request, progress).await?;
-        return found.ok_or_else(|| files::Error::Exists { path: path.clone() }.into());
+    if let Some(path) = request.path().filter(|path| !request.overwrite && path.exists()) {
+        let found = complete(&path, layout, request, progress).await?;
+        return found.ok_or_else(|| files::Error::Exists { path }.into());
     }
     let mut doubted = BTreeSet::new();
     loop {
@@ -139,19 +153,19 @@ pub async fn pack(bundle: &Reader, request: &PackRequest, progress: &Progress) -
             stopped: Arc::default(),
         };
         let _on_drop = StopOnDrop(Arc::clone(&run.stopped));
-        let (written, report) = off_reactor(move || run.write()).await?;
-        let Some((partial, frames)) = written else { return Ok(report) };
+        let (written, mut report) = off_reactor(move || run.write()).await?;
+        let Some((output, frames)) = written else { return Ok(report) };
         let base = request.base.contents.clone();
         let settings = ReadSettings { memory: request.memory, base, ..ReadSettings::default() };
-        let mut wrong = prove(bundle, partial.path(), settings, request.jobs, progress).await?;
+        let mut wrong = prove(bundle, output.medium()?, settings, request.jobs, progress).await?;
         if wrong.is_empty() {
             progress.tell(Event::Phase(Phase::Publishing));
-            let size = report.packed;
-            off_reactor(move || {
-                partial.publish(size)?;
-                frames.remove()
-            })
-            .await?;
+            let paths = off_reactor(move || {
+                let paths = output.publish()?;
+                frames.remove().map(|()| paths)
+            });
+            let paths = paths.await?;
+            report.volumes = if request.volume.is_some() { paths } else { Vec::new() };
             return Ok(report);
         }
         if !doubted.is_empty() {
@@ -192,7 +206,9 @@ async fn complete(
     progress: &Progress,
 ) -> Result<Option<PackReport>> {
     let settings = ReadSettings { base: request.base.contents.clone(), ..ReadSettings::default() };
-    let Ok(packed) = PackedFile::open(path, settings).await else { return Ok(None) };
+    let Ok((medium, volumes)) = placed(path, request.volume).await else { return Ok(None) };
+    let size = medium.length();
+    let Ok(packed) = PackedFile::open_in(medium, settings).await else { return Ok(None) };
     let own = packed.bundle();
     if own.seal != seal_of(layout) || own.id != layout.id() {
         return Ok(None);
@@ -201,15 +217,26 @@ async fn complete(
         return Ok(None);
     }
     tidy(&files::name::partial(path));
-    let size = std::fs::metadata(path).map_err(Error::read(path))?.len();
     Ok(Some(PackReport {
         path: Some(path.to_owned()),
+        volumes,
         packed: size,
         size: own.size,
         id: own.id,
         blobs: Vec::new(),
         already_there: true,
     }))
+}
+
+/// The packed file at `path`, or whose first volume of at most `volume` bytes that is, and the volumes.
+async fn placed(path: &Path, volume: Option<u64>) -> Result<(Medium, Vec<PathBuf>)> {
+    let Some(volume) = volume else { return Ok((Medium::open(path)?, Vec::new())) };
+    let found = gather_near(path).await?;
+    if found.head().stretch != volume.saturating_sub(MOST_HEAD) {
+        return Err(files::Error::Exists { path: path.to_owned() }.into());
+    }
+    let volumes = found.files().map(|file| file.path.clone()).collect();
+    Ok((found.join_files()?, volumes))
 }
 
 /// One run.
@@ -223,15 +250,16 @@ struct PackRun {
     stopped: Arc<AtomicBool>,
 }
 
-type WrittenPack = Option<(PartialFile, FramesFile)>;
+type WrittenPack = Option<(PackOutput, FramesFile)>;
 
 impl PackRun {
     /// Writes the unfinished file. Blocks.
     fn write(&self) -> Result<(WrittenPack, PackReport)> {
         let path = self.blobs.reader.path();
-        let partial = self.request.output.as_ref().map(|output| PartialFile::open(output, self.request.overwrite));
-        let partial = partial.transpose()?;
-        let frames = partial.as_ref().map(|partial| FramesFile::open(partial.path(), self.task())).transpose()?;
+        let PackRequest { output, volume, overwrite, .. } = &self.request;
+        let open = |goal: &PathBuf| PackOutput::open(goal, *volume, *overwrite, &self.layout.id());
+        let output = output.as_ref().map(open).transpose()?;
+        let frames = output.as_ref().map(|output| FramesFile::open(output.path(), self.task())).transpose()?;
         let surveyed = self.survey(frames.as_ref())?;
         let base = self.survey_base()?;
         let surveys: Vec<&BlobSurvey> = base.iter().map(|(_, survey)| survey).collect();
@@ -260,19 +288,10 @@ impl PackRun {
         let written = head.write();
         let packed = encoded.iter().fold(written.len() as u64, |sum, content| sum + content.size());
         let report = self.report(&encoding, &encoded, packed);
-        let Some((partial, frames)) = partial.zip(frames) else { return Ok((None, report)) };
-        let failed = |error| Error::from(files::Error::write(partial.path())(error));
-        partial.check_space(packed)?;
-        let file = partial.file();
-        file.set_len(0).map_err(failed)?;
-        std::os::unix::fs::FileExt::write_all_at(file, &written, 0).map_err(failed)?;
-        let mut at = written.len() as u64;
-        for frame in encoded.iter().flat_map(|content| &content.frames) {
-            frames.copy_to(frame, file, at).map_err(failed)?;
-            at += frame.frame.size;
-        }
-        partial.seal(packed)?;
-        Ok((Some((partial, frames)), report))
+        let Some((mut output, frames)) = output.zip(frames) else { return Ok((None, report)) };
+        let written_frames = encoded.iter().flat_map(|content| &content.frames);
+        output.fill(self.layout.id(), &written, (&frames, written_frames), packed)?;
+        Ok((Some((output, frames)), report))
     }
 
     /// What is packed, and with which settings.
@@ -408,7 +427,8 @@ impl PackRun {
             }
         }
         PackReport {
-            path: self.request.output.clone(),
+            path: self.request.path(),
+            volumes: Vec::new(),
             packed,
             size: self.layout.total(),
             id: self.layout.id(),

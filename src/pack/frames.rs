@@ -13,10 +13,11 @@ use super::{
     Error, Result, codec,
     frame_cache::{FrameCache, FrameKey},
     head::{FrameCoding, PackFrame, PackHead, PrefixPart, PrefixSource, starts_of, touched},
+    medium::Medium,
     memory::MemoryLimit,
     window::Window,
 };
-use crate::{bundle::random_access::RandomAccess, oci::Digest};
+use crate::oci::Digest;
 
 /// Where the content of base layers comes from.
 pub trait BaseContents: Send + Sync + fmt::Debug {
@@ -45,7 +46,7 @@ impl From<Error> for Stopped {
 /// The frames of a packed file.
 #[derive(Debug)]
 pub(super) struct Frames {
-    file: RandomAccess,
+    file: Medium,
     path: PathBuf,
     head: PackHead,
     /// Where each frame is in the file.
@@ -66,14 +67,13 @@ impl Frames {
     /// # Errors
     /// It needs more memory than that.
     pub(super) fn new(
-        file: RandomAccess,
-        path: PathBuf,
+        file: Medium,
         head: PackHead,
         mut offset: u64,
         memory: u64,
         base: Option<Arc<dyn BaseContents>>,
     ) -> Result<Self> {
-        let needs = head.needs();
+        let (path, needs) = (file.path(), head.needs());
         let needed = needs.iter().flatten().copied().max().unwrap_or(0);
         // Half is for decoding, a quarter for what is kept, and the rest for the frames that readers are at.
         if needed > memory / 2 {
@@ -174,7 +174,10 @@ impl Frames {
         let frame = &self.head.contents[content].frames[number];
         let offset = self.places[content][number];
         let coded = self.file.read_up_to(offset, frame.size).map_err(Error::read(&self.path))?;
-        let damaged = |reason: &str| Error::Damaged { path: self.path.clone(), offset, reason: reason.to_owned() };
+        let damaged = |reason: &str| {
+            let (path, offset) = self.file.place(offset);
+            Error::Damaged { path: path.to_owned(), offset, reason: reason.to_owned() }
+        };
         if coded.len() as u64 != frame.size {
             return Err(damaged("it ends there"));
         }

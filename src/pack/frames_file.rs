@@ -161,9 +161,9 @@ impl FramesFile {
         Ok(())
     }
 
-    /// Copies a frame to `at` in `goal`.
-    pub(super) fn copy_to(&self, written: &WrittenFrame, goal: &File, at: u64) -> std::io::Result<()> {
-        disk::carry_over(&self.file, written.offset, goal, at, written.frame.size)
+    /// Copies `size` bytes from `offset` on to `at` in `goal`.
+    pub(super) fn copy_to(&self, offset: u64, goal: &File, at: u64, size: u64) -> std::io::Result<()> {
+        disk::carry_over(&self.file, offset, goal, at, size)
     }
 
     /// Removes the files: what is in them is in the packed file.

@@ -9,6 +9,7 @@ use super::{
     head::{self, FrameCoding, PackFrame, PackHead, PackedBlob, PackedBundle, PackedContent, PrefixPart, PrefixSource},
     nested::{NestedStream, NestedStreams},
     opened::{PackedFile, ReadSettings},
+    sealed_json,
 };
 use crate::{
     bundle::{Contents, Index, Layout, Root},
@@ -214,8 +215,8 @@ async fn a_later_version_is_named_and_another_order_of_members_refused() {
     let mut file = packed(|_| {});
     let json = u32::from_le_bytes(file[12..16].try_into().unwrap()) as usize;
     let reseal = |file: &mut Vec<u8>| {
-        let seal = <sha2::Sha256 as sha2::Digest>::digest(&file[..head::FRONT + json]);
-        file[head::FRONT + json..head::FRONT + json + head::SEAL].copy_from_slice(&seal);
+        let seal = <sha2::Sha256 as sha2::Digest>::digest(&file[..sealed_json::FRONT + json]);
+        file[sealed_json::FRONT + json..sealed_json::FRONT + json + sealed_json::SEAL].copy_from_slice(&seal);
     };
     file[8] = 2;
     reseal(&mut file);
