@@ -296,6 +296,8 @@ codes! {
     PackVersion = "pack.version", Unverified;
     /// Layers that a packed file was packed against are not there.
     PackBaseMissing = "pack.base-missing", Unverified;
+    /// A layer that a packed file was packed against is not what its digest says.
+    PackBaseDamaged = "pack.base-damaged", Unverified;
     /// Volumes of a packed file are not where they were looked for.
     PackVolumeMissing = "pack.volume-missing", Unverified;
     /// A packed file needs more memory than it may take.

@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    io::{BufRead as _, Read},
+    io::{self, BufRead as _, Read},
+    path::PathBuf,
 };
 
 use tokio::runtime::Handle;
@@ -58,11 +59,20 @@ impl BaseContents for BundleBase {
     fn open(&self, layer: &Digest, gzip: bool) -> Result<Box<dyn Read + Send>> {
         let missing = || Error::BaseUnknown { layer: *layer };
         let (bundle, blob) = &self.layers[*self.by_digest.get(layer).ok_or_else(missing)?];
-        Ok(content(self.bundles[*bundle].open(blob)?, gzip))
+        let unread = |error| match error {
+            Error::Content(error) => Error::read(&self.place(layer))(io::Error::other(error)),
+            other => other,
+        };
+        Ok(content(self.bundles[*bundle].open(blob).map_err(unread)?, gzip))
     }
 
     fn has(&self, layer: &Digest) -> bool {
         self.by_digest.contains_key(layer)
+    }
+
+    fn place(&self, layer: &Digest) -> PathBuf {
+        let bundle = self.by_digest.get(layer).map(|at| &self.bundles[self.layers[*at].0]);
+        bundle.map(|bundle| bundle.reader.path().to_owned()).unwrap_or_default()
     }
 }
 

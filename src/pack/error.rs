@@ -123,6 +123,18 @@ pub enum Error {
         /// What they are called.
         missing: Vec<String>,
     },
+    /// A base layer is not what its digest says.
+    #[error("the base layer {layer} in {} is damaged; {} was packed against it", base.display(), path.display())]
+    BaseDamaged {
+        /// Which packed file needs it.
+        path: PathBuf,
+        /// The layer.
+        layer: Digest,
+        /// The bundle, or the place in the target, that has it.
+        base: PathBuf,
+        /// What went wrong with it.
+        source: Box<Error>,
+    },
     /// A base layer is not among those that were given, or cannot be read.
     #[error("the base layer {layer} is not there")]
     BaseUnknown {
@@ -185,6 +197,7 @@ impl Fault for Error {
             Self::VolumesMissing { .. } => Code::PackVolumeMissing,
             Self::Memory { .. } => Code::PackMemory,
             Self::BaseMissing { .. } | Self::BaseUnknown { .. } => Code::PackBaseMissing,
+            Self::BaseDamaged { .. } => Code::PackBaseDamaged,
             Self::NotPackable { .. } => Code::PackUnpackable,
             Self::Unproven { .. } => Code::PackUnproven,
             Self::Zstd { .. } => Code::Internal,

@@ -26,6 +26,12 @@ pub trait BaseContents: Send + Sync + fmt::Debug {
 
     /// Whether it is there.
     fn has(&self, layer: &Digest) -> bool;
+
+    /// What messages call the place that it is in.
+    #[doc(hidden)]
+    fn place(&self, layer: &Digest) -> PathBuf {
+        format!("the base layer {layer}").into()
+    }
 }
 
 /// Why no more bytes are made.
@@ -218,11 +224,13 @@ impl Frames {
         let layer = &self.head.base[part.number];
         let missing = || Error::BaseMissing { path: self.path.clone(), missing: 1, first: layer.digest };
         let left = self.cache.lock().unwrap_or_else(PoisonError::into_inner).take_window(part);
+        let base = self.base.as_ref().ok_or_else(missing)?;
         let mut window = match left {
             Some(window) => window,
-            None => Window::new(self.base.as_ref().ok_or_else(missing)?.open(&layer.digest, layer.gzip)?),
+            None => Window::new(base.open(&layer.digest, layer.gzip)?),
         };
-        let bytes = window.slide(part.from, part.size).map_err(Error::read(&self.path))?;
+        let unread = |source| Error::read(&base.place(&layer.digest))(source);
+        let bytes = window.slide(part.from, part.size).map_err(unread)?;
         let taken = take(bytes.ok_or_else(missing)?);
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).keep_window(part.number, window);
         Ok(taken)

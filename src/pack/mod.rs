@@ -7,6 +7,7 @@
 pub mod error;
 
 mod base;
+mod base_uses;
 mod blob_read;
 mod codec;
 mod create;

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Error, Result,
+    base_uses::BaseUses,
     frames::{BaseContents, Frames, Stopped},
     head::{HEAD, PackHead, PackedBundle},
     medium::Medium,
@@ -20,7 +21,7 @@ use crate::{
     bundle::{Layout, Reader, random_access::RandomAccess},
     content::{self, ByteStream, ReadAt},
     files::blocking::off_reactor,
-    oci::Descriptor,
+    oci::{Descriptor, Hasher},
 };
 
 /// Memory that decoding may take if nothing else is said.
@@ -147,7 +148,8 @@ impl PackedFile {
             let found = if missing.is_empty() { Vec::new() } else { finder.find(&documents, &missing).await? };
             if !found.is_empty() {
                 let own = inner.frames.base();
-                inner.frames.set_base(Arc::new(WithFound::new(own, found, inner.frames.path())));
+                let with_found = WithFound::new(own, found, inner.frames.path())?;
+                inner.frames.set_base(Arc::new(with_found));
             }
             inner.check_base()?;
         }
@@ -173,6 +175,7 @@ struct DecodedBundle {
     front: Bytes,
     /// All of it in order; empty until the front was read as a bundle's.
     spans: Vec<BundleSpan>,
+    uses: BaseUses,
 }
 
 impl fmt::Debug for DecodedBundle {
@@ -214,8 +217,9 @@ impl DecodedBundle {
             return Err(Error::Length { path: file.path(), found: file.length(), expected });
         }
         let front_length = head.front;
+        let uses = BaseUses::of(&head);
         let frames = Frames::new(file, head, written, settings.memory, settings.base)?;
-        let mut opened = Self { frames, front: Bytes::new(), spans: Vec::new() };
+        let mut opened = Self { frames, front: Bytes::new(), spans: Vec::new(), uses };
         if settings.finder.is_none() {
             opened.check_base()?;
         }
@@ -300,12 +304,43 @@ impl DecodedBundle {
         Ok(())
     }
 
+    /// Gives a part of a blob. Of one that is made with base layers the last bytes are held back until all are known to have its
+    /// digest, and what went wrong is put down to the base layer that is not what its digest says, where there is one.
     fn give_blob(
         &self,
         place: BlobPlace,
         part: Range<usize>,
         sink: &mut impl FnMut(Bytes) -> Result<(), Stopped>,
     ) -> Result<()> {
+        if !self.uses.any(place.content) {
+            return self.make(place, part, sink).map(drop);
+        }
+        let blob = &self.frames.head().contents[place.content].blobs[place.blob];
+        let is_whole = part.len() as u64 == blob.size;
+        let mut hasher = Hasher::new(blob.digest.algorithm());
+        let mut last: Option<Bytes> = None;
+        let blamed = |error| self.uses.blame(&self.frames, place.content, error);
+        let made = self.make(place, part, &mut |chunk: Bytes| {
+            hasher.update(&chunk);
+            last.replace(chunk).map_or(Ok(()), &mut *sink)
+        });
+        if !made.map_err(blamed)? {
+            return Ok(());
+        }
+        let (expected, actual) = (blob.digest, hasher.finish());
+        if is_whole && actual != expected {
+            return Err(blamed(content::Error::DigestMismatch { expected, actual }.into()));
+        }
+        last.map_or(Ok(()), |chunk| passed(sink(chunk)))
+    }
+
+    /// Makes a part of a blob; whether `sink` has taken all of it.
+    fn make(
+        &self,
+        place: BlobPlace,
+        part: Range<usize>,
+        sink: &mut impl FnMut(Bytes) -> Result<(), Stopped>,
+    ) -> Result<bool> {
         let mut chunk = Vec::with_capacity(CHUNK.min(part.len()));
         let mut stopped = false;
         rebuild(&self.frames, place, part.start as u64..part.end as u64, &mut |bytes| {
@@ -316,7 +351,14 @@ impl DecodedBundle {
             let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK));
             sink(full.into()).inspect_err(|_| stopped = true)
         })?;
-        if stopped || chunk.is_empty() { Ok(()) } else { passed(sink(chunk.into())) }
+        if stopped || chunk.is_empty() {
+            return Ok(!stopped);
+        }
+        match sink(chunk.into()) {
+            Err(Stopped::Failed(error)) => Err(*error),
+            Err(Stopped::Enough) => Ok(false),
+            Ok(()) => Ok(true),
+        }
     }
 }
 

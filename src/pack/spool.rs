@@ -13,10 +13,11 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use tokio::runtime::Handle;
 
-use super::{Error, Result, blob_read::content, frames::BaseContents};
+use super::{Error, Result, blob_read, frames::BaseContents};
 use crate::{
     bundle::Reader,
-    content::{Source, Verified},
+    content::{self, Code, Fault as _, Source, Verified},
+    files::{self, disk},
     oci::{Descriptor, Digest},
 };
 
@@ -34,6 +35,9 @@ pub struct FoundLayer {
     pub layer: Descriptor,
     /// A repository that has it.
     pub from: Arc<dyn Source>,
+    /// What messages call that.
+    #[doc(hidden)]
+    pub place: String,
 }
 
 /// Base layers that are given, and such as were found.
@@ -43,13 +47,25 @@ pub(super) struct WithFound {
     fetched: Mutex<HashMap<Digest, Arc<File>>>,
     runtime: Handle,
     path: PathBuf,
+    /// Where the files are.
+    folder: PathBuf,
 }
 
 impl WithFound {
     /// Called on a runtime, which does the fetching from then on. `path` is the packed file that needs them.
-    pub(super) fn new(given: Option<Arc<dyn BaseContents>>, found: Vec<FoundLayer>, path: &Path) -> Self {
+    ///
+    /// # Errors
+    /// The temporary folder has no room for them.
+    pub(super) fn new(given: Option<Arc<dyn BaseContents>>, found: Vec<FoundLayer>, path: &Path) -> Result<Self> {
+        let folder = std::env::temp_dir();
+        let needed = found.iter().fold(0_u64, |sum, one| sum.saturating_add(one.layer.size));
+        let free = disk::free(&folder).map_err(Error::read(&folder))?;
+        if needed > free {
+            return Err(files::Error::Space { path: folder, needed, free }.into());
+        }
         let found = found.into_iter().map(|one| (one.layer.digest, one)).collect();
-        Self { given, found, fetched: Mutex::default(), runtime: Handle::current(), path: path.to_owned() }
+        let (fetched, runtime) = (Mutex::default(), Handle::current());
+        Ok(Self { given, found, fetched, runtime, path: path.to_owned(), folder })
     }
 
     /// The layer in a file. It is fetched once; others that need one wait, so that not all are on their way at once.
@@ -64,12 +80,34 @@ impl WithFound {
     }
 
     async fn fetch(&self, found: &FoundLayer) -> Result<File> {
-        let mut file = tempfile::tempfile().map_err(Error::read(&self.path))?;
-        let mut content = Verified::open(Arc::clone(&found.from), &found.layer).await?;
+        let mut file = tempfile::tempfile_in(&self.folder).map_err(Error::write(&self.folder))?;
+        let mut content =
+            Verified::open(Arc::clone(&found.from), &found.layer).await.map_err(|error| self.told(found, error))?;
         while let Some(chunk) = content.next().await {
-            file.write_all(&chunk?).map_err(Error::read(&self.path))?;
+            let chunk = chunk.map_err(|error| self.told(found, error))?;
+            file.write_all(&chunk).map_err(|error| self.unwritten(found, error))?;
         }
         Ok(file)
+    }
+
+    /// Why a layer could not be fetched, as the packed file puts it: one that is gone since it was found is missing.
+    fn told(&self, found: &FoundLayer, error: content::Error) -> Error {
+        let (path, layer) = (self.path.clone(), found.layer.digest);
+        match error.code() {
+            Code::ContentDigestMismatch | Code::ContentSizeMismatch => {
+                Error::BaseDamaged { path, layer, base: self.place(&layer), source: Box::new(error.into()) }
+            }
+            _ if error.is_not_found() => Error::BaseMissing { path, missing: 1, first: layer },
+            _ => error.into(),
+        }
+    }
+
+    fn unwritten(&self, found: &FoundLayer, error: io::Error) -> Error {
+        if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return Error::write(&self.folder)(error);
+        }
+        let free = disk::free(&self.folder).unwrap_or(0);
+        files::Error::Space { path: self.folder.clone(), needed: found.layer.size, free }.into()
     }
 }
 
@@ -80,11 +118,18 @@ impl BaseContents for WithFound {
         }
         let found = self.found.get(layer).ok_or(Error::BaseUnknown { layer: *layer })?;
         let whole = FileBytes { file: self.file(found)?, at: 0 };
-        Ok(content(BufReader::with_capacity(256 << 10, whole), gzip))
+        Ok(blob_read::content(BufReader::with_capacity(256 << 10, whole), gzip))
     }
 
     fn has(&self, layer: &Digest) -> bool {
         self.given.as_ref().is_some_and(|given| given.has(layer)) || self.found.contains_key(layer)
+    }
+
+    fn place(&self, layer: &Digest) -> PathBuf {
+        if let Some(given) = self.given.as_ref().filter(|given| given.has(layer)) {
+            return given.place(layer);
+        }
+        self.found.get(layer).map(|found| found.place.clone().into()).unwrap_or_default()
     }
 }
 

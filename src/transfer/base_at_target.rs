@@ -36,14 +36,16 @@ impl TargetBase {
 impl BaseFinder for TargetBase {
     async fn find(&self, documents: &Reader, layers: &[Descriptor]) -> pack::Result<Vec<FoundLayer>> {
         let repositories = self.repositories(documents);
-        let mut sources: Vec<_> = repositories.iter().filter_map(|one| self.targets.source(one)).collect();
+        let source = |one: &Repository| Some((one.to_string(), self.targets.source(one)?));
+        let mut sources: Vec<_> = repositories.iter().filter_map(source).collect();
         let mut found = Vec::with_capacity(layers.len());
         for layer in layers {
             for at in 0..sources.len() {
-                if sources[at].contains(layer).await? {
+                if sources[at].1.contains(layer).await? {
                     // The layers of an image are in one repository, so that is asked first from now on.
                     sources.swap(0, at);
-                    found.push(FoundLayer { layer: layer.clone(), from: Arc::clone(&sources[0]) });
+                    let (place, from) = sources[0].clone();
+                    found.push(FoundLayer { layer: layer.clone(), from, place });
                     break;
                 }
             }

@@ -8,6 +8,7 @@ mod golden;
 mod reading;
 mod recipes;
 mod sample;
+mod target_base;
 mod volumes;
 
 use std::fs;

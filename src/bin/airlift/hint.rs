@@ -167,6 +167,9 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::PackBaseMissing => {
             "Name the bundle that holds the missing layers: every command that reads a packed file takes `--base BUNDLE`. `airlift import`, `watch` and pipelines also look for them in the repositories of the target. Or pack again without `--base`."
         }
+        C::PackBaseDamaged => {
+            "Name a sound copy of the base with `--base BUNDLE`; `airlift verify BUNDLE` shows whether one is. A damaged base publishes nothing."
+        }
         C::PackVolumeMissing => {
             "Put all volumes into one folder, or name all of them. `airlift pack` writes a lost volume again: remove the first volume, and run the same command as before."
         }

@@ -111,9 +111,13 @@ fn a_damaged_base_publishes_nothing() {
     let middle = base.len() / 3;
     base[middle..].iter_mut().step_by(2000).for_each(|byte| *byte ^= 1);
     fs::write(sample.path("v1.tar"), base).unwrap();
-    let ran = airlift.run(["unpack", "v2.pack", "--base", "v1.tar", "-o", "x.tar"]);
-    assert_ne!(ran.code, Some(0), "{ran}");
+    let blamed = ["pack.base-damaged", "the base layer sha256:", "in v1.tar is damaged", "v2.pack", "--base"];
+    airlift.run(["unpack", "v2.pack", "--base", "v1.tar", "-o", "x.tar"]).exits(4).says(&blamed);
     assert!(!sample.path("x.tar").exists());
+    let verified = airlift.run(["verify", "v2.pack", "--base", "v1.tar"]).exits(4);
+    assert!(verified.stdout.contains("in v1.tar is damaged"), "{verified}");
+    airlift.run(["import", "v2.pack", "--base", "v1.tar", "--store", "store"]).exits(4).says(&["in v1.tar is damaged"]);
+    assert!(!files_below(&sample.path("store")).iter().any(|name| name.contains("tags")), "something was published");
 }
 
 #[test]
@@ -162,7 +166,7 @@ fn a_base_that_is_damaged_in_the_target_publishes_nothing() {
             fs::write(&path, bytes).unwrap();
         }
     }
-    let ran = airlift.run(["import", "v2.pack", "--store", "there"]);
-    assert_ne!(ran.code, Some(0), "{ran}");
+    let blamed = ["the base layer sha256:", "team/app is damaged", "v2.pack"];
+    airlift.run(["import", "v2.pack", "--store", "there"]).exits(4).says(&blamed);
     airlift.run(["export", "--from", "there", "localhost/team/app:2", "-o", "back.tar"]).exits(1);
 }
