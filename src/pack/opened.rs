@@ -11,7 +11,7 @@ use super::{
     Error, Result,
     base_uses::BaseUses,
     frames::{BaseContents, Frames, Stopped},
-    head::{HEAD, PackHead, PackedBundle},
+    head::{HEAD, PackHead, PackedBundle, starts_of, touched},
     medium::Medium,
     rebuild::{BlobPlace, rebuild},
     spool::{BaseFinder, WithFound},
@@ -46,11 +46,22 @@ pub struct ReadSettings {
     /// What finds those that are not there.
     #[doc(hidden)]
     pub finder: Option<Arc<dyn BaseFinder>>,
+    /// The documents are needed, and perhaps no layer: that one cannot be made is an error where it is read, not at open.
+    #[doc(hidden)]
+    pub documents: bool,
+}
+
+impl ReadSettings {
+    /// For those who read the documents of the bundle, and do without its layers.
+    #[doc(hidden)]
+    pub fn documents() -> Self {
+        Self { documents: true, ..Self::default() }
+    }
 }
 
 impl Default for ReadSettings {
     fn default() -> Self {
-        Self { memory: MEMORY, base: None, finder: None }
+        Self { memory: MEMORY, base: None, finder: None, documents: false }
     }
 }
 
@@ -176,6 +187,8 @@ struct DecodedBundle {
     /// All of it in order; empty until the front was read as a bundle's.
     spans: Vec<BundleSpan>,
     uses: BaseUses,
+    /// What decoding would take, where that is more than it may: then there is nothing but the front.
+    too_much: Option<(u64, u64)>,
 }
 
 impl fmt::Debug for DecodedBundle {
@@ -218,9 +231,21 @@ impl DecodedBundle {
         }
         let front_length = head.front;
         let uses = BaseUses::of(&head);
-        let frames = Frames::new(file, head, written, settings.memory, settings.base)?;
-        let mut opened = Self { frames, front: Bytes::new(), spans: Vec::new(), uses };
-        if settings.finder.is_none() {
+        let (mut memory, mut too_much) = (settings.memory, None);
+        if settings.documents {
+            let needs = head.needs();
+            let starts = head.contents.first().map(|run| starts_of(&run.frames)).unwrap_or_default();
+            let of_front = needs.first().and_then(|run| run.get(touched(&starts, 0, front_length)));
+            let of_front = of_front.into_iter().flatten().copied().max().unwrap_or(0);
+            let needed = needs.into_iter().flatten().max().unwrap_or(0).saturating_mul(2);
+            if needed > memory && of_front <= memory / 2 {
+                too_much = Some((needed, memory));
+                memory = needed;
+            }
+        }
+        let frames = Frames::new(file, head, written, memory, settings.base)?;
+        let mut opened = Self { frames, front: Bytes::new(), spans: Vec::new(), uses, too_much };
+        if settings.finder.is_none() && !settings.documents {
             opened.check_base()?;
         }
         let mut front = Vec::with_capacity(usize::try_from(front_length).unwrap_or(0));
@@ -293,6 +318,9 @@ impl DecodedBundle {
 
     /// Gives the bytes `range` to `sink`. Blocks.
     fn give(&self, range: &Range<u64>, sink: &mut impl FnMut(Bytes) -> Result<(), Stopped>) -> Result<()> {
+        if let Some((needed, limit)) = self.too_much {
+            return Err(Error::Memory { path: self.frames.path().to_owned(), needed, limit });
+        }
         let first = self.spans.partition_point(|span| span.range.end <= range.start);
         for span in self.spans[first..].iter().take_while(|span| span.range.start < range.end) {
             let part = cut(&span.range, range);

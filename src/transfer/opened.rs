@@ -106,7 +106,8 @@ impl Opened {
         Ok(Some(BundleBase::new(bundles.iter().map(|bundle| bundle.reader().clone()))?))
     }
 
-    /// What a location leads to, also where it is a set of which volumes are missing or wrong.
+    /// What a location leads to, also where it is a set of which volumes are missing or wrong, or a packed file whose layers cannot be
+    /// made here: to read one of those is an error.
     ///
     /// # Errors
     /// There is nothing that can be read.
@@ -119,7 +120,7 @@ impl Opened {
     /// # Errors
     /// There is nothing that can be read.
     pub async fn survey_all(places: &[Location], settings: &Settings) -> Result<(Self, Option<GatheredSet>), Error> {
-        Self::survey_read(places, settings, &ReadSettings::default()).await
+        Self::survey_read(places, settings, &ReadSettings::documents()).await
     }
 
     /// As [`Opened::survey_all`], where a packed file is read with `read`.

@@ -3,6 +3,7 @@
 mod base;
 mod carrying;
 mod damage;
+mod documents;
 mod export;
 mod golden;
 mod reading;

@@ -184,6 +184,12 @@ pub(crate) fn plan(text: &Path, settings: &Settings) -> Result<PlanFile, Command
     opened.map_err(|failure: CommandError| failure.hint_for(&[Code::StorageNotFound], &make))
 }
 
+/// Replaces the next step where the base of a packed file is missing, and `--base` of the command means something else.
+pub(crate) fn or_unpack(failure: CommandError) -> CommandError {
+    let hint = "Write the bundle of the packed file first: `airlift unpack FILE --base BUNDLE -o BUNDLE2`, then name BUNDLE2 instead of FILE.";
+    failure.hint_for(&[Code::PackBaseMissing], hint)
+}
+
 /// Adds the next step to the failure of reading a damaged bundle among `paths`: repair, if there is recovery data.
 pub(crate) fn or_repair(failure: CommandError, paths: &[PathBuf]) -> CommandError {
     let damages = [
@@ -219,11 +225,6 @@ fn has_recovery(path: &Path) -> bool {
     })
 }
 
-/// Opens the bundle at `text`.
-pub(crate) async fn open(text: &Path, context: &Context) -> Result<Opened, CommandError> {
-    Ok(Opened::open(&source(text)?, &context.storage()).await?)
-}
-
 /// How packed files are read.
 pub(crate) async fn reading(packed: &PackedRead, context: &Context) -> Result<ReadSettings, CommandError> {
     let places = packed.base.iter().map(|path| source(path)).collect::<Result<Vec<_>, _>>()?;
@@ -232,7 +233,7 @@ pub(crate) async fn reading(packed: &PackedRead, context: &Context) -> Result<Re
     Ok(ReadSettings { memory: packed.memory.0, base, ..ReadSettings::default() })
 }
 
-/// As [`open`], where packed files are read as `packed` says.
+/// Opens the bundle at `text`, of which layers are read: of a packed file as `packed` says.
 pub(crate) async fn open_packed(text: &Path, packed: &PackedRead, context: &Context) -> Result<Opened, CommandError> {
     let read = reading(packed, context).await?;
     let (opened, set) = Opened::survey_read(&[source(text)?], &context.storage(), &read).await?;
@@ -240,7 +241,7 @@ pub(crate) async fn open_packed(text: &Path, packed: &PackedRead, context: &Cont
     Ok(opened)
 }
 
-/// As [`open`], but accepts a set with missing volumes.
+/// Opens the bundle at `text`, of which the documents are read: also a set with missing volumes, or a packed file without its base.
 pub(crate) async fn survey(text: &Path, context: &Context) -> Result<Opened, CommandError> {
     Ok(Opened::survey(&source(text)?, &context.storage()).await?.0)
 }

@@ -165,7 +165,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
         }
         C::PackVersion => "Use an airlift at least as new as the one that packed the file.",
         C::PackBaseMissing => {
-            "Name the bundle that holds the missing layers: every command that reads a packed file takes `--base BUNDLE`. `airlift import`, `watch` and pipelines also look for them in the repositories of the target. Or pack again without `--base`."
+            "Name the bundle that holds the missing layers with `--base BUNDLE`, or write the bundle first: `airlift unpack FILE --base BUNDLE -o BUNDLE2`, then name BUNDLE2 instead of FILE. Without either, `airlift import`, `watch` and pipelines look for the layers in the repositories of the target."
         }
         C::PackBaseDamaged => {
             "Name a sound copy of the base with `--base BUNDLE`; `airlift verify BUNDLE` shows whether one is. A damaged base publishes nothing."

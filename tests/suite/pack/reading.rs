@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::sample::Sample;
+use super::{base::versions, sample::Sample};
 use crate::support::process::files_below;
 
 #[test]
@@ -34,4 +34,49 @@ fn every_command_that_reads_a_bundle_reads_a_packed_file() {
     fs::remove_file(sample.path("b.tar")).unwrap();
     airlift.run(["unpack", "copy.pack", "-o", "b.tar"]).success();
     assert!(sample.read("again.tar") == sample.read("b.tar"));
+}
+
+#[test]
+fn a_packed_file_answers_as_the_plain_bundle_does() {
+    let sample = versions();
+    let airlift = &sample.airlift;
+    fs::write(sample.path("doc.txt"), "read me\n".repeat(20_000)).unwrap();
+    let named = ["r.example/team/app:2", "file:doc.txt=team/doc:v1"];
+    airlift.run([&["export", "--from", "v2.tar", "-o", "all.tar"][..], &named].concat()).success();
+    airlift.run(["pack", "all.tar", "--base", "v1.tar", "-o", "all.pack"]).success();
+    // What is printed and written must be the same, but for the names of the two.
+    let answer = |args: &[&str], bundle: &str, more: &[&str]| {
+        let folder = sample.path(&format!("{bundle}.out"));
+        fs::create_dir(&folder).unwrap();
+        let output = folder.to_str().unwrap();
+        let args = args.iter().map(|arg| match *arg {
+            "BUNDLE" => bundle,
+            "OUT" => output,
+            arg => arg,
+        });
+        let ran = airlift.run(args.chain(more.iter().copied())).success();
+        let files = files_below(&folder).into_iter().map(|name| (fs::read(folder.join(&name)).unwrap(), name));
+        let answer = (ran.stdout.replace(output, "OUT").replace(bundle, "BUNDLE"), files.collect::<Vec<_>>());
+        fs::remove_dir_all(&folder).unwrap();
+        answer
+    };
+    let base: &[&str] = &["--base", "v1.tar"];
+    let cases: [(&[&str], &[&str]); 8] = [
+        (&["inspect", "BUNDLE", "--tree"], base),
+        (&["inspect", "BUNDLE", "--sums"], &[]),
+        (&["inspect", "BUNDLE", "--json"], base),
+        (&["diff", "v1.tar", "BUNDLE"], &[]),
+        (&["find", "BUNDLE"], &[]),
+        (&["extract", "BUNDLE", "team/doc:v1", "-o", "OUT"], base),
+        (&["load", "BUNDLE", "--platform", "linux/amd64", "--into", "OUT"], base),
+        (&["import", "BUNDLE", "--dry-run", "--store", "store"], base),
+    ];
+    for (args, more) in cases {
+        let (plain, packed) = (answer(args, "all.tar", &[]), answer(args, "all.pack", more));
+        assert!(!plain.0.is_empty(), "{args:?} answers nothing");
+        assert!(plain == packed, "{args:?}: {} and {}", plain.0, packed.0);
+    }
+    airlift.run(["pack", "all.tar", "-o", "alone.pack"]).success();
+    airlift.run(["export", "--from", "alone.pack", "-o", "again.tar"]).success();
+    assert!(sample.read("again.tar") == sample.read("all.tar"));
 }

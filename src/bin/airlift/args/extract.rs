@@ -21,4 +21,6 @@ pub(crate) struct Args {
     /// The folder for the files. airlift creates it if it is not there.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) packed: super::PackedRead,
 }

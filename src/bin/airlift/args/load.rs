@@ -34,5 +34,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub(crate) platform: Option<Platform>,
     #[command(flatten)]
+    pub(crate) packed: super::PackedRead,
+    #[command(flatten)]
     pub(crate) record: super::RecordTo,
 }

@@ -16,6 +16,7 @@ use airlift::{
 use super::guarded;
 use crate::{
     args::export::Args,
+    artifacts,
     context::Context,
     failure::CommandError,
     mistake::{Mistake, quoted},
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         return Err(Mistake::ShardWithoutPlan.into());
     }
     report::check(&args.transfer)?;
-    let (origins, mut request) = runtime::run(source::of(args, context))?;
+    let (origins, mut request) = runtime::run(source::of(args, context)).map_err(artifacts::or_unpack)?;
     let origins = &*origins;
     let to = destination::of(args, context)?;
     let mut series = delta::series(args, &to)?;

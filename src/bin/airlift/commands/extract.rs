@@ -11,7 +11,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let folder = artifacts::local(&args.output)?;
     let progress = context.progress();
     let extracted = runtime::run(async {
-        let bundle = artifacts::open(&args.bundle, context).await?;
+        let bundle = artifacts::open_packed(&args.bundle, &args.packed, context).await?;
         Ok(extract::extract(&bundle, &args.artifact, folder, &progress).await?)
     })?;
     context.answer(&extracted, |extracted| text(extracted, folder))

@@ -1,5 +1,6 @@
 use airlift::{
     files::small::ReportFile,
+    pack::ReadSettings,
     review::page as html,
     transfer::{
         Opened,
@@ -39,7 +40,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     artifacts::warn_of_unfinished([&args.bundle], context);
     let page = args.html.as_deref().map(ReportFile::check).transpose()?;
     let found = runtime::run(async {
-        let read = artifacts::reading(&args.packed, context).await?;
+        // Without its base, a packed file is read as far as that goes: only the configs of single images say something more.
+        let read = ReadSettings { documents: true, ..artifacts::reading(&args.packed, context).await? };
         let place = artifacts::source(&args.bundle)?;
         let (bundle, _) = Opened::survey_read(&[place], &context.storage(), &read).await?;
         let mut found = inspect_with_configs(bundle.reader()).await?;

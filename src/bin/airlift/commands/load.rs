@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let record = guarded::record(&args.record, false);
     record.check()?;
     let loaded = runtime::run(async {
-        let bundle = artifacts::open(&args.bundle, context).await?;
+        let bundle = artifacts::open_packed(&args.bundle, &args.packed, context).await?;
         let (from, id) = (artifacts::location(&args.bundle)?, bundle.reader().id());
         let loaded = load::run(&[bundle], &request, &progress).await?;
         guarded::write(&record, (Leg::Load, "done"), (&from, Some(id)), context, |entry| {

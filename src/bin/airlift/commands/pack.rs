@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use airlift::{
-    pack::{BaseOffer, BlobCoding, PackReport, PackRequest, PackedOutcome, pack},
+    pack::{BaseOffer, BlobCoding, MEMORY, PackReport, PackRequest, PackedOutcome, ReadSettings, pack},
     transfer::Opened,
 };
 use serde_json::{Value, json};
@@ -29,13 +29,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let mut request = PackRequest { memory: args.memory.0, level: args.level, ..goal };
     let progress = context.progress();
     let report = runtime::run(async {
-        let bundle = artifacts::open(&args.bundle, context).await?;
+        let place = artifacts::source(&args.bundle)?;
         let places = args.base.iter().map(|path| artifacts::source(path)).collect::<Result<Vec<_>, _>>()?;
         if let Some(base) = Opened::base(&places, &context.storage(), &progress).await? {
             request.base = BaseOffer { layers: base.layers(), contents: Some(Arc::new(base)) };
         }
+        // A packed file is packed anew as any bundle is. Its own base may be among those of the new one.
+        let (memory, base) = (args.memory.0.max(MEMORY), request.base.contents.clone());
+        let read = ReadSettings { memory, base, ..ReadSettings::default() };
+        let bundle = Opened::all_read(&[place], &context.storage(), &read, &progress).await?.remove(0);
         Ok(pack(bundle.reader(), &request, &progress).await?)
-    })?;
+    })
+    .map_err(artifacts::or_unpack)?;
     context.answer(&answer(&report), |_| text(&report))
 }
 

@@ -8,7 +8,7 @@ use airlift::{
         lists::PackageEntry,
     },
     oci::Reference,
-    packaging,
+    pack, packaging,
     transfer::{discover, inspect},
 };
 
@@ -71,7 +71,10 @@ pub(super) async fn search(
 fn is_bundle(path: &Path) -> bool {
     let text = path.to_string_lossy();
     let is_remote = ["az://", "s3://", "gs://", "https://", "http://"].iter().any(|scheme| text.starts_with(scheme));
-    is_remote || path.extension().is_some_and(|extension| extension == "tar") || path.join("oci-layout").is_file()
+    is_remote
+        || path.extension().is_some_and(|extension| extension == "tar" || extension == "pack")
+        || path.join("oci-layout").is_file()
+        || pack::is_packed_file(path).unwrap_or(false)
 }
 
 async fn bundle(path: &Path, context: &Context) -> Result<Findings, CommandError> {
