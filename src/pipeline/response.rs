@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resource::Kind;
 use crate::{
-    content::Fault,
+    content::{Code, Fault},
     transfer::{ArtifactState, Report},
 };
 
@@ -210,16 +210,16 @@ impl Response {
     pub(super) fn partly(&mut self) {
         let failed = self.artifacts.iter().filter(|artifact| artifact.token.is_some()).count();
         self.status = Status::PartiallySucceeded;
-        self.error_token = Some(crate::content::Code::TransferPartial.token().to_owned());
+        self.error_token = Some(Code::TransferPartial.token().to_owned());
         self.pipeline_run_error_message =
             Some(format!("{failed} of {} artifacts failed; the others are done", self.artifacts.len()));
     }
 
-    /// Whether the run failed since the target lacks a part of a delta's base.
+    /// Whether the run failed since the target lacks a part of an update's base.
     pub(super) fn lacks_base(&self) -> bool {
-        let missing = crate::content::Code::DeltaBaseMissing.token();
+        let missing = [Code::DeltaBaseMissing, Code::PackBaseMissing].map(Code::token);
         let tokens = self.artifacts.iter().filter_map(|artifact| artifact.token.as_deref());
-        tokens.chain(self.error_token.as_deref()).any(|token| token == missing)
+        tokens.chain(self.error_token.as_deref()).any(|token| missing.contains(&token))
     }
 
     /// Notes why the run failed.

@@ -29,6 +29,9 @@ const LONGEST: Duration = Duration::from_hours(1);
 /// the reason. A run is not among them: it is bounded and resumed, and may be killed as often as one likes.
 const MOST_LOST: u32 = 3;
 
+/// What is said of a bundle that waits for another one.
+const AGAIN: &str = "it is tried again when a bundle has landed";
+
 /// Letters of a bundle's name that its runs bear.
 const NAMED: usize = 60;
 
@@ -114,6 +117,15 @@ impl ImportJob {
                 // Whatever comes of the set will be looked at, and leads to this one. After a restart it is looked at too.
                 return Ok(JobOutcome::Settled(SeenBundle { done: true, content: None, ..landing }));
             }
+            Readiness::Lacking(why) => {
+                let why = format!("{why}; {AGAIN}");
+                self.shared.tell(&WatchEvent::Waiting { pipeline: &self.pipeline, blob: &self.name, why: &why });
+                // A base that lands wakes it. One that comes to the target in another way is found at the next time.
+                landing.attempts += 1;
+                landing.next = Some(Timestamp::now() + wait(self.shared.options.interval, landing.attempts));
+                landing.waits = true;
+                return Ok(JobOutcome::Settled(landing));
+            }
             Readiness::Damaged => landing.content = None,
             Readiness::Unfinished(why) => {
                 self.shared.tell(&WatchEvent::Waiting { pipeline: &self.pipeline, blob: &self.name, why: &why });
@@ -148,9 +160,8 @@ impl ImportJob {
         self.landed.put(&self.name, &landing).await?;
         tell_end(&self.shared, &ran.record, landing.next);
         if landing.waits {
-            let why =
-                "it is a delta, and the target lacks a part of its base; it is tried again when a bundle has landed";
-            self.shared.tell(&WatchEvent::Waiting { pipeline: &self.pipeline, blob: &self.name, why });
+            let why = format!("it is an update, and the target lacks a part of its base; {AGAIN}");
+            self.shared.tell(&WatchEvent::Waiting { pipeline: &self.pipeline, blob: &self.name, why: &why });
         }
         Ok(JobOutcome::Settled(landing))
     }

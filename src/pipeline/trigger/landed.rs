@@ -36,7 +36,7 @@ pub(super) struct SeenBundle {
     pub(super) attempts: u32,
     /// When it is tried again.
     pub(super) next: Option<Timestamp>,
-    /// Whether it is a delta that waits for another bundle; not kept.
+    /// Whether it is an update that waits for another bundle; not kept.
     pub(super) waits: bool,
     /// Of a set, what stands for its files as they were looked at; not kept.
     pub(super) mark: Option<String>,

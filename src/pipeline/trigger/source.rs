@@ -74,6 +74,8 @@ pub(super) enum Readiness {
     },
     /// It is of a set of which volumes are not there yet, however long that takes.
     Wanting(String),
+    /// It needs layers of another bundle, which the target does not have yet.
+    Lacking(String),
     /// It begins like a bundle and is not whole: somebody may be writing it.
     Unfinished(String),
     /// It is not whole and not being written: a run will say what is wrong with it.
@@ -204,6 +206,7 @@ impl WatchedSource {
                 other => Ok(other),
             },
             Code::BundleVolumeMissing | Code::PackVolumeMissing => Ok(Readiness::Wanting(error.to_string())),
+            Code::PackBaseMissing => Ok(Readiness::Lacking(error.to_string())),
             code if code.class() == Class::Unverified => self.unfinished(&own(), error.to_string()).await,
             _ => Err(error.into()),
         }

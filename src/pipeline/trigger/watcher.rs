@@ -318,7 +318,7 @@ impl Watcher {
         }
     }
 
-    /// Tries the deltas again that wait for another bundle: one has landed.
+    /// Tries the updates again that wait for another bundle: one has landed.
     async fn wake(&mut self) {
         let waiting = self.known.iter_mut().filter(|(_, known)| known.waits && !known.done);
         let names: Vec<String> = waiting
