@@ -256,6 +256,8 @@ codes! {
 
     /// Something is there already, and `--overwrite` was not given.
     OutputExists = "output.exists", Failed;
+    /// The output would replace what it is made of.
+    OutputInput = "output.is-input", Usage;
     /// What is at the name of an unfinished file or of a report is a link, not a regular file, or of another user.
     OutputForeign = "output.foreign", Failed;
     /// A folder, a device or a pipe is where the output is to be.
@@ -304,6 +306,8 @@ codes! {
     PackMemory = "pack.memory", Unverified;
     /// What is to be packed is not a whole bundle of ours.
     PackUnpackable = "pack.not-a-bundle", Failed;
+    /// What is to be unpacked is not a packed file.
+    PackNotPacked = "pack.not-packed", Failed;
     /// What was packed does not decode to the same bytes.
     PackUnproven = "pack.unproven", Unverified;
 

@@ -36,6 +36,12 @@ pub enum Error {
         /// Which file.
         path: PathBuf,
     },
+    /// The output would take the place of what it is made of.
+    #[error("{} is read to make the output, and the output would replace it", path.display())]
+    Input {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The name is taken by something that is not a file, and is not replaced by one.
     #[error("{} is {kind}, and airlift does not replace it by a file", path.display())]
     NotAFile {
@@ -124,6 +130,7 @@ impl Fault for Error {
             }
             Self::Write { .. } => Code::IoWrite,
             Self::Exists { .. } => Code::OutputExists,
+            Self::Input { .. } => Code::OutputInput,
             Self::NotAFile { .. } => Code::OutputNotAFile,
             Self::Foreign { .. } | Self::Link { .. } => Code::OutputForeign,
             Self::Exposed { .. } | Self::NoHome => Code::IoExposed,

@@ -96,6 +96,20 @@ pub(crate) fn check_goal(goal: &Path, overwrite: bool) -> Result<()> {
     }
 }
 
+/// Checks that an output at `goal` is none of the files that it is made of, under whatever names and links.
+///
+/// # Errors
+/// [`Error::Input`] names it.
+pub(crate) fn check_apart<'p>(goal: &Path, inputs: impl IntoIterator<Item = &'p Path>) -> Result<()> {
+    let Ok(there) = fs::metadata(goal) else { return Ok(()) };
+    let is_there =
+        |input: &Path| fs::metadata(input).is_ok_and(|it| it.dev() == there.dev() && it.ino() == there.ino());
+    match inputs.into_iter().find(|input| is_there(input)) {
+        Some(_) => Err(Error::Input { path: goal.to_owned() }),
+        None => Ok(()),
+    }
+}
+
 /// Whether `path` still names `file`.
 pub(crate) fn is_same(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;

@@ -149,6 +149,12 @@ pub enum Error {
         /// What it is instead.
         reason: &'static str,
     },
+    /// What is to be unpacked is something else.
+    #[error("{} is not a packed file", path.display())]
+    NotPacked {
+        /// What was given.
+        path: PathBuf,
+    },
     /// What was written does not decode to what was read. Nothing was published.
     #[error("{} was packed and does not decode to the same bytes; nothing was published", path.display())]
     Unproven {
@@ -199,6 +205,7 @@ impl Fault for Error {
             Self::BaseMissing { .. } | Self::BaseUnknown { .. } => Code::PackBaseMissing,
             Self::BaseDamaged { .. } => Code::PackBaseDamaged,
             Self::NotPackable { .. } => Code::PackUnpackable,
+            Self::NotPacked { .. } => Code::PackNotPacked,
             Self::Unproven { .. } => Code::PackUnproven,
             Self::Zstd { .. } => Code::Internal,
         }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     bundle::{GatheredSet, Reader},
+    files,
     pack::{self, BundleBase, ReadSettings},
     progress::{Event, Phase, Progress},
     storage::{Location, Pinned, Settings},
@@ -196,6 +197,25 @@ impl Opened {
     /// The volumes, in their order, where it is a packed file that was cut.
     pub(crate) fn pack_volumes(&self) -> &[PathBuf] {
         &self.volumes
+    }
+
+    /// The files on this machine that it is read from.
+    fn files(&self) -> &[PathBuf] {
+        match &self.place {
+            BundleSource::Path(path) => std::slice::from_ref(path),
+            BundleSource::Files(files) => files,
+            BundleSource::Object(_) | BundleSource::Objects(_) => &[],
+        }
+    }
+
+    /// Checks that a file at `goal` would replace neither this, nor one of `others` that is read beside it.
+    ///
+    /// # Errors
+    /// It would.
+    #[doc(hidden)]
+    pub fn check_apart(&self, goal: &Path, others: &[Location]) -> Result<(), Error> {
+        let others = others.iter().filter_map(Location::path);
+        Ok(files::open::check_apart(goal, self.files().iter().chain(others).map(PathBuf::as_path))?)
     }
 
     /// The objects of a set that is in a storage, each in the version that was looked at; none of anything else.

@@ -12,9 +12,13 @@ use super::{
 };
 use crate::{
     bundle::{Format, Reader, output::Output},
-    files::{self, blocking::off_reactor, open::check_goal},
+    files::{
+        self,
+        blocking::off_reactor,
+        open::{check_apart, check_goal},
+    },
     oci::Digest,
-    pack::{self, PackedFile, ReadSettings},
+    pack::{self, PackKind, PackedFile, ReadSettings},
     progress::Progress,
     storage::{self, Location, Pinned, Settings},
 };
@@ -24,6 +28,8 @@ use crate::{
 pub struct UnpackRequest {
     /// The packed file.
     pub from: Location,
+    /// What the packed file was packed against, which is not to be replaced.
+    pub base: Vec<Location>,
     /// The bundle to write.
     pub output: PathBuf,
     /// Whether a file that is there may be replaced.
@@ -56,13 +62,31 @@ pub async fn unpack(
     settings: &Settings,
     progress: &Progress,
 ) -> Result<UnpackReport, Error> {
-    let UnpackRequest { from, output, overwrite, jobs } = request;
+    let UnpackRequest { from, base, output, overwrite, jobs } = request;
+    let apart = |files: &[PathBuf]| {
+        let named = std::iter::once(from).chain(base).filter_map(Location::path);
+        check_apart(output, named.chain(files).map(PathBuf::as_path))
+    };
+    apart(&[])?;
     let packed = match (leads(std::slice::from_ref(from), settings).await?, from) {
-        (Leads::Packed(volumes), _) => volumes.open(&read).await?,
-        (_, Location::Path(path)) => PackedFile::open(path, read).await?,
+        (Leads::Packed(found), _) => {
+            if found.far.is_none() {
+                apart(&found.volumes.files().map(|file| file.path.clone()).collect::<Vec<_>>())?;
+            }
+            found.open(&read).await?
+        }
+        (_, Location::Path(path)) => {
+            if !pack::is_packed_file(path)? {
+                return Err(pack::Error::NotPacked { path: path.clone() }.into());
+            }
+            PackedFile::open(path, read).await?
+        }
         (_, far) => {
-            let pinned = Pinned::open(storage::open(far, settings)?).await?;
-            PackedFile::open_on(Arc::new(pinned), read).await?
+            let pinned: Arc<Pinned> = Arc::new(Pinned::open(storage::open(far, settings)?).await?);
+            if pack::kind_at(&*pinned).await? == PackKind::Other {
+                return Err(pack::Error::NotPacked { path: far.to_string().into() }.into());
+            }
+            PackedFile::open_on(pinned, read).await?
         }
     };
     if !overwrite && output.exists() {

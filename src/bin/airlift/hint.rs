@@ -176,9 +176,14 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::PackMemory => {
             "Run `airlift unpack FILE -o BUNDLE --memory SIZE` with the size that the message names, or pack again with a smaller `--memory`."
         }
-        C::PackUnpackable => "Name a single bundle that airlift has written, not a volume, an archive or a folder.",
+        C::PackUnpackable => {
+            "Make one bundle of it first: `airlift export --from SOURCE -o BUNDLE`, then name BUNDLE instead of SOURCE."
+        }
+        C::PackNotPacked => {
+            "Name a file that `airlift pack` wrote. A bundle, a set of volumes and a layout need no unpacking: every command reads them as they are."
+        }
         C::PackUnproven => {
-            "Run `airlift verify BUNDLE`. If the bundle is sound, this is a defect of airlift: keep the bundle and report it."
+            "Run `airlift verify BUNDLE`. If it names damage, replace the bundle by a sound copy, then run the same command again. If the bundle is sound, this is a defect of airlift: keep the bundle and report it."
         }
         C::UsageLocation => {
             "Write /path, ./path, az://ACCOUNT/CONTAINER/NAME, an Azure blob URL with its SAS in quotes, s3://BUCKET/KEY, gs://BUCKET/KEY, or - for the output of an export."
@@ -320,6 +325,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
         }
         C::PlanUnfinished => "Wait until every shard is done, then run the same command again.",
         C::OutputExists => "Add `--overwrite` to replace it, or choose another name.",
+        C::OutputInput => "Write to another name: what is read stays as it is.",
         C::OutputForeign => {
             "Look at that file. Remove it if it is not needed, or choose an output in a folder that only you can write to."
         }

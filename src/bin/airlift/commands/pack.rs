@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use airlift::{
+    content::Code,
     pack::{BaseOffer, BlobCoding, MEMORY, PackReport, PackRequest, PackedOutcome, ReadSettings, pack},
     transfer::Opened,
 };
@@ -18,6 +19,10 @@ use crate::{
     },
     runtime,
 };
+
+/// The next step where what is to be packed is not even a layout.
+const OTHER_ARCHIVE: &str = "Check the path. Of an archive of `docker save` make a bundle first: `airlift export --from SOURCE -o BUNDLE`, then \
+    name BUNDLE instead of SOURCE.";
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let output = args.output.as_deref().map(artifacts::local).transpose()?;
@@ -38,9 +43,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         let (memory, base) = (args.memory.0.max(MEMORY), request.base.contents.clone());
         let read = ReadSettings { memory, base, ..ReadSettings::default() };
         let bundle = Opened::all_read(&[place], &context.storage(), &read, &progress).await?.remove(0);
+        if let Some(goal) = request.path() {
+            bundle.check_apart(&goal, &places)?;
+        }
         Ok(pack(bundle.reader(), &request, &progress).await?)
     })
-    .map_err(artifacts::or_unpack)?;
+    .map_err(|failure| artifacts::or_unpack(failure).hint_for(&[Code::BundleUnknown], OTHER_ARCHIVE))?;
     context.answer(&answer(&report), |_| text(&report))
 }
 

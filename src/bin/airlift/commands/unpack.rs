@@ -14,8 +14,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let output = artifacts::local(&args.output)?;
     let from = artifacts::source(&args.file)?;
     let progress = context.progress();
-    let request =
-        packing::UnpackRequest { from, output: output.into(), overwrite: args.overwrite, jobs: args.jobs.count() };
+    let base = args.packed.base.iter().map(|path| artifacts::source(path)).collect::<Result<Vec<_>, _>>()?;
+    let (overwrite, jobs) = (args.overwrite, args.jobs.count());
+    let request = packing::UnpackRequest { from, base, output: output.into(), overwrite, jobs };
     let report = runtime::run(async {
         let settings = artifacts::reading(&args.packed, context).await?;
         Ok(packing::unpack(&request, settings, &context.storage(), &progress).await?)
