@@ -9,6 +9,7 @@ mod golden;
 mod reading;
 mod recipes;
 mod sample;
+mod serving;
 mod sources;
 mod target_base;
 mod volumes;
