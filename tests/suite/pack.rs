@@ -5,6 +5,7 @@ mod carrying;
 mod damage;
 mod export;
 mod golden;
+mod memory;
 mod reading;
 mod recipes;
 mod sample;

@@ -173,6 +173,9 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::PackMemory => {
             "Run `airlift unpack FILE -o BUNDLE --memory SIZE` with the size that the message names, or pack again with a smaller `--memory`."
         }
+        C::PackTooLarge => {
+            "Pack it again with a larger `--memory`, which makes fewer and larger frames. Or export the artifacts into several bundles, and pack each."
+        }
         C::PackUnpackable => "Name a single bundle that airlift has written, not a volume, an archive or a folder.",
         C::PackUnproven => {
             "Run `airlift verify BUNDLE`. If the bundle is sound, this is a defect of airlift: keep the bundle and report it."
