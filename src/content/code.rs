@@ -304,6 +304,8 @@ codes! {
     PackVolumeMissing = "pack.volume-missing", Unverified;
     /// A packed file needs more memory than it may take.
     PackMemory = "pack.memory", Unverified;
+    /// A bundle is too large for one packed file with so little memory.
+    PackTooLarge = "pack.too-large", Failed;
     /// What is to be packed is not a whole bundle of ours.
     PackUnpackable = "pack.not-a-bundle", Failed;
     /// What is to be unpacked is not a packed file.

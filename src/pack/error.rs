@@ -141,6 +141,14 @@ pub enum Error {
         /// The layer.
         layer: Digest,
     },
+    /// So many frames, or lists of members, are more than a head can have.
+    #[error("{} is too large for a packed file with {memory} bytes of memory: its head would be longer than any may be", path.display())]
+    HeadTooLong {
+        /// The bundle.
+        path: PathBuf,
+        /// Bytes of memory that reading the packed file may take.
+        memory: u64,
+    },
     /// What is to be packed is not a whole bundle of ours.
     #[error("{} cannot be packed: {reason}", path.display())]
     NotPackable {
@@ -204,6 +212,7 @@ impl Fault for Error {
             Self::Memory { .. } => Code::PackMemory,
             Self::BaseMissing { .. } | Self::BaseUnknown { .. } => Code::PackBaseMissing,
             Self::BaseDamaged { .. } => Code::PackBaseDamaged,
+            Self::HeadTooLong { .. } => Code::PackTooLarge,
             Self::NotPackable { .. } => Code::PackUnpackable,
             Self::NotPacked { .. } => Code::PackNotPacked,
             Self::Unproven { .. } => Code::PackUnproven,

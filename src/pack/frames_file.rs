@@ -85,6 +85,8 @@ impl FramesFile {
         let mut text = Vec::new();
         let read = (&mut journal).take(MOST_JOURNAL).read_to_end(&mut text);
         read.map_err(files::Error::read(&journal_path))?;
+        // What was not read is too much to be read; what comes is behind it.
+        journal.seek(SeekFrom::End(0)).map_err(files::Error::read(&journal_path))?;
         let mut lines = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
         let same = matches!(lines.next(), Some(PackLine::Task { task: found }) if found == task);
         let written = Self {

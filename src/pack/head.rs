@@ -32,7 +32,7 @@ const MOST_RATIO: u64 = 1032;
 /// The most that is decoded for one frame, with all that its prefix needs.
 const MOST_WORK: u64 = 16 << 30;
 
-/// The most frames that the contents of all prefixes have, each counted as often as it is named.
+/// The most frames that all prefixes are in, each counted as often as it is named.
 const MOST_TOUCHED: usize = 1 << 24;
 
 /// A packed file's head. Fields have the order of canonical JSON.
@@ -332,9 +332,10 @@ impl PackHead {
         let cost = |frame: &PackFrame, below: &[u64]| {
             below.iter().fold(frame.length, |sum, cost| sum.saturating_add(*cost)).saturating_add(prefix_bytes(frame))
         };
+        let starts: Vec<Vec<u64>> = self.contents.iter().map(|content| starts_of(&content.frames)).collect();
         let touched = self.contents.iter().flat_map(|content| &content.frames).try_fold(0_usize, |sum, frame| {
             let parts = frame.prefix.iter().filter(|part| part.source == PrefixSource::Content);
-            let frames = parts.map(|part| self.contents[part.number].frames.len());
+            let frames = parts.map(|part| touched(&starts[part.number], part.from, part.from + part.size).len());
             Some(frames.fold(sum, usize::saturating_add)).filter(|&sum| sum <= MOST_TOUCHED)
         });
         if touched.is_none() {

@@ -9,7 +9,11 @@ use std::{
 };
 
 use super::{Error, Result};
-use crate::{bundle::random_access::RandomAccess, content::ReadAt};
+use crate::{
+    bundle::random_access::RandomAccess,
+    content::ReadAt,
+    oci::{Digest, Hasher},
+};
 
 /// The bytes of a packed file, wherever they lie. Every read blocks.
 #[derive(Debug)]
@@ -27,6 +31,19 @@ struct Stretch {
     offset: u64,
     /// Its bytes in the packed file: each begins where the one before ends.
     range: Range<u64>,
+    /// Their SHA-256, where it is known.
+    digest: Option<Digest>,
+}
+
+impl Stretch {
+    /// Whether its bytes have another digest than they must.
+    fn is_wrong(&self) -> bool {
+        let Some(expected) = self.digest else { return false };
+        let mut hasher = Hasher::new(expected.algorithm());
+        let length = self.range.end - self.range.start;
+        let read = self.file.update_at(&mut hasher, self.offset, length, &mut Vec::new(), |_| {});
+        !read.is_ok_and(|is_all| is_all && hasher.finish() == expected)
+    }
 }
 
 impl Medium {
@@ -38,7 +55,7 @@ impl Medium {
     /// All of a file of `length` bytes.
     pub(super) fn whole(file: RandomAccess, path: PathBuf, length: u64) -> Self {
         let mut whole = Self::new();
-        whole.add(file, path, 0, length);
+        whole.add(file, path, 0, length, None);
         whole
     }
 
@@ -58,10 +75,10 @@ impl Medium {
         Self::whole(RandomAccess::remote(from), path, length)
     }
 
-    /// Adds `length` bytes of a file from `offset` on.
-    pub(super) fn add(&mut self, file: RandomAccess, path: PathBuf, offset: u64, length: u64) {
+    /// Adds `length` bytes of a file from `offset` on, which have that SHA-256.
+    pub(super) fn add(&mut self, file: RandomAccess, path: PathBuf, offset: u64, length: u64, digest: Option<Digest>) {
         let start = self.length();
-        self.stretches.push(Stretch { file, path, offset, range: start..start.saturating_add(length) });
+        self.stretches.push(Stretch { file, path, offset, range: start..start.saturating_add(length), digest });
     }
 
     /// All bytes.
@@ -98,11 +115,15 @@ impl Medium {
         Ok(bytes)
     }
 
-    /// The file that has the byte `offset`, and where in it that is.
-    pub(super) fn place(&self, offset: u64) -> (&Path, u64) {
-        match self.stretches.get(self.at(offset)).or(self.stretches.last()) {
-            Some(Stretch { path, offset: begin, range, .. }) => (path, begin + (offset - range.start)),
-            None => (Path::new(""), offset),
+    /// Where the damage is of what is in `range`: the file, and where in it that begins. If several files have a part of it, they
+    /// are hashed to see which one it is.
+    pub(super) fn damage(&self, range: &Range<u64>) -> (&Path, u64) {
+        let touched = self.stretches[self.at(range.start)..].iter().take_while(|one| one.range.start < range.end);
+        let touched: Vec<&Stretch> = touched.collect();
+        let wrong = touched.iter().find(|one| touched.len() > 1 && one.is_wrong());
+        match wrong.or(touched.first()) {
+            Some(Stretch { path, offset, range: own, .. }) => (path, offset + range.start.saturating_sub(own.start)),
+            None => (Path::new(""), range.start),
         }
     }
 
@@ -125,7 +146,8 @@ mod tests {
         for (front, content) in [(3, &all[..4]), (0, &all[4..5]), (7, &all[5..])] {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&[&vec![b'-'; front][..], content, b"more"].concat()).unwrap();
-            medium.add(file.into(), format!("f{front}").into(), front as u64, content.len() as u64);
+            let (path, digest) = (format!("f{front}").into(), Digest::sha256(content));
+            medium.add(file.into(), path, front as u64, content.len() as u64, Some(digest));
         }
         assert_eq!(medium.length(), 10);
         for from in 0..=all.len() {
@@ -136,8 +158,11 @@ mod tests {
         }
         assert_eq!(medium.read_up_to(8, 100).unwrap(), b"ij");
         assert_eq!(medium.read_up_to(11, 1).unwrap(), b"");
-        assert_eq!(medium.place(4), (Path::new("f0"), 0));
-        assert_eq!(medium.place(6), (Path::new("f7"), 8));
-        assert_eq!(medium.place(10), (Path::new("f7"), 12));
+        assert_eq!(medium.damage(&(4..5)), (Path::new("f0"), 0));
+        assert_eq!(medium.damage(&(6..8)), (Path::new("f7"), 8));
+        // Of several files the one that is damaged.
+        assert_eq!(medium.damage(&(3..8)), (Path::new("f3"), 6));
+        medium.stretches[2].digest = Some(Digest::sha256(b"other"));
+        assert_eq!(medium.damage(&(3..8)), (Path::new("f7"), 7));
     }
 }

@@ -26,6 +26,7 @@ mod parallel;
 mod plan;
 mod proof;
 mod rebuild;
+mod request;
 mod sealed;
 mod sealed_json;
 mod segments;
@@ -41,11 +42,12 @@ mod window;
 /// Encoders that make the same gzip bytes again: a crate of its own.
 pub use airlift_deflate as deflate;
 pub use base::BundleBase;
-pub use create::{BaseOffer, BlobCoding, LEVEL, PackReport, PackRequest, PackedOutcome, pack};
+pub use create::pack;
 pub use error::{Error, Result};
 pub use frames::BaseContents;
 pub use opened::{MEMORY, PackedFile, ReadSettings, is_packed_file};
 pub(crate) use opened::{PackKind, kind_at, reader_at, reader_on};
+pub use request::{BaseOffer, BlobCoding, LEVEL, PackReport, PackRequest, PackedOutcome};
 pub(crate) use sealed::check_sealed;
 #[doc(hidden)]
 pub use spool::{BaseFinder, FoundLayer};

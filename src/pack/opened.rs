@@ -28,10 +28,10 @@ use crate::{
 pub const MEMORY: u64 = 1 << 30;
 
 /// Bytes of a chunk that is passed on.
-const CHUNK: usize = 512 << 10;
+const CHUNK: usize = 256 << 10;
 
 /// Chunks that wait for their reader.
-const AHEAD: usize = 4;
+const AHEAD: usize = 2;
 
 /// The media type of base layers: the head has none.
 const BYTES: &str = "application/octet-stream";
@@ -371,13 +371,18 @@ impl DecodedBundle {
     ) -> Result<bool> {
         let mut chunk = Vec::with_capacity(CHUNK.min(part.len()));
         let mut stopped = false;
-        rebuild(&self.frames, place, part.start as u64..part.end as u64, &mut |bytes| {
-            chunk.extend_from_slice(bytes);
-            if chunk.len() < CHUNK {
-                return Ok(());
+        rebuild(&self.frames, place, part.start as u64..part.end as u64, &mut |mut bytes| {
+            // What comes may be all of a frame.
+            while !bytes.is_empty() {
+                let (now, later) = bytes.split_at(bytes.len().min(CHUNK - chunk.len()));
+                chunk.extend_from_slice(now);
+                bytes = later;
+                if chunk.len() == CHUNK {
+                    let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK));
+                    sink(full.into()).inspect_err(|_| stopped = true)?;
+                }
             }
-            let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK));
-            sink(full.into()).inspect_err(|_| stopped = true)
+            Ok(())
         })?;
         if stopped || chunk.is_empty() {
             return Ok(!stopped);

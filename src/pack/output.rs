@@ -176,7 +176,7 @@ impl PackOutput {
         for part in &self.parts {
             let path = part.partial.path();
             let file = File::open(path).map_err(Error::read(path))?;
-            medium.add(file.into(), path.to_owned(), part.head.len() as u64, part.length);
+            medium.add(file.into(), path.to_owned(), part.head.len() as u64, part.length, None);
         }
         Ok(medium)
     }

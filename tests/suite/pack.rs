@@ -1,11 +1,13 @@
 //! `pack` and `unpack`: the same bundle in fewer bytes, and nothing else comes out.
 
+mod awkward;
 mod base;
 mod carrying;
 mod damage;
 mod documents;
 mod export;
 mod golden;
+mod memory;
 mod reading;
 mod recipes;
 mod sample;

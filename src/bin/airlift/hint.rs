@@ -176,6 +176,9 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::PackMemory => {
             "Run `airlift unpack FILE -o BUNDLE --memory SIZE` with the size that the message names, or pack again with a smaller `--memory`."
         }
+        C::PackTooLarge => {
+            "Pack it again with a larger `--memory`, which makes fewer and larger frames. Or export the artifacts into several bundles, and pack each."
+        }
         C::PackUnpackable => {
             "Make one bundle of it first: `airlift export --from SOURCE -o BUNDLE`, then name BUNDLE instead of SOURCE."
         }

@@ -63,7 +63,7 @@ impl PackVolumes {
     pub(crate) fn join<E>(&self, mut open: impl FnMut(&Candidate) -> Result<RandomAccess, E>) -> Result<Medium, E> {
         let mut medium = Medium::new();
         for FoundVolume { file, head, begin } in &self.volumes {
-            medium.add(open(file)?, file.path.clone(), *begin, head.length());
+            medium.add(open(file)?, file.path.clone(), *begin, head.length(), Some(head.digest));
         }
         Ok(medium)
     }

@@ -35,7 +35,8 @@ pub(crate) struct Args {
     /// Print what packing would save, layer by layer, and write nothing. This takes as long as packing.
     #[arg(long)]
     pub(crate) estimate: bool,
-    /// The memory that reading the packed file may take. Less memory makes the file larger.
+    /// The memory that reading the packed file may take. Less memory makes the file larger. Packing keeps to it too, but for high
+    /// levels, of which one frame at a time takes up to 1 GiB.
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     pub(crate) memory: Size,
     /// The level of zstd, from 1 to 22. Higher levels are slower to pack and as fast to read.
