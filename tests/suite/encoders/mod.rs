@@ -103,7 +103,6 @@ fn covered(family: Family) -> Vec<(i8, Framing)> {
         Family::Zlib => all(&LEVELS[2..], &[Framing::Stream, PIGZ, PIGZ_SINGLE]),
         Family::Gzip => all(&LEVELS[2..], &[Framing::Stream]),
         Family::Go | Family::Go1_27 => all(&LEVELS, &[Framing::Stream]),
-        Family::Klauspost1_12_3 => all(&[-2, 0, 1, 2, 4, 5, 6], &[Framing::Stream, BLOCKS]),
         _ => all(&LEVELS, &[Framing::Stream, BLOCKS]),
     }
 }
