@@ -1,16 +1,6 @@
 //! What a gzip stream was made by, as a small value that a packed file keeps.
 //!
-//! ```text
-//! offset  size  member
-//!      0     1  version: 1
-//!      1     1  family: Family::id
-//!      2     1  level + 2
-//!      3     1  framing: 0 stream, 1 blocks of pgzip, 2 blocks of pigz, 3 blocks of pigz with one thread
-//!      4     4  framings 1 to 3 only: the size of a block in bytes
-//!      .     4  the length of the header, at most 65535
-//!      .     .  the gzip header, verbatim
-//! ```
-//! Numbers are little-endian. Identifiers are never used again for another meaning; a reader refuses those it does not know.
+//! Its bytes are in `docs/pack-format.md`. Identifiers are never used again for another meaning; a reader refuses those it does not know.
 
 use super::header::MAX_HEADER;
 
