@@ -81,7 +81,6 @@ fn klauspost_gives_the_same_bytes() {
         ("v1.11.7", Family::Klauspost1_10_3),
         ("v1.12.1", Family::Klauspost1_11_13),
         ("v1.12.2", Family::Klauspost1_12_2),
-        ("v1.12.3", Family::Klauspost1_12_3),
         ("v1.13.6", Family::Klauspost1_12_3),
         ("v1.14.2", Family::Klauspost1_14_2),
         ("v1.14.4", Family::Klauspost1_14),

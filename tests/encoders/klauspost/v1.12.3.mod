@@ -1,8 +1,0 @@
-module encoders/klauspost
-
-go 1.21
-
-require (
-	github.com/klauspost/compress v1.12.3
-	github.com/klauspost/pgzip v1.2.5
-)
