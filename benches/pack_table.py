@@ -53,6 +53,19 @@ for image in "debian python node go rust java".split():
         if layer:
             cells = [f"{100 * layer[kind][0] / layer['size']:.1f} %, {layer[kind][1]}" if kind in layer else "–" for kind in ("update-2", "one")]
             print(f"| {image} | {layer['size'] / 1e6:.1f} | {cells[0]} | {cells[1]} |")
+made = whole = 0
+for path in folder.glob("*.json"):
+    for blob in json.loads(path.read_text())["blobs"]:
+        if blob["coding"] != "plain":
+            whole += blob["size"]
+            made += blob["size"] if blob["coding"] == "recipe" else 0
+jobs = [{name.rsplit(":", 1)[1] for name in samples if name.startswith(f"same:{kind}:")} for kind in NAMES]
+print()
+if made:
+    print(f"Of all gzip bytes in these bundles {100 * made / whole:.1f} % are made again by a recipe (goal 98 %).", end=" ")
+if all(found >= {"1", "2", "8"} for found in jobs):
+    print("Unpacked at `--jobs` 1, 2 and 8, each bundle has the SHA-256 that it had.", end="")
+print()
 print()
 ENCODERS = {
     "debian": "Go, level 6",

@@ -92,14 +92,14 @@ pub async fn look_at(from: Arc<dyn ReadAt>, known: Option<&Reader>) -> Look {
 }
 
 /// Files of this machine.
-pub(super) struct Near {
+pub(crate) struct Near {
     asked: NamedFiles,
     folder: PathBuf,
 }
 
 impl Near {
     /// `None` if nothing was named. Blocks.
-    pub(super) fn of(named: &[PathBuf]) -> Option<Self> {
+    pub(crate) fn of(named: &[PathBuf]) -> Option<Self> {
         let first = named.first()?;
         if first.is_dir() {
             return Some(Self { asked: NamedFiles::Folder(first.clone()), folder: first.clone() });

@@ -296,8 +296,12 @@ codes! {
     PackVersion = "pack.version", Unverified;
     /// Layers that a packed file was packed against are not there.
     PackBaseMissing = "pack.base-missing", Unverified;
+    /// Volumes of a packed file are not where they were looked for.
+    PackVolumeMissing = "pack.volume-missing", Unverified;
     /// A packed file needs more memory than it may take.
     PackMemory = "pack.memory", Unverified;
+    /// A bundle is too large for one packed file with so little memory.
+    PackTooLarge = "pack.too-large", Failed;
     /// What is to be packed is not a whole bundle of ours.
     PackUnpackable = "pack.not-a-bundle", Failed;
     /// What was packed does not decode to the same bytes.

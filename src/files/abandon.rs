@@ -35,8 +35,9 @@ fn unfinished(goal: &Path) -> Result<Vec<PathBuf>> {
         (goal, None)
     } else {
         let name = goal.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // The volumes of `a.tar` are `a.vol001.tar` and so on, and its recovery data is named alike.
-        (folder_of(goal), Some(name.strip_suffix(".tar").map_or(name.clone(), str::to_owned)))
+        // The volumes of `a.tar` are `a.vol001.tar` and so on, those of `a.pack` likewise, and its recovery data is named alike.
+        let stem = [".tar", ".pack"].into_iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+        (folder_of(goal), Some(stem.to_owned()))
     };
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::read(folder))? {

@@ -12,6 +12,19 @@ const LONG: usize = 4 << 20;
 /// The least and the largest window that zstd has, as powers of two.
 const WINDOWS: (u32, u32) = (10, 30);
 
+/// Bytes of memory that compressing takes besides the content, its prefix and the result: the tables of the level, rounded up.
+pub(super) const fn memory_of(level: i32) -> u64 {
+    let mib = match level {
+        ..=9 => 32,
+        10..=15 => 96,
+        16..=19 => 128,
+        20 => 192,
+        21 => 352,
+        _ => 704,
+    };
+    mib << 20
+}
+
 /// Compresses `content` against `prefix`.
 pub(super) fn compress(content: &[u8], prefix: &[u8], level: i32, path: &Path) -> Result<Vec<u8>> {
     let failed = |code| Error::Zstd { path: path.to_owned(), reason: get_error_name(code) };

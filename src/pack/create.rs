@@ -1,7 +1,7 @@
 //! Packs a bundle: looks at every blob, plans, codes, writes the file, decodes all of it again, and only then gives it its name.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -16,24 +16,25 @@ use super::{
     base::survey_layer,
     blob_read::BundleBlobs,
     encode::{EncodedContent, Encoding},
-    frames::BaseContents,
     frames_file::{FramesFile, PackLine, tidy},
-    head::{BaseLayer, PackHead, PackedBlob, PackedBundle, PackedContent},
+    head::{BaseLayer, HEAD, PackHead, PackedBlob, PackedBundle, PackedContent},
+    medium::Medium,
+    memory::MemoryLimit,
     opened::{PackedFile, ReadSettings},
+    output::PackOutput,
     parallel::largest_first,
-    plan::{SurveyedBlob, plan, used_base},
-    proof::{check, prove, unproven},
+    plan::{PlannedContent, SurveyedBlob, plan, used_base},
+    proof::{WrongBlob, check, prove, unproven},
+    request::{BaseOffer, BlobCoding, PackReport, PackRequest, PackedOutcome},
     survey::{BlobSurvey, RecipeTrial, survey},
+    volumes::{MOST_HEAD, gather_near},
 };
 use crate::{
     bundle::{self, Format, Layout, Reader},
-    files::{self, blocking::off_reactor, partial::PartialFile},
+    files::{self, blocking::off_reactor},
     oci::{Descriptor, Digest},
     progress::{Event, Phase, Progress},
 };
-
-/// The level of zstd if nothing else is said.
-pub const LEVEL: i32 = 9;
 
 /// Base layers below this are not looked at.
 const LEAST_BASE: u64 = 64 << 10;
@@ -41,82 +42,9 @@ const LEAST_BASE: u64 = 64 << 10;
 /// Below this, to make a blob again costs less than to make sure that no other recipe makes its beginning.
 const LEAST_BELIEVED: u64 = 4 << 20;
 
-/// What to pack, and how.
-#[derive(Clone, Debug)]
-pub struct PackRequest {
-    /// Where the packed file is to be; without one the result is only measured.
-    pub output: Option<PathBuf>,
-    /// Whether a file that is there may be replaced.
-    pub overwrite: bool,
-    /// Threads.
-    pub jobs: usize,
-    /// Bytes of memory that reading the packed file may take.
-    pub memory: u64,
-    /// The level of zstd, 1 to 22.
-    pub level: i32,
-    /// Layers that the receiver has.
-    pub base: BaseOffer,
-}
-
-/// Layers that the receiver has, and where they can be read; none by default.
-#[derive(Clone, Debug, Default)]
-pub struct BaseOffer {
-    /// Their descriptors.
-    pub layers: Vec<Descriptor>,
-    /// What reads them.
-    pub contents: Option<Arc<dyn BaseContents>>,
-}
-
-impl PackRequest {
-    /// To pack to `output`, with the usual settings.
-    pub fn new(output: Option<PathBuf>, jobs: usize) -> Self {
-        let base = BaseOffer::default();
-        Self { output, overwrite: false, jobs, memory: super::MEMORY, level: LEVEL, base }
-    }
-}
-
-/// How a blob was coded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PackedOutcome {
-    /// The blob.
-    pub blob: Descriptor,
-    /// Bytes of it in the packed file; of one that is coded together with others, its share.
-    pub packed: u64,
-    /// How.
-    pub coding: BlobCoding,
-}
-
-/// A way to code a blob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlobCoding {
-    /// A gzip stream, as its content and a recipe.
-    Recipe,
-    /// Compressed as it is.
-    Plain,
-    /// A gzip stream that no known encoder makes, as it is.
-    Unknown,
-    /// As it is, since coding would save less than a twentieth.
-    Dense,
-}
-
-/// A bundle that was packed, or measured.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct PackReport {
-    /// The packed file, if one was written.
-    pub path: Option<PathBuf>,
-    /// Its bytes, or what they would be.
-    pub packed: u64,
-    /// Bytes of the bundle.
-    pub size: u64,
-    /// The bundle id.
-    pub id: Digest,
-    /// Each config and layer, in the order of the bundle; empty where nothing had to be done.
-    pub blobs: Vec<PackedOutcome>,
-    /// Whether the packed file was there already.
-    pub already_there: bool,
-}
+/// Bytes of a head that a blob takes besides its lists, and a frame, at the most.
+const BLOB_IN_HEAD: usize = 300;
+const FRAME_IN_HEAD: usize = 300;
 
 /// Packs `bundle`. Run again after a break it resumes.
 ///
@@ -124,11 +52,21 @@ pub struct PackReport {
 /// It is not a whole bundle of ours, it is damaged, or the file cannot be written or proven.
 pub async fn pack(bundle: &Reader, request: &PackRequest, progress: &Progress) -> Result<PackReport> {
     let layout = packable(bundle)?;
-    if let Some(path) = request.output.as_ref().filter(|path| !request.overwrite && path.exists()) {
-        let found = complete(path, layout, request, progress).await?;
-        return found.ok_or_else(|| files::Error::Exists { path: path.clone() }.into());
+    if let Some(path) = request.path().filter(|path| !request.overwrite && path.exists()) {
+        let found = complete(&path, layout, request, progress).await?;
+        return found.ok_or_else(|| files::Error::Exists { path }.into());
     }
-    let mut doubted = BTreeSet::new();
+    pack_doubting(BTreeMap::new(), bundle, layout, request, progress).await
+}
+
+/// Packs, and what does not come back once more, until all does.
+async fn pack_doubting(
+    mut doubted: BTreeMap<Digest, Doubt>,
+    bundle: &Reader,
+    layout: &Layout,
+    request: &PackRequest,
+    progress: &Progress,
+) -> Result<PackReport> {
     loop {
         let run = PackRun {
             blobs: BundleBlobs { reader: bundle.clone(), runtime: Handle::current() },
@@ -139,26 +77,45 @@ pub async fn pack(bundle: &Reader, request: &PackRequest, progress: &Progress) -
             stopped: Arc::default(),
         };
         let _on_drop = StopOnDrop(Arc::clone(&run.stopped));
-        let (written, report) = off_reactor(move || run.write()).await?;
-        let Some((partial, frames)) = written else { return Ok(report) };
+        let (written, mut report) = off_reactor(move || run.write()).await?;
+        let Some((output, frames)) = written else { return Ok(report) };
         let base = request.base.contents.clone();
         let settings = ReadSettings { memory: request.memory, base, ..ReadSettings::default() };
-        let mut wrong = prove(bundle, partial.path(), settings, request.jobs, progress).await?;
+        let wrong = prove(bundle, output.medium()?, settings, request.jobs, progress).await?;
         if wrong.is_empty() {
             progress.tell(Event::Phase(Phase::Publishing));
-            let size = report.packed;
-            off_reactor(move || {
-                partial.publish(size)?;
-                frames.remove()
-            })
-            .await?;
+            let paths = off_reactor(move || {
+                let paths = output.publish()?;
+                frames.remove().map(|()| paths)
+            });
+            let paths = paths.await?;
+            report.volumes = if request.volume.is_some() { paths } else { Vec::new() };
             return Ok(report);
         }
-        if !doubted.is_empty() {
-            return Err(unproven(bundle, wrong.swap_remove(0).error));
+        for WrongBlob { digest, error } in wrong {
+            let Some(doubt) = Doubt::after(doubted.get(&digest).copied()) else { return Err(unproven(bundle, error)) };
+            doubted.insert(digest, doubt);
         }
-        // A recipe that made the beginning of a blob does not make all of it: now another must, or none.
-        doubted = wrong.into_iter().map(|wrong| wrong.digest).collect();
+    }
+}
+
+/// What is done about a blob that did not come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// A recipe that made its beginning does not make all of it: now another must, or none.
+    Recipe,
+    /// What made all of it once did not do so again. It is stored as it is.
+    Encoder,
+}
+
+impl Doubt {
+    /// The next one; `None` if there is nothing more to try.
+    const fn after(before: Option<Self>) -> Option<Self> {
+        match before {
+            None => Some(Self::Recipe),
+            Some(Self::Recipe) => Some(Self::Encoder),
+            Some(Self::Encoder) => None,
+        }
     }
 }
 
@@ -191,8 +148,11 @@ async fn complete(
     request: &PackRequest,
     progress: &Progress,
 ) -> Result<Option<PackReport>> {
-    let settings = ReadSettings { base: request.base.contents.clone(), ..ReadSettings::default() };
-    let Ok(packed) = PackedFile::open(path, settings).await else { return Ok(None) };
+    let (memory, base) = (request.memory, request.base.contents.clone());
+    let settings = ReadSettings { memory, base, ..ReadSettings::default() };
+    let Ok((medium, volumes)) = placed(path, request.volume).await else { return Ok(None) };
+    let size = medium.length();
+    let Ok(packed) = PackedFile::open_in(medium, settings).await else { return Ok(None) };
     let own = packed.bundle();
     if own.seal != seal_of(layout) || own.id != layout.id() {
         return Ok(None);
@@ -201,15 +161,37 @@ async fn complete(
         return Ok(None);
     }
     tidy(&files::name::partial(path));
-    let size = std::fs::metadata(path).map_err(Error::read(path))?.len();
     Ok(Some(PackReport {
         path: Some(path.to_owned()),
+        volumes,
         packed: size,
         size: own.size,
         id: own.id,
         blobs: Vec::new(),
         already_there: true,
     }))
+}
+
+/// The packed file at `path`, or whose first volume of at most `volume` bytes that is, and the volumes.
+async fn placed(path: &Path, volume: Option<u64>) -> Result<(Medium, Vec<PathBuf>)> {
+    let Some(volume) = volume else { return Ok((Medium::open(path)?, Vec::new())) };
+    let found = gather_near(path).await?;
+    if found.head().stretch != volume.saturating_sub(MOST_HEAD) {
+        return Err(files::Error::Exists { path: path.to_owned() }.into());
+    }
+    let volumes = found.files().map(|file| file.path.clone()).collect();
+    Ok((found.join_files()?, volumes))
+}
+
+/// Whether there is room for these in the head.
+fn fits_head(surveyed: &[SurveyedBlob], contents: &[PlannedContent]) -> bool {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let lists = surveyed.iter().map(|SurveyedBlob { survey, .. }| {
+        let nested = survey.expanded.as_ref().map_or(0, |expanded| expanded.nested.len());
+        BLOB_IN_HEAD + text(&survey.recipe) + text(&survey.checkpoints) + nested
+    });
+    let frames: usize = contents.iter().map(|content| content.frames.len()).sum();
+    lists.sum::<usize>().saturating_add(FRAME_IN_HEAD.saturating_mul(frames)) <= HEAD.most
 }
 
 /// One run.
@@ -219,19 +201,20 @@ struct PackRun {
     request: PackRequest,
     progress: Progress,
     /// Blobs that did not come back.
-    doubted: BTreeSet<Digest>,
+    doubted: BTreeMap<Digest, Doubt>,
     stopped: Arc<AtomicBool>,
 }
 
-type WrittenPack = Option<(PartialFile, FramesFile)>;
+type WrittenPack = Option<(PackOutput, FramesFile)>;
 
 impl PackRun {
     /// Writes the unfinished file. Blocks.
     fn write(&self) -> Result<(WrittenPack, PackReport)> {
         let path = self.blobs.reader.path();
-        let partial = self.request.output.as_ref().map(|output| PartialFile::open(output, self.request.overwrite));
-        let partial = partial.transpose()?;
-        let frames = partial.as_ref().map(|partial| FramesFile::open(partial.path(), self.task())).transpose()?;
+        let PackRequest { output, volume, overwrite, .. } = &self.request;
+        let open = |goal: &PathBuf| PackOutput::open(goal, *volume, *overwrite, &self.layout.id());
+        let output = output.as_ref().map(open).transpose()?;
+        let frames = output.as_ref().map(|output| FramesFile::open(output.path(), self.task())).transpose()?;
         let surveyed = self.survey(frames.as_ref())?;
         let base = self.survey_base()?;
         let surveys: Vec<&BlobSurvey> = base.iter().map(|(_, survey)| survey).collect();
@@ -244,6 +227,8 @@ impl PackRun {
                 BaseLayer { digest, gzip, length, size: layer.size }
             })
             .collect();
+        self.check_head(&surveyed, &contents)?;
+        let memory = MemoryLimit::new(self.request.memory);
         let encoding = Encoding {
             blobs: &self.blobs,
             surveyed: &surveyed,
@@ -252,6 +237,7 @@ impl PackRun {
             base: self.request.base.contents.as_deref(),
             layers: &layers,
             level: self.request.level,
+            memory: &memory,
             to: frames.as_ref(),
             path,
         };
@@ -260,19 +246,18 @@ impl PackRun {
         let written = head.write();
         let packed = encoded.iter().fold(written.len() as u64, |sum, content| sum + content.size());
         let report = self.report(&encoding, &encoded, packed);
-        let Some((partial, frames)) = partial.zip(frames) else { return Ok((None, report)) };
-        let failed = |error| Error::from(files::Error::write(partial.path())(error));
-        partial.check_space(packed)?;
-        let file = partial.file();
-        file.set_len(0).map_err(failed)?;
-        std::os::unix::fs::FileExt::write_all_at(file, &written, 0).map_err(failed)?;
-        let mut at = written.len() as u64;
-        for frame in encoded.iter().flat_map(|content| &content.frames) {
-            frames.copy_to(frame, file, at).map_err(failed)?;
-            at += frame.frame.size;
+        let Some((mut output, frames)) = output.zip(frames) else { return Ok((None, report)) };
+        let written_frames = encoded.iter().flat_map(|content| &content.frames);
+        output.fill(self.layout.id(), &written, (&frames, written_frames), packed)?;
+        Ok((Some((output, frames)), report))
+    }
+
+    /// Checks that the head is not longer than any may be, before the work.
+    fn check_head(&self, surveyed: &[SurveyedBlob], contents: &[PlannedContent]) -> Result<()> {
+        if fits_head(surveyed, contents) {
+            return Ok(());
         }
-        partial.seal(packed)?;
-        Ok((Some((partial, frames)), report))
+        Err(Error::HeadTooLong { path: self.blobs.reader.path().to_owned(), memory: self.request.memory })
     }
 
     /// What is packed, and with which settings.
@@ -319,9 +304,12 @@ impl PackRun {
 
     fn survey_one(&self, blob: &Descriptor, frames: Option<&FramesFile>) -> Result<BlobSurvey> {
         let path = self.blobs.reader.path();
-        let is_proven_later = self.request.output.is_some() && !self.doubted.contains(&blob.digest);
-        let is_believed = is_proven_later && blob.size >= LEAST_BELIEVED;
-        let trial = if is_believed { RecipeTrial::Beginning } else { RecipeTrial::Whole };
+        let is_believed = self.request.output.is_some() && blob.size >= LEAST_BELIEVED;
+        let trial = match self.doubted.get(&blob.digest) {
+            None if is_believed => RecipeTrial::Beginning,
+            None | Some(Doubt::Recipe) => RecipeTrial::Whole,
+            Some(Doubt::Encoder) => RecipeTrial::None,
+        };
         let found = survey(trial, || self.blobs.open(blob), |error| Error::read(path)(error))?;
         if let Some(frames) = frames {
             frames.add(&PackLine::Survey { digest: blob.digest, survey: Box::new(found.clone()) })?;
@@ -408,12 +396,67 @@ impl PackRun {
             }
         }
         PackReport {
-            path: self.request.output.clone(),
+            path: self.request.path(),
+            volumes: Vec::new(),
             packed,
             size: self.layout.total(),
             id: self.layout.id(),
             blobs: outcomes.into_iter().flatten().collect(),
             already_there: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::write_bundle, *};
+    use crate::pack::{
+        sketch::Sketch,
+        survey::BlobSurvey,
+        tests::{LAYER, gzip_layer},
+    };
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_no_recipe_makes_twice_is_stored_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, packed) = (folder.path().join("b.tar"), folder.path().join("b.pack"));
+        write_bundle(&path).await;
+        let bundle = Reader::open(&path).await.unwrap();
+        let layer = Digest::sha256(&gzip_layer());
+        let request = PackRequest::new(Some(packed.clone()), 1);
+        let silent = Progress::silent();
+        let coding = async |doubted| {
+            let layout = packable(&bundle).unwrap();
+            let request = PackRequest { overwrite: true, ..request.clone() };
+            let report = pack_doubting(doubted, &bundle, layout, &request, &silent).await.unwrap();
+            report.blobs.into_iter().find(|one| one.blob.digest == layer).unwrap().coding
+        };
+        assert_eq!(coding(BTreeMap::new()).await, BlobCoding::Recipe);
+        assert_eq!(coding([(layer, Doubt::Recipe)].into()).await, BlobCoding::Recipe);
+        assert_eq!(coding([(layer, Doubt::Encoder)].into()).await, BlobCoding::Unknown);
+        let back = PackedFile::open(&packed, ReadSettings::default()).await.unwrap();
+        assert!(check(back.reader(), 1, &silent).await.unwrap().is_empty());
+        let steps = std::iter::successors(Doubt::after(None), |&doubt| Doubt::after(Some(doubt)));
+        assert_eq!(steps.collect::<Vec<_>>(), [Doubt::Recipe, Doubt::Encoder]);
+    }
+
+    #[test]
+    fn a_head_that_would_be_too_long_is_known_before_the_work() {
+        let survey = |length| {
+            let (recipe, sketch) = (Some("A".repeat(100)), Sketch::default());
+            BlobSurvey { recipe, checkpoints: None, length, sketch, expanded: None, gzip: true }
+        };
+        let blob = |length| SurveyedBlob {
+            blob: Descriptor::new("a/b", Digest::sha256(LAYER), length),
+            survey: survey(length),
+        };
+        let fits = |length, memory| {
+            let surveyed = [blob(length)];
+            fits_head(&surveyed, &plan(10, &surveyed, &[], memory))
+        };
+        assert!(fits(4 << 30, 64 << 20) && fits(1 << 40, 1 << 30));
+        assert!(!fits(64 << 30, 4 << 20));
+        let long = SurveyedBlob { survey: BlobSurvey { recipe: Some("A".repeat(HEAD.most)), ..survey(9) }, ..blob(9) };
+        assert!(!fits_head(&[long], &[]));
     }
 }

@@ -13,6 +13,7 @@ use super::{
     frames::BaseContents,
     frames_file::{FramesFile, WrittenFrame},
     head::{BaseLayer, FrameCoding, PackFrame, PrefixPart, PrefixSource},
+    memory::MemoryLimit,
     nested::NestedStreams,
     plan::{PlannedContent, PlannedFrame, SurveyedBlob},
     window::Window,
@@ -31,6 +32,8 @@ pub(super) struct Encoding<'a> {
     pub(super) base: Option<&'a dyn BaseContents>,
     pub(super) layers: &'a [BaseLayer],
     pub(super) level: i32,
+    /// What all threads that code may take.
+    pub(super) memory: &'a MemoryLimit,
     /// Where frames are written; without it they are only measured.
     pub(super) to: Option<&'a FramesFile>,
     pub(super) path: &'a Path,
@@ -61,6 +64,7 @@ impl Encoding<'_> {
         if let Some(one) = single.filter(|one| one.survey.gzip && one.survey.recipe.is_none()) {
             return self.store(number, one, planned, each);
         }
+        let _memory = self.memory.take_up_to(self.memory_of(planned));
         let mut source = self.read(number);
         let mut window = None;
         let (mut before, mut frames) = (Vec::new(), Vec::new());
@@ -78,6 +82,16 @@ impl Encoding<'_> {
             }
             _ => Ok(encoded),
         }
+    }
+
+    /// Bytes of memory that coding a frame of it takes at the most: this one and the one before, the prefix and what it is cut from,
+    /// and the result.
+    fn memory_of(&self, planned: &PlannedContent) -> u64 {
+        let frame = |frame: &PlannedFrame| {
+            let prefix: u64 = frame.prefix.iter().map(|part| part.size).sum();
+            3 * frame.length + 2 * prefix
+        };
+        planned.frames.iter().map(frame).max().unwrap_or(0) + codec::memory_of(self.level)
     }
 
     fn frame(

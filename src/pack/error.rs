@@ -58,7 +58,7 @@ pub enum Error {
         reason: String,
     },
     /// A packed file of a later format.
-    #[error("{} has format version {found}; this airlift reads version {}", path.display(), super::head::VERSION)]
+    #[error("{} has format version {found}; this airlift reads version {}", path.display(), super::head::HEAD.version)]
     Version {
         /// Which file.
         path: PathBuf,
@@ -115,11 +115,27 @@ pub enum Error {
         /// One of them.
         first: Digest,
     },
+    /// Volumes are not there.
+    #[error("the packed file of bundle {id} lacks {}", missing.join(", "))]
+    VolumesMissing {
+        /// The bundle's id.
+        id: Digest,
+        /// What they are called.
+        missing: Vec<String>,
+    },
     /// A base layer is not among those that were given, or cannot be read.
     #[error("the base layer {layer} is not there")]
     BaseUnknown {
         /// The layer.
         layer: Digest,
+    },
+    /// So many frames, or lists of members, are more than a head can have.
+    #[error("{} is too large for a packed file with {memory} bytes of memory: its head would be longer than any may be", path.display())]
+    HeadTooLong {
+        /// The bundle.
+        path: PathBuf,
+        /// Bytes of memory that reading the packed file may take.
+        memory: u64,
     },
     /// What is to be packed is not a whole bundle of ours.
     #[error("{} cannot be packed: {reason}", path.display())]
@@ -153,6 +169,12 @@ impl Error {
         let error = files::Error::read(path);
         move |source| Self::File(error(source))
     }
+
+    /// For `map_err` of what was written to `path`.
+    pub(super) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let error = files::Error::write(path);
+        move |source| Self::File(error(source))
+    }
 }
 
 impl Fault for Error {
@@ -168,8 +190,10 @@ impl Fault for Error {
             | Self::Checkpoints { .. }
             | Self::Unfit { .. } => Code::PackMalformed,
             Self::Version { .. } => Code::PackVersion,
+            Self::VolumesMissing { .. } => Code::PackVolumeMissing,
             Self::Memory { .. } => Code::PackMemory,
             Self::BaseMissing { .. } | Self::BaseUnknown { .. } => Code::PackBaseMissing,
+            Self::HeadTooLong { .. } => Code::PackTooLarge,
             Self::NotPackable { .. } => Code::PackUnpackable,
             Self::Unproven { .. } => Code::PackUnproven,
             Self::Zstd { .. } => Code::Internal,

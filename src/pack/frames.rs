@@ -13,10 +13,14 @@ use super::{
     Error, Result, codec,
     frame_cache::{FrameCache, FrameKey},
     head::{FrameCoding, PackFrame, PackHead, PrefixPart, PrefixSource, starts_of, touched},
-    memory::MemoryLimit,
+    medium::Medium,
+    memory::{MemoryLimit, SpareMemory, SpareShare},
     window::Window,
 };
-use crate::{bundle::random_access::RandomAccess, oci::Digest};
+use crate::oci::Digest;
+
+/// Bytes of a frame that are copied for a reader that cannot hold it.
+const PIECE: u64 = 1 << 20;
 
 /// Where the content of base layers comes from.
 pub trait BaseContents: Send + Sync + fmt::Debug {
@@ -45,7 +49,7 @@ impl From<Error> for Stopped {
 /// The frames of a packed file.
 #[derive(Debug)]
 pub(super) struct Frames {
-    file: RandomAccess,
+    file: Medium,
     path: PathBuf,
     head: PackHead,
     /// Where each frame is in the file.
@@ -55,9 +59,35 @@ pub(super) struct Frames {
     /// Memory that decoding takes.
     needs: Vec<Vec<u64>>,
     memory: MemoryLimit,
+    /// For the frames that readers are at.
+    held: SpareMemory,
+    /// For segments of streams that several threads make.
+    segments: SpareMemory,
     cache: Mutex<FrameCache>,
     decoded: Condvar,
     base: Option<Arc<dyn BaseContents>>,
+}
+
+/// A frame that a reader is at.
+struct HeldFrame<'a> {
+    bytes: Arc<Vec<u8>>,
+    _share: SpareShare<'a>,
+}
+
+/// A frame that a thread decodes. Dropping it says so to those that wait for it, also where decoding failed or panicked.
+struct UnderwayFrame<'a> {
+    frames: &'a Frames,
+    key: FrameKey,
+    bytes: Option<Arc<Vec<u8>>>,
+}
+
+impl Drop for UnderwayFrame<'_> {
+    fn drop(&mut self) {
+        let mut cache = self.frames.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.end(self.key, self.bytes.as_ref());
+        drop(cache);
+        self.frames.decoded.notify_all();
+    }
 }
 
 impl Frames {
@@ -66,16 +96,15 @@ impl Frames {
     /// # Errors
     /// It needs more memory than that.
     pub(super) fn new(
-        file: RandomAccess,
-        path: PathBuf,
+        file: Medium,
         head: PackHead,
         mut offset: u64,
         memory: u64,
         base: Option<Arc<dyn BaseContents>>,
     ) -> Result<Self> {
-        let needs = head.needs();
+        let (path, needs) = (file.path(), head.needs());
         let needed = needs.iter().flatten().copied().max().unwrap_or(0);
-        // Half is for decoding, a quarter for what is kept, and the rest for the frames that readers are at.
+        // Half is for decoding, a quarter for what is kept, and the rest for the frames that readers are at and for segments.
         if needed > memory / 2 {
             return Err(Error::Memory { path, needed: needed * 2, limit: memory });
         }
@@ -87,8 +116,25 @@ impl Frames {
         let places = head.contents.iter().map(|content| content.frames.iter().map(&mut place).collect()).collect();
         let starts = head.contents.iter().map(|content| starts_of(&content.frames)).collect();
         let cache = Mutex::new(FrameCache::new(memory / 4));
-        let memory = MemoryLimit::new(memory / 2);
-        Ok(Self { file, path, head, places, starts, needs, memory, cache, decoded: Condvar::new(), base })
+        Ok(Self {
+            file,
+            path,
+            head,
+            places,
+            starts,
+            needs,
+            memory: MemoryLimit::new(memory / 2),
+            held: SpareMemory::new(memory / 8),
+            segments: SpareMemory::new(memory / 8),
+            cache,
+            decoded: Condvar::new(),
+            base,
+        })
+    }
+
+    /// Memory for segments of streams that several threads make.
+    pub(super) const fn segment_memory(&self) -> &SpareMemory {
+        &self.segments
     }
 
     pub(super) const fn head(&self) -> &PackHead {
@@ -119,19 +165,16 @@ impl Frames {
             return Ok(());
         }
         let mut numbers = touched(&self.starts[content], range.start, range.end);
-        let mut pass = |number: usize, frame: Result<Arc<Vec<u8>>>| {
-            let frame = frame?;
-            sink(part_of(&frame, self.starts[content][number], &range))
-        };
         if numbers.len() == 1 {
-            return numbers.try_for_each(|number| pass(number, self.limited(content, number)));
+            return numbers
+                .try_for_each(|number| self.pass((content, number), self.hold(content, number), &range, sink));
         }
         thread::scope(|scope| {
             // Without room in it: besides the frame in use one waits, and no more.
             let (sender, receiver) = mpsc::sync_channel(0);
             scope.spawn(move || {
                 for number in numbers {
-                    let frame = self.limited(content, number);
+                    let frame = self.hold(content, number);
                     let is_last = frame.is_err();
                     // A receiver that is gone has enough.
                     if sender.send((number, frame)).is_err() || is_last {
@@ -139,8 +182,39 @@ impl Frames {
                     }
                 }
             });
-            receiver.into_iter().try_for_each(|(number, frame)| pass(number, frame))
+            receiver.into_iter().try_for_each(|(number, frame)| self.pass((content, number), frame, &range, sink))
         })
+    }
+
+    /// A frame that its reader has for as long as it likes; `None` if other readers have so many that there is no room for it.
+    fn hold(&self, content: usize, number: usize) -> Result<Option<HeldFrame<'_>>> {
+        let length = self.head.contents[content].frames[number].length;
+        let Some(share) = self.held.take(length) else { return Ok(None) };
+        Ok(Some(HeldFrame { bytes: self.limited(content, number)?, _share: share }))
+    }
+
+    /// Gives what is in `range` of a frame to `sink`. Where the frame cannot be held meanwhile, it is a copy of a piece, and the frame
+    /// is taken once more for the next: a reader may be slow, and there may be many.
+    fn pass<E: From<Error>>(
+        &self,
+        (content, number): FrameKey,
+        frame: Result<Option<HeldFrame<'_>>>,
+        range: &Range<u64>,
+        sink: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let start = self.starts[content][number];
+        if let Some(frame) = frame? {
+            return sink(part_of(&frame.bytes, start, range));
+        }
+        let end = range.end.min(start + self.head.contents[content].frames[number].length);
+        let mut at = range.start.max(start);
+        while at < end {
+            let next = end.min(at + PIECE);
+            let piece = part_of(&self.limited(content, number)?, start, &(at..next)).to_vec();
+            sink(&piece)?;
+            at = next;
+        }
+        Ok(())
     }
 
     /// A frame, decoded while no more memory is taken than may be. Nobody waits for memory with some in hand: a reader gives
@@ -162,19 +236,20 @@ impl Frames {
         cache.begin(key);
         drop(cache);
         // Frames need only frames before them, so threads that wait for each other come to an end.
-        let outcome = self.decode(key).map(Arc::new);
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.end(key, outcome.as_ref().ok());
-        drop(cache);
-        self.decoded.notify_all();
-        outcome
+        let mut underway = UnderwayFrame { frames: self, key, bytes: None };
+        let bytes = Arc::new(self.decode(key)?);
+        underway.bytes = Some(Arc::clone(&bytes));
+        Ok(bytes)
     }
 
     fn decode(&self, (content, number): FrameKey) -> Result<Vec<u8>> {
         let frame = &self.head.contents[content].frames[number];
         let offset = self.places[content][number];
         let coded = self.file.read_up_to(offset, frame.size).map_err(Error::read(&self.path))?;
-        let damaged = |reason: &str| Error::Damaged { path: self.path.clone(), offset, reason: reason.to_owned() };
+        let damaged = |reason: &str| {
+            let (path, offset) = self.file.damage(&(offset..offset + frame.size));
+            Error::Damaged { path: path.to_owned(), offset, reason: reason.to_owned() }
+        };
         if coded.len() as u64 != frame.size {
             return Err(damaged("it ends there"));
         }

@@ -85,6 +85,8 @@ impl FramesFile {
         let mut text = Vec::new();
         let read = (&mut journal).take(MOST_JOURNAL).read_to_end(&mut text);
         read.map_err(files::Error::read(&journal_path))?;
+        // What was not read is too much to be read; what comes is behind it.
+        journal.seek(SeekFrom::End(0)).map_err(files::Error::read(&journal_path))?;
         let mut lines = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
         let same = matches!(lines.next(), Some(PackLine::Task { task: found }) if found == task);
         let written = Self {
@@ -161,9 +163,9 @@ impl FramesFile {
         Ok(())
     }
 
-    /// Copies a frame to `at` in `goal`.
-    pub(super) fn copy_to(&self, written: &WrittenFrame, goal: &File, at: u64) -> std::io::Result<()> {
-        disk::carry_over(&self.file, written.offset, goal, at, written.frame.size)
+    /// Copies `size` bytes from `offset` on to `at` in `goal`.
+    pub(super) fn copy_to(&self, offset: u64, goal: &File, at: u64, size: u64) -> std::io::Result<()> {
+        disk::carry_over(&self.file, offset, goal, at, size)
     }
 
     /// Removes the files: what is in them is in the packed file.

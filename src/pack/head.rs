@@ -6,32 +6,19 @@ use std::{collections::HashSet, path::Path};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     Error, Result,
     deflate::{Checkpoints, MemberList},
+    medium::Medium,
     nested::NestedStreams,
+    sealed_json::{FRONT, SealedJson},
 };
 use crate::oci::{Algorithm, Digest};
 
-/// The beginning of a packed file.
-pub(crate) const MAGIC: &[u8; 8] = b"airpack\x1a";
-
-/// The format that this program writes and reads.
-pub(crate) const VERSION: u32 = 1;
-
-/// Bytes before the JSON: magic, version, length.
-pub(super) const FRONT: usize = MAGIC.len() + 8;
-
-/// Bytes of the seal after the JSON.
-pub(super) const SEAL: usize = 32;
-
-/// The beginning of the JSON of every head.
-const BEGINNING: &[u8] = br#"{"base":["#;
-
-/// The longest JSON that is read: some ten thousand layers.
-const MOST_JSON: usize = 32 << 20;
+/// How a packed file begins. The JSON of some ten thousand layers has 32 MiB.
+pub(super) const HEAD: SealedJson =
+    SealedJson { magic: b"airpack\x1a", what: "a packed file", version: 1, most: 32 << 20, beginning: br#"{"base":["# };
 
 /// The longest content of a frame, and the longest prefix of one.
 pub(super) const MOST_FRAME: u64 = 256 << 20;
@@ -45,7 +32,7 @@ const MOST_RATIO: u64 = 1032;
 /// The most that is decoded for one frame, with all that its prefix needs.
 const MOST_WORK: u64 = 16 << 30;
 
-/// The most frames that the contents of all prefixes have, each counted as often as it is named.
+/// The most frames that all prefixes are in, each counted as often as it is named.
 const MOST_TOUCHED: usize = 1 << 24;
 
 /// A packed file's head. Fields have the order of canonical JSON.
@@ -240,64 +227,28 @@ fn decode(text: &str, path: &Path) -> Result<Vec<u8>> {
     BASE64_STANDARD.decode(text).map_err(malformed)
 }
 
-/// Whether a file that begins with `begin` was written as a packed file, perhaps damaged since: no single damage makes it
-/// pass for another tool's.
-pub(crate) fn is_packed(begin: &[u8]) -> bool {
-    let json = begin.get(FRONT..).is_some_and(|json| json.starts_with(BEGINNING));
-    json || (!begin.is_empty() && MAGIC.starts_with(&begin[..begin.len().min(MAGIC.len())]))
-}
-
-/// Bytes that [`is_packed`] looks at.
-pub(crate) const LOOK: u64 = (FRONT + BEGINNING.len()) as u64;
-
 impl PackHead {
     /// The bytes of the head as the file begins with them.
     pub(super) fn write(&self) -> Vec<u8> {
-        let json = self.json();
-        let length = u32::try_from(json.len()).expect("a head that was checked is below its limit");
-        let mut bytes = Vec::with_capacity(FRONT + json.len() + SEAL);
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(&json);
-        let seal = Sha256::digest(&bytes);
-        bytes.extend_from_slice(&seal);
-        bytes
+        HEAD.write(&self.json())
     }
 
     fn json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings and numbers serialise")
     }
 
-    /// The length of the JSON by the first bytes of a file.
-    pub(super) fn json_length(front: &[u8], path: &Path) -> Result<usize> {
-        let damaged = |reason: &str| Error::Damaged { path: path.to_owned(), offset: 0, reason: reason.to_owned() };
-        let front: &[u8; FRONT] = front.first_chunk().ok_or_else(|| damaged("it ends within its head"))?;
-        if !front.starts_with(MAGIC) {
-            return Err(damaged("it does not begin as a packed file does"));
-        }
-        let length = u32::from_le_bytes([front[12], front[13], front[14], front[15]]) as usize;
-        if length > MOST_JSON {
-            return Err(damaged("its head would be longer than any is"));
-        }
-        Ok(length)
+    /// Reads the head at the beginning of `file`, and its bytes. Blocks.
+    pub(super) fn read(file: &Medium) -> Result<(Self, u64)> {
+        let path = file.path();
+        let read = |size| file.read_up_to(0, size).map_err(Error::read(&path));
+        let length = SealedJson::length(HEAD.json_length(&read(FRONT as u64)?, &path)?) as u64;
+        Ok((Self::parse(&read(length)?, &path)?, length))
     }
 
     /// Reads the head that `bytes` are, seal included, and checks everything that can be checked without decoding.
     pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
-        let length = Self::json_length(bytes, path)?;
-        let damaged = |reason: &str| Error::Damaged { path: path.to_owned(), offset: 0, reason: reason.to_owned() };
-        let sealed = bytes.get(..FRONT + length).ok_or_else(|| damaged("it ends within its head"))?;
-        let seal = bytes.get(FRONT + length..FRONT + length + SEAL);
-        if seal.ok_or_else(|| damaged("it ends within its head"))? != &Sha256::digest(sealed)[..] {
-            return Err(damaged("the seal of its head is another"));
-        }
-        let version = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
-        if version != VERSION {
-            return Err(Error::Version { path: path.to_owned(), found: version });
-        }
+        let json = HEAD.json(bytes, path)?;
         let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
-        let json = &sealed[FRONT..];
         let head: Self = serde_json::from_slice(json).map_err(|error| malformed(error.to_string()))?;
         if head.json() != json {
             return Err(malformed("it is not canonical JSON".to_owned()));
@@ -381,9 +332,10 @@ impl PackHead {
         let cost = |frame: &PackFrame, below: &[u64]| {
             below.iter().fold(frame.length, |sum, cost| sum.saturating_add(*cost)).saturating_add(prefix_bytes(frame))
         };
+        let starts: Vec<Vec<u64>> = self.contents.iter().map(|content| starts_of(&content.frames)).collect();
         let touched = self.contents.iter().flat_map(|content| &content.frames).try_fold(0_usize, |sum, frame| {
             let parts = frame.prefix.iter().filter(|part| part.source == PrefixSource::Content);
-            let frames = parts.map(|part| self.contents[part.number].frames.len());
+            let frames = parts.map(|part| touched(&starts[part.number], part.from, part.from + part.size).len());
             Some(frames.fold(sum, usize::saturating_add)).filter(|&sum| sum <= MOST_TOUCHED)
         });
         if touched.is_none() {

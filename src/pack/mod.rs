@@ -16,14 +16,18 @@ mod frame_cache;
 mod frames;
 mod frames_file;
 mod head;
+mod medium;
 mod memory;
 mod nested;
 mod opened;
+mod output;
 mod parallel;
 mod plan;
 mod proof;
 mod rebuild;
+mod request;
 mod sealed;
+mod sealed_json;
 mod segments;
 mod sketch;
 mod spool;
@@ -31,17 +35,21 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod unpack;
+mod volumes;
 mod window;
 
 /// Encoders that make the same gzip bytes again: a crate of its own.
 pub use airlift_deflate as deflate;
 pub use base::BundleBase;
-pub use create::{BaseOffer, BlobCoding, LEVEL, PackReport, PackRequest, PackedOutcome, pack};
+pub use create::pack;
 pub use error::{Error, Result};
 pub use frames::BaseContents;
-pub(crate) use opened::is_packed_at;
 pub use opened::{MEMORY, PackedFile, ReadSettings, is_packed_file};
+pub(crate) use opened::{PackKind, kind_at, reader_at, reader_on};
+pub use request::{BaseOffer, BlobCoding, LEVEL, PackReport, PackRequest, PackedOutcome};
 pub(crate) use sealed::check_sealed;
 #[doc(hidden)]
 pub use spool::{BaseFinder, FoundLayer};
 pub use unpack::unpack;
+pub use volumes::volume_path;
+pub(crate) use volumes::{PackVolumes, check_volume, gather_volumes, volume_at};

@@ -1,13 +1,6 @@
 //! A packed file as the bundle that it codes: its bytes by position, made on demand.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    fs::File,
-    ops::Range,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt, fs::File, ops::Range, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,9 +10,11 @@ use tokio::sync::mpsc;
 use super::{
     Error, Result,
     frames::{BaseContents, Frames, Stopped},
-    head::{FRONT, LOOK, PackHead, PackedBundle, SEAL, is_packed},
+    head::{HEAD, PackHead, PackedBundle},
+    medium::Medium,
     rebuild::{BlobPlace, rebuild},
     spool::{BaseFinder, WithFound},
+    volumes::VOLUME,
 };
 use crate::{
     bundle::{Layout, Reader, random_access::RandomAccess},
@@ -32,10 +27,10 @@ use crate::{
 pub const MEMORY: u64 = 1 << 30;
 
 /// Bytes of a chunk that is passed on.
-const CHUNK: usize = 512 << 10;
+const CHUNK: usize = 256 << 10;
 
 /// Chunks that wait for their reader.
-const AHEAD: usize = 4;
+const AHEAD: usize = 2;
 
 /// The media type of base layers: the head has none.
 const BYTES: &str = "application/octet-stream";
@@ -75,16 +70,54 @@ pub fn is_packed_file(path: &Path) -> Result<bool> {
         return Ok(false);
     }
     let file = RandomAccess::from(File::open(path).map_err(Error::read(path))?);
-    Ok(is_packed(&file.read_up_to(0, LOOK).map_err(Error::read(path))?))
+    Ok(HEAD.begins(&file.read_up_to(0, HEAD.look()).map_err(Error::read(path))?))
 }
 
-/// Whether what is elsewhere is a packed file, sound or damaged.
+/// What a file is to this room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PackKind {
+    /// A packed file, sound or damaged.
+    Whole,
+    /// A volume of one, sound or damaged.
+    Volume,
+    /// Something else.
+    Other,
+}
+
+/// What lies there.
 ///
 /// # Errors
 /// It cannot be read.
-pub(crate) async fn is_packed_at(from: &dyn ReadAt) -> content::Result<bool> {
-    let begin = content::read_at::read_whole(from, 0..LOOK.min(from.size())).await?;
-    Ok(is_packed(&begin))
+pub(crate) async fn kind_at(from: &dyn ReadAt) -> content::Result<PackKind> {
+    let look = HEAD.look().max(VOLUME.look());
+    let begin = content::read_at::read_whole(from, 0..look.min(from.size())).await?;
+    Ok(match (HEAD.begins(&begin), VOLUME.begins(&begin)) {
+        (true, _) => PackKind::Whole,
+        (false, true) => PackKind::Volume,
+        (false, false) => PackKind::Other,
+    })
+}
+
+/// What reads the bundle in the packed file at `path`; `None` if it is another file.
+///
+/// # Errors
+/// As [`PackedFile::open`].
+pub(crate) async fn reader_at(path: &Path, settings: &ReadSettings) -> Result<Option<Reader>> {
+    if !is_packed_file(path)? {
+        return Ok(None);
+    }
+    Ok(Some(PackedFile::open(path, settings.clone()).await?.reader))
+}
+
+/// As [`reader_at`], of what is elsewhere.
+///
+/// # Errors
+/// As [`PackedFile::open`].
+pub(crate) async fn reader_on(from: Arc<dyn ReadAt>, settings: &ReadSettings) -> Result<Option<Reader>> {
+    if kind_at(&*from).await? != PackKind::Whole {
+        return Ok(None);
+    }
+    Ok(Some(PackedFile::open_on(from, settings.clone()).await?.reader))
 }
 
 impl PackedFile {
@@ -93,29 +126,18 @@ impl PackedFile {
     /// # Errors
     /// It is damaged, of a later format, needs more memory than it may take, or base layers are missing.
     pub async fn open(path: &Path, settings: ReadSettings) -> Result<Self> {
-        let path = path.to_owned();
-        let (file, length) = {
-            let file = File::open(&path).map_err(Error::read(&path))?;
-            let length = file.metadata().map_err(Error::read(&path))?.len();
-            (RandomAccess::from(file), length)
-        };
-        Self::open_in(file, path, length, settings).await
+        Self::open_in(Medium::open(path)?, settings).await
     }
 
     /// As [`PackedFile::open`], of one that is elsewhere.
     pub(crate) async fn open_on(from: Arc<dyn ReadAt>, settings: ReadSettings) -> Result<Self> {
-        let (path, length) = (PathBuf::from(from.name()), from.size());
-        Self::open_in(RandomAccess::remote(from), path, length, settings).await
+        Self::open_in(Medium::remote(from), settings).await
     }
 
-    pub(super) async fn open_in(
-        file: RandomAccess,
-        path: PathBuf,
-        length: u64,
-        settings: ReadSettings,
-    ) -> Result<Self> {
+    /// As [`PackedFile::open`], of one that is in several files perhaps.
+    pub(crate) async fn open_in(file: Medium, settings: ReadSettings) -> Result<Self> {
         let finder = settings.finder.clone();
-        let mut inner = off_reactor(move || DecodedBundle::open(file, path, length, settings)).await?;
+        let mut inner = off_reactor(move || DecodedBundle::open(file, settings)).await?;
         // Where everything is follows from the front alone, so that is read as a bundle first.
         let front = FrontBytes { front: inner.front.clone(), name: inner.name(), size: inner.size() };
         let documents = Reader::open_on(Arc::new(front)).await?;
@@ -184,18 +206,15 @@ impl DecodedBundle {
         self.frames.head().bundle.size
     }
 
-    fn open(file: RandomAccess, path: PathBuf, length: u64, settings: ReadSettings) -> Result<Self> {
-        let read = |offset, size| file.read_up_to(offset, size).map_err(Error::read(&path));
-        let json = PackHead::json_length(&read(0, FRONT as u64)?, &path)?;
-        let written = (FRONT + json + SEAL) as u64;
-        let head = PackHead::parse(&read(0, written)?, &path)?;
+    fn open(file: Medium, settings: ReadSettings) -> Result<Self> {
+        let (head, written) = PackHead::read(&file)?;
         let frames = head.contents.iter().flat_map(|content| &content.frames);
         let expected = frames.fold(written, |sum, frame| sum.saturating_add(frame.size));
-        if expected != length {
-            return Err(Error::Length { path, found: length, expected });
+        if expected != file.length() {
+            return Err(Error::Length { path: file.path(), found: file.length(), expected });
         }
         let front_length = head.front;
-        let frames = Frames::new(file, path, head, written, settings.memory, settings.base)?;
+        let frames = Frames::new(file, head, written, settings.memory, settings.base)?;
         let mut opened = Self { frames, front: Bytes::new(), spans: Vec::new() };
         if settings.finder.is_none() {
             opened.check_base()?;
@@ -289,13 +308,18 @@ impl DecodedBundle {
     ) -> Result<()> {
         let mut chunk = Vec::with_capacity(CHUNK.min(part.len()));
         let mut stopped = false;
-        rebuild(&self.frames, place, part.start as u64..part.end as u64, &mut |bytes| {
-            chunk.extend_from_slice(bytes);
-            if chunk.len() < CHUNK {
-                return Ok(());
+        rebuild(&self.frames, place, part.start as u64..part.end as u64, &mut |mut bytes| {
+            // What comes may be all of a frame.
+            while !bytes.is_empty() {
+                let (now, later) = bytes.split_at(bytes.len().min(CHUNK - chunk.len()));
+                chunk.extend_from_slice(now);
+                bytes = later;
+                if chunk.len() == CHUNK {
+                    let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK));
+                    sink(full.into()).inspect_err(|_| stopped = true)?;
+                }
             }
-            let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK));
-            sink(full.into()).inspect_err(|_| stopped = true)
+            Ok(())
         })?;
         if stopped || chunk.is_empty() { Ok(()) } else { passed(sink(chunk.into())) }
     }

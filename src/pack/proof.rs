@@ -1,9 +1,8 @@
 //! The proof of a packed file: all of it is decoded, and every blob has its digest.
 
-use std::path::Path;
-
 use super::{
     Error, Result,
+    medium::Medium,
     opened::{PackedFile, ReadSettings},
     parallel::each_of,
 };
@@ -21,15 +20,15 @@ pub(super) struct WrongBlob {
     pub(super) error: bundle::Error,
 }
 
-/// Decodes all of what was written of `bundle` at `path`; gives the blobs that do not come back, if there are any.
+/// Decodes all of `written`, which was made of `bundle`; gives the blobs that do not come back, if there are any.
 pub(super) async fn prove(
     bundle: &Reader,
-    path: &Path,
+    written: Medium,
     settings: ReadSettings,
     jobs: usize,
     progress: &Progress,
 ) -> Result<Vec<WrongBlob>> {
-    let packed = PackedFile::open(path, settings).await?;
+    let packed = PackedFile::open_in(written, settings).await?;
     check(packed.reader(), jobs, progress).await.map_err(|error| unproven(bundle, error))
 }
 

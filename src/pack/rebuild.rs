@@ -1,6 +1,6 @@
 //! Blobs of a packed file, made again from their contents.
 
-use std::{fmt, ops::Range, path::Path};
+use std::{fmt, ops::Range, path::Path, thread};
 
 use super::{
     Error, Result,
@@ -8,7 +8,7 @@ use super::{
     frames::{Frames, Stopped},
     head::PackedBlob,
     nested::{NestedEncoder, NestedStreams},
-    segments::Segments,
+    segments::{Segments, memory_of},
 };
 
 /// Content from which on several cores make a blob.
@@ -105,7 +105,10 @@ fn encode_segments(
     let failed = |source: CheckpointError| {
         Stopped::from(Error::Checkpoints { path: path.to_owned(), blob: blob.digest, source })
     };
-    let segments = Segments::new(recipe, marks, length, range.start).map_err(failed)?;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let each = memory_of(marks, length).map_err(failed)?;
+    let (threads, _memory) = source.frames.segment_memory().take_some(cores, each);
+    let segments = Segments::new((recipe, marks), length, range.start, threads).map_err(failed)?;
     let mut output = Clipped { range, at: segments.output_start(), size: blob.size, blob, path, sink };
     let content = segments.content_start().min(length)..length;
     segments

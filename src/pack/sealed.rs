@@ -1,13 +1,9 @@
 //! A packed file checked without what it was packed against: by the seal of its head and the digest of each frame.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
-use super::{
-    Error, Result,
-    head::{FRONT, PackHead, SEAL},
-};
+use super::{Error, Result, head::PackHead, medium::Medium};
 use crate::{
-    bundle::random_access::RandomAccess,
     content::ReadAt,
     files::blocking::off_reactor,
     oci::{Algorithm, Digest, Hasher},
@@ -21,30 +17,33 @@ const STEP: u64 = 1 << 20;
 /// # Errors
 /// It is damaged, cut or of a later format.
 pub(crate) async fn check_sealed(from: Arc<dyn ReadAt>) -> Result<Digest> {
-    let (path, length) = (PathBuf::from(from.name()), from.size());
-    let file = RandomAccess::remote(from);
+    let file = Medium::remote(from);
     off_reactor(move || {
-        let read = |offset, size| file.read_up_to(offset, size).map_err(Error::read(&path));
-        let json = PackHead::json_length(&read(0, FRONT as u64)?, &path)?;
-        let mut at = (FRONT + json + SEAL) as u64;
-        let head = PackHead::parse(&read(0, at)?, &path)?;
+        let (head, mut at) = PackHead::read(&file)?;
         for frame in head.contents.iter().flat_map(|content| &content.frames) {
             let (start, end) = (at, at.saturating_add(frame.size));
-            let mut hasher = Hasher::new(Algorithm::Sha256);
-            while at < end {
-                let bytes = read(at, STEP.min(end - at))?;
-                if bytes.is_empty() {
-                    return Err(Error::Length { path: path.clone(), found: length, expected: end });
-                }
-                hasher.update(&bytes);
-                at += bytes.len() as u64;
-            }
-            if hasher.finish() != frame.digest {
+            if digest_of(&file, start, end)? != frame.digest {
                 let reason = "a frame does not have its digest".to_owned();
-                return Err(Error::Damaged { path: path.clone(), offset: start, reason });
+                return Err(Error::Damaged { path: file.path(), offset: start, reason });
             }
+            at = end;
         }
-        if at == length { Ok(head.bundle.id) } else { Err(Error::Length { path, found: length, expected: at }) }
+        let (path, found) = (file.path(), file.length());
+        if at == found { Ok(head.bundle.id) } else { Err(Error::Length { path, found, expected: at }) }
     })
     .await
+}
+
+/// The SHA-256 of the bytes from `at` to `end`. Blocks.
+pub(super) fn digest_of(file: &Medium, mut at: u64, end: u64) -> Result<Digest> {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    while at < end {
+        let bytes = file.read_up_to(at, STEP.min(end - at)).map_err(Error::read(&file.path()))?;
+        if bytes.is_empty() {
+            return Err(Error::Length { path: file.path(), found: file.length(), expected: end });
+        }
+        hasher.update(&bytes);
+        at += bytes.len() as u64;
+    }
+    Ok(hasher.finish())
 }

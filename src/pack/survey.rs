@@ -63,6 +63,8 @@ impl BlobSurvey {
 pub(super) enum RecipeTrial {
     /// That it makes all of the blob.
     Whole,
+    /// No recipe is believed.
+    None,
     /// That it alone makes the beginning, and that the blocks are those of its framing. The packed file must be proven.
     Beginning,
 }
@@ -76,7 +78,7 @@ pub(super) fn survey<R: BufRead>(
     let mut first = open()?;
     let gzip = first.fill_buf().map_err(&failed)?.starts_with(&[0x1f, 0x8b]);
     drop(first);
-    for skip in (0..MOST_TRIES).take_while(|_| gzip) {
+    for skip in (0..MOST_TRIES).take_while(|_| gzip && trial != RecipeTrial::None) {
         match RecipeProof::of(open()?, trial, skip) {
             Ok(Some(survey)) => return Ok(survey),
             Err(Refuted::Next) => {}

@@ -9,38 +9,61 @@ use super::{
     head::{self, FrameCoding, PackFrame, PackHead, PackedBlob, PackedBundle, PackedContent, PrefixPart, PrefixSource},
     nested::{NestedStream, NestedStreams},
     opened::{PackedFile, ReadSettings},
+    sealed_json,
 };
 use crate::{
-    bundle::{Contents, Index, Layout, Root},
-    content::{Code, Fault, Source as _, Verified},
+    bundle::{Contents, Index, Layout, Root, Writer},
+    content::{Code, Fault, Sink as _, Source as _, Verified},
     oci::{Descriptor, Digest, Manifest, media_type},
 };
 
-const LAYER: &[u8] = b"one layer, one layer, one layer, one layer, one layer, and its end\n";
+pub(super) const LAYER: &[u8] = b"one layer, one layer, one layer, one layer, one layer, and its end\n";
 const CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux"}"#;
 
-/// A bundle of one image, with one layer that is the gzip of [`LAYER`].
-fn layout() -> (Layout, Vec<u8>, Recipe) {
+/// The encoder of the layer.
+fn recipe() -> Recipe {
     let engine = Engine::new(Family::Go, 6).unwrap();
-    let recipe = Recipe { engine, framing: Framing::Stream, header: vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255] };
+    Recipe { engine, framing: Framing::Stream, header: vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255] }
+}
+
+/// The gzip of [`LAYER`].
+pub(super) fn gzip_layer() -> Vec<u8> {
     let mut gzip = Vec::new();
-    let mut encoder = super::deflate::Encoder::new(&recipe);
+    let mut encoder = super::deflate::Encoder::new(&recipe());
     let mut sink = |bytes: &[u8]| {
         gzip.extend_from_slice(bytes);
         Ok::<(), std::convert::Infallible>(())
     };
     let Ok(()) = encoder.write(LAYER, &mut sink);
     let Ok(_) = encoder.finish(&mut sink);
+    gzip
+}
+
+/// One image with that layer.
+fn contents() -> Contents {
     let descriptor = |content: &[u8]| Descriptor::of("application/octet-stream", content);
     let manifest = serde_json::json!({
         "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,
-        "config": descriptor(CONFIG), "layers": [descriptor(&gzip)],
+        "config": descriptor(CONFIG), "layers": [descriptor(&gzip_layer())],
     });
     let manifest = Manifest::parse(manifest.to_string().into(), None).unwrap();
     let root = Root { reference: "r.example/app:1".parse().unwrap(), descriptor: manifest.descriptor().clone() };
     let manifests = [(manifest.digest(), manifest)].into();
-    let contents = Contents { index: Index::new(vec![root], Vec::new()), manifests, absent: [].into() };
-    (Layout::of(&contents).unwrap(), gzip, recipe)
+    Contents { index: Index::new(vec![root], Vec::new()), manifests, absent: [].into() }
+}
+
+fn layout() -> (Layout, Vec<u8>, Recipe) {
+    (Layout::of(&contents()).unwrap(), gzip_layer(), recipe())
+}
+
+/// Writes the bundle of that image.
+pub(super) async fn write_bundle(path: &Path) {
+    let writer = Writer::open(path, contents(), false).await.unwrap();
+    for content in [CONFIG.to_vec(), gzip_layer()] {
+        let blob = Descriptor::of("application/octet-stream", &content);
+        writer.push(&blob, Verified::bytes(blob.clone(), content.into())).await.unwrap();
+    }
+    writer.finish().await.unwrap();
 }
 
 /// The packed file of that bundle, whose head `change` may change; the frames go with it as they are.
@@ -214,8 +237,8 @@ async fn a_later_version_is_named_and_another_order_of_members_refused() {
     let mut file = packed(|_| {});
     let json = u32::from_le_bytes(file[12..16].try_into().unwrap()) as usize;
     let reseal = |file: &mut Vec<u8>| {
-        let seal = <sha2::Sha256 as sha2::Digest>::digest(&file[..head::FRONT + json]);
-        file[head::FRONT + json..head::FRONT + json + head::SEAL].copy_from_slice(&seal);
+        let seal = <sha2::Sha256 as sha2::Digest>::digest(&file[..sealed_json::FRONT + json]);
+        file[sealed_json::FRONT + json..sealed_json::FRONT + json + sealed_json::SEAL].copy_from_slice(&seal);
     };
     file[8] = 2;
     reseal(&mut file);
@@ -259,4 +282,25 @@ async fn prefixes_that_need_endless_decoding_are_refused() {
     .await;
     assert_eq!(code, Code::PackMalformed);
     assert!(text.contains("too much to be decoded"), "{text}");
+}
+
+#[test]
+fn many_frames_each_with_the_one_before_as_its_prefix_are_not_too_many() {
+    let (layout, ..) = layout();
+    let digest = Digest::sha256(b"");
+    let frame = |prefix| PackFrame { coding: FrameCoding::Zstd, digest, length: 100, prefix, size: 9 };
+    let frames = 20_000;
+    let coded = |number: u64| match number % 2 {
+        0 => frame(Vec::new()),
+        _ => frame(vec![part(PrefixSource::Content, 1, (number - 1) * 100, 100)]),
+    };
+    let length = frames * 100;
+    let blob = PackedBlob { checkpoints: None, digest, length, nested: None, recipe: None, size: length };
+    let contents = vec![
+        PackedContent { blobs: Vec::new(), frames: vec![PackFrame { length: 10, ..frame(Vec::new()) }] },
+        PackedContent { blobs: vec![blob], frames: (0..frames).map(coded).collect() },
+    ];
+    let bundle = PackedBundle { id: layout.id(), seal: layout.facts().digest(), size: layout.total() };
+    let head = PackHead { base: Vec::new(), bundle, contents, front: 10 };
+    PackHead::parse(&head.write(), Path::new("x")).unwrap();
 }

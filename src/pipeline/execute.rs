@@ -293,7 +293,7 @@ async fn removed(location: &Location, settings: &Settings) -> Result<bool> {
     match Opened::survey(location, settings).await {
         Ok((rest, Some(set))) if !set.missing().is_empty() => rest.remove().await?,
         // Its manifest is all that is left, and was named.
-        Err(error) if error.code() == Code::BundleVolumeMissing => {
+        Err(error) if matches!(error.code(), Code::BundleVolumeMissing | Code::PackVolumeMissing) => {
             let object = storage::open(location, settings)?;
             object.delete(&object.stat().await?.version).await?;
         }

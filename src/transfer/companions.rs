@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::storage_stack::StorageStack;
+use super::{sets::FoundPack, storage_stack::StorageStack};
 use crate::{
     bundle::{
         GatheredSet,
@@ -205,14 +205,33 @@ pub(super) async fn of_set(
     settings: &Settings,
 ) -> Result<Vec<Companion>, storage::Error> {
     let (name, volumes) = (name_of(set), volumes_of(set));
-    let manifest = SetManifest::file_name(&name);
+    among(&set.beside, &[SetManifest::file_name(&name), name], &volumes, far, settings).await
+}
+
+/// The companions of a packed file in volumes.
+///
+/// # Errors
+/// One of them cannot be read.
+pub(super) async fn of_volumes(found: &FoundPack, settings: &Settings) -> Result<Vec<Companion>, storage::Error> {
+    let volumes: Vec<String> = found.volumes.files().map(|file| file.name.clone()).collect();
+    among(&found.volumes.beside, &volumes, &volumes, found.far.as_ref(), settings).await
+}
+
+/// Those of `files` that are companions of what has one of `names`, or protect one of `volumes`.
+async fn among(
+    files: &[Candidate],
+    names: &[String],
+    volumes: &[String],
+    far: Option<&StorageStack>,
+    settings: &Settings,
+) -> Result<Vec<Companion>, storage::Error> {
     let mut found = Vec::new();
-    for file in &set.beside {
-        let by_name = CompanionKind::of(&file.name, &manifest).or_else(|| CompanionKind::of(&file.name, &name));
+    for file in files {
+        let by_name = names.iter().find_map(|name| CompanionKind::of(&file.name, name));
         let may_be = if file.name.ends_with(recovery::SUFFIX) { Some(CompanionKind::Recovery) } else { by_name };
         let Some(kind) = may_be else { continue };
         let pinned = pin(file, far, settings).await?;
-        if kind == CompanionKind::Recovery && !protects(&pinned, &volumes).await? {
+        if kind == CompanionKind::Recovery && !protects(&pinned, volumes).await? {
             continue;
         }
         found.push(Companion { name: file.name.clone(), kind, size: file.size, pinned });

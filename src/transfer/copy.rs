@@ -3,7 +3,7 @@
 //! One engine ([`file`]) copies a file between any two places: what is there already is compared, what is missing is carried,
 //! all of it is proven where it went, and only then it has its name. It carries in two ways: `pump` between two files of this
 //! machine, which is faster and needs no notes, and `relay` where a storage is at one end or both. A set is one such copy for
-//! each of its files, and then its sums and its manifest.
+//! each of its files, and then its sums and its manifest; the volumes of a packed file likewise, the first of them last.
 
 mod error;
 mod file;
@@ -16,6 +16,7 @@ mod request;
 mod room;
 mod set;
 mod unfinished;
+mod volumes;
 
 pub use self::{
     error::Error,
@@ -27,7 +28,10 @@ use self::{
     file::{FileCopy, open},
     prove::hash,
 };
-use super::{companions, error as transfer_error, sets::FoundSet};
+use super::{
+    companions, error as transfer_error,
+    sets::{Leads, leads},
+};
 use crate::{
     progress::Progress,
     storage::{self, Location, Pinned, Settings},
@@ -43,10 +47,12 @@ pub async fn copy(
     progress: &Progress,
 ) -> Result<CopyReport, transfer_error::Error> {
     let settings = &Settings { attest: request.trust_checksums, ..settings.clone() };
-    if request.may_be_set()
-        && let Some(found) = FoundSet::of(std::slice::from_ref(&request.from), settings).await?
-    {
-        return Ok(set::copy(found, request, settings, progress).await?);
+    if request.may_be_set() {
+        match leads(std::slice::from_ref(&request.from), settings).await? {
+            Leads::Set(found) => return Ok(set::copy(*found, request, settings, progress).await?),
+            Leads::Packed(found) => return Ok(volumes::copy(*found, request, settings, progress).await?),
+            Leads::Object(_) | Leads::Path(_) => {}
+        }
     }
     Ok(copy_file(request, settings, progress).await?)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Error, Report, complete,
+    Error, Opened, Report, complete,
     export::{self, Destination, Request},
     verify::verify,
 };
@@ -11,8 +11,9 @@ use crate::{
     bundle::{Finished, Layout, Reader},
     content::Origins,
     files::{self, name, rename::remove},
-    pack::{self, PackRequest, PackedFile, ReadSettings},
+    pack::{self, PackRequest},
     progress::Progress,
+    storage::{Location, Settings},
 };
 
 /// The bundle of an export that is not packed yet.
@@ -20,41 +21,52 @@ fn unpacked(path: &Path) -> PathBuf {
     name::with_suffix(&name::partial(path), ".bundle")
 }
 
-/// Exports to the packed file `path` as `goal` says. Run again after a break it resumes, whatever it was at.
+/// Exports to the packed file that `goal` says. Run again after a break it resumes, whatever it was at. Gives the volumes too,
+/// where there are some.
 ///
 /// # Errors
 /// Those of an export, and of packing.
 pub async fn export(
     origins: &dyn Origins,
     request: &Request,
-    (path, goal): (&Path, &PackRequest),
+    goal: &PackRequest,
     progress: &Progress,
-) -> Result<Report, Error> {
-    let whole = unpacked(path);
+) -> Result<(Report, Vec<PathBuf>), Error> {
+    let path = goal.path().unwrap_or_default();
+    let whole = unpacked(&path);
     if !goal.overwrite && path.exists() && !whole.exists() {
-        return already(origins, request, path, progress).await;
+        return already(origins, request, &path, progress).await;
     }
     let to = Destination::File { path: whole.clone(), overwrite: goal.overwrite };
     let mut report = export::run(origins, request, to, progress).await?;
-    let goal = PackRequest { output: Some(path.to_owned()), ..goal.clone() };
-    let packed = pack::pack(&Reader::open(&whole).await?, &goal, progress).await?;
+    let packed = pack::pack(&Reader::open(&whole).await?, goal, progress).await?;
     remove(&whole).map_err(|source| Error::Io { what: "remove", path: whole.clone(), source })?;
-    report.output = Some(path.to_owned());
+    report.output = Some(path);
     report.output_bytes = Some(packed.packed);
-    Ok(report)
+    Ok((report, packed.volumes))
 }
 
 /// The report of a packed file that is there already, if it holds what would be exported.
-async fn already(origins: &dyn Origins, request: &Request, path: &Path, progress: &Progress) -> Result<Report, Error> {
+async fn already(
+    origins: &dyn Origins,
+    request: &Request,
+    path: &Path,
+    progress: &Progress,
+) -> Result<(Report, Vec<PathBuf>), Error> {
     let exists = || Error::from(files::Error::Exists { path: path.to_owned() });
-    let packed = PackedFile::open(path, ReadSettings::default()).await.map_err(|_| exists())?;
+    let settings = Settings::default();
+    let opened = Opened::open(&Location::Path(path.to_owned()), &settings).await.map_err(|_| exists())?;
     let plan = export::plan(origins, request, progress).await?;
     let layout = Layout::of(plan.contents())?;
-    let same = packed.reader().layout().is_some_and(|found| found.begins_as(&layout));
-    if !same || !verify(packed.reader(), request.jobs, progress).await?.is_sound() {
+    let same = opened.reader().layout().is_some_and(|found| found.begins_as(&layout));
+    if !same || !verify(opened.reader(), request.jobs, progress).await?.is_sound() {
         return Err(exists());
     }
-    let bytes =
-        std::fs::metadata(path).map_err(|source| Error::Io { what: "read", path: path.to_owned(), source })?.len();
-    Ok(complete::report(plan, Finished { path: path.to_owned(), bytes, id: layout.id() }))
+    let volumes = opened.pack_volumes().to_vec();
+    let files = if volumes.is_empty() { vec![path.to_owned()] } else { volumes.clone() };
+    let mut bytes = 0;
+    for path in files {
+        bytes += std::fs::metadata(&path).map_err(|source| Error::Io { what: "read", path, source })?.len();
+    }
+    Ok((complete::report(plan, Finished { path: path.to_owned(), bytes, id: layout.id() }), volumes))
 }

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use super::{
     companions::{self, Companion},
     error::Error,
-    packing,
     sets::{FoundSet, Leads, leads, sets},
 };
 use crate::{
     bundle::{GatheredSet, Reader},
-    pack::{BundleBase, ReadSettings},
+    pack::{self, BundleBase, ReadSettings},
     progress::{Event, Phase, Progress},
     storage::{Location, Pinned, Settings},
 };
@@ -21,8 +20,10 @@ use crate::{
 pub struct Opened {
     reader: Reader,
     place: BundleSource,
-    /// What belongs to the set, where it is one.
+    /// What belongs to the set, or to the volumes, where it is one or they are.
     beside: Vec<Companion>,
+    /// The volumes of the packed file, in their order.
+    volumes: Vec<PathBuf>,
     settings: Settings,
 }
 
@@ -131,10 +132,13 @@ impl Opened {
         settings: &Settings,
         read: &ReadSettings,
     ) -> Result<(Self, Option<GatheredSet>), Error> {
-        let opened = |reader, place| Self { reader, place, beside: Vec::new(), settings: settings.clone() };
+        let opened = |reader, place| {
+            let (beside, volumes) = (Vec::new(), Vec::new());
+            Self { reader, place, beside, volumes, settings: settings.clone() }
+        };
         match leads(places, settings).await? {
             Leads::Path(path) => {
-                let reader = match packing::reader_of(&path, read).await? {
+                let reader = match pack::reader_at(&path, read).await? {
                     Some(packed) => packed,
                     None => Reader::open(&path).await?,
                 };
@@ -143,6 +147,16 @@ impl Opened {
             Leads::Object(far) => {
                 let (pinned, reader) = far.alone(read).await?;
                 Ok((opened(reader, BundleSource::Object(pinned)), None))
+            }
+            Leads::Packed(found) => {
+                let reader = found.open(read).await?.reader().clone();
+                let beside = companions::of_volumes(&found, settings).await?;
+                let files: Vec<PathBuf> = found.volumes.files().map(|file| file.path.clone()).collect();
+                let place = match &found.far {
+                    Some(far) => BundleSource::Objects(far.pinned_of(&files).await),
+                    None => BundleSource::Files(files.clone()),
+                };
+                Ok((Self { beside, volumes: files, ..opened(reader, place) }, None))
             }
             Leads::Set(found) => {
                 let objects = found.objects().await;
@@ -176,6 +190,11 @@ impl Opened {
     /// Whether it is in a storage.
     pub const fn is_far(&self) -> bool {
         matches!(self.place, BundleSource::Object(_) | BundleSource::Objects(_))
+    }
+
+    /// The volumes, in their order, where it is a packed file that was cut.
+    pub(crate) fn pack_volumes(&self) -> &[PathBuf] {
+        &self.volumes
     }
 
     /// The objects of a set that is in a storage, each in the version that was looked at; none of anything else.

@@ -5,10 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use super::{error::Error, verify::verify};
+use super::{
+    error::Error,
+    sets::{Leads, leads},
+    verify::verify,
+};
 use crate::{
     bundle::{Format, Reader, output::Output},
-    content::ReadAt,
     files::{self, blocking::off_reactor, open::check_goal},
     oci::Digest,
     pack::{self, PackedFile, ReadSettings},
@@ -43,22 +46,6 @@ pub struct UnpackReport {
     pub already_there: bool,
 }
 
-/// The bundle in a packed file here; `None` if the file is another one.
-pub(super) async fn reader_of(path: &Path, read: &ReadSettings) -> Result<Option<Reader>, Error> {
-    if !pack::is_packed_file(path)? {
-        return Ok(None);
-    }
-    Ok(Some(PackedFile::open(path, read.clone()).await?.reader().clone()))
-}
-
-/// As [`reader_of`], of a file that is elsewhere.
-pub(super) async fn reader_on(from: Arc<dyn ReadAt>, read: &ReadSettings) -> Result<Option<Reader>, Error> {
-    if !pack::is_packed_at(&*from).await? {
-        return Ok(None);
-    }
-    Ok(Some(PackedFile::open_on(from, read.clone()).await?.reader().clone()))
-}
-
 /// Writes the bundle of a packed file. Run again after a break it resumes.
 ///
 /// # Errors
@@ -70,9 +57,10 @@ pub async fn unpack(
     progress: &Progress,
 ) -> Result<UnpackReport, Error> {
     let UnpackRequest { from, output, overwrite, jobs } = request;
-    let packed = match from {
-        Location::Path(path) => PackedFile::open(path, read).await?,
-        far => {
+    let packed = match (leads(std::slice::from_ref(from), settings).await?, from) {
+        (Leads::Packed(volumes), _) => volumes.open(&read).await?,
+        (_, Location::Path(path)) => PackedFile::open(path, read).await?,
+        (_, far) => {
             let pinned = Pinned::open(storage::open(far, settings)?).await?;
             PackedFile::open_on(Arc::new(pinned), read).await?
         }

@@ -93,6 +93,20 @@ pub async fn protect(
     overwrite: bool,
     progress: &Progress,
 ) -> Result<Created, Error> {
+    protect_as(files, percent, None, overwrite, progress).await
+}
+
+/// As [`protect`]. Of volumes: the name that recovery files get, and the most bytes that one of them has.
+///
+/// # Errors
+/// As [`protect`].
+pub async fn protect_as(
+    files: &[&Path],
+    percent: Percent,
+    volumes: Option<(String, u64)>,
+    overwrite: bool,
+    progress: &Progress,
+) -> Result<Created, Error> {
     let unfit = |reason: String| Error::Recovery(recovery::Error::Unfit { reason });
     let Some(first) = files.first() else { return Err(unfit("no file was named".to_owned())) };
     let folder = name::folder_of(first).to_owned();
@@ -104,14 +118,17 @@ pub async fn protect(
         let name = path.file_name().and_then(|name| name.to_str());
         names.push(name.ok_or_else(|| unfit(format!("{} has no name that can be kept", path.display())))?.to_owned());
     }
-    let stem = if let [one] = &names[..] {
+    let (name, limit) = volumes.unzip();
+    let stem = if let Some(name) = name {
+        name
+    } else if let [one] = &names[..] {
         one.clone()
     } else {
         let whole = std::path::absolute(&folder).ok();
         let name = whole.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
         name.unwrap_or("files").to_owned()
     };
-    let request = recovery::Request { folder, files: names, percent, stem, limit: None, overwrite };
+    let request = recovery::Request { folder, files: names, percent, stem, limit, overwrite };
     let progress = progress.clone();
     Ok(off_reactor(move || recovery::create(&request, &progress)).await?)
 }

@@ -1,15 +1,22 @@
 //! Sets of volumes by what was named, here or in a storage: one thing that leads to a set, or volumes one by one.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{error::Error, storage_stack::StorageStack};
 use crate::{
     bundle::{
         self, GatheredSet, Reader, gather, gather_in,
-        stack::{Look, NamedFiles, Stack},
+        layout::MARKER_NAME,
+        random_access::RandomAccess,
+        stack::{Candidate, Look, NamedFiles, Near, Stack},
         volume::{SetManifest, UnsealedSet},
     },
+    files::blocking::off_reactor,
     oci::Digest,
+    pack::{PackVolumes, PackedFile, ReadSettings, gather_volumes, volume_at},
     storage::{self, Location, Pinned, Settings},
 };
 
@@ -23,10 +30,42 @@ pub struct FoundSet {
     pub(super) far: Option<StorageStack>,
 }
 
+/// The volumes of a packed file, and the way to them.
+#[derive(Debug)]
+pub(super) struct FoundPack {
+    pub(super) volumes: PackVolumes,
+    /// The storage that they are in, if they are in one.
+    pub(super) far: Option<StorageStack>,
+}
+
+impl FoundPack {
+    /// Opens what they are.
+    ///
+    /// # Errors
+    /// One of them cannot be opened, or it is not a sound packed file.
+    pub(super) async fn open(&self, read: &ReadSettings) -> Result<PackedFile, Error> {
+        let medium = match &self.far {
+            None => self.volumes.join_files()?,
+            Some(far) => {
+                let mut pinned = Vec::new();
+                for file in self.volumes.files() {
+                    pinned.push(far.pinned(file).await?);
+                }
+                let mut pinned = pinned.into_iter();
+                let open = |_: &Candidate| Ok(RandomAccess::remote(Arc::new(pinned.next().expect("one for each"))));
+                self.volumes.join::<Error>(open)?
+            }
+        };
+        Ok(PackedFile::open_in(medium, read.clone()).await?)
+    }
+}
+
 /// What a place leads to.
 pub(super) enum Leads {
     /// A set, or part of one.
     Set(Box<FoundSet>),
+    /// The volumes of a packed file.
+    Packed(Box<FoundPack>),
     /// An object in a storage that is of no set.
     Object(Box<StorageStack>),
     /// A file or folder here that is of no set.
@@ -47,8 +86,15 @@ pub(super) async fn leads(named: &[Location], settings: &Settings) -> Result<Lea
             paths = vec![manifest];
         }
         let first = paths.first().cloned().unwrap_or_default();
-        let set = gather(paths).await?;
-        return Ok(set.map_or(Leads::Path(first), |set| Leads::Set(Box::new(FoundSet { set, far: None }))));
+        if let Some(set) = gather(paths.clone()).await? {
+            return Ok(Leads::Set(Box::new(FoundSet { set, far: None })));
+        }
+        let near = off_reactor(move || if is_readable(&paths) { Near::of(&paths) } else { None }).await;
+        let volumes = match &near {
+            Some(near) => gather_volumes(near).await?.transpose()?,
+            None => None,
+        };
+        return Ok(volumes.map_or(Leads::Path(first), |volumes| Leads::Packed(FoundPack { volumes, far: None }.into())));
     }
     let far = match StorageStack::of(named, settings).await {
         Err(error) if error.is_not_found() && named.len() == 1 => match manifest_of(&named[0], settings).await? {
@@ -57,10 +103,18 @@ pub(super) async fn leads(named: &[Location], settings: &Settings) -> Result<Lea
         },
         far => far?,
     };
-    Ok(match gather_in(&far).await? {
-        Some(set) => Leads::Set(Box::new(FoundSet { set, far: Some(far) })),
+    if let Some(set) = gather_in(&far).await? {
+        return Ok(Leads::Set(Box::new(FoundSet { set, far: Some(far) })));
+    }
+    Ok(match gather_volumes(&far).await?.transpose()? {
+        Some(volumes) => Leads::Packed(FoundPack { volumes, far: Some(far) }.into()),
         None => Leads::Object(Box::new(far)),
     })
+}
+
+/// Whether these can be looked into: a pipe or a device would hold us. Blocks.
+fn is_readable(paths: &[PathBuf]) -> bool {
+    paths.iter().all(|path| path.is_file() || path.is_dir() && !path.join(MARKER_NAME).exists())
 }
 
 /// The manifest of the set that an export was to write to `place`: the name of the set leads to it, too.
@@ -97,7 +151,7 @@ impl FoundSet {
     pub async fn of(named: &[Location], settings: &Settings) -> Result<Option<Self>, Error> {
         match leads(named, settings).await? {
             Leads::Set(found) => Ok(Some(*found)),
-            Leads::Object(_) | Leads::Path(_) => Ok(None),
+            Leads::Packed(_) | Leads::Object(_) | Leads::Path(_) => Ok(None),
         }
     }
 
@@ -138,10 +192,7 @@ pub async fn sets(locations: &[Location], settings: &Settings) -> Result<Vec<Nam
     let mut by_set: Vec<(Digest, usize)> = Vec::new();
     for location in locations {
         let set = match location {
-            Location::Path(path) if path.is_file() && Reader::is_bundle(path).unwrap_or(false) => {
-                // What is wrong with it is reported when it is opened to be read.
-                Reader::open(path).await.ok().and_then(|reader| reader.set_id())
-            }
+            Location::Path(path) if path.is_file() => set_of_file(path).await,
             Location::Path(_) | Location::Standard => None,
             // One thing that is named alone needs no look.
             _ if locations.len() > 1 => set_of(location, settings).await,
@@ -165,13 +216,24 @@ pub async fn sets(locations: &[Location], settings: &Settings) -> Result<Vec<Nam
     Ok(named)
 }
 
+/// The set that the file at `path` is a volume of. What is wrong with it is reported when it is opened to be read.
+async fn set_of_file(path: &Path) -> Option<Digest> {
+    if Reader::is_bundle(path).unwrap_or(false) {
+        return Reader::open(path).await.ok()?.set_id();
+    }
+    let near = Near::of(&[path.to_owned()])?;
+    let NamedFiles::Files(files) = near.asked() else { return None };
+    Some(volume_at(&near, files.first()?).await.ok()??.ok()?.set())
+}
+
 /// The set that the object at `location` is a volume of.
 async fn set_of(location: &Location, settings: &Settings) -> Option<Digest> {
     let far = StorageStack::of(std::slice::from_ref(location), settings).await.ok()?;
     let NamedFiles::Files(files) = far.asked() else { return None };
     match far.look(files.first()?, None).await.ok()? {
         Look::Bundle(reader) => reader.set_id(),
-        Look::Damaged(_) | Look::Other => None,
+        Look::Damaged(_) => None,
+        Look::Other => Some(volume_at(&far, files.first()?).await.ok()??.ok()?.set()),
     }
 }
 

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::{error::Error, packing};
+use super::error::Error;
 use crate::{
     bundle::{
         self, Reader,
         stack::{Candidate, Look, NamedFiles, Stack, look_at},
     },
     files,
-    pack::ReadSettings,
+    pack::{self, ReadSettings},
     storage::{self, Location, Pinned, Settings},
 };
 
@@ -118,7 +118,7 @@ impl StorageStack {
         };
         let reader = match seen.reader {
             Some(reader) => reader,
-            None => match packing::reader_on(Arc::new(seen.pinned.clone()), read).await? {
+            None => match pack::reader_on(Arc::new(seen.pinned.clone()), read).await? {
                 Some(packed) => packed,
                 None => Reader::open_on(Arc::new(seen.pinned.clone())).await?,
             },

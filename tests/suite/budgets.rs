@@ -1,6 +1,6 @@
 //! Bundles that are small on the disk and large in memory: every command says so within 256 MiB, or does its work in it.
 
-use std::{collections::BTreeMap, fs::File, path::Path, process::Command};
+use std::{collections::BTreeMap, fs::File, path::Path};
 
 use airlift::{
     bundle::header::blob_name,
@@ -137,16 +137,7 @@ fn a_manifest_of_tiny_annotations() -> Trap {
 
 /// `airlift ARGS` with little memory.
 fn confined(airlift: &Airlift, args: &[&str]) -> Ran {
-    let inner = airlift.command(args);
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", &format!("ulimit -d {MEMORY} && exec \"$0\" \"$@\"")]).arg(inner.get_program());
-    command.args(inner.get_args()).env_clear().current_dir(airlift.home());
-    for (name, value) in inner.get_envs() {
-        command.env(name, value.unwrap_or_default());
-    }
-    // Arenas are for speed, and each of them takes its share of the limit.
-    command.env("MALLOC_ARENA_MAX", "2");
-    Ran::of(&mut command)
+    airlift.confined(MEMORY, args)
 }
 
 fn trapped(trap: &Trap) -> Airlift {

@@ -5,9 +5,11 @@ mod carrying;
 mod damage;
 mod export;
 mod golden;
+mod memory;
 mod reading;
 mod recipes;
 mod sample;
+mod volumes;
 
 use std::fs;
 

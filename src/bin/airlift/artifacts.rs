@@ -193,6 +193,8 @@ pub(crate) fn or_repair(failure: CommandError, paths: &[PathBuf]) -> CommandErro
         Code::BundleDigestMismatch,
         Code::BundleSizeMismatch,
         Code::BundleVolumeMissing,
+        Code::PackMalformed,
+        Code::PackVolumeMissing,
     ];
     let hint = paths.iter().find(|path| has_recovery(path)).map(|path| {
         let path = mistake::quoted(&path.to_string_lossy());

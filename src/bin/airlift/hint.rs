@@ -161,14 +161,20 @@ pub(crate) const fn of(code: Code) -> &'static str {
         C::ContentTooLarge => "No real document is this large. Check what the host serves under that name.",
         C::ContentShort => "Run the same command again. If the read ends early again, the file or object is damaged.",
         C::PackMalformed => {
-            "Copy the file once more from where it was packed. If you have recovery data, run `airlift repair FILE`. If it was cut, join its parts first: `cat FILE.part-* > FILE`. A damaged packed file publishes nothing."
+            "Copy the file once more from where it was packed. If you have recovery data, run `airlift repair FILE`. A damaged packed file publishes nothing."
         }
         C::PackVersion => "Use an airlift at least as new as the one that packed the file.",
         C::PackBaseMissing => {
             "Name the bundle that holds the missing layers: every command that reads a packed file takes `--base BUNDLE`. `airlift import`, `watch` and pipelines also look for them in the repositories of the target. Or pack again without `--base`."
         }
+        C::PackVolumeMissing => {
+            "Put all volumes into one folder, or name all of them. `airlift pack` writes a lost volume again: remove the first volume, and run the same command as before."
+        }
         C::PackMemory => {
             "Run `airlift unpack FILE -o BUNDLE --memory SIZE` with the size that the message names, or pack again with a smaller `--memory`."
+        }
+        C::PackTooLarge => {
+            "Pack it again with a larger `--memory`, which makes fewer and larger frames. Or export the artifacts into several bundles, and pack each."
         }
         C::PackUnpackable => "Name a single bundle that airlift has written, not a volume, an archive or a folder.",
         C::PackUnproven => {

@@ -86,7 +86,7 @@ pub(crate) enum Mistake {
     #[error("--recovery needs an output file on this machine")]
     RecoveryElsewhere,
     /// A packed file is put together from a bundle beside it.
-    #[error("--pack writes one file on this machine, and takes no --volume-size and no --check-with")]
+    #[error("--pack writes to this machine, and takes no --only-volume and no --check-with")]
     PackElsewhere,
     /// The volumes are read one after another from one folder.
     #[error("--volume-prompt needs exactly one folder, such as that of a drive")]
@@ -241,7 +241,7 @@ impl Mistake {
                 "Export to a file on this machine with --recovery, then run `airlift copy`, which copies the recovery files too."
             }
             Self::PackElsewhere => {
-                "Export to a file with --pack. Then `airlift copy FILE DEST` moves it to a storage, `split -b SIZE FILE FILE.part-` cuts it for smaller media, and `cat FILE.part-* > FILE` joins the pieces."
+                "Export to a file with --pack. Then `airlift copy FILE DEST` moves it to a storage, and `airlift import FILE --check-with COMMAND` checks it on the other side."
             }
             Self::AgentKeys { count: 0 } => "Add a key with `ssh-add FILE`.",
             Self::AgentKeys { .. } => {

@@ -23,6 +23,10 @@ pub(crate) fn run<T>(work: impl Future<Output = Result<T, CommandError>>) -> Res
 /// Largest buffer that passes from one part of a transfer to the next, with room for what may be read at once.
 const BUFFERS: usize = 4 << 20;
 
+/// Threads for work that blocks, made as they are needed. An answer of `serve` from a packed file has one for as long as its client
+/// takes, and the limit of connections is 1024.
+const BLOCKING_THREADS: usize = 2048;
+
 /// Has the allocator keep buffers of up to [`BUFFERS`] bytes for the next ones. Otherwise glibc maps and unmaps each one
 /// above 128 KiB, and the system clears its pages every time: a tenth of an export. Its limit is, by design, the largest
 /// mapped block that was freed so far (mallopt(3), `M_MMAP_THRESHOLD`); other allocators do not mind.
@@ -53,7 +57,8 @@ fn runtime() -> Result<&'static Runtime, CommandError> {
         return Ok(runtime);
     }
     // A worker a core, which is tokio's own measure.
-    let built = Builder::new_multi_thread().enable_all().thread_name("airlift").build();
+    let built =
+        Builder::new_multi_thread().enable_all().thread_name("airlift").max_blocking_threads(BLOCKING_THREADS).build();
     let built = built.map_err(|source| Mistake::Runtime { source })?;
     Ok(RUNTIME.get_or_init(|| built))
 }

@@ -148,9 +148,15 @@ impl WatchedSource {
             return Ok(Readiness::Wanting(format!("of its set {} is not there yet", missing.join(", "))));
         }
         let plan = plan(reader)?;
-        let files = set.as_ref().map_or_else(|| vec![name.to_owned()], |set| self.names(&set.files));
-        let mark = if set.is_some() { Some(self.mark_of(&files).await?) } else { None };
-        if let (Some(mark), Some(first)) = (&mark, self.names(reader.volumes().values()).first())
+        let cut = opened.pack_volumes();
+        let files = match &set {
+            Some(set) => self.names(&set.files),
+            None if cut.is_empty() => vec![name.to_owned()],
+            None => self.names(cut),
+        };
+        let mark = if set.is_some() || !cut.is_empty() { Some(self.mark_of(&files).await?) } else { None };
+        let volumes = if cut.is_empty() { self.names(reader.volumes().values()) } else { files.clone() };
+        if let (Some(mark), Some(first)) = (&mark, volumes.first())
             && first != name
         {
             return Ok(Readiness::PartOf { first: first.clone(), plan, mark: mark.clone() });
@@ -197,7 +203,7 @@ impl WatchedSource {
                 Readiness::Damaged => Ok(Readiness::Foreign),
                 other => Ok(other),
             },
-            Code::BundleVolumeMissing => Ok(Readiness::Wanting(error.to_string())),
+            Code::BundleVolumeMissing | Code::PackVolumeMissing => Ok(Readiness::Wanting(error.to_string())),
             code if code.class() == Class::Unverified => self.unfinished(&own(), error.to_string()).await,
             _ => Err(error.into()),
         }

@@ -6,7 +6,7 @@ use super::{super::verify::verify, error::Error};
 use crate::{
     content::{Fault, ReadAt},
     oci::Digest,
-    pack::{self, PackedFile, ReadSettings},
+    pack::{self, PackKind, PackedFile, ReadSettings},
     progress::Progress,
 };
 
@@ -18,6 +18,8 @@ pub enum PackedCheck {
     Bundle,
     /// Every byte of the packed file is what its head says. What it was packed against is not given.
     File,
+    /// Every byte of the volume of a packed file is what its head says.
+    Volume,
 }
 
 /// The id of the bundle in a packed file, and how it was checked.
@@ -37,8 +39,13 @@ pub(super) async fn check_packed(
         let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
         damaged(1, causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")), error.code())
     };
-    if !pack::is_packed_at(&*copied).await.map_err(|error| broken(error.into()))? {
-        return Ok(None);
+    match pack::kind_at(&*copied).await.map_err(|error| broken(error.into()))? {
+        PackKind::Other => return Ok(None),
+        PackKind::Volume => {
+            let id = pack::check_volume(copied).await.map_err(broken)?;
+            return Ok(Some((id, PackedCheck::Volume)));
+        }
+        PackKind::Whole => {}
     }
     let packed = match PackedFile::open_on(Arc::clone(&copied), read.clone()).await {
         Err(pack::Error::BaseMissing { .. }) if read.base.is_none() => {

@@ -9,7 +9,7 @@ use crate::{bundle::volume::SetManifest, pack::ReadSettings, storage::Location};
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[non_exhaustive]
 pub struct CopyRequest {
-    /// A bundle or another file, or a set by its folder, its manifest or a volume.
+    /// A bundle or another file, or a set by its folder, its manifest or a volume; a packed file by a volume.
     pub from: Location,
     /// A name, or a folder, container or bucket, in which everything keeps its name.
     pub to: Location,
@@ -48,7 +48,7 @@ impl CopyRequest {
         let is_file = match &self.from {
             Location::Path(path) => path.is_file(),
             Location::Standard => return false,
-            _ => Path::new(&name).extension().is_some_and(|extension| extension == "tar"),
+            _ => Path::new(&name).extension().is_some_and(|extension| extension == "tar" || extension == "pack"),
         };
         self.is_into_folder() || !is_file || SetManifest::set_name(&name).is_some()
     }

@@ -96,25 +96,12 @@ fn statements_and_recovery_data_go_with_a_packed_file() {
 }
 
 #[test]
-fn a_packed_file_is_cut_and_joined_as_the_hint_says() {
+fn a_packed_file_is_exported_to_a_set() {
     let sample = Sample::new();
     let airlift = &sample.airlift;
-    let refused = airlift.run(["export", "--from", "b.tar", "--pack", "-o", "e.pack", "--volume-size", "200KB"]);
-    refused.exits(2).says(&["split -b SIZE FILE FILE.part-", "cat FILE.part-* > FILE"]);
     sample.pack("e.pack", &[]);
-    let shell = |line: &str| {
-        let ran = std::process::Command::new("sh").args(["-c", line]).current_dir(airlift.home()).status().unwrap();
-        assert!(ran.success(), "{line}");
-    };
-    shell("split -b 60K e.pack e.pack.part-");
-    shell("cat e.pack.part-* > joined.pack");
-    assert!(files_below(airlift.home()).iter().filter(|name| name.contains(".part-")).count() > 2);
-    airlift.run(["verify", "joined.pack"]).success();
     fs::create_dir(sample.path("set")).unwrap();
-    // Volumes are of bundles, and a packed file is read as one.
-    airlift
-        .run(["export", "--from", "joined.pack", "-o", "set/b", "--volume-size", "1MB", "--recovery", "50%"])
-        .success();
+    airlift.run(["export", "--from", "e.pack", "-o", "set/b", "--volume-size", "1MB", "--recovery", "50%"]).success();
     fs::remove_file(sample.path("set/b.vol001.tar")).unwrap();
     airlift.run(["repair", "set"]).success();
     airlift.run(["export", "--from", "set", "-o", "whole.tar"]).success();

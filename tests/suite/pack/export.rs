@@ -45,10 +45,14 @@ fn recovery_data_and_statements_are_of_the_packed_file() {
 }
 
 #[test]
-fn a_packed_export_is_one_file_here() {
+fn a_packed_export_is_here_and_checked_later() {
     let sample = Sample::new();
-    let refused = sample.airlift.run(EXPORT.into_iter().chain(["--volume-size", "1MB"]));
-    refused.exits(2).says(&["--volume-size", "airlift copy"]);
+    for more in [&["--check-with", "check {digest}"][..], &["--volume-size", "1MB", "--only-volume", "1"]] {
+        let refused = sample.airlift.run(EXPORT.into_iter().chain(more.iter().copied()));
+        refused.exits(2).says(&["--pack", "airlift copy"]);
+    }
+    let far = sample.airlift.run(["export", "--from", "b.tar", "--pack", "-o", "s3://bucket/e.pack"]);
+    far.exits(2).says(&["--pack", "airlift copy"]);
     assert_eq!(files_below(sample.airlift.home()), ["b.tar"]);
 }
 

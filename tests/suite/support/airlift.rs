@@ -42,6 +42,20 @@ impl Airlift {
         serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("no JSON ({error})\n{ran}"))
     }
 
+    /// `airlift ARGS` to its end, with at most `kilobytes` of memory.
+    pub(crate) fn confined(&self, kilobytes: u32, args: &[&str]) -> Ran {
+        let inner = self.command(args);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("ulimit -d {kilobytes} && exec \"$0\" \"$@\"")]).arg(inner.get_program());
+        command.args(inner.get_args()).env_clear().current_dir(self.home());
+        for (name, value) in inner.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        // Arenas are for speed, and each of them takes its share of the limit.
+        command.env("MALLOC_ARENA_MAX", "2");
+        Ran::of(&mut command)
+    }
+
     /// Runs with `input` on standard input.
     pub(crate) fn run_with_input<A: AsRef<OsStr>>(
         &self,

@@ -33,3 +33,23 @@ fn a_packed_update_that_lands_takes_its_base_from_the_target() {
     ended(&watch, "v2.pack", "Succeeded");
     assert_eq!(site.registry.manifest("app", "v2").unwrap(), version(3).root);
 }
+
+#[test]
+fn a_packed_file_in_volumes_lands_when_all_of_them_are_there_and_once() {
+    needs!("docker-registry");
+    let site = Site::watched(&[]);
+    let image = || Artifact::image("linux/amd64", vec![Blob::new(LAYER, noise(5, 200_000))]);
+    block_on(Packed::new().with("up.example/app:v1", image()).write(&site.aside.join("v1.tar")));
+    site.airlift.run(["pack", "aside/v1.tar", "-o", "aside/v1.pack", "--volume-size", "90KB"]).success();
+    let watch = site.watch(&[]);
+    // The last first: what there is leads nowhere yet.
+    for number in [3, 2] {
+        site.land(&site.aside.join(format!("v1.vol00{number}.pack")));
+    }
+    watch.wait_for_line("v1.vol001.pack");
+    site.land(&site.aside.join("v1.vol001.pack"));
+    ended(&watch, "v1.vol001.pack", "Succeeded");
+    assert_eq!(site.registry.manifest("app", "v1").unwrap(), image().root);
+    let runs = site.airlift.run(["pipeline-run", "list"]).success().stdout;
+    assert_eq!(runs.matches("Succeeded").count(), 1, "{runs}");
+}

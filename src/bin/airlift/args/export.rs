@@ -23,6 +23,7 @@ Examples:
   airlift export -f artifacts.txt --registry registry.example.com -o /mnt/usb/bundle.tar --report report.json
   airlift export -f artifacts.txt -o bundle.tar --recovery 10%
   airlift export -f artifacts.txt -o bundle.pack --pack
+  airlift export -f artifacts.txt -o discs/bundle.pack --pack --volume-size dvd
   airlift export -f artifacts.txt -o discs/release --volume-size dvd
   airlift export -f artifacts.txt -o s3://bucket/2026-11/release --volume-size 4GiB
   airlift export --plan plan.json --shard 3/8 -o s3://bucket/2026-11/release
@@ -52,7 +53,8 @@ pub(crate) struct Args {
     /// Write a set of volumes of at most this size instead of one file: 4GiB, 700MB, fat32, dvd, dvd-dl, bd, bd-dl.
     ///
     /// DEST names the folder and the first part of the file names: NAME.vol001.tar, NAME.vol002.tar and so on. Beside them
-    /// airlift writes NAME.set.json and SHA256SUMS, for `sha256sum -c`. You can read each volume without the others.
+    /// airlift writes NAME.set.json and SHA256SUMS, for `sha256sum -c`. You can read each volume without the others. With --pack
+    /// the volumes are NAME.vol001.pack and so on, nothing is beside them, and you need all of them to read any.
     #[arg(long, value_name = "SIZE", group = "cut")]
     pub(crate) volume_size: Option<Size>,
     /// Write only this volume of the set again, such as for a lost disc. The same artifacts give the same bytes.

@@ -15,6 +15,7 @@ Examples:
   airlift pack bundle.tar -o bundle.pack
   airlift pack bundle.tar --estimate
   airlift pack bundle.tar -o bundle.pack --level 19
+  airlift pack bundle.tar -o discs/bundle.pack --volume-size dvd
   airlift pack june.tar --base may.tar -o june.pack")]
 pub(crate) struct Args {
     /// The bundle to pack: a path, an Azure blob URL, az://, s3:// or gs://.
@@ -22,13 +23,20 @@ pub(crate) struct Args {
     /// The packed file.
     #[arg(short, long, value_name = "FILE", required_unless_present = "estimate", conflicts_with = "estimate")]
     pub(crate) output: Option<PathBuf>,
+    /// Write volumes of at most this size instead of one file: 4GiB, 700MB, fat32, dvd, dvd-dl, bd, bd-dl.
+    ///
+    /// FILE names the folder and the file names: of NAME.pack the volumes are NAME.vol001.pack, NAME.vol002.pack and so on. To
+    /// read them, put all of them into one folder and name any of them.
+    #[arg(long, value_name = "SIZE", conflicts_with = "estimate")]
+    pub(crate) volume_size: Option<Size>,
     /// A bundle whose layers the receiver has. Layers are coded against them, and the receiver needs them to read the packed file; repeatable.
     #[arg(long, value_name = "BUNDLE")]
     pub(crate) base: Vec<PathBuf>,
     /// Print what packing would save, layer by layer, and write nothing. This takes as long as packing.
     #[arg(long)]
     pub(crate) estimate: bool,
-    /// The memory that reading the packed file may take. Less memory makes the file larger.
+    /// The memory that reading the packed file may take. Less memory makes the file larger. Packing keeps to it too, but for high
+    /// levels, of which one frame at a time takes up to 1 GiB.
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     pub(crate) memory: Size,
     /// The level of zstd, from 1 to 22. Higher levels are slower to pack and as fast to read.

@@ -96,6 +96,9 @@ fn text(report: &CopyReport) -> String {
         (None, CopyProof::ReadBack, _) if report.packed == Some(PackedCheck::File) => {
             "read back and equal to the source; to check the bundle in it, name with --base what it was packed against"
         }
+        (None, CopyProof::ReadBack, _) if report.packed == Some(PackedCheck::Volume) => {
+            "read back and equal to the source, and every byte is what the head of the volume says"
+        }
         (None, CopyProof::ReadBack, Some(_)) if report.file.is_none() => "read back, and every blob has its digest",
         (None, CopyProof::ReadBack, _) => "read back and equal to the source",
     };

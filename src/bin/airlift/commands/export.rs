@@ -1,6 +1,6 @@
 mod delta;
 pub(super) mod destination;
-mod packed;
+pub(super) mod packed;
 mod share;
 pub(super) mod signed;
 mod source;

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use crate::{
     args::pack::Args,
     artifacts,
+    commands::export::packed,
     context::Context,
     failure::CommandError,
     output::{
-        size,
+        count, size,
         table::{Column, short, table},
     },
     runtime,
@@ -20,12 +21,12 @@ use crate::{
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let output = args.output.as_deref().map(artifacts::local).transpose()?;
-    let mut request = PackRequest {
-        overwrite: args.overwrite,
-        memory: args.memory.0,
-        level: args.level,
-        ..PackRequest::new(output.map(Into::into), args.jobs.count())
+    let jobs = args.jobs.count();
+    let goal = match output {
+        Some(output) => packed::goal(output, args.volume_size, args.overwrite, jobs),
+        None => PackRequest::new(None, jobs),
     };
+    let mut request = PackRequest { memory: args.memory.0, level: args.level, ..goal };
     let progress = context.progress();
     let report = runtime::run(async {
         let bundle = artifacts::open(&args.bundle, context).await?;
@@ -55,6 +56,7 @@ fn answer(report: &PackReport) -> Value {
     };
     json!({
         "path": report.path,
+        "volumes": report.volumes,
         "bundle": report.id,
         "size": report.size,
         "packed": report.packed,
@@ -78,9 +80,14 @@ fn text(report: &PackReport) -> String {
     let blobs = if rows.is_empty() { String::new() } else { table(&columns, rows) };
     let permille = u128::from(report.packed) * 1000 / u128::from(report.size.max(1));
     let (percent, tenth) = (permille / 10, permille % 10);
-    let what = match &report.path {
-        Some(path) => format!("{}: {}", path.display(), size(report.packed)),
-        None => format!("packed it would be {}", size(report.packed)),
+    let packed = size(report.packed);
+    let what = match (&report.path, &report.volumes[..]) {
+        (Some(first), [_, .., last]) => {
+            let volumes = count(report.volumes.len(), "volume");
+            format!("{} to {}: {volumes}, {packed}", first.display(), last.display())
+        }
+        (Some(path), _) => format!("{}: {packed}", path.display()),
+        (None, _) => format!("packed it would be {packed}"),
     };
     let again = if report.already_there { ", already there" } else { "" };
     format!("{blobs}{what}, {percent}.{tenth}% of {}{again}\nbundle {}\n", size(report.size), report.id)

@@ -29,7 +29,8 @@ pub(super) fn series(args: &Args, to: &Destination) -> Result<Option<SeriesRun>,
     }
     let to = match to {
         Destination::Stdout => return Err(Mistake::SeriesInStream.into()),
-        Destination::File { .. } | Destination::Object { .. } => artifacts::location(&args.output)?,
+        Destination::File { path, .. } => Location::Path(path.clone()),
+        Destination::Object { .. } => artifacts::location(&args.output)?,
         Destination::Volumes(goal) => Location::Path(goal.folder.join(format!("{}.set.json", goal.name))),
         Destination::Set(prefix) => prefix.folder.join(&format!("{}.set.json", prefix.name)),
     };

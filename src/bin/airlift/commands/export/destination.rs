@@ -11,6 +11,7 @@ use airlift::{
     transfer::export::{Destination, Prefix},
 };
 
+use super::packed;
 use crate::{args::export::Args, artifacts, context::Context, failure::CommandError, mistake::Mistake};
 
 /// What `-o` and the options of volumes name together.
@@ -19,6 +20,12 @@ pub(super) fn of(args: &Args, context: &Context) -> Result<Destination, CommandE
     let place = artifacts::location(&args.output)?;
     if matches!(place, Location::Standard) && !args.transfer.dry_run && io::stdout().is_terminal() {
         return Err(Mistake::StreamToTerminal.into());
+    }
+    if args.pack
+        && let Location::Path(path) = &place
+    {
+        let path = packed::goal(path, args.volume_size, overwrite, 1).path().unwrap_or_default();
+        return Ok(Destination::File { path, overwrite });
     }
     if let Some(size) = args.volume_size {
         return set(&args.output, size, args.only_volume, overwrite, context);

@@ -1,8 +1,9 @@
 //! `export --pack`: the export, packed, and recovery data of the packed file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use airlift::{
+    bundle::volume::Size,
     content::Origins,
     pack::PackRequest,
     progress::Progress,
@@ -15,24 +16,36 @@ use airlift::{
 
 use crate::{args::export::Args, failure::CommandError, mistake::Mistake};
 
-/// Refuses destinations that a packed file cannot be written to.
+/// Refuses what a packed file cannot be: elsewhere, checked as it is written, or one volume of several.
 pub(super) fn check(args: &Args, to: &Destination) -> Result<(), CommandError> {
-    let is_file = matches!(to, Destination::File { .. }) && args.checks.settings().is_none();
-    if args.pack && !is_file { Err(Mistake::PackElsewhere.into()) } else { Ok(()) }
+    let is_file = matches!(to, Destination::File { .. });
+    let is_plain = args.checks.settings().is_none() && args.only_volume.is_none();
+    if args.pack && !(is_file && is_plain) { Err(Mistake::PackElsewhere.into()) } else { Ok(()) }
 }
 
+/// What is packed to `output`, in volumes of at most `volume`. A folder gives volumes the name `bundle`.
+pub(crate) fn goal(output: &Path, volume: Option<Size>, overwrite: bool, jobs: usize) -> PackRequest {
+    let is_folder = output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let output = if volume.is_some() && is_folder { output.join("bundle.pack") } else { output.to_owned() };
+    PackRequest { overwrite, volume: volume.map(|size| size.0), ..PackRequest::new(Some(output), jobs) }
+}
+
+/// Exports to the packed file `goal`, with recovery data if it is asked for.
 pub(super) async fn export(
     origins: &dyn Origins,
     request: &Request,
-    (path, overwrite): (&Path, bool),
+    goal: &PackRequest,
     args: &Args,
     progress: &Progress,
 ) -> Result<Report, transfer::Error> {
-    let goal = PackRequest { overwrite, ..PackRequest::new(None, args.transfer.jobs.count()) };
-    let mut report = export_packed::export(origins, request, (path, &goal), progress).await?;
-    if let Some(percent) = args.recovery {
-        let created = protect::protect(&[path], percent, overwrite, progress).await?;
-        report.recovery = created.files.iter().map(|file| path.with_file_name(&file.name)).collect();
-    }
+    let (mut report, volumes) = export_packed::export(origins, request, goal, progress).await?;
+    let Some(percent) = args.recovery else { return Ok(report) };
+    let path = goal.path().unwrap_or_default();
+    let files: Vec<&Path> =
+        if volumes.is_empty() { vec![&path] } else { volumes.iter().map(PathBuf::as_path).collect() };
+    let name = goal.output.as_deref().and_then(Path::file_stem).unwrap_or_default().to_string_lossy().into_owned();
+    let created =
+        protect::protect_as(&files, percent, goal.volume.map(|most| (name, most)), goal.overwrite, progress).await?;
+    report.recovery = created.files.iter().map(|file| path.with_file_name(&file.name)).collect();
     Ok(report)
 }

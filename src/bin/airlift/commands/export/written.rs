@@ -24,7 +24,9 @@ pub(super) async fn export(
     let checks = args.checks.settings();
     Ok(match (args.recovery, &to) {
         (_, Destination::File { path, overwrite }) if args.pack => {
-            packed::export(origins, request, (path, *overwrite), args, progress).await
+            let path = if args.volume_size.is_some() { &args.output } else { path };
+            let goal = packed::goal(path, args.volume_size, *overwrite, args.transfer.jobs.count());
+            packed::export(origins, request, &goal, args, progress).await
         }
         (Some(percent), Destination::File { path, overwrite }) => {
             protect::export(origins, request, (path, *overwrite), percent, progress).await
