@@ -134,7 +134,8 @@ pub(crate) fn encoder(input: &[u8]) {
         // The fixed part of the header is another: klauspost's has a time of its own.
         assert!(made[10..] == original[10..], "{recipe:?} makes other bytes than the original");
     }
-    if let Some(mut raw) = RawEncoder::new(engine.level().unsigned_abs()).filter(|_| family == Family::Zlib) {
+    let is_plain = family == Family::Zlib && framing == Framing::Stream;
+    if let Some(mut raw) = RawEncoder::new(engine.level().unsigned_abs()).filter(|_| is_plain) {
         let mut stream = Vec::new();
         let mut sink = |bytes: &[u8]| {
             stream.extend_from_slice(bytes);
