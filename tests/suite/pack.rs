@@ -1,5 +1,6 @@
 //! `pack` and `unpack`: the same bundle in fewer bytes, and nothing else comes out.
 
+mod awkward;
 mod base;
 mod carrying;
 mod damage;

@@ -109,8 +109,10 @@ impl Context {
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), CommandError> {
         self.status.finish();
-        let answer = if self.global.json { output::json::pretty(value)? } else { text(value) };
-        output::print(answer.as_bytes())
+        if self.global.json {
+            return output::print_plain(output::json::pretty(value)?.as_bytes());
+        }
+        output::print(text(value).as_bytes())
     }
 
     /// As [`Self::answer`], on stderr, for the commands whose stdout is a bundle.

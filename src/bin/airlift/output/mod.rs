@@ -59,9 +59,18 @@ fn is_dumb() -> bool {
     env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// Prints a result to stdout. A reader that closes the pipe early (`| head`) is not an error.
+/// Prints a result to stdout, without its colours where nobody sees them.
 pub(crate) fn print(text: &[u8]) -> Result<(), CommandError> {
-    let mut stdout = anstream::stdout().lock();
+    write(anstream::stdout().lock(), text)
+}
+
+/// Prints what has no colours. To look for some takes longer than all else where there is much of it.
+pub(crate) fn print_plain(text: &[u8]) -> Result<(), CommandError> {
+    write(io::stdout().lock(), text)
+}
+
+/// A reader that closes the pipe early (`| head`) is not an error.
+fn write(mut stdout: impl io::Write, text: &[u8]) -> Result<(), CommandError> {
     match stdout.write_all(text).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written.map_err(|source| Mistake::Stdout { source })?),
