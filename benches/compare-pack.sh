@@ -32,10 +32,10 @@ images=${only:-debian python node go rust java}
 # Who makes which: docker and BuildKit Go's level 6, kaniko and ko its level 1, podman and buildah pgzip's default; jib Java's.
 encoder() {
   case $1 in
-    debian | go) echo framed "$work/go-gzip" 6 ;;
-    node) echo framed "$work/go-gzip" 1 ;;
-    python) echo framed "$work/klauspost-gzip" 1048576 5 ;;
-    rust) echo framed "$work/klauspost15-gzip" 1048576 5 ;;
+    debian | go) echo asked 6 0 "$work/go-gzip" ;;
+    node) echo asked 1 0 "$work/go-gzip" ;;
+    python) echo asked 5 1048576 "$work/klauspost-gzip" ;;
+    rust) echo asked 5 1048576 "$work/klauspost15-gzip" ;;
     java) echo java "$here/Gzip.java" ;;
   esac
 }

@@ -4,7 +4,7 @@
     pack_layouts.py WORK IMAGE ENCODER...
 
 An image's layouts are WORK/layouts/IMAGE-N, N from 1. The encoder is a command that compresses its input to its output; it is that of
-the image's usual builder. `framed` before it says that input and output have their length in front, as the programs of
+the image's usual builder. `asked LEVEL BLOCK` before it says that it takes requests, as the programs of
 tests/encoders want it.
 """
 import hashlib
@@ -35,10 +35,10 @@ def tar(folder, goal):
 
 
 def compress(content):
-    if encoder[0] != "framed":
+    if encoder[0] != "asked":
         return subprocess.run(encoder, input=content, stdout=subprocess.PIPE, check=True).stdout
-    framed = struct.pack("<I", len(content)) + content
-    return subprocess.run(encoder[1:], input=framed, stdout=subprocess.PIPE, check=True).stdout[4:]
+    request = struct.pack("<bII", int(encoder[1]), int(encoder[2]), len(content)) + content
+    return subprocess.run(encoder[3:], input=request, stdout=subprocess.PIPE, check=True).stdout[4:]
 
 
 def layout(number, folder):

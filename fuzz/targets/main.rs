@@ -3,6 +3,7 @@
 
 mod files;
 mod ground;
+mod originals;
 mod pack;
 mod text;
 mod trust;

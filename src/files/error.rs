@@ -128,6 +128,7 @@ impl Fault for Error {
             {
                 Code::OutputSpace
             }
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => Code::OutputFileLimit,
             Self::Write { .. } => Code::IoWrite,
             Self::Exists { .. } => Code::OutputExists,
             Self::Input { .. } => Code::OutputInput,
@@ -138,5 +139,18 @@ impl Fault for Error {
             Self::Space { .. } => Code::OutputSpace,
             Self::FileLimit { .. } => Code::OutputFileLimit,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_system_refuses_has_a_code_of_its_own() {
+        let code = |kind: io::ErrorKind| Error::write(Path::new("x"))(kind.into()).code();
+        assert_eq!(code(io::ErrorKind::FileTooLarge), Code::OutputFileLimit);
+        assert_eq!(code(io::ErrorKind::StorageFull), Code::OutputSpace);
+        assert_eq!(code(io::ErrorKind::PermissionDenied), Code::IoWrite);
     }
 }

@@ -6,7 +6,7 @@ use super::{frames::BaseContents, volumes::volume_path};
 use crate::oci::{Descriptor, Digest};
 
 /// The level of zstd if nothing else is said.
-pub const LEVEL: i32 = 9;
+pub const LEVEL: i32 = 8;
 
 /// What to pack, and how.
 #[derive(Clone, Debug)]

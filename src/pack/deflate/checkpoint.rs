@@ -1,20 +1,6 @@
 //! Places at which a stream can be taken up again, so that several cores can make it.
 //!
-//! ```text
-//! offset  size  member
-//!      0     1  version: 1
-//!      1     8  the trailer of the gzip member: CRC-32 and size
-//!      9     4  how many checkpoints follow
-//!      .     1  kind: 0 chain, 1 block of pgzip, 2 block of pigz
-//!      .     8  offset in the content
-//!      .     8  offset in the output, the gzip header included
-//! chain only:
-//!      .     2  the unfinished byte, and how many of its bits are there
-//!      .     4  how far the window reaches back
-//!      .     4  the match in hand: length, distance
-//!      .     1  1 where a byte is still to be written
-//! ```
-//! Numbers are little-endian. A block of pgzip needs the 16384 bytes before it, one of pigz the 32768.
+//! Their bytes are in `docs/pack-format.md`.
 
 use std::ops::Range;
 

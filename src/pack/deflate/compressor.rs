@@ -22,7 +22,11 @@ impl Compressor {
     pub(super) fn new(engine: Engine, dictionary: &[u8]) -> Self {
         let rules = match engine.family() {
             Family::Go => return Self::go(engine.level()),
+            Family::Klauspost1_10_3 => klauspost::ReleaseRules::v1_10_3(),
+            Family::Klauspost1_11_13 => klauspost::ReleaseRules::v1_11_13(),
+            Family::Klauspost1_12_2 => klauspost::ReleaseRules::v1_12_2(),
             Family::Klauspost1_12_3 => klauspost::ReleaseRules::v1_12_3(),
+            Family::Klauspost1_14_2 => klauspost::ReleaseRules::v1_14_2(),
             Family::Klauspost1_14 => klauspost::ReleaseRules::v1_14(),
             Family::Klauspost1_15_0 => klauspost::ReleaseRules::v1_15_0(),
             Family::Klauspost1_15_11 => klauspost::ReleaseRules::v1_15_11(),

@@ -31,15 +31,19 @@ const TRIAL: usize = 2 * WINDOW + 1;
 const LARGE_BLOCKS: [u32; 6] = [2 << 20, 3 << 20, 4 << 20, 6 << 20, 8 << 20, 16 << 20];
 
 /// klauspost's, the likeliest first.
-const KLAUSPOST: [Family; 8] = [
+const KLAUSPOST: [Family; 12] = [
     Family::Klauspost1_18_2,
     Family::Klauspost1_15_11,
     Family::Klauspost1_20_4,
     Family::Klauspost1_15_0,
     Family::Klauspost1_14,
     Family::Klauspost1_12_3,
+    Family::Klauspost1_10_3,
+    Family::Klauspost1_14_2,
     Family::Klauspost1_20_0,
     Family::Klauspost1_18_0,
+    Family::Klauspost1_12_2,
+    Family::Klauspost1_11_13,
 ];
 
 /// The recipes that a header allows, the likeliest first, with blocks of the usual sizes. Each is another encoding of some content;
@@ -91,10 +95,15 @@ fn is_own(family: Family, level: i8, framing: Framing) -> bool {
     match family {
         Family::Go | Family::Go1_27 | Family::Klauspost1_18_2 | Family::Zlib | Family::Gzip => true,
         // It differs from v1.15.0 only in how it cuts long matches.
+        Family::Klauspost1_14_2 => (1..=9).contains(&level),
         Family::Klauspost1_14 => (1..=6).contains(&level),
         Family::Klauspost1_18_0 => level == 4,
         Family::Klauspost1_20_0 => level >= 7 && framing != Framing::Stream,
         Family::Klauspost1_12_3 => level > 0,
+        // Levels 7 to 9 are those of v1.12.3.
+        Family::Klauspost1_10_3 | Family::Klauspost1_11_13 | Family::Klauspost1_12_2 => {
+            level == -2 || (1..=6).contains(&level)
+        }
         Family::Klauspost1_15_0 | Family::Klauspost1_15_11 | Family::Klauspost1_20_4 => level != 0,
     }
 }

@@ -1,16 +1,6 @@
 //! Gzip streams of several members: estargz has one for each file, and what was appended has one more.
 //!
-//! ```text
-//! offset  size  member
-//!      0     1  version: 1
-//!      1     4  how many recipes follow, each of them another
-//!      .     4  the length of a recipe
-//!      .     .  the recipe
-//!      .     4  how many members follow
-//!      .     4  the number of a member's recipe
-//!      .     8  the length of its content
-//! ```
-//! Numbers are little-endian.
+//! The bytes of a list are in `docs/pack-format.md`.
 
 use std::collections::HashMap;
 

@@ -20,6 +20,8 @@ mod compressor;
 mod decode;
 mod detect;
 mod encoder;
+#[cfg(test)]
+mod format_page;
 mod golang;
 mod header;
 mod huffman;

@@ -1,16 +1,6 @@
 //! What a gzip stream was made by, as a small value that a packed file keeps.
 //!
-//! ```text
-//! offset  size  member
-//!      0     1  version: 1
-//!      1     1  family: Family::id
-//!      2     1  level + 2
-//!      3     1  framing: 0 stream, 1 blocks of pgzip, 2 blocks of pigz, 3 blocks of pigz with one thread
-//!      4     4  framings 1 to 3 only: the size of a block in bytes
-//!      .     4  the length of the header, at most 65535
-//!      .     .  the gzip header, verbatim
-//! ```
-//! Numbers are little-endian. Identifiers are never used again for another meaning; a reader refuses those it does not know.
+//! Its bytes are in `docs/pack-format.md`. Identifiers are never used again for another meaning; a reader refuses those it does not know.
 
 use super::header::MAX_HEADER;
 
@@ -82,9 +72,17 @@ pub enum Family {
     Go,
     /// Go's `compress/flate` from Go 1.27 on.
     Go1_27,
-    /// klauspost's `compress/flate`, v1.12.3 to v1.13.6; without the levels 3 and 7 to 9.
+    /// klauspost's `compress/flate`, v1.10.3 to v1.11.12.
+    Klauspost1_10_3,
+    /// klauspost's `compress/flate`, v1.11.13 to v1.12.1.
+    Klauspost1_11_13,
+    /// klauspost's `compress/flate`, v1.12.2.
+    Klauspost1_12_2,
+    /// klauspost's `compress/flate`, v1.12.3 to v1.13.6.
     Klauspost1_12_3,
-    /// klauspost's `compress/flate`, v1.14.4.
+    /// klauspost's `compress/flate`, v1.14.2; levels -2 to 6 also v1.14.1.
+    Klauspost1_14_2,
+    /// klauspost's `compress/flate`, v1.14.3 and v1.14.4.
     Klauspost1_14,
     /// klauspost's `compress/flate`, v1.15.0 to v1.15.9 (levels 7 to 9 to v1.15.13).
     Klauspost1_15_0,
@@ -106,10 +104,14 @@ pub enum Family {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Go,
         Self::Go1_27,
+        Self::Klauspost1_10_3,
+        Self::Klauspost1_11_13,
+        Self::Klauspost1_12_2,
         Self::Klauspost1_12_3,
+        Self::Klauspost1_14_2,
         Self::Klauspost1_14,
         Self::Klauspost1_15_0,
         Self::Klauspost1_15_11,
@@ -126,7 +128,11 @@ impl Family {
         match self {
             Self::Go => 1,
             Self::Go1_27 => 2,
+            Self::Klauspost1_10_3 => 16,
+            Self::Klauspost1_11_13 => 17,
+            Self::Klauspost1_12_2 => 18,
             Self::Klauspost1_12_3 => 19,
+            Self::Klauspost1_14_2 => 27,
             Self::Klauspost1_14 => 20,
             Self::Klauspost1_15_0 => 21,
             Self::Klauspost1_15_11 => 22,
@@ -156,7 +162,7 @@ impl Engine {
     pub fn new(family: Family, level: i8) -> Result<Self, RecipeError> {
         let level = match (level, family) {
             (-1, Family::Go | Family::Go1_27 | Family::Zlib | Family::Gzip) => 6,
-            (-2 | 0, Family::Zlib | Family::Gzip) | (3 | 7..=9, Family::Klauspost1_12_3) => {
+            (-2 | 0, Family::Zlib | Family::Gzip) => {
                 return Err(RecipeError::Level { family: family.id(), level: level.into() });
             }
             (-1, _) => 5,
@@ -337,7 +343,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 9 * 11 * 2 + 7 * 2 + 9 * 3 + 9);
+        assert_eq!(count, 14 * 11 * 2 + 9 * 3 + 9);
     }
 
     #[test]
@@ -352,7 +358,7 @@ mod tests {
         let single = recipe(Family::Zlib, -1, Framing::PIGZ_SINGLE).encode();
         assert_eq!((single[3], &single[4..]), (3, &pigz[4..]));
         let ids = Family::ALL.map(Family::id);
-        assert_eq!(ids, [1, 2, 19, 20, 21, 22, 23, 24, 25, 26, 40, 41]);
+        assert_eq!(ids, [1, 2, 16, 17, 18, 19, 27, 20, 21, 22, 23, 24, 25, 26, 40, 41]);
     }
 
     #[test]

@@ -1,30 +1,44 @@
-// Compresses inputs by Go's own gzip: each is read behind its length in four bytes, and what each level given as an argument
-// makes of it is written in the same way.
+// Compresses by Go's own gzip. A request on the standard input is the level (one signed byte), the bytes of a block (four bytes, 0
+// here: one stream), the length of the content (four bytes) and the content; the answer is the length of the gzip stream (four
+// bytes) and the stream. Numbers are little-endian. With any argument it prints the version of Go instead.
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"os"
-	"strconv"
+	"runtime"
 )
 
+type request struct {
+	Level         int8
+	Block, Length uint32
+}
+
 func main() {
-	input := must(io.ReadAll(os.Stdin))
-	for len(input) > 0 {
-		length := binary.LittleEndian.Uint32(input)
-		content := input[4 : 4+length]
-		input = input[4+length:]
-		for _, level := range os.Args[1:] {
-			var made bytes.Buffer
-			writer := must(gzip.NewWriterLevel(&made, must(strconv.Atoi(level))))
-			must(writer.Write(content))
-			check(writer.Close())
-			check(binary.Write(os.Stdout, binary.LittleEndian, uint32(made.Len())))
-			must(os.Stdout.Write(made.Bytes()))
+	if len(os.Args) > 1 {
+		fmt.Println(runtime.Version())
+		return
+	}
+	input := bufio.NewReader(os.Stdin)
+	for {
+		var asked request
+		if binary.Read(input, binary.LittleEndian, &asked) == io.EOF {
+			return
 		}
+		content := make([]byte, asked.Length)
+		must(io.ReadFull(input, content))
+		// The length goes before the stream.
+		made := bytes.NewBuffer(make([]byte, 4))
+		writer := must(gzip.NewWriterLevel(made, int(asked.Level)))
+		must(writer.Write(content))
+		check(writer.Close())
+		binary.LittleEndian.PutUint32(made.Bytes(), uint32(made.Len()-4))
+		must(os.Stdout.Write(made.Bytes()))
 	}
 }
 

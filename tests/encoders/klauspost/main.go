@@ -1,33 +1,40 @@
-// Compresses inputs by klauspost's gzip, or by pgzip where the first argument is a size of blocks and not 0: each is read behind
-// its length in four bytes, and what each level given as a further argument makes of it is written in the same way.
+// Compresses by klauspost's gzip, or by pgzip where the size of a block is not 0. A request on the standard input is the level (one
+// signed byte), the bytes of a block (four bytes), the length of the content (four bytes) and the content; the answer is the
+// length of the gzip stream (four bytes) and the stream. Numbers are little-endian.
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"io"
 	"os"
-	"strconv"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/pgzip"
 )
 
+type request struct {
+	Level         int8
+	Block, Length uint32
+}
+
 func main() {
-	block := must(strconv.Atoi(os.Args[1]))
-	input := must(io.ReadAll(os.Stdin))
-	for len(input) > 0 {
-		length := binary.LittleEndian.Uint32(input)
-		content := input[4 : 4+length]
-		input = input[4+length:]
-		for _, level := range os.Args[2:] {
-			var made bytes.Buffer
-			writer := open(&made, must(strconv.Atoi(level)), block)
-			must(writer.Write(content))
-			check(writer.Close())
-			check(binary.Write(os.Stdout, binary.LittleEndian, uint32(made.Len())))
-			must(os.Stdout.Write(made.Bytes()))
+	input := bufio.NewReader(os.Stdin)
+	for {
+		var asked request
+		if binary.Read(input, binary.LittleEndian, &asked) == io.EOF {
+			return
 		}
+		content := make([]byte, asked.Length)
+		must(io.ReadFull(input, content))
+		// The length goes before the stream.
+		made := bytes.NewBuffer(make([]byte, 4))
+		writer := open(made, int(asked.Level), int(asked.Block))
+		must(writer.Write(content))
+		check(writer.Close())
+		binary.LittleEndian.PutUint32(made.Bytes(), uint32(made.Len()-4))
+		must(os.Stdout.Write(made.Bytes()))
 	}
 }
 

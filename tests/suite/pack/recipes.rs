@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::sample::{gzip, text};
 use crate::support::{
-    Airlift, Docker, Options, Podman, Registry, Skopeo,
+    Airlift, Containerd, Docker, Options, Original, Podman, Registry, Skopeo,
     artifacts::{Artifact, Blob, LAYER, noise},
     needs,
     packed::Packed,
@@ -27,12 +27,17 @@ use crate::support::{
     umoci,
 };
 
+/// The JSON of a packed file's head.
+pub(super) fn head(packed: &[u8]) -> Value {
+    let length = u32::from_le_bytes(packed[12..16].try_into().unwrap()) as usize;
+    serde_json::from_slice(&packed[16..16 + length]).unwrap()
+}
+
 /// Each gzip layer of a packed file with the encoders of its members, each once.
 type Encoders = BTreeMap<Digest, Vec<(Family, i8, Framing)>>;
 
 fn encoders(packed: &[u8]) -> Encoders {
-    let length = u32::from_le_bytes(packed[12..16].try_into().unwrap()) as usize;
-    let head: Value = serde_json::from_slice(&packed[16..16 + length]).unwrap();
+    let head = head(packed);
     let contents = head["contents"].as_array().unwrap();
     let blobs = contents.iter().flat_map(|content| content["blobs"].as_array().unwrap());
     let coded = blobs.filter_map(|blob| Some((&blob["digest"], blob["recipe"].as_str()?)));
@@ -78,11 +83,11 @@ fn tar(folder: &Path, root: &Path) -> Vec<u8> {
 
 #[test]
 fn layers_that_tools_push_are_rebuilt_by_recipe() {
-    needs!("docker-registry", "skopeo", "podman", "buildah", "umoci", "dockerd", "docker");
+    needs!("docker-registry", "skopeo", "podman", "buildah", "umoci", "dockerd", "docker", "containerd", "ctr");
     let airlift = Airlift::new();
     let root = files(airlift.home());
     // Tools remember which registry has a layer already, so each has one of its own.
-    let tools = ["umoci", "skopeo", "podman", "buildah", "docker"];
+    let tools = ["umoci", "skopeo", "podman", "buildah", "docker", "containerd"];
     let registries = tools.map(|tool| (tool, Registry::start(Options::default())));
     let registry = |tool: &str| &registries.iter().find(|(name, _)| *name == tool).unwrap().1;
     let target = |tool: &str| format!("docker://{}", registry(tool).reference(&format!("{tool}:1")));
@@ -125,6 +130,9 @@ fn layers_that_tools_push_are_rebuilt_by_recipe() {
     docker.run(["tag", "saved:1", &name]).success();
     docker.run(["push", "--quiet", &name]).success();
 
+    let layer = Blob::new(LAYER, Containerd::start().layer(&root));
+    Artifact::image("linux/amd64", vec![layer]).push(registry("containerd"), "containerd", Some("1"));
+
     let names = tools.map(|tool| registry(tool).reference(&format!("{tool}:1")));
     airlift.run(["export", "-o", "b.tar"].into_iter().chain(names.iter().map(String::as_str))).success();
     let encoders = packed(&airlift);
@@ -136,9 +144,9 @@ fn layers_that_tools_push_are_rebuilt_by_recipe() {
         for layer in layers.iter().map(|layer| layer["digest"].as_str().unwrap().parse::<Digest>().unwrap()) {
             let found = encoders.get(&layer).unwrap_or_else(|| panic!("{tool}'s layer {layer} has no recipe"));
             let [(family, level, framing)] = found[..] else { panic!("{tool}'s layer is by {found:?}") };
-            // All but docker compress by pgzip, of the release that they were built with.
+            // All but docker and containerd compress by pgzip, of the release that they were built with.
             let (is_go, default, expected) = match tool {
-                "docker" => (true, 6, Framing::Stream),
+                "docker" | "containerd" => (true, 6, Framing::Stream),
                 "umoci" => (false, 5, Framing::Blocks { size: 1 << 18 }),
                 _ => (false, 5, Framing::PGZIP),
             };
@@ -203,83 +211,56 @@ fn by_programs(folder: &Path, tar: &[u8]) -> Vec<MadeStream> {
         add("python3", &["-c", ZLIB, &level_text], (Family::Zlib, level, Framing::Stream));
         add("python3", &["-c", GZIP, &level_text], (Family::Zlib, level, Framing::Stream));
     }
-    if peers::find("java").is_none() {
-        peers::skipped("java.util.zip", "java");
-    } else {
-        fs::write(folder.join("Gz.java"), JAVA).unwrap();
-        let java = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "Gz.java"];
-        add("java", &java, (Family::Zlib, 6, Framing::Stream));
-    }
+    fs::write(folder.join("Gz.java"), JAVA).unwrap();
+    let java = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "Gz.java"];
+    add("java", &java, (Family::Zlib, 6, Framing::Stream));
     made
 }
+
+/// klauspost's releases: a default level by each.
+const RELEASES: [(&str, Family); 5] = [
+    ("gzip-klauspost-v1.11.7", Family::Klauspost1_10_3),
+    ("gzip-klauspost-v1.13.6", Family::Klauspost1_12_3),
+    ("gzip-klauspost-v1.15.9", Family::Klauspost1_15_0),
+    ("gzip-klauspost-v1.18.2", Family::Klauspost1_18_2),
+    ("gzip-klauspost-v1.20.4", Family::Klauspost1_20_4),
+];
 
 /// What programs in Go make of a tar.
-fn by_go(folder: &Path, tar: &[u8]) -> Vec<MadeStream> {
-    let length = u32::try_from(tar.len()).unwrap().to_le_bytes();
-    let framed = [&length[..], tar].concat();
-    // The program writes what each level makes behind its length.
-    let each = |program: &Path, options: &[&str], levels: &[i8]| {
-        let levels: Vec<String> = levels.iter().map(i8::to_string).collect();
-        let output = piped(Command::new(program).args(options).args(&levels), &framed);
-        let mut rest = &output[..];
-        let streams = levels.iter().map(|_| {
-            let (length, later) = rest.split_first_chunk().unwrap();
-            let (stream, later) = later.split_at(u32::from_le_bytes(*length) as usize);
-            rest = later;
-            stream.to_vec()
-        });
-        streams.collect::<Vec<_>>()
-    };
+fn by_go(tar: &[u8]) -> Vec<MadeStream> {
+    let start = |program: &str| Original::start(&mut Command::new(peers::path(program))).unwrap();
     let mut made = Vec::new();
-    for (toolchain, family) in [("local", Family::Go), ("go1.27.3", Family::Go1_27)] {
-        let Some(program) = build("go", "go.mod", toolchain, folder) else { continue };
-        for (level, stream) in [1, -1, 9].into_iter().zip(each(&program, &[], &[1, -1, 9])) {
+    for (program, family) in [("gzip-go-before-1.27", Family::Go), ("gzip-go-from-1.27", Family::Go1_27)] {
+        let mut go = start(program);
+        for level in [1, -1, 9] {
             let encoder = (family, if level == -1 { 6 } else { level }, Framing::Stream);
-            made.push((format!("Go {toolchain} {level}"), stream, encoder));
+            made.push((format!("{program} {level}"), go.gzip(level, 0, tar).unwrap(), encoder));
         }
     }
-    for (release, family) in [
-        ("v1.15.9.mod", Family::Klauspost1_15_0),
-        ("v1.18.2.mod", Family::Klauspost1_18_2),
-        ("v1.20.4.mod", Family::Klauspost1_20_4),
-    ] {
-        let Some(program) = build("klauspost", release, "local", folder) else { continue };
+    for (program, family) in RELEASES {
+        let mut klauspost = start(program);
         for size in [0, 1 << 16, 1 << 20] {
             let framing = if size == 0 { Framing::Stream } else { Framing::Blocks { size } };
-            let stream = each(&program, &[&size.to_string()], &[-1]).swap_remove(0);
-            made.push((format!("klauspost {release} in blocks of {size}"), stream, (family, 5, framing)));
+            let stream = klauspost.gzip(-1, size, tar).unwrap();
+            made.push((format!("{program} in blocks of {size}"), stream, (family, 5, framing)));
         }
     }
-    if let Some(program) = build("estargz", "go.mod", "local", folder) {
-        made.push(("estargz".to_owned(), piped(&mut Command::new(program), tar), (Family::Go, 9, Framing::FLUSHED)));
-    }
+    let estargz = piped(&mut Command::new(peers::path("gzip-estargz")), tar);
+    made.push(("estargz".to_owned(), estargz, (Family::Go, 9, Framing::FLUSHED)));
     made
-}
-
-/// Builds a program of `tests/encoders` by what Go's module cache has; `None`, and a word on why, where that cannot be done.
-fn build(program: &str, modfile: &str, toolchain: &str, to: &Path) -> Option<PathBuf> {
-    let binary = to.join(format!("{program}-{modfile}-{toolchain}"));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/encoders").join(program);
-    let mut command = Command::new("go");
-    command.current_dir(source).env("GOPROXY", "off").env("GOFLAGS", "-mod=mod").env("GOTOOLCHAIN", toolchain);
-    match command.args(["build", "-modfile", modfile, "-o"]).arg(&binary).arg(".").output() {
-        Ok(output) if output.status.success() => return Some(binary),
-        Ok(output) => peers::skipped(&format!("{program} with {modfile}"), &String::from_utf8_lossy(&output.stderr)),
-        Err(error) => {
-            assert!(!peers::in_ci(), "CI has no Go: {error}");
-            peers::skipped(program, &format!("Go: {error}"));
-        }
-    }
-    None
 }
 
 #[test]
 fn streams_of_every_encoder_are_rebuilt_by_the_recipe_of_that_encoder() {
-    needs!("gzip", "pigz", "python3", "tar");
+    needs!("gzip", "pigz", "python3", "tar", "java", "javac");
+    needs!("gzip-go-before-1.27", "gzip-go-from-1.27", "gzip-estargz");
+    for (program, _) in RELEASES {
+        needs!(program);
+    }
     let airlift = Airlift::new();
     let folder = airlift.home();
     let tar = tar(folder, &files(folder));
-    let streams = [by_programs(folder, &tar), by_go(folder, &tar)].concat();
+    let streams = [by_programs(folder, &tar), by_go(&tar)].concat();
     let layers = streams.iter().map(|(_, stream, _)| Blob::new(LAYER, stream.clone())).collect();
     let packed_bundle = Packed::new().with("r.example/app:1", Artifact::image("linux/amd64", layers));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -296,9 +277,8 @@ fn streams_of_every_encoder_are_rebuilt_by_the_recipe_of_that_encoder() {
 }
 
 /// The blobs of a packed file that have checkpoints.
-fn with_checkpoints(packed: &[u8]) -> usize {
-    let length = u32::from_le_bytes(packed[12..16].try_into().unwrap()) as usize;
-    String::from_utf8_lossy(&packed[16..16 + length]).matches("\"checkpoints\":\"").count()
+pub(super) fn with_checkpoints(packed: &[u8]) -> usize {
+    head(packed).to_string().matches("\"checkpoints\":\"").count()
 }
 
 #[test]

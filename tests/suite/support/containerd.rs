@@ -1,7 +1,12 @@
-//! A private `containerd` and its `ctr`. Content is fetched and imported, never unpacked or run: that needs a kernel's
+//! A private `containerd` and its `ctr`. Content is fetched, imported and made of folders, never unpacked or run: that needs a kernel's
 //! help that not every machine gives. Needs root.
 
-use std::{ffi::OsStr, fs, path::PathBuf, process::Command};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use tempfile::TempDir;
 
@@ -81,6 +86,22 @@ impl Containerd {
     pub(crate) fn blob_file(&self, digest: &str) -> PathBuf {
         let blobs = self.folder.path().join("root/io.containerd.content.v1.content/blobs");
         blobs.join(digest.replace(':', "/"))
+    }
+
+    /// The layer that its diff service makes of a copy of a folder: that of an image which is committed or built with it. The service
+    /// mounts the copy.
+    #[track_caller]
+    pub(crate) fn layer(&self, root: &Path) -> Vec<u8> {
+        let snapshots = |args: &[&str]| self.ctr([&["snapshots", "--snapshotter", "native"], args].concat()).success();
+        snapshots(&["prepare", "active"]);
+        // `mount -t bind FOLDER TARGET -o rbind,rw`
+        let mount = snapshots(&["mounts", "/target", "active"]).stdout;
+        let folder = mount.split_whitespace().nth(3).expect("it is a bind mount");
+        Ran::of(Command::new("cp").arg("-r").arg(root).arg(folder)).success();
+        snapshots(&["commit", "layer", "active"]);
+        snapshots(&["diff", "--keep", "--ref", "layer", "layer"]);
+        let [digest] = &self.content()[..] else { panic!("it has more content than the layer: {:?}", self.content()) };
+        fs::read(self.blob_file(digest)).unwrap()
     }
 
     /// Where it listens.

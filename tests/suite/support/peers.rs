@@ -6,7 +6,8 @@ use std::{env, io::Write, path::PathBuf};
 const SYSTEM: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// Where `tests/setup` puts what is no Debian package.
-const OWN: [&str; 4] = [".peers/bin", ".peers/npm/node_modules/.bin", ".peers/moto/bin", ".peers/kubernetes/bin"];
+const OWN: [&str; 5] =
+    [".peers/bin", ".peers/encoders", ".peers/npm/node_modules/.bin", ".peers/moto/bin", ".peers/kubernetes/bin"];
 
 /// Where `program` is.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {

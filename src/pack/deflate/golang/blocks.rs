@@ -7,7 +7,7 @@ use crate::tokens::{DeflateToken, Histogram};
 
 /// Writes a block in its smallest form: stored where that is smaller than both others, dynamic where that is smaller than
 /// fixed. `input` is what the tokens stand for, where the window still has all of it.
-pub(super) fn smallest(bits: &mut BitWriter, tokens: &[DeflateToken], input: Option<&[u8]>, fixed: &BlockCodes) {
+pub(crate) fn smallest(bits: &mut BitWriter, tokens: &[DeflateToken], input: Option<&[u8]>, fixed: &BlockCodes) {
     let mut histogram = Histogram::of(tokens);
     histogram.end();
     let (codes, header) = dynamic_codes(&mut histogram);

@@ -6,6 +6,7 @@ mod fast;
 mod places;
 mod plain;
 
+pub(super) use blocks::smallest as smallest_block;
 pub(super) use chain::{ChainMark, GoChain};
 pub(super) use fast::GoFast;
 pub(super) use plain::GoPlain;

@@ -1,15 +1,14 @@
 //! How this encoder writes blocks: a dynamic block stays open, so that the next one may go on with its codes.
 
 use super::estimate;
-use super::rules::ReleaseRules;
+use super::rules::{LiteralCost, ReleaseRules};
 use crate::bits::BitWriter;
 use crate::blocks as form;
+use crate::golang;
 use crate::huffman::{BlockCodes, CodeTable, DynamicHeader, MAX_CODE};
 use crate::symbols::{DISTANCES, END_OF_BLOCK, FIRST_LENGTH, LITERALS};
 use crate::tokens::{DeflateToken, Histogram};
 
-/// From this many tokens on, the fixed codes are not tried.
-const MANY: usize = 250;
 /// What the header of a block of literals is taken to cost before there was one.
 const GUESSED_HEADER: usize = 70 * 8;
 
@@ -46,6 +45,11 @@ impl OpenBlock {
         form::stored(bits, input, false);
     }
 
+    /// Writes tokens in the smallest form, as Go does: no block goes on with the codes of another.
+    pub(super) fn apart(&self, bits: &mut BitWriter, tokens: &[DeflateToken], input: Option<&[u8]>) {
+        golang::smallest_block(bits, tokens, input, &self.fixed);
+    }
+
     /// Writes tokens as seems smallest: by the codes of the open block, by new ones, by the fixed ones, or stored. `ends`:
     /// a flush follows, so the block is not left open. `input` is what the tokens stand for, where all of it is at hand.
     pub(super) fn dynamic(&mut self, bits: &mut BitWriter, tokens: &[DeflateToken], input: Option<&[u8]>, ends: bool) {
@@ -61,7 +65,7 @@ impl OpenBlock {
         if !(self.codes.literals.covers(&histogram.literals) && self.codes.distances.covers(&histogram.distances)) {
             self.close(bits);
         }
-        let estimate = if self.open > 0 { estimate::bits(&histogram, count) } else { 0 };
+        let estimate = if self.open > 0 { estimate::bits(&histogram, count, self.rules.clamped) } else { 0 };
         let full = self.rules.full_headers && !ends;
         let (literals, distances) = if full {
             (LITERALS, DISTANCES)
@@ -73,7 +77,7 @@ impl OpenBlock {
         let extra = if stored.is_some() || self.open > 0 { histogram.extra_bits() } else { 0 };
         if self.open > 0 {
             let size = self.weigh_reuse(bits, &histogram, estimate, extra);
-            let fixed = if count < MANY { self.fixed_cost(&histogram, extra) + 7 } else { usize::MAX };
+            let fixed = if count < self.rules.few { self.fixed_cost(&histogram, extra) + 7 } else { usize::MAX };
             if let Some((input, _)) = stored.filter(|&(_, cost)| cost <= size) {
                 return self.stored(bits, input);
             }
@@ -87,7 +91,7 @@ impl OpenBlock {
             let header = DynamicHeader::new(&codes, literals, distances, self.rules.method);
             let size = header.cost + codes.cost(&histogram.literals, &histogram.distances) + extra;
             self.codes = codes;
-            let fixed = if count < MANY { self.fixed_cost(&histogram, extra) } else { usize::MAX };
+            let fixed = if count < self.rules.few { self.fixed_cost(&histogram, extra) } else { usize::MAX };
             if let Some((input, _)) = stored.filter(|&(_, cost)| cost <= size.min(fixed)) {
                 return self.stored(bits, input);
             }
@@ -115,7 +119,7 @@ impl OpenBlock {
         ends: bool,
     ) {
         let added = if ends { 0 } else { histogram.fill() };
-        let estimate = estimate::bits(&histogram, tokens.len() + added);
+        let estimate = estimate::bits(&histogram, tokens.len() + added, self.rules.clamped);
         histogram.end();
         let (literals, distances) = (histogram.literals_used(), histogram.distances_used());
         let extra = histogram.extra_bits();
@@ -179,6 +183,9 @@ impl OpenBlock {
 
     /// Writes bytes as literals, by the open block's codes or new ones, or stored where that saves little.
     pub(super) fn literals(&mut self, bits: &mut BitWriter, input: &[u8], ends: bool) {
+        if self.rules.literal_cost != LiteralCost::Codes {
+            return self.literals_by_estimate(bits, input, ends);
+        }
         let mut histogram = Histogram::of_bytes(input);
         if input.len() > 1024 && is_even(&histogram.literals[..256], input.len()) {
             return self.stored(bits, input);
@@ -199,14 +206,58 @@ impl OpenBlock {
             self.close(bits);
         }
         if self.open == 0 {
-            let mut codes = BlockCodes { literals, distances: CodeTable::default() };
-            codes.distances.codes[0].length = 1;
-            let header = DynamicHeader::new(&codes, FIRST_LENGTH, 1, self.rules.method);
-            header.write(false, bits);
-            self.open = header.cost;
-            self.literals_only = true;
-            self.codes.literals = codes.literals;
+            self.begin_literals(bits, literals);
         }
+        self.continue_literals(bits, input, ends);
+    }
+
+    /// As [`OpenBlock::literals`], by the rules of older releases: what new codes cost is estimated before they are made, and those of a
+    /// block that stays open have all literals.
+    fn literals_by_estimate(&mut self, bits: &mut BitWriter, input: &[u8], ends: bool) {
+        let mut histogram = Histogram::of_bytes(input);
+        let cost = self.rules.literal_cost;
+        let (estimate, added) = estimate::literals(&histogram.literals[..256], cost, !ends);
+        let header = if self.open > 0 { self.open } else { GUESSED_HEADER };
+        let new = estimate + header + if cost == LiteralCost::Estimate { input.len() / 32 } else { 15 };
+        let new = new + (new >> self.penalty);
+        if form::stored_cost(input).is_some_and(|stored| stored < new) {
+            return self.stored(bits, input);
+        }
+        let fill = |histogram: &mut Histogram| {
+            histogram.literals[..256].iter_mut().filter(|count| **count == 0).for_each(|count| *count = 1);
+        };
+        if !ends && cost == LiteralCost::OldEstimate {
+            fill(&mut histogram);
+        }
+        if self.open > 0 {
+            let new = if cost == LiteralCost::OldEstimate { new + added } else { new };
+            if new < self.codes.literals.cost(&histogram.literals) {
+                self.close(bits);
+            }
+        }
+        if self.open == 0 {
+            if !ends {
+                fill(&mut histogram);
+            }
+            histogram.end();
+            self.begin_literals(bits, CodeTable::build(&histogram.literals, MAX_CODE, self.rules.method));
+        }
+        self.continue_literals(bits, input, ends);
+    }
+
+    /// Begins a block of literals only, by these codes.
+    fn begin_literals(&mut self, bits: &mut BitWriter, literals: CodeTable<LITERALS>) {
+        let mut codes = BlockCodes { literals, distances: CodeTable::default() };
+        codes.distances.codes[0].length = 1;
+        let header = DynamicHeader::new(&codes, FIRST_LENGTH, 1, self.rules.method);
+        header.write(false, bits);
+        self.open = header.cost;
+        self.literals_only = true;
+        self.codes.literals = codes.literals;
+    }
+
+    /// Writes bytes by the codes of the open block.
+    fn continue_literals(&mut self, bits: &mut BitWriter, input: &[u8], ends: bool) {
         form::literals(bits, input, &self.codes);
         if ends {
             self.close(bits);
@@ -244,7 +295,6 @@ mod tests {
             OpenBlock::new(ReleaseRules::v1_18_2(), 7).dynamic(&mut bits, &tokens, None, false);
             bits.complete()[0] & 0b111
         };
-        assert_eq!((kind(MANY - 1), kind(MANY)), (0b010, 0b100));
-        assert_eq!(MANY, 250);
+        assert_eq!((kind(249), kind(250)), (0b010, 0b100));
     }
 }

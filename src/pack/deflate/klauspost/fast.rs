@@ -62,7 +62,7 @@ impl FastEncoder {
         let tables = match level {
             1 => Tables::Sparse(Sparse::level1(rules.four_bytes)),
             2 => Tables::Sparse(Sparse::level2(rules.four_bytes)),
-            3 => Tables::Dense(Dense::level3(rules.four_bytes)),
+            3 => Tables::Dense(Dense::level3(rules.dense)),
             4 => Tables::ShortAndLong(ShortAndLong::level4(rules.slips)),
             6 => Tables::Thorough(Thorough::level6(rules.missed)),
             _ => Tables::Thorough(Thorough::level5(rules.missed)),

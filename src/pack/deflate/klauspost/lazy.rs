@@ -1,7 +1,7 @@
 //! Levels 7 to 9: chains of earlier places, with a look at the next place and at the end of each match.
 
 use super::blocks::OpenBlock;
-use super::rules::ReleaseRules;
+use super::rules::{Lazy, ReleaseRules};
 use crate::bits::BitWriter;
 use crate::bytes::{boxed, common, load32};
 use crate::huffman::{CodeTable, MAX_CODE};
@@ -10,11 +10,11 @@ use crate::tokens::DeflateToken;
 
 /// The shortest match that is looked for.
 const SHORTEST: usize = 4;
-/// Tokens of a block.
-const BLOCK: usize = 1 << 15;
 /// Bytes that must be ahead before a place is looked at, unless the input ends.
 const MARGIN: usize = SHORTEST + MAX_MATCH;
 const HASH_BITS: u32 = 17;
+/// A match of the shortest length may not be farther than this, in older releases.
+const FAR: usize = 4096;
 /// How many bytes at its beginning a better match may miss.
 const MISSED: usize = 2;
 
@@ -27,21 +27,28 @@ struct Effort {
     nice: usize,
     /// Places that are tried.
     tries: usize,
+    /// Tokens of a block.
+    block: usize,
+    /// A match is taken only where it saves bits.
+    weighs: bool,
+    /// After more literals in a row than this, places are not looked at; and how many more literals it takes for one more of them.
+    skip: (usize, usize),
 }
 
 impl Effort {
-    fn of(level: i8) -> Self {
-        let (lazy, nice, tries) = match level {
-            7 => (12, 16, 24),
-            8 => (30, 40, 64),
-            _ => (258, 258, 1024),
+    fn of(level: i8, kind: Lazy) -> Self {
+        let (lazy, nice, tries) = match (level, kind) {
+            (7, Lazy::Plain) => (8, 24, 16),
+            (8, Lazy::Plain) => (16, 24, 64),
+            (_, Lazy::Plain) => (258, 258, 4096),
+            (7, Lazy::Full) => (12, 16, 24),
+            (8, Lazy::Full) => (30, 40, 64),
+            (_, Lazy::Full) => (258, 258, 1024),
         };
-        Self { lazy, nice, tries }
-    }
-
-    /// Level 9 takes a match only where it saves bits.
-    fn weighs(self) -> bool {
-        self.tries > 100
+        match kind {
+            Lazy::Plain => Self { lazy, nice, tries, block: 1 << 14, weighs: false, skip: (31, 32) },
+            Lazy::Full => Self { lazy, nice, tries, block: 1 << 15, weighs: tries > 100, skip: (tries, 64) },
+        }
     }
 }
 
@@ -81,7 +88,7 @@ impl LazyEncoder {
     /// An encoder of a level from 7 to 9.
     pub(crate) fn new(rules: ReleaseRules, level: i8) -> Self {
         Self {
-            effort: Effort::of(level),
+            effort: Effort::of(level, rules.lazy),
             rules,
             window: vec![0; 2 * WINDOW].into(),
             end: 0,
@@ -93,7 +100,7 @@ impl LazyEncoder {
             highest: HIGHEST_POSITION,
             before: 0,
             costs: Vec::new(),
-            tokens: Vec::with_capacity(BLOCK),
+            tokens: Vec::with_capacity(1 << 15),
             found: (SHORTEST - 1, 0),
             pending: false,
             literals: 0,
@@ -159,7 +166,7 @@ impl LazyEncoder {
         if self.end - self.index < MARGIN && !all {
             return;
         }
-        if self.effort.weighs() && self.index < self.end {
+        if self.effort.weighs && self.index < self.end {
             self.weigh();
         }
         while self.index < self.end && (all || self.end - self.index >= MARGIN) {
@@ -169,7 +176,10 @@ impl LazyEncoder {
                 self.search();
             }
             if length >= SHORTEST && self.found.0 <= length {
-                let (length, distance) = self.try_the_end(length, distance, all, bits);
+                let (length, distance) = match self.rules.lazy {
+                    Lazy::Plain => (length, distance),
+                    Lazy::Full => self.try_the_end(length, distance, all, bits),
+                };
                 self.tokens.push(DeflateToken::matched(length, distance));
                 let next = self.index + length - 1;
                 self.remember_all(self.index + 1..next);
@@ -177,7 +187,9 @@ impl LazyEncoder {
                 self.pending = false;
                 self.found.0 = SHORTEST - 1;
                 self.end_full_block(all, bits);
-                self.literals = 0;
+                if self.rules.lazy == Lazy::Full {
+                    self.literals = 0;
+                }
             } else {
                 self.pass(all, bits);
             }
@@ -206,16 +218,20 @@ impl LazyEncoder {
         self.literals = self.literals.wrapping_add(1);
         self.push_literal(all, bits);
         self.index += 1;
-        let Some(excess) = usize::from(self.literals).checked_sub(self.effort.tries).filter(|&excess| excess > 0)
-        else {
-            return;
+        let (from, step) = self.effort.skip;
+        let Some(excess) = usize::from(self.literals).checked_sub(from).filter(|&excess| excess > 0) else { return };
+        let skipped = match self.rules.lazy {
+            Lazy::Plain => usize::from(self.literals) / step,
+            Lazy::Full => 1 + excess / step,
         };
-        for _ in 0..=excess >> 6 {
+        for _ in 0..skipped {
             if self.index + 1 >= self.end {
                 break;
             }
             self.push_literal(all, bits);
-            self.before = self.remember(self.index).unwrap_or(self.before);
+            if self.rules.lazy == Lazy::Full {
+                self.before = self.remember(self.index).unwrap_or(self.before);
+            }
             self.index += 1;
         }
         self.pending = false;
@@ -238,7 +254,7 @@ impl LazyEncoder {
         if length >= MAX_MATCH - MISSED || at + length + SHORTEST > self.end {
             return (length, distance);
         }
-        let hash = hash(&self.window, at + length);
+        let hash = self.hash(at + length);
         let oldest = self.index.saturating_sub(WINDOW);
         let Some(from) =
             self.last[hash].checked_sub(self.offset).and_then(|place| (place as usize).checked_sub(length))
@@ -275,7 +291,7 @@ impl LazyEncoder {
             return None;
         }
         let end = length - MISSED;
-        let place = self.last[hash(&self.window, at + end)].checked_sub(self.offset)? as usize;
+        let place = self.last[self.hash(at + end)].checked_sub(self.offset)? as usize;
         let from = place.checked_sub(end)?;
         if from <= self.index.saturating_sub(WINDOW) {
             return None;
@@ -291,9 +307,17 @@ impl LazyEncoder {
             return None;
         }
         let place = index as u32 + self.offset;
-        let before = std::mem::replace(&mut self.last[hash(&self.window, index)], place);
+        let hash = self.hash(index);
+        let before = std::mem::replace(&mut self.last[hash], place);
         self.back[index % WINDOW] = (place - before).min(u16::MAX.into()) as u16;
         Some(before)
+    }
+
+    #[inline]
+    fn hash(&self, index: usize) -> usize {
+        let bytes = load32(&self.window, index);
+        let bytes = if self.rules.lazy == Lazy::Plain { bytes.swap_bytes() } else { bytes };
+        (bytes.wrapping_mul(2_654_435_761) >> (32 - HASH_BITS)) as usize
     }
 
     fn remember_all(&mut self, indices: std::ops::Range<usize>) {
@@ -317,9 +341,10 @@ impl LazyEncoder {
         for _ in 0..self.effort.tries {
             if window[candidate + length] == window[self.index + length] {
                 let now = common(window, candidate, self.index, limit);
-                let worth = if now <= length {
+                let far = now == SHORTEST && self.index - candidate > FAR;
+                let worth = if now <= length || far && self.rules.lazy == Lazy::Plain {
                     false
-                } else if self.effort.weighs() {
+                } else if self.effort.weighs {
                     let next = self.gain(now, self.index - candidate);
                     let more = next > gain;
                     gain = gain.max(next);
@@ -372,22 +397,20 @@ impl LazyEncoder {
     }
 
     fn end_full_block(&mut self, all: bool, bits: &mut BitWriter) {
-        if self.tokens.len() == BLOCK {
+        if self.tokens.len() == self.effort.block {
             self.end_block(all, bits);
         }
     }
 
     fn end_block(&mut self, all: bool, bits: &mut BitWriter) {
         let input = self.block.map(|start| &self.window[start..self.index]);
-        self.blocks.dynamic(bits, &self.tokens, input, all);
+        match self.rules.lazy {
+            Lazy::Plain => self.blocks.apart(bits, &self.tokens, input),
+            Lazy::Full => self.blocks.dynamic(bits, &self.tokens, input, all),
+        }
         self.block = Some(self.index);
         self.tokens.clear();
     }
-}
-
-#[inline]
-fn hash(window: &[u8], index: usize) -> usize {
-    (load32(window, index).wrapping_mul(2_654_435_761) >> (32 - HASH_BITS)) as usize
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::history::Text;
 use super::matcher::{FoundMatch, Latest, LatestTwo, Matcher, Next, hash4, hash5, snappy_hash};
+use super::rules::DenseTable;
 use crate::bytes::load32;
 use crate::symbols::WINDOW;
 
@@ -110,8 +111,7 @@ impl Matcher for Sparse {
 #[derive(Debug)]
 pub(super) struct Dense {
     table: LatestTwo,
-    /// Older releases hash four bytes, step sooner and remember more.
-    four_bytes: bool,
+    kind: DenseTable,
 }
 
 /// Matches of level 3 stay this much nearer than the format allows.
@@ -119,25 +119,36 @@ const REACH: usize = WINDOW - 4;
 
 impl Dense {
     /// Level 3.
-    pub(super) fn level3(four_bytes: bool) -> Self {
-        Self { table: LatestTwo::new(16), four_bytes }
+    pub(super) fn level3(kind: DenseTable) -> Self {
+        let bits = if kind == DenseTable::Snappy { 15 } else { 16 };
+        Self { table: LatestTwo::new(bits), kind }
+    }
+
+    /// Older releases hash four bytes and step sooner.
+    #[inline]
+    fn four_bytes(&self) -> bool {
+        self.kind != DenseTable::Five
     }
 
     /// The bytes at a place, as many as the hash takes.
     #[inline]
     fn load(&self, text: Text<'_>, index: usize) -> u64 {
-        if self.four_bytes { load32(text.bytes, index).into() } else { text.load(index) }
+        if self.four_bytes() { load32(text.bytes, index).into() } else { text.load(index) }
     }
 
     /// From here on no match begins.
     #[inline]
     fn limit(&self, text: Text<'_>) -> usize {
-        if self.four_bytes { text.limit() + 4 } else { text.limit() }
+        if self.four_bytes() { text.limit() + 4 } else { text.limit() }
     }
 
     #[inline]
     fn remember(&mut self, text: Text<'_>, index: usize, value: u64) -> [u32; 2] {
-        let hash = if self.four_bytes { hash4(value, 16) } else { hash5(value, 16) };
+        let hash = match self.kind {
+            DenseTable::Snappy => snappy_hash(value, 15),
+            DenseTable::Four => hash4(value, 16),
+            DenseTable::Five => hash5(value, 16),
+        };
         self.table.push(hash, text.position(index))
     }
 }
@@ -145,7 +156,7 @@ impl Dense {
 impl Matcher for Dense {
     fn find(&mut self, text: Text<'_>, mut at: usize, literals: usize) -> Option<FoundMatch> {
         let mut value = self.load(text, at);
-        let steps = if self.four_bytes { 6 } else { 7 };
+        let steps = if self.four_bytes() { 6 } else { 7 };
         loop {
             let next = at + 1 + ((at - literals) >> steps);
             if next > self.limit(text) {
@@ -173,13 +184,22 @@ impl Matcher for Dense {
     fn follow(&mut self, text: Text<'_>, written: FoundMatch, end: usize) -> Next {
         if end >= self.limit(text) {
             let index = written.from + written.length;
-            if index + (if self.four_bytes { 4 } else { 8 }) < text.bytes.len() {
+            if index + (if self.four_bytes() { 4 } else { 8 }) < text.bytes.len() {
                 self.remember(text, index, self.load(text, index));
             }
             return Next::End;
         }
-        for index in (end - written.length + 2..end.saturating_sub(5)).step_by(if self.four_bytes { 5 } else { 6 }) {
-            self.remember(text, index, self.load(text, index));
+        let every = match self.kind {
+            DenseTable::Snappy => None,
+            DenseTable::Four => Some(5),
+            DenseTable::Five => Some(6),
+        };
+        if let Some(every) = every {
+            for index in (end - written.length + 2..end.saturating_sub(5)).step_by(every) {
+                self.remember(text, index, self.load(text, index));
+            }
+        } else {
+            self.remember(text, end - 3, text.load(end - 3));
         }
         let value = text.load(end - 2);
         self.remember(text, end - 2, value);
@@ -187,7 +207,12 @@ impl Matcher for Dense {
         let value = value >> 16;
         let [latest, before] = self.remember(text, end, value);
         let from = if text.distance(end, latest) < REACH {
-            text.same(end, latest, REACH, value).or_else(|| text.same(end, before, REACH, value))
+            match text.same(end, latest, REACH, value) {
+                None => text.same(end, before, REACH, value),
+                // Here the newer one only tells that the older one is not asked.
+                Some(_) if self.kind == DenseTable::Snappy => None,
+                found => found,
+            }
         } else {
             None
         };

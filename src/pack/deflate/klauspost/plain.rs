@@ -3,7 +3,7 @@
 use super::blocks::OpenBlock;
 use super::rules::ReleaseRules;
 use crate::bits::BitWriter;
-use crate::symbols::{MAX_STORED, WINDOW};
+use crate::symbols::MAX_STORED;
 
 /// Cuts the input into blocks.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub(crate) struct PlainEncoder {
 impl PlainEncoder {
     /// Level 0, or with `huffman` level -2.
     pub(crate) fn new(rules: ReleaseRules, huffman: bool) -> Self {
-        let size = if huffman { WINDOW } else { MAX_STORED };
-        Self { pending: Vec::with_capacity(size), size, huffman, blocks: OpenBlock::new(rules, 10) }
+        let (penalty, size) = if huffman { rules.plain } else { (0, MAX_STORED) };
+        Self { pending: Vec::with_capacity(size), size, huffman, blocks: OpenBlock::new(rules, penalty) }
     }
 
     /// Takes input; a block is written when the byte after it is there.

@@ -15,20 +15,20 @@ pub(super) struct Thorough {
     long: LatestTwo,
     /// Level 6 remembers every place, tries the distance of the last match again, and looks longer.
     more: bool,
-    /// How many bytes at its beginning a match that is found by its end may miss.
-    missed: usize,
+    /// How many bytes at its beginning a match that is found by its end may miss. `None`: ends are not looked up.
+    missed: Option<usize>,
     /// The distance of the last match, for level 6.
     repeated: usize,
 }
 
 impl Thorough {
     /// Level 5.
-    pub(super) fn level5(missed: usize) -> Self {
+    pub(super) fn level5(missed: Option<usize>) -> Self {
         Self { short: Latest::new(BITS), long: LatestTwo::new(BITS), more: false, missed, repeated: 1 }
     }
 
     /// Level 6.
-    pub(super) fn level6(missed: usize) -> Self {
+    pub(super) fn level6(missed: Option<usize>) -> Self {
         Self { more: true, ..Self::level5(missed) }
     }
 
@@ -76,14 +76,15 @@ impl Thorough {
     /// Looks up the bytes after the end: another match that covers them, though it may miss some at the beginning, can be longer.
     #[inline]
     fn try_the_end(&self, text: Text<'_>, mut found: FoundMatch) -> FoundMatch {
+        let Some(missed) = self.missed else { return found };
         let end = found.at + found.length;
         if end >= text.limit() || (!self.more && found.length >= 30) {
             return found;
         }
         let positions = self.long.get(hash7(text.load(end), BITS));
-        let at = found.at + self.missed;
+        let at = found.at + missed;
         for position in &positions[..if self.more { 2 } else { 1 }] {
-            let from = text.index(*position) - found.length as i64 + self.missed as i64;
+            let from = text.index(*position) - found.length as i64 + missed as i64;
             let distance = at as i64 - from;
             if distance >= WINDOW as i64 {
                 break;

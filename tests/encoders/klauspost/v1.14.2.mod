@@ -1,0 +1,8 @@
+module encoders/klauspost
+
+go 1.21
+
+require (
+	github.com/klauspost/compress v1.14.2
+	github.com/klauspost/pgzip v1.2.5
+)
