@@ -92,11 +92,28 @@ async fn pack_doubting(
             report.volumes = if request.volume.is_some() { paths } else { Vec::new() };
             return Ok(report);
         }
+        if let Some(error) = damaged_source(bundle, &wrong).await? {
+            return Err(unproven(bundle, error));
+        }
         for WrongBlob { digest, error } in wrong {
             let Some(doubt) = Doubt::after(doubted.get(&digest).copied()) else { return Err(unproven(bundle, error)) };
             doubted.insert(digest, doubt);
         }
     }
+}
+
+/// What is wrong with the first of these blobs that is wrong in the bundle already: another try comes to the same.
+async fn damaged_source(bundle: &Reader, wrong: &[WrongBlob]) -> Result<Option<bundle::Error>> {
+    let (reader, digests): (_, Vec<Digest>) = (bundle.clone(), wrong.iter().map(|wrong| wrong.digest).collect());
+    off_reactor(move || {
+        for check in reader.checks()?.iter().filter(|check| digests.contains(&check.digest)) {
+            if let Err(mut found) = reader.run_check(check, &mut Vec::new(), |_| {}) {
+                return Ok(Some(found.swap_remove(0).1));
+            }
+        }
+        Ok(None)
+    })
+    .await
 }
 
 /// What is done about a blob that did not come back.

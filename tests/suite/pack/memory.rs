@@ -39,7 +39,7 @@ fn packing_on_many_threads_keeps_to_its_memory() {
 #[test]
 fn clients_that_do_not_read_do_not_hold_memory() {
     // More of each layer than the buffers of both ends hold.
-    let (airlift, layers) = bundle(24, 16 << 20);
+    let (airlift, layers) = bundle(12, 16 << 20);
     airlift.run(["pack", "b.tar", "-o", "b.pack", "--level", "1", "--memory", "256MiB"]).success();
     let server = airlift.start(["serve", "b.pack", "--listen", "127.0.0.1:0", "--memory", "256MiB"]);
     let address = server.wait_for_line("Serving on ").split_once("http://").unwrap().1.trim().to_owned();
