@@ -21,13 +21,13 @@ use super::{
     medium::Medium,
     memory::MemoryLimit,
     opened::{PackedFile, ReadSettings},
-    output::PackOutput,
+    output::{PackOutput, stretch_of},
     parallel::largest_first,
     plan::{PlannedContent, SurveyedBlob, plan, used_base},
     proof::{WrongBlob, check, prove, unproven},
     request::{BaseOffer, BlobCoding, PackReport, PackRequest, PackedOutcome},
     survey::{BlobSurvey, RecipeTrial, survey},
-    volumes::{MOST_HEAD, gather_near},
+    volumes::gather_near,
 };
 use crate::{
     bundle::{self, Format, Layout, Reader},
@@ -53,8 +53,12 @@ const FRAME_IN_HEAD: usize = 300;
 pub async fn pack(bundle: &Reader, request: &PackRequest, progress: &Progress) -> Result<PackReport> {
     let layout = packable(bundle)?;
     if let Some(path) = request.path().filter(|path| !request.overwrite && path.exists()) {
-        let found = complete(&path, layout, request, progress).await?;
-        return found.ok_or_else(|| files::Error::Exists { path }.into());
+        match complete(&path, layout, request, progress).await? {
+            Some(report) => return Ok(report),
+            None if request.volume.is_none() => return Err(files::Error::Exists { path }.into()),
+            // Volumes that are lost are made again.
+            None => {}
+        }
     }
     pack_doubting(BTreeMap::new(), bundle, layout, request, progress).await
 }
@@ -193,7 +197,7 @@ async fn complete(
 async fn placed(path: &Path, volume: Option<u64>) -> Result<(Medium, Vec<PathBuf>)> {
     let Some(volume) = volume else { return Ok((Medium::open(path)?, Vec::new())) };
     let found = gather_near(path).await?;
-    if found.head().stretch != volume.saturating_sub(MOST_HEAD) {
+    if found.head().stretch != stretch_of(volume) {
         return Err(files::Error::Exists { path: path.to_owned() }.into());
     }
     let volumes = found.files().map(|file| file.path.clone()).collect();

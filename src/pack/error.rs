@@ -106,7 +106,7 @@ pub enum Error {
         limit: u64,
     },
     /// Layers that the receiver should have are not given.
-    #[error("{} was packed against {} layers that are not given, the first: {first}", path.display(), missing)]
+    #[error("{} was packed against layers that are not given: {missing}, the first of them {first}", path.display())]
     BaseMissing {
         /// Which file.
         path: PathBuf,

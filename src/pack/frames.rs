@@ -110,7 +110,9 @@ impl Frames {
     ) -> Result<Self> {
         let (path, needs) = (file.path(), head.needs());
         let needed = needs.iter().flatten().copied().max().unwrap_or(0);
-        // Half is for decoding, a quarter for what is kept, and the rest for the frames that readers are at and for segments.
+        // Six sixteenths are for decoding (a chain of prefixes as this writer makes them takes five), four for what is kept, three for the
+        // frames that readers are at, two for segments, and one for all else.
+        let part = memory / 16;
         if needed > memory / 2 {
             return Err(Error::Memory { path, needed: needed * 2, limit: memory });
         }
@@ -121,7 +123,7 @@ impl Frames {
         };
         let places = head.contents.iter().map(|content| content.frames.iter().map(&mut place).collect()).collect();
         let starts = head.contents.iter().map(|content| starts_of(&content.frames)).collect();
-        let cache = Mutex::new(FrameCache::new(memory / 4));
+        let cache = Mutex::new(FrameCache::new(4 * part));
         Ok(Self {
             file,
             path,
@@ -129,9 +131,9 @@ impl Frames {
             places,
             starts,
             needs,
-            memory: MemoryLimit::new(memory / 2),
-            held: SpareMemory::new(memory / 8),
-            segments: SpareMemory::new(memory / 8),
+            memory: MemoryLimit::new(6 * part),
+            held: SpareMemory::new(3 * part),
+            segments: SpareMemory::new(2 * part),
             cache,
             decoded: Condvar::new(),
             base,
@@ -172,15 +174,14 @@ impl Frames {
         }
         let mut numbers = touched(&self.starts[content], range.start, range.end);
         if numbers.len() == 1 {
-            return numbers
-                .try_for_each(|number| self.pass((content, number), self.hold(content, number), &range, sink));
+            return numbers.try_for_each(|number| self.pass((content, number), Ok(None), &range, sink));
         }
         thread::scope(|scope| {
             // Without room in it: besides the frame in use one waits, and no more.
             let (sender, receiver) = mpsc::sync_channel(0);
             scope.spawn(move || {
                 for number in numbers {
-                    let frame = self.hold(content, number);
+                    let frame = self.hold((content, number), SpareMemory::take_early);
                     let is_last = frame.is_err();
                     // A receiver that is gone has enough.
                     if sender.send((number, frame)).is_err() || is_last {
@@ -193,23 +194,31 @@ impl Frames {
     }
 
     /// A frame that its reader has for as long as it likes; `None` if other readers have so many that there is no room for it.
-    fn hold(&self, content: usize, number: usize) -> Result<Option<HeldFrame<'_>>> {
+    fn hold<'s>(
+        &'s self,
+        (content, number): FrameKey,
+        take: impl Fn(&'s SpareMemory, u64) -> Option<SpareShare<'s>>,
+    ) -> Result<Option<HeldFrame<'s>>> {
         let length = self.head.contents[content].frames[number].length;
-        let Some(share) = self.held.take(length) else { return Ok(None) };
+        let Some(share) = take(&self.held, length) else { return Ok(None) };
         Ok(Some(HeldFrame { bytes: self.limited(content, number)?, _share: share }))
     }
 
-    /// Gives what is in `range` of a frame to `sink`. Where the frame cannot be held meanwhile, it is a copy of a piece, and the frame
+    /// Gives what is in `range` of a frame to `sink`: of `early`, if it was decoded before its turn. Where the frame cannot be held meanwhile, it is a copy of a piece, and the frame
     /// is taken once more for the next: a reader may be slow, and there may be many.
     fn pass<E: From<Error>>(
         &self,
         (content, number): FrameKey,
-        frame: Result<Option<HeldFrame<'_>>>,
+        early: Result<Option<HeldFrame<'_>>>,
         range: &Range<u64>,
         sink: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let start = self.starts[content][number];
-        if let Some(frame) = frame? {
+        let held = match early? {
+            Some(frame) => Some(frame),
+            None => self.hold((content, number), SpareMemory::take)?,
+        };
+        if let Some(frame) = held {
             return sink(part_of(&frame.bytes, start, range));
         }
         let end = range.end.min(start + self.head.contents[content].frames[number].length);
@@ -226,7 +235,7 @@ impl Frames {
     /// A frame, decoded while no more memory is taken than may be. Nobody waits for memory with some in hand: a reader gives
     /// all of it back before it passes the frame on.
     fn limited(&self, content: usize, number: usize) -> Result<Arc<Vec<u8>>> {
-        let _taken = self.memory.take(self.needs[content][number]);
+        let _taken = self.memory.take_up_to(self.needs[content][number]);
         self.frame((content, number))
     }
 

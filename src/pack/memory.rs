@@ -49,7 +49,10 @@ impl Drop for TakenMemory<'_> {
 
 /// A bound on memory that makes work faster: who gets none does without.
 #[derive(Debug)]
-pub(super) struct SpareMemory(Mutex<u64>);
+pub(super) struct SpareMemory {
+    all: u64,
+    free: Mutex<u64>,
+}
 
 /// Bytes that were taken of it; dropping it gives them back.
 #[derive(Debug)]
@@ -60,13 +63,23 @@ pub(super) struct SpareShare<'a> {
 
 impl SpareMemory {
     pub(super) const fn new(bytes: u64) -> Self {
-        Self(Mutex::new(bytes))
+        Self { all: bytes, free: Mutex::new(bytes) }
     }
 
     /// Takes `bytes`, if they are free.
     pub(super) fn take(&self, bytes: u64) -> Option<SpareShare<'_>> {
+        self.take_above(bytes, 0)
+    }
+
+    /// Takes `bytes`, if half of all is still free then: for what can wait.
+    pub(super) fn take_early(&self, bytes: u64) -> Option<SpareShare<'_>> {
+        self.take_above(bytes, self.all / 2)
+    }
+
+    fn take_above(&self, bytes: u64, least: u64) -> Option<SpareShare<'_>> {
         let mut free = self.free();
-        *free = free.checked_sub(bytes)?;
+        let left = free.checked_sub(bytes).filter(|&left| left >= least)?;
+        *free = left;
         Some(SpareShare { memory: self, bytes })
     }
 
@@ -81,7 +94,7 @@ impl SpareMemory {
 
     fn free(&self) -> MutexGuard<'_, u64> {
         // Each change is a single step, so a panic elsewhere leaves it sound.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,6 +138,7 @@ mod tests {
         let second = memory.take(10);
         assert!(second.is_some() && memory.take(1).is_none());
         drop(first);
+        assert!(memory.take_early(41).is_none() && memory.take_early(40).is_some());
         assert_eq!(memory.take_some(2, 30).0, 2);
         drop(second);
         assert_eq!(*memory.free(), 100);

@@ -69,11 +69,17 @@ impl PackOutput {
     /// # Errors
     /// Something else is under one of the names, or another run writes there.
     pub(super) fn open(goal: &Path, volume: Option<u64>, overwrite: bool, id: &Digest) -> Result<Self> {
-        if volume.is_some() && !overwrite {
-            check_names(goal, id)?;
-        }
-        let first = if volume.is_some() { volume_path(goal, 1) } else { goal.to_owned() };
-        let first = OutputPart::new(PartialFile::open(&first, overwrite)?);
+        let first = match volume {
+            None => PartialFile::open(goal, overwrite)?,
+            Some(volume) => {
+                if !overwrite {
+                    check_names(goal, volume, id)?;
+                }
+                let first = volume_path(goal, 1);
+                PartialFile::open_as(name::partial(&first), &first, true)?
+            }
+        };
+        let first = OutputPart::new(first);
         Ok(Self { goal: goal.to_owned(), overwrite, volume, parts: vec![first] })
     }
 
@@ -128,7 +134,7 @@ impl PackOutput {
             self.parts[0].length = size;
             return Ok(());
         };
-        let stretch = volume.saturating_sub(MOST_HEAD);
+        let stretch = stretch_of(volume);
         let needed = MOST_HEAD + size.div_ceil(u64::from(MAX_VOLUMES));
         if volume < needed {
             return Err(bundle::Error::VolumeSize { size: volume, needed }.into());
@@ -270,10 +276,15 @@ fn head_at(path: &Path) -> Option<VolumeHead> {
     VolumeHead::parse(&bytes, path).ok().map(|(head, _)| head)
 }
 
+/// The stretch of a packed file that volumes of at most `volume` bytes have.
+pub(super) const fn stretch_of(volume: u64) -> u64 {
+    volume.saturating_sub(MOST_HEAD)
+}
+
 /// Refuses to go on where something stands under the name of a volume that no earlier run can have written.
-fn check_names(goal: &Path, id: &Digest) -> Result<()> {
-    for path in (2..=MAX_VOLUMES).map(|number| volume_path(goal, number)).filter(|path| path.exists()) {
-        if head_at(&path).is_none_or(|head| head.bundle != *id) {
+fn check_names(goal: &Path, volume: u64, id: &Digest) -> Result<()> {
+    for path in (1..=MAX_VOLUMES).map(|number| volume_path(goal, number)).filter(|path| path.exists()) {
+        if head_at(&path).is_none_or(|head| head.bundle != *id || head.stretch != stretch_of(volume)) {
             return Err(files::Error::Exists { path }.into());
         }
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     bundle::{Finished, Layout, Reader},
-    content::Origins,
+    content::{Code, Fault as _, Origins},
     files::{self, name, rename::remove},
     pack::{self, PackRequest},
     progress::Progress,
@@ -35,7 +35,11 @@ pub async fn export(
     let path = goal.path().unwrap_or_default();
     let whole = unpacked(&path);
     if !goal.overwrite && path.exists() && !whole.exists() {
-        return already(origins, request, &path, progress).await;
+        match already(origins, request, &path, progress).await {
+            // Volumes that are lost are made again.
+            Err(error) if error.code() == Code::PackVolumeMissing => {}
+            found => return found,
+        }
     }
     let to = Destination::File { path: whole.clone(), overwrite: goal.overwrite };
     let mut report = export::run(origins, request, to, progress).await?;
@@ -55,7 +59,8 @@ async fn already(
 ) -> Result<(Report, Vec<PathBuf>), Error> {
     let exists = || Error::from(files::Error::Exists { path: path.to_owned() });
     let settings = Settings::default();
-    let opened = Opened::open(&Location::Path(path.to_owned()), &settings).await.map_err(|_| exists())?;
+    let opened = Opened::open(&Location::Path(path.to_owned()), &settings).await;
+    let opened = opened.map_err(|error| if error.code() == Code::PackVolumeMissing { error } else { exists() })?;
     let plan = export::plan(origins, request, progress).await?;
     let layout = Layout::of(plan.contents())?;
     let same = opened.reader().layout().is_some_and(|found| found.begins_as(&layout));

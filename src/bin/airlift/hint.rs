@@ -171,7 +171,7 @@ pub(crate) const fn of(code: Code) -> &'static str {
             "Name a sound copy of the base with `--base BUNDLE`; `airlift verify BUNDLE` shows whether one is. A damaged base publishes nothing."
         }
         C::PackVolumeMissing => {
-            "Put all volumes into one folder, or name all of them. `airlift pack` writes a lost volume again: remove the first volume, and run the same command as before."
+            "Put all volumes into one folder, or name all of them. The command that wrote them writes a lost one again."
         }
         C::PackMemory => {
             "Run `airlift unpack FILE -o BUNDLE --memory SIZE` with the size that the message names, or pack again with a smaller `--memory`."

@@ -83,10 +83,20 @@ fn the_same_command_again_is_done_already_and_what_is_there_is_kept() {
     airlift.run(other).exits(1).says(&["output.exists", "b.vol001.pack"]);
     // A volume that is lost is made again, and the others stay.
     let before: Vec<Vec<u8>> = volumes.iter().map(|path| fs::read(path).unwrap()).collect();
-    fs::remove_file(&volumes[0]).unwrap();
-    fs::remove_file(&volumes[1]).unwrap();
-    airlift.run(args).success();
-    assert!(volumes.iter().zip(&before).all(|(path, bytes)| fs::read(path).unwrap() == *bytes));
+    for lost in [&[1][..], &[0, 1], &[2, volumes.len() - 1]] {
+        for &at in lost {
+            fs::remove_file(&volumes[at]).unwrap();
+        }
+        airlift.run(args).success();
+        assert!(volumes.iter().zip(&before).all(|(path, bytes)| fs::read(path).unwrap() == *bytes), "{lost:?}");
+    }
+    // One that is damaged is told, and kept.
+    let mut damaged = before[1].clone();
+    damaged[5000] ^= 1;
+    fs::write(&volumes[1], &damaged).unwrap();
+    airlift.run(args).exits(1).says(&["output.exists", "b.vol002.pack"]);
+    assert!(fs::read(&volumes[1]).unwrap() == damaged);
+    fs::write(&volumes[1], &before[1]).unwrap();
     // Something else under the name of a volume is kept, and found before the work.
     fs::remove_file(&volumes[0]).unwrap();
     fs::write(&volumes[2], "mine").unwrap();
@@ -190,6 +200,10 @@ fn an_export_goes_to_volumes_with_recovery_data_and_a_statement() {
     let size = |name: &String| fs::metadata(sample.path("discs").join(name)).unwrap().len();
     assert!(all.iter().all(|name| size(name) <= 80_000), "{all:?}");
     assert!(airlift.run(pack).success().stdout.contains("already there"));
+    let third = sample.read("discs/bundle.vol003.pack");
+    fs::remove_file(sample.path("discs/bundle.vol003.pack")).unwrap();
+    airlift.run(pack).success();
+    assert!(sample.read("discs/bundle.vol003.pack") == third);
 
     // A copy takes all of it along, and gives volumes their names.
     fs::rename(sample.path("discs/bundle.vol002.pack"), sample.path("discs/renamed")).unwrap();
